@@ -1,0 +1,267 @@
+//! What a program says, as the parser leaves it: names unresolved, every part with the span it came from.
+
+use proc_macro2::{Ident, Span, TokenStream};
+
+/// Everything inside one `net! { … }`.
+#[derive(Debug, Default)]
+pub struct Program {
+    /// The items in source order; items that could not be read are missing here and in the report.
+    pub items: Vec<Item>,
+}
+
+/// A declaration.
+#[derive(Debug)]
+pub enum Item {
+    /// `dim Pixels = 784;`
+    Dim(DimItem),
+    /// `net Mlp(x: [n, Pixels]) -> [n, Digit] { … }`
+    Net(NetItem),
+}
+
+/// `pub dim Pixels = 784;`
+#[derive(Debug)]
+pub struct DimItem {
+    /// Attributes and doc comments, passed on as they are.
+    pub attributes: TokenStream,
+    /// `pub`, `pub(crate)` or nothing, passed on as it is.
+    pub visibility: Visibility,
+    /// The name.
+    pub name: Ident,
+    /// A literal makes a nominal dimension, anything else a transparent alias.
+    pub size: Size,
+}
+
+/// What stood before `dim` or `net`.
+#[derive(Debug, Clone, Default)]
+pub struct Visibility {
+    /// The tokens, empty for a private item.
+    pub tokens: TokenStream,
+}
+
+impl Visibility {
+    /// Whether nothing was written.
+    pub fn is_private(&self) -> bool {
+        self.tokens.is_empty()
+    }
+}
+
+/// `pub net Mlp(x: [n, Pixels]; width: usize = 256) -> [n, Digit] where … { … }`
+#[derive(Debug)]
+pub struct NetItem {
+    /// Attributes and doc comments, passed on as they are.
+    pub attributes: TokenStream,
+    /// `pub`, `pub(crate)` or nothing.
+    pub visibility: Visibility,
+    /// The name.
+    pub name: Ident,
+    /// The tensors it takes.
+    pub inputs: Vec<Input>,
+    /// What it gives back.
+    pub result: ResultType,
+    /// The facts after `where`.
+    pub facts: Vec<Fact>,
+    /// The body; `None` if it could not be read (the signature still stands).
+    pub body: Option<Block>,
+}
+
+/// `x: [n, Pixels]`
+#[derive(Debug)]
+pub struct Input {
+    /// The name.
+    pub name: Ident,
+    /// The type.
+    pub ty: TensorType,
+}
+
+/// `-> [n, Digit]` or `-> (loss: [], correct: [])`.
+#[derive(Debug)]
+pub enum ResultType {
+    /// One tensor.
+    One(TensorType),
+    /// Several named tensors.
+    Named(Vec<Input>),
+}
+
+/// `[n, Pixels]` or `[n] in Digit`.
+#[derive(Debug, Clone)]
+pub struct TensorType {
+    /// The axes.
+    pub axes: Vec<AxisType>,
+    /// The index space after `in`.
+    pub space: Option<Size>,
+    /// From `[` to `]`.
+    pub span: Span,
+}
+
+/// One axis of a type: a size, with a label where one is written (`h = 32`).
+#[derive(Debug, Clone)]
+pub struct AxisType {
+    /// The label.
+    pub label: Option<Ident>,
+    /// The size.
+    pub size: Size,
+}
+
+/// The size of an axis.
+#[derive(Debug, Clone)]
+pub enum Size {
+    /// `784`
+    Literal(usize, Span),
+    /// `Pixels` or `n`
+    Name(Ident),
+    /// `_`: to be inferred
+    Infer(Span),
+    /// `3 * d`, `a + b`
+    Arithmetic {
+        /// `+`, `-`, `*`, `/`
+        op: char,
+        /// Left and right.
+        operands: Box<[Size; 2]>,
+        /// The operator's place.
+        span: Span,
+    },
+    /// `ceil_div(h, stride)`, `floor_div(a, b)`
+    Call {
+        /// The function.
+        name: Ident,
+        /// Its arguments.
+        arguments: Vec<Size>,
+    },
+}
+
+/// A condition after `where`.
+#[derive(Debug, Clone)]
+pub enum Fact {
+    /// `heads | d`
+    Divides(Size, Size),
+    /// `a == b`, `width >= 8`, `parameters <= 1_000_000`; the operator as written
+    Relation(Size, &'static str, Size),
+}
+
+/// `{ let …; let …; result }`
+#[derive(Debug)]
+pub struct Block {
+    /// The bindings.
+    pub lets: Vec<Let>,
+    /// The value of the block.
+    pub result: Box<Expr>,
+    /// From `{` to `}`.
+    pub span: Span,
+}
+
+/// `let logits = …;` or `let (q, k) = …;`
+#[derive(Debug)]
+pub struct Let {
+    /// The names bound.
+    pub pattern: LetPattern,
+    /// The value.
+    pub value: Expr,
+}
+
+/// The left side of a `let`.
+#[derive(Debug)]
+pub enum LetPattern {
+    /// `logits`
+    Name(Ident),
+    /// `(q, k, v)`
+    Tuple(Vec<Ident>),
+}
+
+/// An expression with its place: the span covers its most telling token (the function's name, the operator).
+#[derive(Debug)]
+pub struct Expr {
+    /// What it says.
+    pub kind: ExprKind,
+    /// Where an error about it should point.
+    pub span: Span,
+}
+
+/// The forms of expressions.
+#[derive(Debug)]
+pub enum ExprKind {
+    /// `x`, `relu` (a bare layer or function in a pipeline), `Digit`
+    Name(Ident),
+    /// `my_blocks::Attention`
+    Path(Vec<Ident>),
+    /// `0.5`, `3`, `-1e-5` has a unary minus around it
+    Number {
+        /// The value.
+        value: f64,
+        /// Set for a literal without point or exponent.
+        integer: Option<u64>,
+    },
+    /// `true`, `false`
+    Bool(bool),
+    /// `"tanh"`
+    Str(String),
+    /// `linear(256, bias = false)`, `Mlp(x)`, `f(x)`
+    Call {
+        /// The thing called.
+        callee: Box<Expr>,
+        /// The arguments in order.
+        arguments: Vec<Argument>,
+    },
+    /// `fc1: linear(256)`, `velocity: Velocity(x, s)`, `head: ( … )`
+    Label {
+        /// The label.
+        label: Ident,
+        /// What it names.
+        inner: Box<Expr>,
+    },
+    /// `x |> f |> g` as stages: the first is a value, the others are applied
+    Pipeline(Vec<Expr>),
+    /// `a + b`; the operator as written: `+ - * / == != < <= > >= && ||`
+    Binary {
+        /// The operator.
+        op: &'static str,
+        /// Left and right.
+        operands: Box<[Expr; 2]>,
+    },
+    /// `-a`, `!a`
+    Unary {
+        /// `-` or `!`
+        op: char,
+        /// The operand.
+        operand: Box<Expr>,
+    },
+    /// `|q, k| …`
+    Closure {
+        /// The parameters.
+        parameters: Vec<Ident>,
+        /// The body.
+        body: Box<Expr>,
+    },
+    /// `(a, b)`, and `(loss = …, correct = …)` with names
+    Tuple(Vec<(Option<Ident>, Expr)>),
+    /// `[n, 1]` as an argument (a shape), or a list of layers
+    List(Vec<Expr>),
+    /// `[layer; 6]`
+    Repeat {
+        /// The layer.
+        layer: Box<Expr>,
+        /// How often.
+        count: Size,
+    },
+    /// `if width == 8 { … } else { … }`
+    If {
+        /// The compile-time condition.
+        condition: Box<Expr>,
+        /// Then.
+        yes: Block,
+        /// Else.
+        no: Block,
+    },
+    /// `{ … }` as a value, and `( … )` after a label
+    Block(Block),
+    /// Could not be read; already reported. Its type is unknown and causes no further error.
+    Error,
+}
+
+/// `x`, or `over = Digit`, or the shorthand `stride`
+#[derive(Debug)]
+pub struct Argument {
+    /// The name before `=`.
+    pub name: Option<Ident>,
+    /// The value.
+    pub value: Expr,
+}

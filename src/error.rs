@@ -1,0 +1,67 @@
+//! The one error type of the library. Every message is a sentence that names what was wrong and what to try.
+
+use std::path::PathBuf;
+
+/// What can go wrong at run time, with the names, shapes and files involved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Shapes or element types that an op cannot take.
+    #[error("{op}: {problem}")]
+    Shape {
+        /// The op, as written in the language.
+        op: &'static str,
+        /// What came, what was expected, and a remedy.
+        problem: String,
+    },
+    /// A value outside what is meaningful: an index beyond its space, a NaN loss, a negative learning rate.
+    #[error("{0}")]
+    Value(String),
+    /// A checkpoint that does not fit the model; every mismatch is listed, and the model is unchanged.
+    #[error("the checkpoint {path} does not fit the model, which is left unchanged:{}", list(.problems))]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// One sentence for each mismatch.
+        problems: Vec<String>,
+    },
+    /// A data file that cannot be read as its format.
+    #[error("{path}: {problem}")]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its place in the file.
+        problem: String,
+    },
+    /// The operating system refused to read or write.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// The attempt: `read`, `write`, `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The result of everything that can fail in this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn shape(op: &'static str, problem: impl Into<String>) -> Self {
+        Error::Shape { op, problem: problem.into() }
+    }
+
+    pub(crate) fn value(problem: impl Into<String>) -> Self {
+        Error::Value(problem.into())
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Error::Io { action, path: path.into(), source }
+    }
+}
+
+fn list(problems: &[String]) -> String {
+    problems.iter().map(|p| format!("\n  - {p}")).collect()
+}

@@ -1,0 +1,128 @@
+//! The one small graph in the middle: untyped nodes that the typed front records, the derivative extends,
+//! and the compiler turns into a program.
+//!
+//! A graph describes a function `(state, inputs) → (state, outputs)`. Nodes stand in topological order: the inputs
+//! of a node have smaller ids than the node.
+
+mod build;
+mod op;
+mod print;
+
+pub use op::{Binary, Compare, Distribution, Op, ReduceOp, Unary};
+
+/// The type of the elements of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 32-bit floating point.
+    F32,
+    /// 64-bit floating point.
+    F64,
+    /// A position in an index space, stored as `u32`.
+    Index,
+    /// A truth value, stored as one byte, 0 or 1.
+    Bool,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            DType::F32 | DType::Index => 4,
+            DType::F64 => 8,
+            DType::Bool => 1,
+        }
+    }
+
+    /// Whether the elements are real numbers, which alone have derivatives.
+    pub fn is_float(self) -> bool {
+        matches!(self, DType::F32 | DType::F64)
+    }
+}
+
+/// The name of a node within its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One value of the graph: what computes it, from what, and its shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What computes the value.
+    pub op: Op,
+    /// The operands, in the order the op defines.
+    pub inputs: Vec<NodeId>,
+    /// The size of each axis; empty for a scalar.
+    pub dims: Vec<usize>,
+    /// The element type.
+    pub dtype: DType,
+}
+
+impl Node {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+}
+
+/// What a tensor of the state is for; each checkpoint and each check says which kinds it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// Fitted by the optimiser.
+    Parameter,
+    /// Belongs to the model but is not fitted (running statistics).
+    Buffer,
+    /// Belongs to an optimiser (moments, averaged weights).
+    Optimiser,
+    /// Lives as long as a session (key-value caches).
+    Session,
+    /// The seed and step that random draws are keyed by: four `Index` elements, seed then step, low word first.
+    Key,
+}
+
+/// A tensor that outlives a run: `Op::State(i)` reads the i-th of the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateSlot {
+    /// The path of labels, as PyTorch names it: `mlp.fc1.weight`.
+    pub key: String,
+    /// What it is for.
+    pub kind: StateKind,
+    /// The size of each axis.
+    pub dims: Vec<usize>,
+    /// The element type.
+    pub dtype: DType,
+    /// The value after the run, if the run changes it.
+    pub update: Option<NodeId>,
+}
+
+/// A tensor given to each run: `Op::Input(i)` reads the i-th of the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputSlot {
+    /// The name in the declaration.
+    pub name: String,
+    /// The size of each axis.
+    pub dims: Vec<usize>,
+    /// The element type.
+    pub dtype: DType,
+}
+
+/// A function `(state, inputs) → (state, outputs)`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) states: Vec<StateSlot>,
+    pub(crate) inputs: Vec<InputSlot>,
+    pub(crate) outputs: Vec<(String, NodeId)>,
+}
+
+impl std::ops::Index<NodeId> for Graph {
+    type Output = Node;
+
+    fn index(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+}

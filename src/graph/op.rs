@@ -1,0 +1,152 @@
+//! The closed list of operations. What each one means stands in `ops`.
+
+/// What computes a node. Elementwise ops take operands of equal shape; `Broadcast` makes them equal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// The i-th input of the run.
+    Input(usize),
+    /// The i-th tensor of the state, as it was before the run.
+    State(usize),
+    /// One number in every element; any shape, any element type.
+    Constant(f64),
+    /// The position along an axis, as an `Index`.
+    Iota {
+        /// The axis that is counted.
+        axis: usize,
+    },
+    /// One draw per element, keyed by (seed, step, path, position). Operand: the key.
+    Random {
+        /// What is drawn.
+        distribution: Distribution,
+        /// The hash of the label path.
+        path: u64,
+    },
+    /// A function of one real number.
+    Unary(Unary),
+    /// A function of two real numbers.
+    Binary(Binary),
+    /// A comparison of two reals or two indices; gives `Bool`.
+    Compare(Compare),
+    /// `if a { b } else { c }`, elementwise. Operands: `Bool`, then two of the node's type.
+    Select,
+    /// `Bool` (0 or 1), `Index` or a real as the node's element type. To `Bool`: is it other than zero?
+    Cast,
+    /// Removes axes by combining their elements.
+    Reduce {
+        /// How elements combine.
+        op: ReduceOp,
+        /// The axes that go, ascending.
+        axes: Vec<usize>,
+    },
+    /// The position of the greatest element along an axis, the first of equals; gives `Index`.
+    ArgMax {
+        /// The axis that goes.
+        axis: usize,
+    },
+    /// Inserts axes, repeating the operand along them.
+    Broadcast {
+        /// Where the new axes stand in the result, ascending.
+        axes: Vec<usize>,
+    },
+    /// The same elements in row-major order under another shape.
+    Reshape,
+    /// Axis i of the result is axis `order[i]` of the operand.
+    Permute {
+        /// The order of the axes.
+        order: Vec<usize>,
+    },
+    /// The part of an axis that begins at `start` and is as long as the node's own size there.
+    Slice {
+        /// The axis that is cut.
+        axis: usize,
+        /// The first position taken.
+        start: usize,
+    },
+    /// Zeros around the operand along an axis: the operand begins at `start`, the node's own size says where it ends.
+    Pad {
+        /// The axis that grows.
+        axis: usize,
+        /// Where the operand begins.
+        start: usize,
+    },
+    /// Operands one after the other along an axis.
+    Concat {
+        /// The axis that grows.
+        axis: usize,
+    },
+    /// Matrix product over the last two axes; leading axes are equal and run in parallel.
+    /// `[.., m, k] · [.., k, n] → [.., m, n]`; a transposed operand is stored as `[.., k, m]` or `[.., n, k]`.
+    MatMul {
+        /// Whether the left operand is stored transposed.
+        transpose_left: bool,
+        /// Whether the right operand is stored transposed.
+        transpose_right: bool,
+    },
+}
+
+/// Functions of one real number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each is the function of its name; the table in `ops::elementwise` gives formula and domain
+pub enum Unary {
+    Neg,
+    Abs,
+    Sign,
+    Recip,
+    Square,
+    Sqrt,
+    Rsqrt,
+    Exp,
+    Expm1,
+    Ln,
+    Log1p,
+    Sin,
+    Cos,
+    Tanh,
+    Sigmoid,
+    Softplus,
+    Erf,
+    Relu,
+}
+
+/// Functions of two real numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each is the function of its name
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Min,
+    Max,
+}
+
+/// Comparisons of two reals or two indices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each is the comparison of its name
+pub enum Compare {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+/// How a reduction combines elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each is the reduction of its name
+pub enum ReduceOp {
+    Sum,
+    Max,
+    Min,
+}
+
+/// What a random draw is distributed as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Distribution {
+    /// Standard normal.
+    Normal,
+    /// Uniform on [0, 1).
+    Uniform,
+}

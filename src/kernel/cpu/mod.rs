@@ -1,0 +1,1 @@
+//! The processor: vectorised mathematics, fused kernels, matrix products, random numbers.

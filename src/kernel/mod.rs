@@ -1,0 +1,4 @@
+//! Numbers and slices: what the processor executes. Knows no graph and no ops.
+
+pub mod cpu;
+pub mod tiled;
