@@ -4,7 +4,10 @@
 extern crate self as ansatz;
 
 pub mod error;
-pub mod graph;
 pub mod kernel;
+pub mod graph;
+pub mod run;
+pub mod tensor;
+pub mod nn;
 
 pub use error::{Error, Result};

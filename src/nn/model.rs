@@ -1,0 +1,98 @@
+//! What every layer and every declared net is: a tree of named tensors.
+
+use crate::Result;
+use crate::graph::StateKind;
+use crate::tensor::Float;
+
+/// A path of labels, written with dots as in PyTorch: `mlp.fc1`. The root is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Path(String);
+
+impl Path {
+    /// The empty path, where a model begins.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// The path of a part of this one.
+    pub fn child(&self, label: &str) -> Self {
+        if self.0.is_empty() { Path(label.to_owned()) } else { Path(format!("{}.{label}", self.0)) }
+    }
+
+    /// The path with dots.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How a tensor of the model starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// One value everywhere.
+    Constant(f64),
+    /// Uniform on [−bound, bound].
+    Uniform(f64),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
+}
+
+/// One named tensor of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// The path of labels, the key in a checkpoint: `fc1.weight`.
+    pub key: String,
+    /// Parameter or buffer.
+    pub kind: StateKind,
+    /// The size of each axis.
+    pub dims: Vec<usize>,
+    /// How it starts.
+    pub init: Init,
+    /// Whether weight decay acts on it by default: on weights, not on biases and scales.
+    pub decay: bool,
+}
+
+/// Where the tensors of a model come from: an initialiser, a checkpoint, a running program.
+pub trait Source<E: Float> {
+    /// The elements of the tensor, row-major.
+    ///
+    /// # Errors
+    /// If the source has no such tensor or it does not fit.
+    fn tensor(&mut self, slot: &Slot) -> Result<Vec<E>>;
+}
+
+/// What looks at the tensors of a model: a checkpoint writer, a running program.
+pub trait Visitor<E: Float> {
+    /// Called once for each tensor, in the order of [`Model::describe`].
+    ///
+    /// # Errors
+    /// Whatever keeps the visitor from going on.
+    fn tensor(&mut self, slot: &Slot, values: Vec<E>) -> Result<()>;
+}
+
+/// A tree of named tensors over the element type `E`. `net!` and the layers implement it.
+pub trait Model<E: Float>: Sized {
+    /// The number of parameters (buffers are not counted).
+    const PARAMETERS: usize;
+
+    /// Lists the tensors, in the order of declaration.
+    fn describe(path: &Path, slots: &mut Vec<Slot>);
+
+    /// Makes a model from the tensors of a source.
+    ///
+    /// # Errors
+    /// The source's.
+    fn build(path: &Path, source: &mut dyn Source<E>) -> Result<Self>;
+
+    /// Shows every tensor to a visitor.
+    ///
+    /// # Errors
+    /// The visitor's.
+    fn visit(&self, path: &Path, visitor: &mut dyn Visitor<E>) -> Result<()>;
+}
+
+/// The tensors of a model type, in the order of declaration.
+pub fn slots<E: Float, M: Model<E>>() -> Vec<Slot> {
+    let mut slots = Vec::new();
+    M::describe(&Path::root(), &mut slots);
+    slots
+}

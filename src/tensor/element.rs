@@ -1,0 +1,68 @@
+//! The types of tensor elements.
+
+use crate::graph::DType;
+use crate::run::Data;
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+/// A real number type: `f32` or `f64`.
+pub trait Float: Element + dfdx::shapes::Dtype + Default {
+    /// The nearest value.
+    fn from_f64(value: f64) -> Self;
+    /// The same value.
+    fn to_f64(self) -> f64;
+    /// A slice, as programs take it.
+    fn data(values: &[Self]) -> Data<'_>;
+    /// The slice of this type, if it is one.
+    fn slice<'a>(data: &Data<'a>) -> Option<&'a [Self]>;
+}
+
+/// What a recorded tensor can hold: reals, indices into a dimension, truth values.
+pub trait Element: 'static + Copy + Debug {
+    /// How programs store it.
+    const DTYPE: DType;
+}
+
+/// An index into the dimension `D`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct In<D>(PhantomData<D>);
+
+impl<D: dfdx::shapes::Dim> Element for In<D> {
+    const DTYPE: DType = DType::Index;
+}
+
+impl Element for bool {
+    const DTYPE: DType = DType::Bool;
+}
+
+macro_rules! float {
+    ($ty:ident, $variant:ident) => {
+        impl Element for $ty {
+            const DTYPE: DType = DType::$variant;
+        }
+
+        impl Float for $ty {
+            fn from_f64(value: f64) -> Self {
+                value as $ty
+            }
+
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+
+            fn data(values: &[Self]) -> Data<'_> {
+                Data::$variant(values)
+            }
+
+            fn slice<'a>(data: &Data<'a>) -> Option<&'a [Self]> {
+                match *data {
+                    Data::$variant(values) => Some(values),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+float!(f32, F32);
+float!(f64, F64);
