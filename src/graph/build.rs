@@ -158,6 +158,11 @@ impl Graph {
         self.push(Op::Cast, vec![x], dims, dtype)
     }
 
+    /// The value of `x`, which the derivative takes for a constant.
+    pub fn stop_gradient(&mut self, x: NodeId) -> NodeId {
+        self.push_like(Op::StopGradient, vec![x], x)
+    }
+
     /// Combines the elements along `axes`, which go.
     pub fn reduce(&mut self, op: ReduceOp, x: NodeId, axes: &[usize]) -> Result<NodeId> {
         self.expect_float("a reduction", x)?;

@@ -31,6 +31,8 @@ pub enum Op {
     Select,
     /// `Bool` (0 or 1), `Index` or a real as the node's element type. To `Bool`: is it other than zero?
     Cast,
+    /// The operand, which the derivative takes for a constant. Once derivatives are taken, it is its operand.
+    StopGradient,
     /// Removes axes by combining their elements.
     Reduce {
         /// How elements combine.
