@@ -1,0 +1,214 @@
+//! The errors of one `net!`: collected over all stages, each on its own token, put out together.
+
+use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
+
+/// Collects errors. A stage goes on after an error and gives back what it could make sense of.
+#[derive(Debug, Default)]
+pub struct Report {
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// One error: a sentence about a token, with what else helps.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    /// The token that is wrong; the first one of several.
+    pub span: Span,
+    /// The last token, where the error is about more than one.
+    pub last: Option<Span>,
+    /// What was expected and what came, in one sentence.
+    pub message: String,
+    /// Further lines: where the thing came from.
+    pub notes: Vec<String>,
+    /// What would mend it.
+    pub help: Option<String>,
+}
+
+impl Report {
+    /// An empty report.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an error at a token; notes and help follow in builder style.
+    pub fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        let message = message.into();
+        self.diagnostics.push(Diagnostic { span, last: None, message, notes: vec![], help: None });
+        self.diagnostics.last_mut().expect("one was just pushed")
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
+    /// How many errors were added so far.
+    pub fn len(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// The errors in the order of the source, each said once.
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let mut kept: Vec<(String, Diagnostic)> = Vec::with_capacity(self.diagnostics.len());
+        for diagnostic in self.diagnostics {
+            // Spans cannot be compared on stable; their debug form names the bytes.
+            let place = format!("{:?}", diagnostic.span);
+            if !kept.iter().any(|(p, d)| *p == place && d.message == diagnostic.message) {
+                kept.push((place, diagnostic));
+            }
+        }
+        kept.sort_by_key(|(_, d)| {
+            let start = d.span.start();
+            (start.line, start.column)
+        });
+        kept.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+    }
+}
+
+impl Diagnostic {
+    /// Extends the marked range to the end of `last`.
+    pub fn to(&mut self, last: Span) -> &mut Self {
+        self.last = Some(last);
+        self
+    }
+
+    /// Adds a line that says where something came from.
+    pub fn note(&mut self, line: impl Into<String>) -> &mut Self {
+        self.notes.push(line.into());
+        self
+    }
+
+    /// Says what would mend it.
+    pub fn help(&mut self, sentence: impl Into<String>) -> &mut Self {
+        self.help = Some(sentence.into());
+        self
+    }
+
+    /// The whole text: the message, the notes and the help, a line each. rustc aligns the later lines behind `error: `.
+    pub fn text(&self) -> String {
+        let help = self.help.iter().map(|help| format!("help: {help}"));
+        let lines: Vec<String> = [self.message.clone()].into_iter().chain(self.notes.clone()).chain(help).collect();
+        lines.join("\n")
+    }
+
+    /// `::core::compile_error! { "…" }`, placed so that rustc underlines the range from `span` to `last`.
+    pub fn tokens(&self) -> TokenStream {
+        let (first, last) = (self.span, self.last.unwrap_or(self.span));
+        let punct = |character, spacing| {
+            let mut punct = Punct::new(character, spacing);
+            punct.set_span(first);
+            TokenTree::from(punct)
+        };
+        let mut text = Literal::string(&self.text());
+        text.set_span(last);
+        let mut argument = Group::new(Delimiter::Brace, TokenTree::from(text).into());
+        argument.set_span(last);
+        [
+            punct(':', Spacing::Joint),
+            punct(':', Spacing::Alone),
+            Ident::new("core", first).into(),
+            punct(':', Spacing::Joint),
+            punct(':', Spacing::Alone),
+            Ident::new("compile_error", first).into(),
+            punct('!', Spacing::Alone),
+            argument.into(),
+        ]
+        .into_iter()
+        .collect()
+    }
+}
+
+/// The candidate that `name` was probably meant to be, if one is near enough.
+pub fn did_you_mean<I>(name: &str, candidates: I) -> Option<String>
+where
+    I: IntoIterator,
+    I::Item: AsRef<str>,
+{
+    let plain = |text: &str| text.replace('_', "").to_lowercase();
+    let wanted = plain(name);
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.as_ref() != name)
+        .filter_map(|candidate| {
+            let candidate = candidate.as_ref();
+            let length = name.chars().count().max(candidate.chars().count());
+            // `BatchNorm` for `batch_norm` is one slip, however many letters differ.
+            let distance = if plain(candidate) == wanted { 0 } else { distance(name, candidate) };
+            (distance == 0 || distance * 3 <= length).then(|| (distance, candidate.to_string()))
+        })
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Damerau–Levenshtein distance: insertions, deletions, substitutions and swaps of neighbours cost one each
+/// (the form in which no letter is edited twice).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let changed = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let edited = changed.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                if swapped { edited.min(table[i - 2][j - 2] + 1) } else { edited }
+            };
+        }
+    }
+    table[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(source: &str) -> Vec<Span> {
+        source.parse::<TokenStream>().unwrap().into_iter().map(|tree| tree.span()).collect()
+    }
+
+    #[test]
+    fn errors_come_once_and_in_the_order_of_the_source() {
+        let places = spans("a b\nc");
+        let mut report = Report::new();
+        report.error(places[2], "third");
+        report.error(places[0], "first").help("the first help counts");
+        report.error(places[0], "first");
+        report.error(places[0], "also first");
+        let messages: Vec<_> = report.into_diagnostics().into_iter().map(|d| d.message).collect();
+        assert_eq!(messages, ["first", "also first", "third"]);
+    }
+
+    #[test]
+    fn notes_and_help_follow_the_message() {
+        let mut report = Report::new();
+        let places = spans("x y");
+        report.error(places[0], "it is wrong").note("it came\nfrom here").help("mend it").to(places[1]);
+        let diagnostic = report.into_diagnostics().remove(0);
+        assert_eq!(diagnostic.text(), "it is wrong\nit came\nfrom here\nhelp: mend it");
+        let tokens = diagnostic.tokens().to_string();
+        assert!(tokens.replace(' ', "").starts_with("::core::compile_error!{"), "{tokens}");
+    }
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let known = ["linear", "relu", "gelu", "batch_norm", "cross_entropy", "Digit"];
+        let mean = |name| did_you_mean(name, known);
+        assert_eq!(mean("lienar").as_deref(), Some("linear"));
+        assert_eq!(mean("Linear").as_deref(), Some("linear"));
+        assert_eq!(mean("BatchNorm").as_deref(), Some("batch_norm"));
+        assert_eq!(mean("cross_entrpy").as_deref(), Some("cross_entropy"));
+        assert_eq!(mean("rellu").as_deref(), Some("relu"));
+        assert_eq!(mean("Digits").as_deref(), Some("Digit"));
+        assert_eq!(mean("softmax"), None);
+        assert_eq!(mean("q"), None);
+        assert_eq!(mean("linear"), None);
+    }
+
+    #[test]
+    fn swapped_neighbours_are_one_edit() {
+        assert_eq!(distance("abcd", "abdc"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

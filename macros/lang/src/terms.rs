@@ -1,0 +1,408 @@
+//! Symbolic sizes: polynomials with whole coefficients over the names of dimensions. Two sizes are the same dimension
+//! exactly if their normal forms are equal; names of equal size stay different.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ansatz_shapes::Size;
+
+/// A size in normal form: a sum of monomials with coefficients that are not zero. Coefficients are computed modulo
+/// 2¹²⁸, far beyond any size.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term {
+    sum: BTreeMap<Monomial, i128>,
+}
+
+/// What a size is made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Atom {
+    /// `dim Pixels = 784;`: equal to itself alone, never to a literal of the same size.
+    Nominal {
+        /// Its name.
+        name: String,
+        /// Its size.
+        number: usize,
+    },
+    /// `n`: known at run time, or bound by the caller.
+    RunTime(String),
+    /// `floor_div(a, b)` that has no simpler form.
+    FloorDiv(Term, Term),
+    /// `ceil_div(a, b)` that has no simpler form; with a literal `b` it is written by `FloorDiv`.
+    CeilDiv(Term, Term),
+}
+
+/// A product of powers of atoms; powers are at least 1. The order is lexicographic in the exponents, smaller atoms
+/// first: it respects products, which exact division needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Monomial(BTreeMap<Atom, u32>);
+
+impl Term {
+    /// A whole number, of any sign.
+    pub fn integer(value: i128) -> Self {
+        Self::single(Monomial::default(), value)
+    }
+
+    /// One atom.
+    pub fn atom(atom: Atom) -> Self {
+        Self::single(Monomial(BTreeMap::from([(atom, 1)])), 1)
+    }
+
+    /// A declared dimension.
+    pub fn nominal(name: impl Into<String>, number: usize) -> Self {
+        Self::atom(Atom::Nominal { name: name.into(), number })
+    }
+
+    /// A dimension known at run time.
+    pub fn run_time(name: impl Into<String>) -> Self {
+        Self::atom(Atom::RunTime(name.into()))
+    }
+
+    fn single(monomial: Monomial, coefficient: i128) -> Self {
+        let mut term = Self::default();
+        term.add(monomial, coefficient);
+        term
+    }
+
+    fn add(&mut self, monomial: Monomial, coefficient: i128) {
+        let sum = self.sum.get(&monomial).copied().unwrap_or(0).wrapping_add(coefficient);
+        if sum == 0 {
+            self.sum.remove(&monomial);
+        } else {
+            self.sum.insert(monomial, sum);
+        }
+    }
+
+    /// `self - other`.
+    pub fn minus(&self, other: &Self) -> Self {
+        self.plus(&other.times(&Self::integer(-1)))
+    }
+
+    /// The exact quotient, if this is a multiple of `by` whatever the names stand for.
+    pub fn divide(&self, by: &Self) -> Option<Self> {
+        let (divisor, coefficient) = by.sum.last_key_value()?;
+        let (mut rest, mut quotient) = (self.clone(), Self::default());
+        // The leading monomial of a product is the product of the leading monomials.
+        while let Some((leading, &factor)) = rest.sum.last_key_value() {
+            if factor.checked_rem(*coefficient)? != 0 {
+                return None;
+            }
+            let step = Self::single(leading.divide(divisor)?, factor.checked_div(*coefficient)?);
+            rest = rest.minus(&step.times(by));
+            quotient = quotient.plus(&step);
+        }
+        Some(quotient)
+    }
+
+    /// `self / by`, rounded down. Multiples of `by` are taken out, so that `floor_div(h - 1, 2) + 1` and
+    /// `ceil_div(h, 2)` have one normal form.
+    pub fn floor_div(&self, by: &Self) -> Self {
+        self.rounded_div(by, Atom::FloorDiv)
+    }
+
+    /// `self / by`, rounded up.
+    pub fn ceil_div(&self, by: &Self) -> Self {
+        match by.as_integer() {
+            Some(number) if number > 0 => self.plus(&Self::integer(number - 1)).floor_div(by),
+            _ => self.rounded_div(by, Atom::CeilDiv),
+        }
+    }
+
+    fn rounded_div(&self, by: &Self, opaque: fn(Self, Self) -> Atom) -> Self {
+        if let Some(exact) = self.divide(by) {
+            return exact;
+        }
+        let (whole, rest) = self.take_multiples(by);
+        let fraction = match (rest.as_integer(), by.as_integer()) {
+            (Some(rest), Some(by)) if 0 <= rest && rest < by => Self::default(),
+            _ => Self::atom(opaque(rest, by.clone())),
+        };
+        whole.plus(&fraction)
+    }
+
+    /// `(whole, rest)` with `self = whole * by + rest`, where `by` is one positive monomial; else `whole` is 0.
+    fn take_multiples(&self, by: &Self) -> (Self, Self) {
+        let (mut whole, mut rest) = (Self::default(), Self::default());
+        let divisor = by.sum.first_key_value().filter(|(_, factor)| by.sum.len() == 1 && **factor > 0);
+        for (monomial, &factor) in &self.sum {
+            match divisor.and_then(|(divisor, by)| Some((monomial.divide(divisor)?, *by))) {
+                Some((quotient, by)) => {
+                    whole.add(quotient, factor.div_euclid(by));
+                    rest.add(monomial.clone(), factor.rem_euclid(by));
+                }
+                None => rest.add(monomial.clone(), factor),
+            }
+        }
+        (whole, rest)
+    }
+
+    /// The number, if no name occurs.
+    pub fn as_integer(&self) -> Option<i128> {
+        match self.sum.first_key_value() {
+            None => Some(0),
+            Some((monomial, &factor)) if self.sum.len() == 1 && monomial.0.is_empty() => Some(factor),
+            Some(_) => None,
+        }
+    }
+
+    /// The literal size, if no name occurs.
+    pub fn as_literal(&self) -> Option<usize> {
+        usize::try_from(self.as_integer()?).ok()
+    }
+
+    /// The atom, if this is one bare atom.
+    pub fn as_atom(&self) -> Option<&Atom> {
+        match self.sum.first_key_value() {
+            Some((monomial, 1)) if self.sum.len() == 1 && monomial.0.len() == 1 => {
+                monomial.0.first_key_value().filter(|(_, power)| **power == 1).map(|(atom, _)| atom)
+            }
+            _ => None,
+        }
+    }
+
+    /// The atoms that occur, those inside of `ceil_div` and `floor_div` included.
+    pub fn atoms(&self) -> BTreeSet<&Atom> {
+        let mut found = BTreeSet::new();
+        for atom in self.sum.keys().flat_map(|monomial| monomial.0.keys()) {
+            found.insert(atom);
+            if let Atom::FloorDiv(a, b) | Atom::CeilDiv(a, b) = atom {
+                found.extend(a.atoms());
+                found.extend(b.atoms());
+            }
+        }
+        found
+    }
+
+    /// The size, if every name has a number.
+    pub fn number(&self) -> Option<usize> {
+        self.evaluate(&|_| None)
+    }
+
+    /// The size, where `size` gives the run-time dimensions. `None` if one is unknown or the value is no size.
+    pub fn evaluate(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<usize> {
+        usize::try_from(self.value(size)?).ok()
+    }
+
+    fn value(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<i128> {
+        self.sum.iter().try_fold(0_i128, |sum, (monomial, &factor)| {
+            let product = monomial.0.iter().try_fold(factor, |product, (atom, &power)| {
+                product.checked_mul(atom.value(size)?.checked_pow(power)?)
+            })?;
+            sum.checked_add(product)
+        })
+    }
+
+    /// Puts terms in place of run-time dimensions and brings the result into normal form.
+    pub fn substitute(&self, replace: &dyn Fn(&str) -> Option<Self>) -> Self {
+        self.sum.iter().fold(Self::default(), |sum, (monomial, &factor)| {
+            let product = monomial.0.iter().fold(Self::integer(factor), |product, (atom, &power)| {
+                let value = atom.substitute(replace);
+                (0..power).fold(product, |product, _| product.times(&value))
+            });
+            sum.plus(&product)
+        })
+    }
+}
+
+impl Size for Term {
+    fn literal(size: usize) -> Self {
+        Self::integer(size as i128)
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        let mut sum = self.clone();
+        for (monomial, &factor) in &other.sum {
+            sum.add(monomial.clone(), factor);
+        }
+        sum
+    }
+
+    fn times(&self, other: &Self) -> Self {
+        let mut product = Self::default();
+        for (left, &a) in &self.sum {
+            for (right, &b) in &other.sum {
+                product.add(left.times(right), a.wrapping_mul(b));
+            }
+        }
+        product
+    }
+}
+
+impl Atom {
+    fn value(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<i128> {
+        let divided = |a: &Term, b: &Term| {
+            let (a, b) = (a.value(size)?, b.value(size)?);
+            (b > 0).then(|| (a.div_euclid(b), a.rem_euclid(b)))
+        };
+        match self {
+            Atom::Nominal { number, .. } => Some(*number as i128),
+            Atom::RunTime(name) => size(name).map(|size| size as i128),
+            Atom::FloorDiv(a, b) => divided(a, b).map(|(quotient, _)| quotient),
+            Atom::CeilDiv(a, b) => divided(a, b).map(|(quotient, rest)| quotient + i128::from(rest != 0)),
+        }
+    }
+
+    fn substitute(&self, replace: &dyn Fn(&str) -> Option<Term>) -> Term {
+        match self {
+            Atom::Nominal { .. } => Term::atom(self.clone()),
+            Atom::RunTime(name) => replace(name).unwrap_or_else(|| Term::atom(self.clone())),
+            Atom::FloorDiv(a, b) => a.substitute(replace).floor_div(&b.substitute(replace)),
+            Atom::CeilDiv(a, b) => a.substitute(replace).ceil_div(&b.substitute(replace)),
+        }
+    }
+}
+
+impl Monomial {
+    fn times(&self, other: &Self) -> Self {
+        let mut product = self.clone();
+        for (atom, power) in &other.0 {
+            *product.0.entry(atom.clone()).or_insert(0) += power;
+        }
+        product
+    }
+
+    fn divide(&self, by: &Self) -> Option<Self> {
+        let mut quotient = self.clone();
+        for (atom, power) in &by.0 {
+            let left = quotient.0.get(atom)?.checked_sub(*power)?;
+            if left == 0 {
+                quotient.0.remove(atom);
+            } else {
+                quotient.0.insert(atom.clone(), left);
+            }
+        }
+        Some(quotient)
+    }
+
+    fn degree(&self) -> u32 {
+        self.0.values().sum()
+    }
+}
+
+impl Ord for Monomial {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let (mut left, mut right) = (self.0.iter(), other.0.iter());
+        loop {
+            let order = match (left.next(), right.next()) {
+                // The monomial with the smaller atom has a power of it, the other has none.
+                (Some((a, m)), Some((b, n))) => b.cmp(a).then(m.cmp(n)),
+                (a, b) => return a.is_some().cmp(&b.is_some()),
+            };
+            if order.is_ne() {
+                return order;
+            }
+        }
+    }
+}
+
+impl PartialOrd for Monomial {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Term {
+    /// `784`, `n`, `3 * Embed`, `a * b + 2 * a - 1`: higher powers first, what is subtracted last.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<_> = self.sum.iter().rev().collect();
+        parts.sort_by_key(|(monomial, factor)| (**factor < 0, std::cmp::Reverse(monomial.degree())));
+        for (i, (monomial, factor)) in parts.iter().enumerate() {
+            f.write_str(match (i, **factor < 0) {
+                (0, true) => "-",
+                (0, false) => "",
+                (_, true) => " - ",
+                (_, false) => " + ",
+            })?;
+            let size = factor.unsigned_abs();
+            match (size, monomial.0.is_empty()) {
+                (_, true) => write!(f, "{size}")?,
+                (1, false) => write!(f, "{monomial}")?,
+                (_, false) => write!(f, "{size} * {monomial}")?,
+            }
+        }
+        if parts.is_empty() { f.write_str("0") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Monomial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let factors = self.0.iter().flat_map(|(atom, &power)| (0..power).map(move |_| atom));
+        for (i, atom) in factors.enumerate() {
+            write!(f, "{}{atom}", if i == 0 { "" } else { " * " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Atom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Atom::Nominal { name, .. } | Atom::RunTime(name) => f.write_str(name),
+            Atom::CeilDiv(a, b) => write!(f, "ceil_div({a}, {b})"),
+            Atom::FloorDiv(a, b) => match (a.sum.get(&Monomial::default()), b.as_integer()) {
+                (Some(&constant), Some(by)) if constant == by - 1 => {
+                    write!(f, "ceil_div({}, {b})", a.minus(&Term::integer(constant)))
+                }
+                _ => write!(f, "floor_div({a}, {b})"),
+            },
+        }
+    }
+}
+
+/// The dimensions in scope, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Dims {
+    known: BTreeMap<String, Meaning>,
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// `dim Pixels = 784;`
+    Nominal(usize),
+    /// `dim Wide = 4 * Embed;`
+    Alias(Term),
+    /// `n`
+    RunTime,
+}
+
+impl Dims {
+    /// No dimensions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a name. If it is known already, it keeps its meaning, which is given back.
+    pub fn declare(&mut self, name: impl Into<String>, meaning: Meaning) -> Result<(), Meaning> {
+        let name = name.into();
+        match self.known.get(&name) {
+            Some(old) => Err(old.clone()),
+            None => {
+                self.known.insert(name, meaning);
+                Ok(())
+            }
+        }
+    }
+
+    /// What a name stands for.
+    pub fn meaning(&self, name: &str) -> Option<&Meaning> {
+        self.known.get(name)
+    }
+
+    /// The size that a name stands for; an alias gives its term.
+    pub fn term(&self, name: &str) -> Option<Term> {
+        self.known.get(name).map(|meaning| match meaning {
+            Meaning::Nominal(number) => Term::nominal(name, *number),
+            Meaning::Alias(term) => term.clone(),
+            Meaning::RunTime => Term::run_time(name),
+        })
+    }
+
+    /// All names, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.known.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+#[path = "terms_tests.rs"]
+mod tests;
