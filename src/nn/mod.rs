@@ -2,6 +2,11 @@
 
 mod model;
 mod net;
+mod init;
+mod linear;
 
-pub use model::{Init, Model, Path, Slot, Source, Visitor, slots};
-pub use net::{Batch, Net, Outputs};
+pub use crate::tensor::Path;
+pub use init::{Seeded, init};
+pub use linear::{Linear, UnbiasedLinear};
+pub use model::{Init, Model, Slot, Source, Visitor, slots};
+pub use net::{Batch, Bindings, Net, Outputs, Value, trace};

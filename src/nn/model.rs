@@ -2,28 +2,7 @@
 
 use crate::Result;
 use crate::graph::StateKind;
-use crate::tensor::Float;
-
-/// A path of labels, written with dots as in PyTorch: `mlp.fc1`. The root is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Path(String);
-
-impl Path {
-    /// The empty path, where a model begins.
-    pub fn root() -> Self {
-        Self::default()
-    }
-
-    /// The path of a part of this one.
-    pub fn child(&self, label: &str) -> Self {
-        if self.0.is_empty() { Path(label.to_owned()) } else { Path(format!("{}.{label}", self.0)) }
-    }
-
-    /// The path with dots.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+use crate::tensor::{ConstShape, Cpu, Float, HostTensor, Path, Tensor, from_vec};
 
 /// How a tensor of the model starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +30,22 @@ pub struct Slot {
     pub decay: bool,
 }
 
+impl Slot {
+    /// The tensor of this name at this path, of the shape `S`.
+    pub fn new<S: ConstShape>(path: &Path, name: &str, kind: StateKind, init: Init, decay: bool) -> Self {
+        let dims = S::default().concrete().into();
+        Slot { key: path.child(name).as_str().to_owned(), kind, dims, init, decay }
+    }
+
+    /// The tensor, from a source.
+    ///
+    /// # Errors
+    /// If the source has no such tensor or gives another number of elements.
+    pub fn build<S: ConstShape, E: Float>(&self, source: &mut dyn Source<E>) -> Result<Tensor<S, E, Cpu>> {
+        from_vec(source.tensor(self)?, S::default())
+    }
+}
+
 /// Where the tensors of a model come from: an initialiser, a checkpoint, a running program.
 pub trait Source<E: Float> {
     /// The elements of the tensor, row-major.
@@ -66,7 +61,7 @@ pub trait Visitor<E: Float> {
     ///
     /// # Errors
     /// Whatever keeps the visitor from going on.
-    fn tensor(&mut self, slot: &Slot, values: Vec<E>) -> Result<()>;
+    fn tensor(&mut self, slot: &Slot, tensor: &dyn HostTensor<E>) -> Result<()>;
 }
 
 /// A tree of named tensors over the element type `E`. `net!` and the layers implement it.

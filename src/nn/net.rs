@@ -1,10 +1,11 @@
 //! What a declared net adds to a model: a function that can be recorded, run and trained.
 
 use super::Model;
-use crate::Result;
-use crate::graph::NodeId;
+use crate::graph::{Graph, NodeId};
 use crate::run::Data;
-use crate::tensor::{Feed, Float, Scope};
+use crate::tensor::{Cpu, Feed, Float, Indices, Named, Scope, Shape, Tensor, cpu, from_vec};
+use crate::{Error, Result};
+use dfdx::tensor::TensorFromVec;
 
 /// A declared net: a model with a function.
 pub trait Net<E: Float>: Model<E> {
@@ -24,6 +25,20 @@ pub trait Net<E: Float>: Model<E> {
     fn trace(scope: &Scope, dims: &[usize]) -> Vec<NodeId>;
 }
 
+/// The graph of a net for these run-time dimensions, with its results as named outputs.
+///
+/// # Errors
+/// The first error that recording meets: run-time dimensions that the net cannot take.
+pub fn trace<E: Float, M: Net<E>>(dims: &[usize], training: bool) -> Result<Graph> {
+    let scope = Scope::new(training);
+    let results = M::trace(&scope, dims);
+    let mut graph = scope.finish()?;
+    for (&name, result) in M::OUTPUTS.iter().zip(results) {
+        graph.output(name, result);
+    }
+    Ok(graph)
+}
+
 /// One value for every input of a net.
 pub trait Batch {
     /// The run-time dimensions in the order of their first appearance.
@@ -36,11 +51,116 @@ pub trait Batch {
     fn feed(&self, feed: &mut Feed);
 }
 
-/// The results of a net as host tensors.
-pub trait Outputs: Sized {
-    /// Reads the results from the outputs of a program, in order. `dims` are the run-time dimensions of the batch.
+/// Collects the run-time dimensions of a batch, in the order of their first appearance, and sees that all inputs agree.
+///
+/// ```
+/// use ansatz::nn::Bindings;
+///
+/// let mut bindings = Bindings::default();
+/// bindings.bind("n", "x", 32)?;
+/// bindings.bind("n", "y", 32)?;
+/// assert_eq!(bindings.bind("n", "z", 31).unwrap_err().to_string(), "`n` is 32 in `x` and 31 in `z`; all inputs of a batch must agree");
+/// assert_eq!(bindings.sizes(), [32]);
+/// # Ok::<(), ansatz::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Bindings {
+    names: Vec<(&'static str, &'static str)>,
+    sizes: Vec<usize>,
+}
+
+impl Bindings {
+    /// The dimension `dim` has this size in `input`.
     ///
     /// # Errors
-    /// If they are not of the net's shapes.
-    fn collect(dims: &[usize], outputs: &[Data<'_>]) -> Result<Self>;
+    /// If an earlier input says otherwise.
+    pub fn bind(&mut self, dim: &'static str, input: &'static str, size: usize) -> Result<()> {
+        match self.names.iter().position(|&(name, _)| name == dim) {
+            None => {
+                self.names.push((dim, input));
+                self.sizes.push(size);
+                Ok(())
+            }
+            Some(i) if self.sizes[i] == size => Ok(()),
+            Some(i) => Err(Error::value(format!(
+                "`{dim}` is {} in `{}` and {size} in `{input}`; all inputs of a batch must agree",
+                self.sizes[i], self.names[i].1
+            ))),
+        }
+    }
+
+    /// The sizes in the order of first appearance.
+    pub fn sizes(self) -> Vec<usize> {
+        self.sizes
+    }
+}
+
+/// A result of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'a> {
+    /// The size of each axis.
+    pub dims: &'a [usize],
+    /// The elements, row-major.
+    pub data: Data<'a>,
+}
+
+/// The results of a net as host tensors: a tensor if there is one, else a struct with a field for each, whose
+/// implementation reads `Outputs::collect(&values[i..=i])?` for the i-th.
+pub trait Outputs: Sized {
+    /// Makes host tensors of the results of a program, in order.
+    ///
+    /// # Errors
+    /// If they are not of the net's shapes and element types.
+    fn collect(values: &[Value<'_>]) -> Result<Self>;
+}
+
+impl<S: Shape, E: Float> Outputs for Tensor<S, E, Cpu> {
+    fn collect(values: &[Value<'_>]) -> Result<Self> {
+        let (value, shape) = one::<S>(values)?;
+        let elements = E::slice(&value.data).ok_or_else(|| wrong_type::<E>(value))?;
+        from_vec(elements.to_vec(), shape)
+    }
+}
+
+impl<S: Shape> Outputs for Tensor<S, bool, Cpu> {
+    fn collect(values: &[Value<'_>]) -> Result<Self> {
+        let (value, shape) = one::<S>(values)?;
+        let Data::Bool(elements) = value.data else { return Err(wrong_type::<bool>(value)) };
+        let elements = elements.iter().map(|&x| x != 0).collect();
+        cpu()
+            .try_tensor_from_vec(elements, shape)
+            .map_err(|e| Error::value(format!("a result could not be stored: {e}")))
+    }
+}
+
+impl<S: Shape, D: Named> Outputs for Indices<S, D> {
+    fn collect(values: &[Value<'_>]) -> Result<Self> {
+        let (value, shape) = one::<S>(values)?;
+        let Data::Index(elements) = value.data else { return Err(wrong_type::<u32>(value)) };
+        Indices::new(elements, shape)
+    }
+}
+
+fn one<'v, S: Shape>(values: &'v [Value<'_>]) -> Result<(&'v Value<'v>, S)> {
+    let [value] = values else {
+        return Err(Error::value(format!("one result is expected, and the program has {}", values.len())));
+    };
+    let mut dims = S::Concrete::default();
+    if value.dims.len() == S::NUM_DIMS {
+        for (axis, &size) in value.dims.iter().enumerate() {
+            dims[axis] = size;
+        }
+        if let Some(shape) = S::from_concrete(&dims) {
+            return Ok((value, shape));
+        }
+    }
+    Err(Error::shape(
+        "collecting a result",
+        format!("a result has the shape {:?}, which its type does not take", value.dims),
+    ))
+}
+
+fn wrong_type<T>(value: &Value<'_>) -> Error {
+    let expected = std::any::type_name::<T>();
+    Error::value(format!("a result has elements of type {:?} where {expected} is expected", value.data.dtype()))
 }

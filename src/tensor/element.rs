@@ -1,5 +1,6 @@
 //! The types of tensor elements.
 
+use super::feed::Buffer;
 use crate::graph::DType;
 use crate::run::Data;
 use std::fmt::Debug;
@@ -15,6 +16,9 @@ pub trait Float: Element + dfdx::shapes::Dtype + Default {
     fn data(values: &[Self]) -> Data<'_>;
     /// The slice of this type, if it is one.
     fn slice<'a>(data: &Data<'a>) -> Option<&'a [Self]>;
+    /// The buffer as one of this type.
+    #[doc(hidden)]
+    fn buffer(buffer: &mut Buffer) -> &mut Vec<Self>;
 }
 
 /// What a recorded tensor can hold: reals, indices into a dimension, truth values.
@@ -58,6 +62,16 @@ macro_rules! float {
                 match *data {
                     Data::$variant(values) => Some(values),
                     _ => None,
+                }
+            }
+
+            fn buffer(buffer: &mut Buffer) -> &mut Vec<Self> {
+                if !matches!(buffer, Buffer::$variant(_)) {
+                    *buffer = Buffer::$variant(Vec::new());
+                }
+                match buffer {
+                    Buffer::$variant(values) => values,
+                    _ => unreachable!("the buffer has just been made one of this type"),
                 }
             }
         }

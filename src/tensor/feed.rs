@@ -1,5 +1,154 @@
 //! The inputs of a run, copied from host tensors into buffers that are reused from step to step.
 
-/// The inputs of a run, in order.
+use super::{Cpu, Float, Indices, Shape, Tensor, copy_into};
+use crate::run::Data;
+use dfdx::shapes::HasShape;
+use std::ops::Deref;
+
+/// The inputs of a run, in order. Once each buffer has held its largest input, filling it again allocates nothing.
+///
+/// ```
+/// use ansatz::tensor::{Const, Feed, Indices, from_vec};
+/// use ansatz::run::Data;
+///
+/// let mut feed = Feed::default();
+/// for step in 0..2 {
+///     feed.clear();
+///     feed.tensor(&from_vec(vec![step as f32; 3], (3,))?);
+///     feed.indices(&Indices::<(usize,), Const<10>>::new(vec![7], (1,))?);
+/// }
+/// assert_eq!(feed.data()[..], [Data::F32(&[1.0; 3]), Data::Index(&[7])]);
+/// # Ok::<(), ansatz::Error>(())
+/// ```
 #[derive(Debug, Default)]
-pub struct Feed {}
+pub struct Feed {
+    buffers: Vec<Buffer>,
+    used: usize,
+}
+
+impl Feed {
+    /// Forgets the inputs and keeps their buffers.
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    /// The next input is a tensor of reals.
+    pub fn tensor<S: Shape, E: Float>(&mut self, x: &Tensor<S, E, Cpu>) {
+        let values = E::buffer(self.next());
+        values.resize(x.shape().num_elements(), E::default());
+        copy_into(x, values);
+    }
+
+    /// The next input is a tensor of indices.
+    pub fn indices<S: Shape, D>(&mut self, x: &Indices<S, D>) {
+        self.index_slice(x.values());
+    }
+
+    /// The next input are these reals.
+    pub fn slice<E: Float>(&mut self, values: &[E]) {
+        let buffer = E::buffer(self.next());
+        buffer.clear();
+        buffer.extend_from_slice(values);
+    }
+
+    /// The next input are these indices.
+    pub fn index_slice(&mut self, values: &[u32]) {
+        let buffer = self.next();
+        if !matches!(buffer, Buffer::Index(_)) {
+            *buffer = Buffer::Index(Vec::new());
+        }
+        if let Buffer::Index(buffer) = buffer {
+            buffer.clear();
+            buffer.extend_from_slice(values);
+        }
+    }
+
+    /// The inputs, as a program takes them.
+    pub fn data(&self) -> Inputs<'_> {
+        let mut few = [Data::Bool(&[]); FEW];
+        let mut many = Vec::new();
+        if self.used > FEW {
+            many = self.buffers[..self.used].iter().map(Buffer::data).collect();
+        } else {
+            for (slot, buffer) in few.iter_mut().zip(&self.buffers[..self.used]) {
+                *slot = buffer.data();
+            }
+        }
+        Inputs { few, many, used: self.used }
+    }
+
+    fn next(&mut self) -> &mut Buffer {
+        if self.used == self.buffers.len() {
+            self.buffers.push(Buffer::Index(Vec::new()));
+        }
+        self.used += 1;
+        &mut self.buffers[self.used - 1]
+    }
+}
+
+/// So many inputs are listed without allocating.
+const FEW: usize = 8;
+
+/// The inputs of a run as a slice.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    few: [Data<'a>; FEW],
+    many: Vec<Data<'a>>,
+    used: usize,
+}
+
+impl<'a> Deref for Inputs<'a> {
+    type Target = [Data<'a>];
+
+    fn deref(&self) -> &[Data<'a>] {
+        if self.used > FEW { &self.many } else { &self.few[..self.used] }
+    }
+}
+
+/// The elements of one input.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Buffer {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Index(Vec<u32>),
+}
+
+impl Buffer {
+    fn data(&self) -> Data<'_> {
+        match self {
+            Buffer::F32(values) => Data::F32(values),
+            Buffer::F64(values) => Data::F64(values),
+            Buffer::Index(values) => Data::Index(values),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_few_inputs() {
+        let mut feed = Feed::default();
+        for i in 0..2 * FEW as u32 {
+            feed.index_slice(&[i]);
+        }
+        assert_eq!(feed.data().len(), 2 * FEW);
+        assert_eq!(feed.data()[11], Data::Index(&[11]));
+    }
+
+    #[test]
+    fn buffers_are_kept() {
+        let mut feed = Feed::default();
+        feed.slice(&[1.0f64; 100]);
+        let address = match feed.data()[0] {
+            Data::F64(values) => values.as_ptr(),
+            _ => unreachable!(),
+        };
+        feed.clear();
+        feed.slice(&[2.0f64; 50]);
+        assert_eq!(feed.data()[0], Data::F64(&[2.0; 50]));
+        assert!(matches!(feed.data()[0], Data::F64(values) if values.as_ptr() == address));
+    }
+}

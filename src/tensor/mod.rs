@@ -1,9 +1,48 @@
 //! The typed front: handles over dfdx shapes that record a graph.
+//!
+//! A [`Scope`] is where a net is recorded; a [`Var`] is a recorded tensor whose type carries its shape, so rustc checks
+//! shapes again after `net!` has inferred them. Every typed function here only adds the types to one function over
+//! graph nodes. Models, inputs and results on the host are dfdx's own [`Tensor`]s.
 
-mod element;
-mod feed;
+mod path;
 mod scope;
+mod var;
+mod elementwise;
+mod arrange;
+mod reduce;
+mod random;
+mod loss;
+mod composite;
+mod dims;
+mod facts;
+mod element;
+mod host;
+mod indices;
+mod feed;
 
+pub use arrange::{broadcast, concat, reshape, squeeze};
+pub use dims::{EndsWith, HasDim, HasNumber, Named};
 pub use element::{Element, Float, In};
-pub use feed::Feed;
+pub use elementwise::*;
+pub use facts::{Divides, Product, SameSize};
+pub use feed::{Feed, Inputs};
+pub use host::{HostTensor, copy_into, cpu, from_vec, realize, to_vec};
+pub use indices::Indices;
+pub use loss::{CrossEntropy, bce_with_logits, cross_entropy, mse};
+pub use path::Path;
+pub use random::{bernoulli, dropout, normal, uniform};
+pub use reduce::{argmax, log_softmax, logsumexp, max, mean, min, softmax, sum, var};
 pub use scope::Scope;
+pub use var::{Erased, Var};
+
+#[doc(no_inline)]
+pub use dfdx::shapes::{
+    Axes, Axes2, Axes3, Axes4, Axes5, Axes6, Axis, BroadcastShapeTo, Const, ConstDim, ConstShape, Dim, HasAxes,
+    HasShape, ReduceShape, ReduceShapeTo, Shape,
+};
+#[doc(no_inline)]
+pub use dfdx::tensor::{Cpu, NoneTape, OwnedTape, Tape, Tensor};
+#[doc(no_inline)]
+pub use typenum;
+
+pub(crate) use var::record;

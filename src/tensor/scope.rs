@@ -1,5 +1,231 @@
 //! Where a net is recorded: a graph under construction and the path of labels.
 
+use super::{Element, Erased, Float, Path, Shape, Var};
+use crate::graph::{DType, Distribution, Graph, NodeId, StateKind};
+use crate::{Error, Result};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
 /// A place in a graph under construction: the graph itself, the path of labels, and whether the net is in training.
+///
+/// Scopes are cheap to clone; all scopes below one root record the same graph.
+///
+/// ```
+/// use ansatz::tensor::{Const, Scope, relu, sum};
+///
+/// let scope = Scope::new(false);
+/// let x = scope.input::<(usize, Const<3>), f32>("x", (2, Const));
+/// let y = sum::<_, (usize,), _, _>(&relu(&x));
+/// scope.output("y", &y);
+/// let graph = scope.finish()?;
+/// assert_eq!(graph.outputs()[0].0, "y");
+/// # Ok::<(), ansatz::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-pub struct Scope {}
+pub struct Scope {
+    tracer: Rc<Tracer>,
+    path: Path,
+}
+
+impl Scope {
+    /// The root of an empty graph. In training, dropout acts and batch statistics are taken from the batch.
+    pub fn new(training: bool) -> Self {
+        let tracer = Tracer { training, recording: RefCell::default() };
+        Scope { tracer: Rc::new(tracer), path: Path::root() }
+    }
+
+    /// The scope of a part: the same graph, a longer path.
+    pub fn child(&self, label: &str) -> Self {
+        Scope { tracer: self.tracer.clone(), path: self.path.child(label) }
+    }
+
+    /// The path of labels.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the net is in training.
+    pub fn training(&self) -> bool {
+        self.tracer.training
+    }
+
+    /// Declares an input of the run.
+    pub fn input<S: Shape, T: Element>(&self, name: &str, shape: S) -> Var<S, T> {
+        let id = self.tracer.record(shape.concrete().as_ref(), T::DTYPE, &mut |graph| {
+            Ok(graph.input(name, shape.concrete().as_ref(), T::DTYPE))
+        });
+        self.var(id, shape)
+    }
+
+    /// The parameter of this name at this path. The same path and name twice are the same parameter.
+    pub fn parameter<S: Shape, E: Float>(&self, name: &str, shape: S) -> Var<S, E> {
+        self.state(name, StateKind::Parameter, shape)
+    }
+
+    /// A tensor that outlives the run, of any kind, with this name at this path.
+    pub fn state<S: Shape, T: Element>(&self, name: &str, kind: StateKind, shape: S) -> Var<S, T> {
+        let key = self.path.child(name);
+        let id = self.tracer.record(shape.concrete().as_ref(), T::DTYPE, &mut |graph| {
+            graph.state(key.as_str(), kind, shape.concrete().as_ref(), T::DTYPE)
+        });
+        self.var(id, shape)
+    }
+
+    /// Names a result of the graph.
+    pub fn output<S: Shape, T: Element>(&self, name: &str, result: &Var<S, T>) {
+        self.tracer.recording.borrow_mut().graph.output(name, result.id());
+    }
+
+    /// One draw per element, keyed by the path. A second draw at the same path, as in a net that is used twice, is
+    /// another one.
+    pub(crate) fn draw<S: Shape, E: Float>(&self, distribution: Distribution, shape: S) -> Var<S, E> {
+        let id = self.tracer.draw(&self.path, distribution, shape.concrete().as_ref(), E::DTYPE);
+        self.var(id, shape)
+    }
+
+    /// One number in every element.
+    pub(crate) fn constant<S: Shape, T: Element>(&self, value: f64, shape: S) -> Var<S, T> {
+        let id = self.tracer.record(shape.concrete().as_ref(), T::DTYPE, &mut |graph| {
+            Ok(graph.constant(value, shape.concrete().as_ref(), T::DTYPE))
+        });
+        self.var(id, shape)
+    }
+
+    /// Keeps an error, if it is the first, for [`Scope::finish`].
+    pub(crate) fn fail(&self, error: Error) {
+        self.tracer.recording.borrow_mut().error.get_or_insert(error);
+    }
+
+    /// Ends the recording and gives the graph; what was recorded so far leaves this scope.
+    ///
+    /// # Errors
+    /// The first error of all that was recorded.
+    pub fn finish(&self) -> Result<Graph> {
+        let Recording { graph, error, .. } = self.tracer.recording.take();
+        match error {
+            Some(error) => Err(error),
+            None => Ok(graph),
+        }
+    }
+
+    fn var<S: Shape, T: Element>(&self, id: NodeId, shape: S) -> Var<S, T> {
+        Var::new(Erased { tracer: self.tracer.clone(), id }, shape)
+    }
+}
+
+/// The graph that a family of scopes and vars records. Typed functions cannot fail to be called: the first error is
+/// kept, and a node that could not be recorded is replaced by zeros of the expected shape.
+pub(crate) struct Tracer {
+    training: bool,
+    recording: RefCell<Recording>,
+}
+
+#[derive(Default)]
+struct Recording {
+    graph: Graph,
+    error: Option<Error>,
+    /// How often each path has drawn.
+    draws: HashMap<u64, usize>,
+}
+
+impl Tracer {
+    /// Records what `operation` appends, which should have this shape and element type.
+    pub fn record(
+        &self,
+        dims: &[usize],
+        dtype: DType,
+        operation: &mut dyn FnMut(&mut Graph) -> Result<NodeId>,
+    ) -> NodeId {
+        let Recording { graph, error, .. } = &mut *self.recording.borrow_mut();
+        let problem = match operation(graph) {
+            Ok(id) if graph[id].dims == dims && graph[id].dtype == dtype => return id,
+            Ok(id) => Error::shape(
+                "recording",
+                format!(
+                    "the types promise {dtype:?}{dims:?} and the graph has {:?}{:?}",
+                    graph[id].dtype, graph[id].dims
+                ),
+            ),
+            Err(problem) => problem,
+        };
+        error.get_or_insert(problem);
+        graph.constant(0.0, dims, dtype)
+    }
+
+    fn draw(&self, path: &Path, distribution: Distribution, dims: &[usize], dtype: DType) -> NodeId {
+        let earlier = {
+            let draws = &mut self.recording.borrow_mut().draws;
+            let count = draws.entry(path.hash()).or_default();
+            *count += 1;
+            *count - 1
+        };
+        let hash = if earlier == 0 { path.hash() } else { path.child(&format!("#{earlier}")).hash() };
+        self.record(dims, dtype, &mut |graph| graph.random(distribution, hash, dims, dtype))
+    }
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracer").field("training", &self.training).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Const, add, normal};
+    use super::*;
+    use crate::graph::Op;
+
+    #[test]
+    fn the_first_error_is_kept() {
+        let scope = Scope::new(false);
+        let a = scope.input::<(usize,), f32>("a", (2,));
+        let b = scope.input::<(usize,), f32>("b", (3,));
+        let c = scope.input::<(usize,), f32>("c", (4,));
+        add(&add(&a, &b), &c);
+        let message = scope.finish().expect_err("the operands differ").to_string();
+        assert!(message.contains("should be 2 and is 3"), "{message}");
+    }
+
+    #[test]
+    fn one_parameter_per_path_and_name() {
+        let scope = Scope::new(false);
+        let first = scope.child("fc").parameter::<(Const<3>,), f32>("bias", (Const,));
+        let second = scope.child("fc").parameter::<(Const<3>,), f32>("bias", (Const,));
+        let other = scope.parameter::<(Const<3>,), f32>("bias", (Const,));
+        assert_eq!(first.id(), second.id());
+        assert_ne!(first.id(), other.id());
+        let graph = scope.finish().expect("nothing is wrong");
+        assert_eq!(graph.states().iter().map(|s| &*s.key).collect::<Vec<_>>(), ["fc.bias", "bias"]);
+    }
+
+    #[test]
+    fn equal_paths_draw_twice() {
+        let scope = Scope::new(true);
+        for _ in 0..2 {
+            normal::<(usize,), f32>(&scope.child("noise"), (5,));
+        }
+        let graph = scope.finish().expect("nothing is wrong");
+        let paths: Vec<u64> = graph
+            .nodes()
+            .filter_map(|(_, node)| match node.op {
+                Op::Random { path, .. } => Some(path),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(paths.len(), 2);
+        assert_eq!(paths[0], Path::root().child("noise").hash());
+        assert_ne!(paths[0], paths[1]);
+    }
+
+    #[test]
+    fn tensors_of_two_graphs_do_not_mix() {
+        let (one, two) = (Scope::new(false), Scope::new(false));
+        let a = one.input::<(usize,), f32>("a", (2,));
+        let b = two.input::<(usize,), f32>("b", (2,));
+        add(&a, &b);
+        assert!(one.finish().expect_err("two graphs").to_string().contains("another graph"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Functions of each element by itself, arithmetic, comparisons and choice. Operands have equal shapes; [`broadcast`]
+//! makes them equal.
+//!
+//! [`broadcast`]: super::broadcast
+
+use super::composite;
+use super::var::record;
+use super::{Element, Float, Scope, Shape, Var};
+use crate::Result;
+use crate::graph::{Binary, Compare, Graph, NodeId, Unary};
+
+macro_rules! unary {
+    ($($(#[$doc:meta])* $name:ident = $operation:expr;)*) => {$(
+        $(#[$doc])*
+        pub fn $name<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+            map(x, $operation)
+        }
+    )*};
+}
+
+unary! {
+    /// −x.
+    neg = |g, x| g.unary(Unary::Neg, x);
+    /// |x|.
+    abs = |g, x| g.unary(Unary::Abs, x);
+    /// −1, 0 or 1.
+    sign = |g, x| g.unary(Unary::Sign, x);
+    /// 1 / x.
+    recip = |g, x| g.unary(Unary::Recip, x);
+    /// x².
+    square = |g, x| g.unary(Unary::Square, x);
+    /// √x.
+    sqrt = |g, x| g.unary(Unary::Sqrt, x);
+    /// 1 / √x.
+    rsqrt = |g, x| g.unary(Unary::Rsqrt, x);
+    /// eˣ.
+    exp = |g, x| g.unary(Unary::Exp, x);
+    /// eˣ − 1, exact near 0.
+    expm1 = |g, x| g.unary(Unary::Expm1, x);
+    /// The natural logarithm.
+    ln = |g, x| g.unary(Unary::Ln, x);
+    /// ln(1 + x), exact near 0.
+    log1p = |g, x| g.unary(Unary::Log1p, x);
+    /// sin x, x in radians.
+    sin = |g, x| g.unary(Unary::Sin, x);
+    /// cos x, x in radians.
+    cos = |g, x| g.unary(Unary::Cos, x);
+    /// tanh x.
+    tanh = |g, x| g.unary(Unary::Tanh, x);
+    /// 1 / (1 + e⁻ˣ).
+    sigmoid = |g, x| g.unary(Unary::Sigmoid, x);
+    /// ln(1 + eˣ), without overflow.
+    softplus = |g, x| g.unary(Unary::Softplus, x);
+    /// The error function, 2/√π ∫₀ˣ e^(−t²) dt.
+    erf = |g, x| g.unary(Unary::Erf, x);
+    /// max(x, 0).
+    relu = |g, x| g.unary(Unary::Relu, x);
+    /// x Φ(x), with the normal distribution function Φ (Hendrycks, Gimpel 2016).
+    gelu = composite::gelu;
+    /// The tanh form of [`gelu`]: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    gelu_tanh = composite::gelu_tanh;
+    /// x σ(x) (Elfwing, Uchibe, Doya 2018).
+    silu = composite::silu;
+}
+
+/// x where it is positive, `slope` · x elsewhere.
+pub fn leaky_relu<S: Shape, E: Float>(x: &Var<S, E>, slope: f64) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, n| composite::leaky_relu(g, n[0], slope))
+}
+
+/// x where it is positive, `alpha` · (eˣ − 1) elsewhere (Clevert, Unterthiner, Hochreiter 2016).
+pub fn elu<S: Shape, E: Float>(x: &Var<S, E>, alpha: f64) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, n| composite::elu(g, n[0], alpha))
+}
+
+/// x to a constant power.
+pub fn powf<S: Shape, E: Float>(x: &Var<S, E>, exponent: f64) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, n| composite::powf(g, n[0], exponent))
+}
+
+/// x, but not below `low` and not above `high`.
+pub fn clamp<S: Shape, E: Float>(x: &Var<S, E>, low: f64, high: f64) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, n| composite::clamp(g, n[0], low, high))
+}
+
+/// The value of `x`, which derivatives take for a constant.
+pub fn stop_gradient<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, n| Ok(g.stop_gradient(n[0])))
+}
+
+macro_rules! binary {
+    ($($(#[$doc:meta])* $name:ident = $op:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name<S: Shape, E: Float>(a: &Var<S, E>, b: &Var<S, E>) -> Var<S, E> {
+            record(&[a.erased(), b.erased()], *a.shape(), &|g, n| g.binary(Binary::$op, n[0], n[1]))
+        }
+    )*};
+}
+
+binary! {
+    /// a + b.
+    add = Add;
+    /// a − b.
+    sub = Sub;
+    /// a · b, elementwise.
+    mul = Mul;
+    /// a / b.
+    div = Div;
+    /// a to the power b.
+    pow = Pow;
+    /// The lesser of a and b.
+    minimum = Min;
+    /// The greater of a and b.
+    maximum = Max;
+}
+
+macro_rules! compare {
+    ($($(#[$doc:meta])* $name:ident = $op:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name<S: Shape, T: Element>(a: &Var<S, T>, b: &Var<S, T>) -> Var<S, bool> {
+            record(&[a.erased(), b.erased()], *a.shape(), &|g, n| g.compare(Compare::$op, n[0], n[1]))
+        }
+    )*};
+}
+
+compare! {
+    /// a = b.
+    equal = Eq;
+    /// a ≠ b.
+    not_equal = Ne;
+    /// a < b.
+    less = Lt;
+    /// a ≤ b.
+    less_equal = Le;
+    /// a > b.
+    greater = Gt;
+    /// a ≥ b.
+    greater_equal = Ge;
+}
+
+/// Both.
+pub fn and<S: Shape>(a: &Var<S, bool>, b: &Var<S, bool>) -> Var<S, bool> {
+    record(&[a.erased(), b.erased()], *a.shape(), &|g, n| {
+        let no = g.constant_like(0.0, n[0]);
+        g.select(n[0], n[1], no)
+    })
+}
+
+/// One or both.
+pub fn or<S: Shape>(a: &Var<S, bool>, b: &Var<S, bool>) -> Var<S, bool> {
+    record(&[a.erased(), b.erased()], *a.shape(), &|g, n| {
+        let yes = g.constant_like(1.0, n[0]);
+        g.select(n[0], yes, n[1])
+    })
+}
+
+/// True where `a` is false.
+pub fn not<S: Shape>(a: &Var<S, bool>) -> Var<S, bool> {
+    record(&[a.erased()], *a.shape(), &|g, n| {
+        let no = g.constant_like(0.0, n[0]);
+        g.compare(Compare::Eq, n[0], no)
+    })
+}
+
+/// `a` where the condition holds, `b` elsewhere.
+pub fn select<S: Shape, T: Element>(condition: &Var<S, bool>, a: &Var<S, T>, b: &Var<S, T>) -> Var<S, T> {
+    record(&[condition.erased(), a.erased(), b.erased()], *a.shape(), &|g, n| g.select(n[0], n[1], n[2]))
+}
+
+/// 1 where true, 0 where false.
+pub fn to_float<S: Shape, E: Float>(x: &Var<S, bool>) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, n| Ok(g.cast(n[0], E::DTYPE)))
+}
+
+/// One number in every element of a tensor shaped like `x`.
+pub fn constant_like<S: Shape, T: Element>(x: &Var<S, T>, value: f64) -> Var<S, T> {
+    record(&[x.erased()], *x.shape(), &|g, n| Ok(g.constant_like(value, n[0])))
+}
+
+/// One number in every element.
+pub fn constant<S: Shape, E: Float>(scope: &Scope, value: f64, shape: S) -> Var<S, E> {
+    scope.constant(value, shape)
+}
+
+fn map<S: Shape, E: Float>(x: &Var<S, E>, operation: fn(&mut Graph, NodeId) -> Result<NodeId>) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, n| operation(g, n[0]))
+}
