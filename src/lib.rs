@@ -6,6 +6,8 @@ extern crate self as ansatz;
 pub mod error;
 pub mod kernel;
 pub mod graph;
+pub mod ops;
+pub mod grad;
 pub mod run;
 pub mod tensor;
 pub mod nn;

@@ -1,0 +1,141 @@
+//! The meaning of a graph: plain loops in f64, node after node. Every backend is judged against it.
+
+use super::{elementwise, leaf, logic, matmul, reduce, structure, verify};
+use crate::graph::{Graph, Node, NodeId, Op};
+use crate::{Error, Result};
+
+/// What a graph computes from given states and inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interpretation {
+    /// The elements of every node, row-major, by [`NodeId`] in order.
+    pub values: Vec<Vec<f64>>,
+    /// The elements of every output, in order.
+    pub outputs: Vec<Vec<f64>>,
+    /// The state after the run, in the order of the slots.
+    pub states: Vec<Vec<f64>>,
+}
+
+impl Interpretation {
+    /// The elements of a node, row-major.
+    pub fn value(&self, node: NodeId) -> &[f64] {
+        &self.values[node.index()]
+    }
+}
+
+/// Evaluates every node in f64, whatever its element type; truth values are 0 and 1.
+///
+/// # Errors
+/// If the graph is not well-formed ([`verify`](super::verify)), or a state or input has not the length of its shape.
+pub fn interpret(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Result<Interpretation> {
+    verify(graph)?;
+    expect_lengths("states", states, graph.states().iter().map(|slot| (&slot.key, &slot.dims)))?;
+    expect_lengths("inputs", inputs, graph.inputs().iter().map(|slot| (&slot.name, &slot.dims)))?;
+    let mut values: Vec<Vec<f64>> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let value = match node.op {
+            Op::Input(i) => inputs[i].clone(),
+            Op::State(i) => states[i].clone(),
+            _ => {
+                let operands: Vec<&[f64]> = node.inputs.iter().map(|id| &*values[id.index()]).collect();
+                evaluate(graph, node, &operands)
+            }
+        };
+        values.push(value);
+    }
+    let outputs = graph.outputs().iter().map(|(_, id)| values[id.index()].clone()).collect();
+    let after = graph.states().iter().zip(states).map(|(slot, before)| match slot.update {
+        Some(id) => values[id.index()].clone(),
+        None => before.clone(),
+    });
+    let states = after.collect();
+    Ok(Interpretation { values, outputs, states })
+}
+
+/// The elements of one node of a verified graph, from those of its operands.
+///
+/// # Panics
+/// If the node is an input or a state, which have no meaning without a run.
+pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Vec<f64> {
+    let len = node.len();
+    let from = |i: usize| &*graph[node.inputs[i]].dims;
+    match &node.op {
+        Op::Input(_) | Op::State(_) => unreachable!("the value of an input or a state is given, not computed"),
+        Op::Constant(value) => leaf::constant(*value, len, node.dtype),
+        Op::Iota { axis } => leaf::iota(&node.dims, *axis),
+        Op::Random { distribution, path } => leaf::random(*distribution, *path, operands[0], len),
+        Op::Unary(op) => operands[0].iter().map(|&x| (elementwise::unary(*op).formula)(x)).collect(),
+        Op::Binary(op) => {
+            let formula = elementwise::binary(*op).formula;
+            operands[0].iter().zip(operands[1]).map(|(&a, &b)| formula(a, b)).collect()
+        }
+        Op::Compare(op) => {
+            operands[0].iter().zip(operands[1]).map(|(&a, &b)| f64::from(logic::compare(*op, a, b))).collect()
+        }
+        Op::Select => (0..len).map(|i| operands[if operands[0][i] != 0.0 { 1 } else { 2 }][i]).collect(),
+        Op::Cast => operands[0].iter().map(|&x| logic::converted(x, node.dtype)).collect(),
+        Op::Reduce { op, axes } => reduce::reduce(*op, operands[0], from(0), axes, len),
+        Op::ArgMax { axis } => reduce::argmax(operands[0], from(0), *axis, len),
+        Op::Broadcast { axes } => structure::broadcast(operands[0], &node.dims, axes),
+        Op::Reshape => operands[0].to_vec(),
+        Op::Permute { order } => structure::permute(operands[0], from(0), order),
+        Op::Slice { axis, start } => structure::slice(operands[0], from(0), &node.dims, *axis, *start),
+        Op::Pad { axis, start } => structure::pad(operands[0], from(0), &node.dims, *axis, *start),
+        Op::Concat { axis } => {
+            let parts: Vec<_> = operands.iter().enumerate().map(|(i, &x)| (x, from(i))).collect();
+            structure::concat(&parts, &node.dims, *axis)
+        }
+        Op::MatMul { transpose_left, transpose_right } => {
+            let rank = node.dims.len();
+            let inner = from(0)[if *transpose_left { rank - 2 } else { rank - 1 }];
+            matmul::matmul(operands[0], operands[1], &node.dims, inner, [*transpose_left, *transpose_right])
+        }
+    }
+}
+
+fn expect_lengths<'a>(
+    what: &str,
+    given: &[Vec<f64>],
+    slots: impl ExactSizeIterator<Item = (&'a String, &'a Vec<usize>)>,
+) -> Result<()> {
+    if given.len() != slots.len() {
+        return Err(Error::value(format!("the graph has {} {what} and is given {}", slots.len(), given.len())));
+    }
+    for (values, (name, dims)) in given.iter().zip(slots) {
+        let expected: usize = dims.iter().product();
+        if values.len() != expected {
+            return Err(Error::value(format!(
+                "`{name}` of shape {dims:?} takes {expected} elements and is given {}",
+                values.len()
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Binary, DType, StateKind};
+
+    #[test]
+    fn a_step_reads_the_old_state_and_gives_the_new() {
+        let mut graph = Graph::new();
+        let weight = graph.state("w", StateKind::Parameter, &[2], DType::F32).unwrap();
+        let x = graph.input("x", &[2], DType::F32);
+        let moved = graph.binary(Binary::Sub, weight, x).unwrap();
+        graph.update(weight, moved).unwrap();
+        graph.output("before", weight);
+        let result = interpret(&graph, &[vec![1.0, 2.0]], &[vec![0.5, 0.5]]).unwrap();
+        assert_eq!(result.outputs, [[1.0, 2.0]]);
+        assert_eq!(result.states, [[0.5, 1.5]]);
+        assert_eq!(result.value(moved), [0.5, 1.5]);
+    }
+
+    #[test]
+    fn wrong_lengths_are_named() {
+        let mut graph = Graph::new();
+        graph.input("x", &[2, 3], DType::F32);
+        let error = interpret(&graph, &[], &[vec![0.0; 5]]).unwrap_err().to_string();
+        assert_eq!(error, "`x` of shape [2, 3] takes 6 elements and is given 5");
+    }
+}
