@@ -11,5 +11,7 @@ pub mod grad;
 pub mod run;
 pub mod tensor;
 pub mod nn;
+#[cfg(feature = "check")]
+pub mod check;
 
 pub use error::{Error, Result};

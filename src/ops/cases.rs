@@ -165,6 +165,7 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
         Op::Compare(_) => of_each(compare, |op| logic::compare_cases(op, float))?,
         Op::Select => logic::select_cases(float)?,
         Op::Cast => logic::cast_cases(float)?,
+        Op::StopGradient => logic::stop_gradient_cases(float)?,
         Op::Reduce { .. } => of_each(reduce, |op| reduce::reduce_cases(op, float))?,
         Op::ArgMax { .. } => reduce::argmax_cases(float)?,
         Op::Broadcast { .. } => structure::broadcast_cases(float)?,

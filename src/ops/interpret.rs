@@ -76,7 +76,7 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Vec<f
         Op::Reduce { op, axes } => reduce::reduce(*op, operands[0], from(0), axes, len),
         Op::ArgMax { axis } => reduce::argmax(operands[0], from(0), *axis, len),
         Op::Broadcast { axes } => structure::broadcast(operands[0], &node.dims, axes),
-        Op::Reshape => operands[0].to_vec(),
+        Op::Reshape | Op::StopGradient => operands[0].to_vec(),
         Op::Permute { order } => structure::permute(operands[0], from(0), order),
         Op::Slice { axis, start } => structure::slice(operands[0], from(0), &node.dims, *axis, *start),
         Op::Pad { axis, start } => structure::pad(operands[0], from(0), &node.dims, *axis, *start),

@@ -1,8 +1,8 @@
-//! Comparisons, choices and conversions between element types.
+//! Comparisons, choices, conversions between element types, and constants to the derivative.
 
 use super::cases::{Case, Domain};
 use crate::Result;
-use crate::graph::{Compare, DType, Graph, NodeId};
+use crate::graph::{Binary, Compare, DType, Graph, NodeId, Unary};
 
 /// Whether the comparison holds.
 pub(super) fn compare(op: Compare, a: f64, b: f64) -> bool {
@@ -78,4 +78,17 @@ pub(super) fn cast_cases(float: DType) -> Result<Vec<Case>> {
         })
     })
     .collect()
+}
+
+pub(super) fn stop_gradient_cases(float: DType) -> Result<Vec<Case>> {
+    // The derivative takes the shift s for a constant, which is right where s cancels: ln(exp(x − s)) + s = x.
+    let shift = Case::new("StopGradient of a shift", float, &[(&[4, 3], Domain::reals(-2.0, 2.0))], |graph, x| {
+        let doubled = graph.binary(Binary::Add, x[0], x[0])?;
+        let shift = graph.stop_gradient(doubled);
+        let shifted = graph.binary(Binary::Sub, x[0], shift)?;
+        let exponential = graph.unary(Unary::Exp, shifted)?;
+        let logarithm = graph.unary(Unary::Ln, exponential)?;
+        graph.binary(Binary::Add, logarithm, shift)
+    });
+    Ok(vec![shift?])
 }

@@ -21,7 +21,7 @@ mod term;
 mod verify;
 
 pub use cases::{Case, Domain, cases};
-pub(crate) use interpret::evaluate;
+
 pub use interpret::{Interpretation, interpret};
 pub use verify::verify;
 
@@ -61,6 +61,7 @@ pub fn vjp(graph: &mut Graph, node: NodeId, cotangent: NodeId) -> Result<Vec<Opt
             let [yes, no] = logic::select_vjp(graph, x(0), c)?;
             vec![None, Some(yes), Some(no)]
         }
+        Op::StopGradient => vec![None],
         Op::Cast => vec![logic::cast_vjp(graph, x(0), c)],
         Op::Reduce { op, axes } => vec![Some(reduce::reduce_vjp(graph, op, x(0), y, c, &axes)?)],
         Op::ArgMax { .. } => vec![None],

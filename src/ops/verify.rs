@@ -49,7 +49,9 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
     }
     let arity = match node.op {
         Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::Iota { .. } => Some(0),
-        Op::Random { .. } | Op::Unary(_) | Op::Cast | Op::Reduce { .. } | Op::ArgMax { .. } => Some(1),
+        Op::Random { .. } | Op::Unary(_) | Op::Cast | Op::StopGradient | Op::Reduce { .. } | Op::ArgMax { .. } => {
+            Some(1)
+        }
         Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. } | Op::Pad { .. } => Some(1),
         Op::Binary(_) | Op::Compare(_) | Op::MatMul { .. } => Some(2),
         Op::Select => Some(3),
@@ -108,6 +110,7 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
             like(operand(2), node)
         }
         Op::Cast => expect(node, &operand(0).dims, dtype),
+        Op::StopGradient => like(node, operand(0)),
         Op::Reduce { op, axes } => {
             float(operand(0))?;
             ascending(axes)?;

@@ -1,0 +1,87 @@
+//! The checker of derivatives, from outside the crate: it finds a wrong one, and passes a right one.
+
+use ansatz::check::{Domain, Failure, Input, Settings, derivative};
+use ansatz::graph::{Binary, DType, Graph, NodeId, Unary};
+use ansatz::{Result, grad, ops};
+use dfdx::prelude::*;
+use std::f64::consts::FRAC_1_SQRT_2;
+
+fn any_length(domain: Domain) -> [Input; 1] {
+    [Input::new("x", 1..=8, domain)]
+}
+
+fn dfdx_gelu(x: &[Vec<f64>]) -> Result<Vec<f64>> {
+    let x: Tensor<(usize,), f64, Cpu> = Cpu::default().tensor((x[0].clone(), (x[0].len(),)));
+    Ok(x.accurate_gelu().as_vec())
+}
+
+fn dfdx_gelu_vjp(x: &[Vec<f64>], cotangent: &[f64]) -> Result<Vec<Vec<f64>>> {
+    let device = Cpu::default();
+    let x: Tensor<(usize,), f64, Cpu> = device.tensor((x[0].clone(), (x[0].len(),)));
+    let c = device.tensor((cotangent.to_vec(), (cotangent.len(),)));
+    let gradients = (x.leaky_trace().accurate_gelu() * c).sum().backward();
+    Ok(vec![gradients.get(&x).as_vec()])
+}
+
+/// x/2 · (1 + erf(x/√2)) of the graph's own ops.
+fn gelu(graph: &mut Graph, x: NodeId) -> Result<NodeId> {
+    let [half, one, scale] = [0.5, 1.0, FRAC_1_SQRT_2].map(|value| graph.constant_like(value, x));
+    let scaled = graph.binary(Binary::Mul, x, scale)?;
+    let erf = graph.unary(Unary::Erf, scaled)?;
+    let twice = graph.binary(Binary::Add, erf, one)?;
+    let halved = graph.binary(Binary::Mul, x, half)?;
+    graph.binary(Binary::Mul, halved, twice)
+}
+
+fn own_gelu(x: &[Vec<f64>]) -> Result<Vec<f64>> {
+    let mut graph = Graph::new();
+    let input = graph.input("x", &[x[0].len()], DType::F64);
+    let y = gelu(&mut graph, input)?;
+    Ok(ops::interpret(&graph, &[], x)?.value(y).to_vec())
+}
+
+fn own_gelu_vjp(x: &[Vec<f64>], cotangent: &[f64]) -> Result<Vec<Vec<f64>>> {
+    let mut graph = Graph::new();
+    let input = graph.input("x", &[x[0].len()], DType::F64);
+    let y = gelu(&mut graph, input)?;
+    let c = graph.input("c", &[cotangent.len()], DType::F64);
+    let d = grad::vjp(&mut graph, &[(y, c)], &[input])?[0];
+    Ok(vec![ops::interpret(&graph, &[], &[x[0].clone(), cotangent.to_vec()])?.value(d).to_vec()])
+}
+
+#[test]
+fn the_wrong_derivative_of_dfdx_accurate_gelu_is_reported_and_shrunk_to_one_element() {
+    let inputs = any_length(Domain::reals(-4.0, 4.0));
+    let failure = derivative(&inputs, dfdx_gelu, dfdx_gelu_vjp, &Settings::default()).unwrap_err();
+    let Failure::Derivative { point, .. } = &failure else { panic!("{failure}") };
+    assert_eq!((point.len(), point[0].len()), (1, 1), "{failure}");
+    assert!(
+        failure.to_string().starts_with("wrong derivative with respect to element 0 of `x`: it claims"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn at_one_dfdx_claims_a_derivative_of_1_1835_where_the_truth_is_1_0833() {
+    let inputs = any_length(Domain::reals(1.0, 1.0));
+    let failure = derivative(&inputs, dfdx_gelu, dfdx_gelu_vjp, &Settings::default()).unwrap_err();
+    let Failure::Derivative { point, analytic, numeric, .. } = &failure else { panic!("{failure}") };
+    assert_eq!(point, &[[1.0]]);
+    assert!((analytic - 1.1835).abs() < 5e-5, "{failure}");
+    assert!((numeric - 1.0833).abs() < 5e-5, "{failure}");
+}
+
+#[test]
+fn the_derivative_of_gelu_from_graph_ops_passes() {
+    let inputs = any_length(Domain::reals(-4.0, 4.0));
+    let passed = derivative(&inputs, own_gelu, own_gelu_vjp, &Settings::default()).unwrap();
+    assert_eq!((passed.checked, passed.kinks), (64, 0));
+}
+
+#[test]
+fn both_compute_the_same_function() {
+    let x = [vec![-3.0, -1.0, 0.0, 0.5, 1.0, 2.0]];
+    for (a, b) in own_gelu(&x).unwrap().iter().zip(dfdx_gelu(&x).unwrap()) {
+        assert!((a - b).abs() < 1e-7, "{a} and {b}");
+    }
+}
