@@ -1,0 +1,188 @@
+//! Blocks: `let`s and the value at the end.
+
+use proc_macro2::{Delimiter, Group, Ident};
+
+use super::cursor::{Parsed, Parser, Reported};
+use crate::ast::{Block, Expr, ExprKind, Let, LetPattern};
+
+/// What a statement turned out to be.
+enum Statement {
+    Let(Let),
+    Value(Expr),
+    /// Reported, and without meaning for the rest of the block.
+    Nothing,
+}
+
+impl Parser {
+    /// The content of `{ … }`; `of` names the block in messages.
+    pub fn block(&mut self, group: &Group, of: &str) -> Block {
+        self.within(group, |p| {
+            let mut lets: Vec<Let> = vec![];
+            let mut result = None;
+            let before = p.report.len();
+            while !p.at_end() {
+                match p.statement() {
+                    Ok(Statement::Let(binding)) => lets.push(binding),
+                    Ok(Statement::Value(value)) => result = Some(value),
+                    Ok(Statement::Nothing) => {}
+                    Err(Reported) => {
+                        p.next_statement();
+                        if p.at_end() {
+                            result = Some(Expr { kind: ExprKind::Error, span: p.here() });
+                        }
+                    }
+                }
+            }
+            let result = result.unwrap_or_else(|| {
+                if p.report.len() == before {
+                    p.no_value(of, &lets);
+                }
+                Expr { kind: ExprKind::Error, span: group.span_close() }
+            });
+            Block { lets, result: Box::new(result), span: group.span() }
+        })
+    }
+
+    fn no_value(&mut self, of: &str, lets: &[Let]) {
+        let error = self.error(format!("{of} has no value"));
+        match lets.last().map(|last| &last.pattern) {
+            Some(LetPattern::Name(name)) => error.help(format!("end with the result, for example `{name}`")),
+            _ => error.help("end with an expression without `;`"),
+        };
+    }
+
+    fn statement(&mut self) -> Parsed<Statement> {
+        self.skip_attributes()?;
+        if self.at_end() {
+            return Ok(Statement::Nothing);
+        }
+        if let Some(semicolon) = self.take_operator(";") {
+            self.report.error(semicolon.first, "nothing stands before this `;`").help("remove it");
+            return Ok(Statement::Nothing);
+        }
+        self.refuse_rust_statement()?;
+        let assigned = self.ident().is_some() && self.is_operator_ahead(1, "=");
+        if self.is_word("let") {
+            self.bump();
+            return self.binding().map(Statement::Let);
+        } else if assigned {
+            let name = self.found();
+            self.error(format!("`let` is missing before {name}")).help("names are bound once: `let name = …;`");
+            return self.binding().map(Statement::Let);
+        }
+        let value = self.expr("a value")?;
+        self.end_of_value(value)
+    }
+
+    /// Names the way of the language for what Rust would write otherwise.
+    fn refuse_rust_statement(&mut self) -> Parsed<()> {
+        let Some(word) = self.ident().map(ToString::to_string) else {
+            return Ok(());
+        };
+        match word.as_str() {
+            "return" => {
+                self.error("a net has no `return`").help("the last expression of a block is its value");
+                self.bump();
+                Ok(())
+            }
+            "for" | "while" | "loop" => {
+                self.error("there are no loops").help("`x |> [layer; 6]` applies six layers, one after the other");
+                self.lost = true;
+                Err(Reported)
+            }
+            "fn" | "net" | "dim" | "struct" | "const" | "use" if self.ident_ahead(1).is_some() => {
+                self.error(format!("`{word}` cannot stand in a block")).help("declare it beside the net");
+                self.lost = true;
+                Err(Reported)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After `let`: `logits = …;`. If a name cannot be read, the whole body is given up.
+    fn binding(&mut self) -> Parsed<Let> {
+        if self.is_word("mut") {
+            self.error("nothing changes in a net").help("leave out `mut`; a later `let` may use the name again");
+            self.bump();
+        }
+        let pattern = self.let_pattern().inspect_err(|_| self.lost = true)?;
+        let what = match &pattern {
+            LetPattern::Name(name) => format!("`{name}`"),
+            LetPattern::Tuple(_) => "the tuple".to_string(),
+        };
+        if self.is_operator(":") {
+            self.error("a `let` has no type")
+                .help("shapes are inferred; the result of a net is checked against its `->`");
+            self.skip_until(|p| p.is_operator("=") || p.is_operator(";") || p.is_word("let"));
+        }
+        let broken = |p: &Self| Expr { kind: ExprKind::Error, span: p.here() };
+        if self.take_operator("=").is_none() {
+            self.unexpected(&format!("`=` and the value of {what}"));
+            self.next_statement();
+            return Ok(Let { value: broken(self), pattern });
+        }
+        let value = match self.expr(&format!("the value of {what}")) {
+            Ok(value) => value,
+            Err(Reported) => {
+                self.next_statement();
+                return Ok(Let { value: broken(self), pattern });
+            }
+        };
+        if self.take_operator(";").is_some() {
+            return Ok(Let { pattern, value });
+        }
+        let next_line = self.on_new_line() || self.is_word("let") || self.at_end();
+        let expected = if next_line { "`;`" } else { "an operator or `;`" };
+        self.unexpected(&format!("{expected} after the value of {what}"));
+        if next_line {
+            return Ok(Let { pattern, value });
+        }
+        self.next_statement();
+        Ok(Let { value: broken(self), pattern })
+    }
+
+    fn let_pattern(&mut self) -> Parsed<LetPattern> {
+        let Some(group) = self.group(Delimiter::Parenthesis) else {
+            return self.name("a value").map(LetPattern::Name);
+        };
+        self.bump();
+        let names: Vec<Parsed<Ident>> = self.within(&group, |p| {
+            let names = p.list(|p| p.name("a value"));
+            p.nothing_left("the names").map(|()| names)
+        })?;
+        if names.is_empty() {
+            self.report
+                .error(group.span(), "expected names between the parentheses")
+                .help("write `let (q, k, v) = …;`");
+            return Err(Reported);
+        }
+        names.into_iter().collect::<Parsed<_>>().map(LetPattern::Tuple)
+    }
+
+    /// What stands after an expression that is not a `let` says whether it is the value of the block.
+    fn end_of_value(&mut self, value: Expr) -> Parsed<Statement> {
+        if self.at_end() {
+            return Ok(Statement::Value(value));
+        }
+        if self.is_operator(";") {
+            let semicolon = self.here();
+            self.bump();
+            if self.at_end() {
+                let error = self.report.error(semicolon, "this `;` throws the value of the block away");
+                error.help("remove it: the last expression is the value");
+                return Ok(Statement::Value(value));
+            }
+            let error = self.report.error(value.span, "this value is not used");
+            error.help("bind it with `let name = …;`, or remove it");
+            return Ok(Statement::Nothing);
+        }
+        self.unexpected("an operator or the end of the block").help("`|>` sends a value on: `x |> relu`");
+        Err(Reported)
+    }
+
+    /// Goes past the next `;`, or to the next `let`.
+    fn next_statement(&mut self) {
+        self.skip_until(|p| p.is_operator(";") || p.is_word("let"));
+        self.take_operator(";");
+    }
+}

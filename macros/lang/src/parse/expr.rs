@@ -1,0 +1,465 @@
+//! Expressions. `|>` binds least, then `||`, `&&`, comparisons, `+ -`, `* /`, the signs `-` and `!`, and calls bind most.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenTree};
+
+use super::cursor::{Operator, Parsed, Parser, Reported};
+use crate::ast::{Argument, Block, Expr, ExprKind};
+
+const COMPARISON: u8 = 3;
+
+/// How strongly an infix operator binds.
+fn level(operator: &str) -> Option<u8> {
+    Some(match operator {
+        "||" => 1,
+        "&&" => 2,
+        "==" | "!=" | "<" | "<=" | ">" | ">=" => COMPARISON,
+        "+" | "-" => 4,
+        "*" | "/" => 5,
+        _ => return None,
+    })
+}
+
+impl Parser {
+    /// A whole expression: a value, or a pipeline of a value and layers. `wanted` says what stands here.
+    pub fn expr(&mut self, wanted: &str) -> Parsed<Expr> {
+        let first = self.binary(1, wanted)?;
+        let mut stages = vec![first];
+        let mut span = None;
+        while let Some(operator) = self.operator().filter(|o| matches!(o.text, "|>" | "|")) {
+            if operator.text == "|" {
+                let error = self.error("`|` is not an operator");
+                error.help("`|>` sends a value into a layer; `||` is the logical or");
+            }
+            self.take_any_operator();
+            span = span.or(Some(operator.first));
+            let stage = self.binary(1, "a layer after `|>`")?;
+            if let (ExprKind::Name(name), true) = (&stage.kind, self.is_operator("=")) {
+                self.error("a label is followed by `:`").help(format!("write `{name}: …`"));
+                return Err(Reported);
+            }
+            stages.push(stage);
+        }
+        Ok(match span {
+            Some(span) => Expr { kind: ExprKind::Pipeline(stages), span },
+            None => stages.swap_remove(0),
+        })
+    }
+
+    /// Infix operators that bind at least as strongly as `least`; equal ones group to the left.
+    fn binary(&mut self, least: u8, wanted: &str) -> Parsed<Expr> {
+        let mut left = self.unary(wanted)?;
+        let mut compared = false;
+        while let Some(operator) = self.operator() {
+            let Some(level) = level(operator.text) else {
+                self.refuse_operator(operator)?;
+                break;
+            };
+            if level < least {
+                break;
+            }
+            if level == COMPARISON && compared {
+                let error = self.error("comparisons cannot be chained");
+                error.help("join them with `&&`: `a < b && b < c`");
+                return Err(Reported);
+            }
+            compared |= level == COMPARISON;
+            self.take_any_operator();
+            let right = self.binary(level + 1, &format!("a value after `{}`", operator.text))?;
+            let kind = ExprKind::Binary { op: operator.text, operands: Box::new([left, right]) };
+            left = Expr { kind, span: operator.first };
+        }
+        Ok(left)
+    }
+
+    /// Speaks about operators that the language does not have.
+    fn refuse_operator(&mut self, operator: Operator) -> Parsed<()> {
+        let text = operator.text;
+        match text {
+            "%" | "^" | "**" | "@" | "&" | "<<" | ">>" => {
+                let error = self.error(format!("`{text}` is not an operator of the language"));
+                match text {
+                    "**" | "^" => error.help("`square(x)` is the second power"),
+                    "&" => error.help("`&&` is the logical and"),
+                    _ => error.help("there are `+`, `-`, `*`, `/`, comparisons, `&&` and `||`"),
+                }
+            }
+            "+=" | "-=" | "*=" | "/=" => {
+                self.error("nothing changes in a net").help("bind the new value with `let name = …;`")
+            }
+            ".." | "..=" | "..." => self.error("ranges are not in the language yet"),
+            "?" => self.error("a net has no errors to pass on").help("remove the `?`"),
+            _ => return Ok(()),
+        };
+        Err(Reported)
+    }
+
+    /// `-a`, `!a`
+    fn unary(&mut self, wanted: &str) -> Parsed<Expr> {
+        let Some(operator) = self.operator() else {
+            return self.deeper(|p| p.primary(wanted));
+        };
+        let op = match operator.text {
+            "-" => '-',
+            "!" => '!',
+            "&" | "&&" => {
+                self.error("there are no references in a net").help("write the value without `&`");
+                return Err(Reported);
+            }
+            _ => return self.deeper(|p| p.primary(wanted)),
+        };
+        self.take_any_operator();
+        let operand = self.deeper(|p| p.unary(&format!("a value after `{op}`")))?;
+        Ok(Expr { kind: ExprKind::Unary { op, operand: Box::new(operand) }, span: operator.first })
+    }
+
+    /// The smallest parts: names, numbers, calls, labelled layers, groups, closures, `if`.
+    fn primary(&mut self, wanted: &str) -> Parsed<Expr> {
+        let span = self.here();
+        let expr = match self.peek().cloned() {
+            Some(TokenTree::Literal(literal)) => Expr { kind: self.literal(&literal)?, span },
+            Some(TokenTree::Ident(ident)) => self.word(&ident, wanted)?,
+            Some(TokenTree::Group(group)) => self.grouped(&group)?,
+            _ => match self.operator().map(|operator| operator.text) {
+                Some("|" | "||") => self.closure()?,
+                Some("|>") if !wanted.starts_with("a layer") => {
+                    self.error("`|>` needs a value on its left").help("begin with an input: `x |> …`");
+                    return Err(Reported);
+                }
+                Some(".." | "..=") => {
+                    self.error("ranges are not in the language yet");
+                    return Err(Reported);
+                }
+                _ => {
+                    self.unexpected(wanted);
+                    return Err(Reported);
+                }
+            },
+        };
+        self.refuse_postfix(expr)
+    }
+
+    /// What begins with a word.
+    fn word(&mut self, ident: &Ident, wanted: &str) -> Parsed<Expr> {
+        let span = ident.span();
+        match ident.to_string().as_str() {
+            "true" | "false" => {
+                self.bump();
+                return Ok(Expr { kind: ExprKind::Bool(ident == "true"), span });
+            }
+            "if" => return self.choice(),
+            "let" => {
+                self.error("`let` begins a statement").help("a block holds statements: `{ let y = …; y }`");
+                return Err(Reported);
+            }
+            "match" => {
+                self.error("there is no `match`").help("choose with `if … { … } else { … }`");
+                return Err(Reported);
+            }
+            "_" => {
+                self.error("`_` is no value").help("it stands for a size in the shape of a result");
+                return Err(Reported);
+            }
+            "in" | "as" | "else" | "where" => {
+                self.unexpected(wanted);
+                return Err(Reported);
+            }
+            _ => {}
+        }
+        if self.is_operator_ahead(1, "::") {
+            return self.path();
+        }
+        let labelled = self.is_operator_ahead(1, ":");
+        let name = self.name(if labelled { "a layer" } else { "a value" })?;
+        if labelled {
+            return self.label(name);
+        }
+        if self.is_operator("!") && matches!(self.ahead(1), Some(TokenTree::Group(_))) {
+            let error = self.report.error(span, "macros cannot be called in `net!`");
+            error.help("Rust code that computes a number stands outside, as a constant");
+            return Err(Reported);
+        }
+        if name == "einsum" && self.group(Delimiter::Parenthesis).is_some() {
+            self.report.error(span, "`einsum` is not in the language yet");
+            self.bump();
+            return Ok(Expr { kind: ExprKind::Error, span });
+        }
+        self.calls(Expr { kind: ExprKind::Name(name), span })
+    }
+
+    /// `my_blocks::Attention`
+    fn path(&mut self) -> Parsed<Expr> {
+        let mut segments = vec![];
+        loop {
+            match self.ident().cloned() {
+                Some(ident) => segments.push(ident),
+                None => {
+                    self.unexpected("a name after `::`");
+                    return Err(Reported);
+                }
+            }
+            self.bump();
+            if self.take_operator("::").is_none() {
+                break;
+            }
+        }
+        let span = segments.last().map_or_else(|| self.here(), Ident::span);
+        self.calls(Expr { kind: ExprKind::Path(segments), span })
+    }
+
+    /// `f(…)`, `f(…)(…)`
+    fn calls(&mut self, mut callee: Expr) -> Parsed<Expr> {
+        while let Some(group) = self.group(Delimiter::Parenthesis) {
+            self.bump();
+            let span = callee.span;
+            let arguments = self.within(&group, |p| {
+                let places: Vec<Parsed<Argument>> = p.list(Self::argument);
+                if p.nothing_left("the arguments").is_err() {
+                    return vec![Argument { name: None, value: error(p.here()) }];
+                }
+                let broken = |_| Argument { name: None, value: error(group.span()) };
+                places.into_iter().map(|argument| argument.unwrap_or_else(broken)).collect()
+            });
+            callee = Expr { kind: ExprKind::Call { callee: Box::new(callee), arguments }, span };
+        }
+        Ok(callee)
+    }
+
+    /// `x`, `over = Digit`
+    fn argument(&mut self) -> Parsed<Argument> {
+        let named = self.ident().is_some() && self.is_operator_ahead(1, "=");
+        let number = matches!(self.ahead(2), Some(TokenTree::Literal(_)))
+            || self.ident_ahead(2).is_some_and(|word| word == "true" || word == "false");
+        let colon = self.ident().is_some() && self.is_operator_ahead(1, ":") && number;
+        if !named && !colon {
+            return self.expr("an argument").map(|value| Argument { name: None, value });
+        }
+        let name = self.name("an argument")?;
+        if colon {
+            self.error("a named argument is followed by `=`").help(format!("write `{name} = …`"));
+        }
+        self.bump();
+        let value = self.expr(&format!("the value of `{name}`"))?;
+        Ok(Argument { name: Some(name), value })
+    }
+
+    /// After the name: `: linear(256)`, `: ( … )`
+    fn label(&mut self, label: Ident) -> Parsed<Expr> {
+        self.take_operator(":");
+        let wanted = format!("a layer after the label `{label}`");
+        let inner = match self.group(Delimiter::Parenthesis) {
+            Some(group) => {
+                self.bump();
+                let span = group.span();
+                let scope = self.within(&group, |p| p.parenthesised(&group))?;
+                let block = Block { lets: vec![], result: Box::new(scope), span };
+                Expr { kind: ExprKind::Block(block), span }
+            }
+            None => self.deeper(|p| p.primary(&wanted))?,
+        };
+        if matches!(inner.kind, ExprKind::Number { .. } | ExprKind::Bool(_) | ExprKind::Str(_)) {
+            let error = self.report.error(inner.span, format!("the label `{label}` names a layer, and this is none"));
+            error.help("named arguments are written `name = value`, inside of the call");
+            return Err(Reported);
+        }
+        let span = label.span();
+        Ok(Expr { kind: ExprKind::Label { label, inner: Box::new(inner) }, span })
+    }
+
+    /// `( … )`, `[ … ]`, `{ … }`
+    fn grouped(&mut self, group: &Group) -> Parsed<Expr> {
+        let span = group.span();
+        self.bump();
+        match group.delimiter() {
+            Delimiter::Parenthesis => self.within(group, |p| p.parenthesised(group)),
+            Delimiter::Brace => Ok(Expr { kind: ExprKind::Block(self.block(group, "this block")), span }),
+            Delimiter::None => self.within(group, |p| {
+                let value = p.expr("a value")?;
+                p.nothing_left("the value").map(|()| value)
+            }),
+            Delimiter::Bracket if self.is_operator("->") => {
+                self.error("patterns `[…] -> […]` are not in the language yet");
+                self.take_operator("->");
+                if self.group(Delimiter::Bracket).is_some() {
+                    self.bump();
+                }
+                Ok(error(span))
+            }
+            Delimiter::Bracket => self.within(group, |p| p.bracketed(span)),
+        }
+    }
+
+    /// `(a)`, `(a, b)`, `(loss = …, correct = …)`
+    fn parenthesised(&mut self, group: &Group) -> Parsed<Expr> {
+        let span = group.span();
+        if self.at_end() {
+            self.report.error(span, "the parentheses are empty").help("put a value between them");
+            return Err(Reported);
+        }
+        let elements = self.list(|p| {
+            let name = match p.ident() {
+                Some(_) if p.is_operator_ahead(1, "=") => Some(p.name("a result")?),
+                _ => None,
+            };
+            if name.is_some() {
+                p.take_operator("=");
+            }
+            p.expr("a value").map(|value| (name, value))
+        });
+        self.nothing_left("the value")?;
+        let mut elements = elements.into_iter().collect::<Parsed<Vec<_>>>()?;
+        let named = elements.iter().filter(|(name, _)| name.is_some()).count();
+        if named > 0 && named < elements.len() {
+            let bare = elements.iter().find(|(name, _)| name.is_none()).map_or(span, |(_, value)| value.span);
+            self.report.error(bare, "this result has no name").help("name every result: `(loss = …, correct = …)`");
+            return Err(Reported);
+        }
+        if elements.len() == 1 && named == 0 {
+            return Ok(elements.swap_remove(0).1);
+        }
+        Ok(Expr { kind: ExprKind::Tuple(elements), span })
+    }
+
+    /// `[a, b]`, `[layer; 6]`
+    fn bracketed(&mut self, span: Span) -> Parsed<Expr> {
+        let elements = self.list(|p| p.expr("a layer or a size"));
+        let broken = elements.iter().any(Result::is_err);
+        let mut elements: Vec<Expr> =
+            elements.into_iter().map(|element| element.unwrap_or_else(|_| error(span))).collect();
+        if self.take_operator(";").is_none() {
+            return Ok(Expr { kind: ExprKind::List(elements), span });
+        }
+        if broken {
+            return Err(Reported);
+        }
+        if self.ident().is_some() && self.ident_ahead(1).is_some_and(|word| word == "in") {
+            self.error("indexed repetition is not in the language yet").help("`[layer; 6]` repeats equal layers");
+            return Err(Reported);
+        }
+        let count = self.size("how often the layer is repeated")?;
+        self.nothing_left("the count")?;
+        let layer = match elements.len() {
+            1 => elements.swap_remove(0),
+            0 => {
+                self.report.error(span, "no layer stands before the `;`").help("write `[layer; 6]`");
+                return Err(Reported);
+            }
+            _ => {
+                let error = self.report.error(span, "one layer is repeated, several stand before the `;`");
+                error.help("put them in a list of their own: `[[a, b]; 6]`");
+                return Err(Reported);
+            }
+        };
+        Ok(Expr { kind: ExprKind::Repeat { layer: Box::new(layer), count }, span })
+    }
+
+    /// `|q, k| …`; the body reaches as far right as it can.
+    fn closure(&mut self) -> Parsed<Expr> {
+        let span = self.here();
+        if self.is_operator("||") {
+            self.error("a closure has at least one parameter").help("a value without parameters is bound with `let`");
+            return Err(Reported);
+        }
+        self.take_operator("|");
+        let mut parameters = vec![];
+        while !self.is_operator("|") {
+            parameters.push(self.name("a parameter")?);
+            if self.is_operator(":") {
+                self.error("the parameters of a closure have no type").help("shapes are inferred");
+                return Err(Reported);
+            }
+            if self.take_operator(",").is_none() && !self.is_operator("|") {
+                self.unexpected("`,` or `|` after a parameter");
+                return Err(Reported);
+            }
+        }
+        self.take_operator("|");
+        if parameters.is_empty() {
+            self.report.error(span, "a closure has at least one parameter");
+            return Err(Reported);
+        }
+        let body = self.expr("the body of the closure")?;
+        Ok(Expr { kind: ExprKind::Closure { parameters, body: Box::new(body) }, span })
+    }
+
+    /// `if c == 8 { … } else { … }`
+    fn choice(&mut self) -> Parsed<Expr> {
+        let span = self.here();
+        self.bump();
+        let condition = self.binary(1, "a condition after `if`")?;
+        let Some(then) = self.group(Delimiter::Brace) else {
+            let assigned = self.is_operator("=");
+            let error = self.unexpected("`{` after the condition");
+            if assigned {
+                error.help("`==` compares");
+            }
+            return Err(Reported);
+        };
+        self.bump();
+        let yes = self.block(&then, "this branch");
+        if !self.is_word("else") {
+            let error = self.report.error(span, "an `if` without `else` has no value when the condition is false");
+            error.help("add `else { … }`");
+            return Err(Reported);
+        }
+        self.bump();
+        let no = if self.is_word("if") {
+            let chained = self.deeper(Self::choice)?;
+            Block { lets: vec![], span: chained.span, result: Box::new(chained) }
+        } else {
+            let Some(group) = self.group(Delimiter::Brace) else {
+                self.unexpected("`{` after `else`");
+                return Err(Reported);
+            };
+            self.bump();
+            self.block(&group, "this branch")
+        };
+        Ok(Expr { kind: ExprKind::If { condition: Box::new(condition), yes, no }, span })
+    }
+
+    /// Speaks about `x.relu()` and `x[0]`.
+    fn refuse_postfix(&mut self, expr: Expr) -> Parsed<Expr> {
+        if self.is_operator(".") {
+            self.refuse_method(&expr);
+        } else if self.group(Delimiter::Bracket).is_some()
+            && let ExprKind::Name(name) = &expr.kind
+            && !self.on_new_line()
+        {
+            let error = self.error(format!("`{name}[…]` is not in the language"));
+            error.help(format!("a list after a value is applied with `|>`: `{name} |> [a, b]`"));
+        } else if self.is_word("as") {
+            self.error("there is no `as`").help("whole numbers become the numbers of tensors by themselves");
+        } else {
+            return Ok(expr);
+        }
+        Err(Reported)
+    }
+
+    fn refuse_method(&mut self, receiver: &Expr) {
+        let dot = self.here();
+        self.bump();
+        let receiver = match &receiver.kind {
+            ExprKind::Name(name) => name.to_string(),
+            _ => "x".to_string(),
+        };
+        match self.ident().cloned() {
+            Some(method) if self.group_ahead(1, Delimiter::Parenthesis).is_some() => {
+                let empty = self.group_ahead(1, Delimiter::Parenthesis).is_some_and(|group| group.stream().is_empty());
+                let arguments = if empty { "" } else { "(…)" };
+                let error = self.report.error(method.span(), format!("there are no methods: `.{method}()`"));
+                error.help(format!("write `{receiver} |> {method}{arguments}`"));
+            }
+            Some(field) => {
+                let error = self.report.error(field.span(), format!("there are no fields: `.{field}`"));
+                error.help("take the results of a net apart with `let (a, b) = …;`");
+            }
+            None => {
+                let error = self.report.error(dot, "there are no fields");
+                error.help("take the results of a net apart with `let (a, b) = …;`");
+            }
+        }
+    }
+}
+
+fn error(span: Span) -> Expr {
+    Expr { kind: ExprKind::Error, span }
+}

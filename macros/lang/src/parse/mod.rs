@@ -1,0 +1,242 @@
+//! From tokens to the syntax tree. The parser recovers: it reports every mistake on its own token, once, and keeps
+//! what it could read, so that the rest of the program is still checked.
+
+mod cursor;
+mod size;
+mod signature;
+mod block;
+mod expr;
+mod literal;
+
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+
+use crate::ast::{Block, DimItem, Fact, Item, NetItem, Program, Size, Visibility};
+use crate::report::{Report, did_you_mean};
+use cursor::{Parsed, Parser, Reported};
+
+/// Reads the content of a `net! { … }`. What could not be read is in the report, and is left out of the program or
+/// stands there as [`ExprKind::Error`](crate::ast::ExprKind::Error). A net of which a part was lost that other parts
+/// may refer to has no body.
+pub fn parse(input: TokenStream, report: &mut Report) -> Program {
+    let mut parser = Parser::new(input, std::mem::take(report));
+    let mut program = Program::default();
+    while !parser.at_end() {
+        let start = parser.position();
+        match parser.item() {
+            Ok(item) => program.items.push(item),
+            Err(Reported) => {
+                if parser.position() == start {
+                    parser.bump();
+                }
+                parser.next_item();
+            }
+        }
+    }
+    *report = parser.report;
+    program
+}
+
+impl Parser {
+    fn item(&mut self) -> Parsed<Item> {
+        let attributes = self.attributes()?;
+        let visibility = self.visibility();
+        if self.at_end() {
+            self.unexpected("`dim` or `net`");
+            return Err(Reported);
+        }
+        match self.item_word()? {
+            "dim" => Ok(Item::Dim(self.dim(attributes, visibility)?)),
+            _ => Ok(Item::Net(self.net(attributes, visibility)?)),
+        }
+    }
+
+    /// Takes the word that says which item begins here; a missing or misspelt one is reported and mended.
+    fn item_word(&mut self) -> Parsed<&'static str> {
+        let Some(word) = self.ident().map(ToString::to_string) else {
+            self.unexpected("`dim` or `net`");
+            return Err(Reported);
+        };
+        match word.as_str() {
+            "dim" => {
+                self.bump();
+                return Ok("dim");
+            }
+            "net" => {
+                self.bump();
+                return Ok("net");
+            }
+            "fn" => {
+                self.error("a net is declared with `net`").help("write `net` instead of `fn`");
+                self.bump();
+                return Ok("net");
+            }
+            "flow" => self.error("flows are not in the language yet"),
+            "use" => self
+                .error("names from elsewhere cannot be used in the language yet")
+                .help("declare the dims and nets in the same `net!`"),
+            "const" | "static" | "type" | "let" => self
+                .error(format!("`{word}` cannot stand in `net!`"))
+                .help("a dimension is declared with `dim Name = 784;`"),
+            "struct" | "enum" | "mod" | "impl" | "trait" | "extern" | "macro_rules" | "unsafe" | "async" => {
+                self.error(format!("`{word}` cannot stand in `net!`")).help("put it beside the macro")
+            }
+            _ if matches!(self.ahead(1), Some(TokenTree::Ident(_))) => {
+                let meant = did_you_mean(&word, ["dim", "net"]);
+                let error = self.unexpected("`dim` or `net`");
+                match meant.as_deref() {
+                    Some(meant) => {
+                        error.help(format!("did you mean `{meant}`?"));
+                        self.bump();
+                        return Ok(if meant == "dim" { "dim" } else { "net" });
+                    }
+                    None => error,
+                }
+            }
+            _ if self.group_ahead(1, Delimiter::Parenthesis).is_some() => {
+                self.error(format!("`net` is missing before `{word}`"));
+                return Ok("net");
+            }
+            _ if self.is_operator_ahead(1, "=") => {
+                self.error(format!("`dim` is missing before `{word}`"));
+                return Ok("dim");
+            }
+            _ => self.unexpected("`dim` or `net`"),
+        };
+        Err(Reported)
+    }
+
+    /// Goes past the broken item to where the next one may begin.
+    fn next_item(&mut self) {
+        while !self.at_end() && !self.begins_item() && !self.is_operator("#") {
+            let ends = self.is_operator(";") || self.group(Delimiter::Brace).is_some();
+            self.bump();
+            if ends {
+                return;
+            }
+        }
+    }
+
+    /// `#[…]` and doc comments, as they are.
+    fn attributes(&mut self) -> Parsed<TokenStream> {
+        let mut attributes = vec![];
+        while self.is_operator("#") {
+            let Some(group) = self.group_ahead(1, Delimiter::Bracket) else {
+                self.unexpected("`dim` or `net`");
+                return Err(Reported);
+            };
+            attributes.extend(self.peek().cloned());
+            attributes.push(group.into());
+            self.bump();
+            self.bump();
+        }
+        Ok(attributes.into_iter().collect())
+    }
+
+    /// `pub`, `pub(crate)` or nothing.
+    fn visibility(&mut self) -> Visibility {
+        let mut tokens = vec![];
+        if self.is_word("pub") {
+            tokens.extend(self.peek().cloned());
+            self.bump();
+            if let Some(group) = self.group(Delimiter::Parenthesis) {
+                tokens.push(group.into());
+                self.bump();
+            }
+        }
+        Visibility { tokens: tokens.into_iter().collect() }
+    }
+
+    /// `Pixels = 784;`
+    fn dim(&mut self, attributes: TokenStream, visibility: Visibility) -> Parsed<DimItem> {
+        let name = self.type_name("a dimension")?;
+        if self.take_operator("=").is_none() {
+            self.unexpected(&format!("`=` and the size of `{name}`")).help(format!("write `dim {name} = 784;`"));
+            if self.take_operator(":").is_none() && !matches!(self.peek(), Some(TokenTree::Literal(_))) {
+                return Err(Reported);
+            }
+        }
+        let wanted = format!("the size of `{name}`");
+        if self.begins_item() {
+            self.unexpected(&wanted);
+            return Err(Reported);
+        }
+        let size = self.size(&wanted)?;
+        match size {
+            Size::Infer(span) => {
+                self.report.error(span, format!("the size of `{name}` cannot be inferred")).help("give it a number");
+                return Err(Reported);
+            }
+            Size::Literal(0, span) => {
+                self.report.error(span, "a dimension of size 0 holds nothing");
+            }
+            _ => {}
+        }
+        self.end_of_dim(&name);
+        Ok(DimItem { attributes, visibility, name, size })
+    }
+
+    fn end_of_dim(&mut self, name: &Ident) {
+        if self.take_operator(";").is_some() {
+            return;
+        }
+        let begins = |p: &Self| p.is_operator("#") || p.begins_item();
+        let begins_item = self.at_end() || begins(self);
+        let error = self.unexpected(&format!("`;` after the size of `{name}`"));
+        if !begins_item {
+            error.help("each dimension has its own `dim`");
+            self.skip_until(|p| p.is_operator(";") || begins(p));
+            self.take_operator(";");
+        }
+    }
+
+    /// `Mlp(x: [n, Pixels]) -> [n, Digit] where … { … }`
+    fn net(&mut self, attributes: TokenStream, visibility: Visibility) -> Parsed<NetItem> {
+        let name = self.type_name("a net")?;
+        self.lost = false;
+        let (inputs, result) = match self.inputs(&name) {
+            Ok(inputs) => (inputs, self.result(&name)),
+            Err(Reported) if self.is_operator("->") => (vec![], self.result(&name)),
+            Err(Reported) => (vec![], self.no_result()),
+        };
+        let facts = self.where_clause();
+        let body = self.body(&name);
+        Ok(NetItem { attributes, visibility, name, inputs, result, facts, body })
+    }
+
+    fn where_clause(&mut self) -> Vec<Fact> {
+        if !self.is_word("where") {
+            return vec![];
+        }
+        self.bump();
+        self.facts()
+    }
+
+    /// The body; it is read for its mistakes even if the head of the net is broken.
+    fn body(&mut self, net: &Ident) -> Option<Block> {
+        if self.group(Delimiter::Brace).is_none() {
+            if !self.lost {
+                self.unexpected(&format!("the body of `{net}` in braces"));
+                self.lost = true;
+            }
+            self.skip_until(|p| {
+                p.is_operator(";") || p.group(Delimiter::Brace).is_some() || p.is_operator("#") || p.begins_item()
+            });
+        }
+        let Some(group) = self.group(Delimiter::Brace) else {
+            self.take_operator(";");
+            return None;
+        };
+        self.bump();
+        let body = self.block(&group, &format!("the net `{net}`"));
+        Some(body).filter(|_| !self.lost)
+    }
+
+    /// Whether the next two words begin an item; `dim` and `net` alone may be names.
+    fn begins_item(&self) -> bool {
+        self.is_word("pub")
+            || (self.ident_ahead(1).is_some() && ["dim", "net", "flow", "use", "fn"].iter().any(|w| self.is_word(w)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

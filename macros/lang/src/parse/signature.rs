@@ -1,0 +1,190 @@
+//! The head of a net: its name, what it takes and what it gives.
+
+use proc_macro2::{Delimiter, Ident, Span};
+
+use super::cursor::{Parsed, Parser, Reported};
+use super::size::Place;
+use crate::ast::{Input, ResultType, TensorType};
+
+/// The words of Rust that cannot name anything.
+const KEYWORDS: [&str; 52] = [
+    "as", "break", "const", "continue", "crate", "else", "enum", "extern", "false", "fn", "for", "if", "impl", "in",
+    "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "Self", "static", "struct", "super",
+    "trait", "true", "type", "unsafe", "use", "where", "while", "async", "await", "dyn", "abstract", "become", "box",
+    "do", "final", "macro", "override", "priv", "typeof", "unsized", "virtual", "yield", "try", "gen",
+];
+
+impl Parser {
+    /// An identifier that Rust accepts as a name.
+    pub fn name(&mut self, of: &str) -> Parsed<Ident> {
+        let Some(ident) = self.ident().cloned() else {
+            self.unexpected(&format!("the name of {of}"));
+            return Err(Reported);
+        };
+        let text = ident.to_string();
+        if KEYWORDS.contains(&text.as_str()) {
+            self.error(format!("`{text}` is a word of Rust and cannot be the name of {of}"));
+            return Err(Reported);
+        }
+        self.bump();
+        Ok(ident)
+    }
+
+    /// A name that becomes a Rust type.
+    pub fn type_name(&mut self, of: &str) -> Parsed<Ident> {
+        let name = self.name(of)?;
+        let text = name.to_string();
+        if text.starts_with(|c: char| c.is_lowercase()) {
+            let error = self.report.error(name.span(), format!("the name of {of} starts with a capital letter"));
+            error.help(format!("write `{}`", camel_case(&text)));
+        }
+        Ok(name)
+    }
+
+    /// `(x: [n, Pixels], y: [n] in Digit)`
+    pub fn inputs(&mut self, net: &Ident) -> Parsed<Vec<Input>> {
+        if self.is_operator("<") {
+            let error = self.error("a net has no type parameters");
+            error.help("a lower-case dimension such as `n` in `[n, 784]` is known only at run time");
+            self.lost = true;
+            self.skip_until(|p| p.group(Delimiter::Parenthesis).is_some() || p.group(Delimiter::Brace).is_some());
+        }
+        let Some(group) = self.group(Delimiter::Parenthesis) else {
+            let error = self.unexpected(&format!("the inputs of `{net}` in parentheses"));
+            error.help(format!("write `net {net}(x: [n, …]) -> [n, …] {{ … }}`"));
+            self.lost = true;
+            return Err(Reported);
+        };
+        self.bump();
+        self.within(&group, |p| {
+            let inputs = p.list(|p| p.input(Place::Input));
+            if p.is_operator(";") {
+                p.bump();
+                if !p.at_end() {
+                    p.error("hyper-parameters are not in the language yet")
+                        .help("write the numbers where they are used");
+                    p.lost = true;
+                }
+            }
+            p.lost |= inputs.iter().any(Result::is_err);
+            Ok(inputs.into_iter().flatten().collect())
+        })
+    }
+
+    /// `x: [n, Pixels]`
+    fn input(&mut self, place: Place) -> Parsed<Input> {
+        let of = if place == Place::Input { "an input" } else { "a result" };
+        if self.is_word("mut") {
+            self.error("nothing changes in a net").help("leave out `mut`");
+            self.bump();
+        } else if self.is_word("self") {
+            self.error("a net has no `self`")
+                .help("its layers are made in the body, its inputs are tensors: `x: [n, 784]`");
+            return Err(Reported);
+        }
+        let name = self.name(of)?;
+        if self.at_end() || self.is_operator(",") || self.is_operator(";") {
+            let error = self.report.error(name.span(), format!("`{name}` needs a shape"));
+            error.help(format!("write `{name}: [n, …]`, or `{name}: []` for a single number"));
+            self.lost = true;
+            return Ok(Input { ty: unreadable(name.span()), name });
+        }
+        if self.take_operator(":").is_none() {
+            self.unexpected(&format!("`:` between `{name}` and its shape"));
+            if self.take_operator("=").is_none() && self.group(Delimiter::Bracket).is_none() {
+                return Err(Reported);
+            }
+        }
+        let ty = match self.tensor_type(place) {
+            Ok(ty) => ty,
+            Err(Reported) => {
+                self.lost = true;
+                self.skip_until(|p| p.is_operator(",") || p.is_operator(";"));
+                unreadable(name.span())
+            }
+        };
+        Ok(Input { name, ty })
+    }
+
+    /// `-> [n, Digit]` or `-> (loss: [], correct: [])`
+    pub fn result(&mut self, net: &Ident) -> ResultType {
+        let arrow = self.take_operator("->").is_some();
+        if !arrow {
+            let help = format!("write `net {net}(…) -> [n, …] {{ … }}`");
+            if self.group(Delimiter::Brace).is_some() || self.at_end() || self.is_operator(";") {
+                let error = self.report.error(net.span(), format!("`{net}` does not say what it gives"));
+                error.help(help);
+                return self.no_result();
+            }
+            self.unexpected("`->` and the shape of the result").help(help);
+            if matches!(self.operator().map(|o| o.text), Some("=>" | ":" | "-" | "=")) {
+                self.take_any_operator();
+            } else if self.group(Delimiter::Bracket).is_none() && self.group(Delimiter::Parenthesis).is_none() {
+                return self.no_result();
+            }
+        }
+        if let Some(group) = self.group(Delimiter::Parenthesis)
+            && self.within(&group, |p| p.at_end() || p.peek_is_named_shape() || p.peek_is_shape())
+        {
+            self.bump();
+            return self.named_results(&group);
+        }
+        if self.ident().is_some() && self.is_operator_ahead(1, ":") {
+            let error = self.error("named results stand in parentheses");
+            error.help("write `-> (loss: [], correct: [])`");
+            self.bump();
+            self.bump();
+        }
+        match self.tensor_type(Place::Result) {
+            Ok(ty) => ResultType::One(ty),
+            Err(Reported) => self.no_result(),
+        }
+    }
+
+    fn peek_is_named_shape(&self) -> bool {
+        let assigned = self.is_operator_ahead(1, "=") && self.group_ahead(2, Delimiter::Bracket).is_some();
+        self.ident().is_some() && (assigned || self.is_operator_ahead(1, ":"))
+    }
+
+    fn peek_is_shape(&self) -> bool {
+        self.group(Delimiter::Bracket).is_some()
+    }
+
+    fn named_results(&mut self, group: &proc_macro2::Group) -> ResultType {
+        self.within(group, |p| {
+            if p.at_end() {
+                p.report
+                    .error(group.span(), "a net gives at least one tensor")
+                    .help("a single number has the shape `[]`");
+                return p.no_result();
+            }
+            if p.peek_is_shape() {
+                let error = p.error("several results need names");
+                error.help("write `-> (loss: [], correct: [])`, or `-> [n, …]` for one result");
+                return p.no_result();
+            }
+            let results = p.list(|p| p.input(Place::Result));
+            p.lost |= results.iter().any(Result::is_err) | p.nothing_left("the results").is_err();
+            ResultType::Named(results.into_iter().flatten().collect())
+        })
+    }
+
+    pub fn no_result(&mut self) -> ResultType {
+        self.lost = true;
+        ResultType::One(unreadable(self.here()))
+    }
+}
+
+/// Stands for a type that could not be read; the body of its net is given up.
+fn unreadable(span: Span) -> TensorType {
+    TensorType { axes: vec![], space: None, span }
+}
+
+fn camel_case(name: &str) -> String {
+    name.split('_')
+        .map(|word| {
+            let mut characters = word.chars();
+            characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+        })
+        .collect()
+}

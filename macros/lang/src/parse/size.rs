@@ -1,0 +1,244 @@
+//! Sizes, shapes and facts: what stands in `[n, 3 * d]`, after `dim X =` and after `where`.
+
+use proc_macro2::{Delimiter, Group, Literal, TokenTree};
+
+use super::cursor::{Operator, Parsed, Parser, Reported};
+use crate::ast::{AxisType, Fact, Size, TensorType};
+
+/// Where a shape stands: a result's axes may be left to inference.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Input,
+    Result,
+}
+
+impl Parser {
+    /// `[n, h = 32] in Digit`. A size that cannot be read becomes `_`, and the body is given up.
+    pub fn tensor_type(&mut self, place: Place) -> Parsed<TensorType> {
+        let group = if let Some(group) = self.group(Delimiter::Bracket) {
+            group
+        } else if let Some(group) = self.group(Delimiter::Parenthesis) {
+            let error = self.error("a shape stands in brackets");
+            error.help("write `[n, d]` instead of `(n, d)`");
+            group
+        } else {
+            let found = self.ident().map(ToString::to_string).unwrap_or_default();
+            let scalar = matches!(found.as_str(), "f32" | "f64" | "usize" | "bool");
+            let error = self.unexpected("a shape such as `[n, 784]`");
+            if scalar {
+                error.help("a single number has the shape `[]`; nets work in f32 and in f64");
+            }
+            return Err(Reported);
+        };
+        self.bump();
+        let axes = self.axes(&group, place);
+        let mut space = None;
+        if self.is_word("in") {
+            self.bump();
+            space = Some(self.size("the dimension that the indices point into")?);
+        }
+        Ok(TensorType { axes, space, span: group.span() })
+    }
+
+    fn axes(&mut self, group: &Group, place: Place) -> Vec<AxisType> {
+        self.within(group, |p| {
+            let axes = p.list(|p| p.axis(place));
+            if p.is_operator(";") {
+                p.error("the axes of a shape are separated by `,`").help("every axis is written out: `[n, 3, 3]`");
+                p.lost = true;
+            }
+            axes.into_iter()
+                .map(|axis| {
+                    axis.unwrap_or_else(|Reported| {
+                        p.lost = true;
+                        AxisType { label: None, size: Size::Infer(group.span()) }
+                    })
+                })
+                .collect()
+        })
+    }
+
+    fn axis(&mut self, place: Place) -> Parsed<AxisType> {
+        let mut label = None;
+        if self.ident().is_some() && (self.is_operator_ahead(1, "=") || self.is_operator_ahead(1, ":")) {
+            let name = self.name("an axis")?;
+            if self.is_operator(":") {
+                self.error("the label of an axis is followed by `=`").help(format!("write `{name} = …`"));
+            }
+            self.take_any_operator();
+            label = Some(name);
+        }
+        let size = self.size("a size")?;
+        match size {
+            Size::Literal(0, span) => {
+                self.report.error(span, "an axis of size 0 holds nothing");
+                return Err(Reported);
+            }
+            Size::Infer(span) if place == Place::Input => {
+                let error = self.report.error(span, "the axes of an input cannot be inferred");
+                error.help("give it a number, a declared dimension, or a lower-case name for a size known at run time");
+                return Err(Reported);
+            }
+            _ => {}
+        }
+        Ok(AxisType { label, size })
+    }
+
+    /// `784`, `Pixels`, `3 * d + 1`, `ceil_div(h, 2)`, `_`
+    pub fn size(&mut self, wanted: &str) -> Parsed<Size> {
+        self.deeper(|p| {
+            let mut left = p.size_product(wanted)?;
+            while let Some(operator) = p.operator().filter(|o| matches!(o.text, "+" | "-")) {
+                left = p.size_operation(left, operator, Self::size_product)?;
+            }
+            Ok(left)
+        })
+    }
+
+    fn size_product(&mut self, wanted: &str) -> Parsed<Size> {
+        let mut left = self.size_atom(wanted)?;
+        while let Some(operator) = self.operator() {
+            match operator.text {
+                "*" | "/" => left = self.size_operation(left, operator, Self::size_atom)?,
+                "%" | "^" | "**" | "<<" | ">>" => {
+                    self.error(format!("sizes know no `{}`", operator.text))
+                        .help("there are `+`, `-`, `*`, `/`, `ceil_div(a, b)` and `floor_div(a, b)`");
+                    return Err(Reported);
+                }
+                _ => break,
+            }
+        }
+        Ok(left)
+    }
+
+    fn size_operation(
+        &mut self,
+        left: Size,
+        operator: Operator,
+        operand: fn(&mut Self, &str) -> Parsed<Size>,
+    ) -> Parsed<Size> {
+        self.take_any_operator();
+        let right = operand(self, &format!("a size after `{}`", operator.text))?;
+        for side in [&left, &right] {
+            if let Size::Infer(span) = side {
+                self.report.error(*span, "`_` stands for a whole size, it cannot be part of a calculation");
+                return Err(Reported);
+            }
+        }
+        let op = operator.text.chars().next().expect("an operator has a character");
+        Ok(Size::Arithmetic { op, operands: Box::new([left, right]), span: operator.first })
+    }
+
+    fn size_atom(&mut self, wanted: &str) -> Parsed<Size> {
+        match self.peek().cloned() {
+            Some(TokenTree::Literal(literal)) => {
+                let size = self.size_literal(&literal)?;
+                self.bump();
+                Ok(size)
+            }
+            Some(TokenTree::Ident(ident)) if ident == "_" => {
+                self.bump();
+                Ok(Size::Infer(ident.span()))
+            }
+            Some(TokenTree::Ident(_)) => {
+                let name = self.name("a size")?;
+                match self.group(Delimiter::Parenthesis) {
+                    Some(group) => {
+                        self.bump();
+                        let arguments = self.within(&group, |p| {
+                            let arguments = p.list(|p| p.size("a size"));
+                            p.nothing_left("the arguments of a size").map(|()| arguments)
+                        })?;
+                        Ok(Size::Call { name, arguments: arguments.into_iter().collect::<Parsed<_>>()? })
+                    }
+                    None if self.is_operator("::") => {
+                        self.error("a dimension has a name without a path")
+                            .help("declare it with `dim` in the same `net!`");
+                        Err(Reported)
+                    }
+                    None => Ok(Size::Name(name)),
+                }
+            }
+            Some(TokenTree::Group(group)) if matches!(group.delimiter(), Delimiter::Parenthesis | Delimiter::None) => {
+                self.bump();
+                self.within(&group, |p| {
+                    let size = p.size(wanted)?;
+                    p.nothing_left("the size").map(|()| size)
+                })
+            }
+            _ => {
+                match self.operator().map(|operator| operator.text) {
+                    Some("-") => self.error("a size is not negative"),
+                    Some(".." | "...") => self.error("a shape lists every one of its axes").help("there is no `..`"),
+                    _ => self.unexpected(wanted),
+                };
+                Err(Reported)
+            }
+        }
+    }
+
+    fn size_literal(&mut self, literal: &Literal) -> Parsed<Size> {
+        let text = literal.to_string();
+        let digits = text.replace('_', "");
+        if digits.chars().all(|c| c.is_ascii_digit()) {
+            return match digits.parse() {
+                Ok(size) => Ok(Size::Literal(size, literal.span())),
+                Err(_) => {
+                    self.error(format!("the size `{text}` is too large"));
+                    Err(Reported)
+                }
+            };
+        }
+        let number = digits.starts_with(|c: char| c.is_ascii_digit());
+        let whole: String = digits.chars().take_while(char::is_ascii_digit).collect();
+        let rest = &digits[whole.len()..];
+        if number && !rest.starts_with(['.', 'e', 'E']) && !["x", "o", "b"].iter().any(|c| rest.starts_with(c)) {
+            self.error(format!("numbers have no type here: `{text}`")).help(format!("write `{whole}`"));
+        } else if number {
+            self.error(format!("a size is a whole number in decimals, `{text}` is not"));
+        } else {
+            self.error(format!("a size is a whole number, `{text}` is not"));
+        }
+        Err(Reported)
+    }
+
+    /// The facts after `where`, up to the body.
+    pub fn facts(&mut self) -> Vec<Fact> {
+        let mut facts = vec![];
+        let stop = |p: &Self| p.at_end() || p.group(Delimiter::Brace).is_some() || p.is_operator(";");
+        while !stop(self) {
+            match self.fact() {
+                Ok(fact) => facts.push(fact),
+                Err(Reported) => {
+                    self.lost = true;
+                    self.skip_until(|p| stop(p) || p.is_operator(","));
+                }
+            }
+            if self.take_operator(",").is_none() {
+                break;
+            }
+        }
+        if !stop(self) {
+            self.unexpected("`,` or the body after a fact");
+            self.lost = true;
+            self.skip_until(stop);
+        }
+        facts
+    }
+
+    fn fact(&mut self) -> Parsed<Fact> {
+        let left = self.size("a fact such as `heads | d`")?;
+        let Some(operator) = self.operator().filter(|o| matches!(o.text, "|" | "==" | "!=" | "<" | "<=" | ">" | ">="))
+        else {
+            let error = self.unexpected("`|` or a comparison");
+            error.help("`a | b` says that `a` divides `b`; `a == b` and `a <= b` compare");
+            return Err(Reported);
+        };
+        self.take_any_operator();
+        let right = self.size(&format!("a size after `{}`", operator.text))?;
+        Ok(match operator.text {
+            "|" => Fact::Divides(left, right),
+            relation => Fact::Relation(left, relation, right),
+        })
+    }
+}
