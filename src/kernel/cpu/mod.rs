@@ -1,3 +1,32 @@
 //! The processor: vectorised mathematics, fused kernels, matrix products, random numbers.
 
+pub mod tiled;
+mod task;
+pub mod gemm;
 pub mod random;
+pub mod parallel;
+pub mod math;
+pub mod scratch;
+mod rows;
+mod fold;
+mod strided;
+mod layout;
+
+pub use gemm::{Gemm, MatrixView, gemm};
+pub use math::Real;
+pub use scratch::Scratch;
+pub use tiled::Prepared;
+
+/// An untyped operand of a launch; the views of the kernel say what its elements are.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand {
+    /// The first element.
+    pub pointer: *mut u8,
+    /// The number of elements.
+    pub len: usize,
+}
+
+// SAFETY: an operand is only an address; whoever launches a kernel on it vouches for the memory behind it.
+unsafe impl Send for Operand {}
+// SAFETY: as above.
+unsafe impl Sync for Operand {}

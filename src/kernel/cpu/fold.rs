@@ -1,0 +1,201 @@
+//! Folds of tiles `[outer, reduced, inner]` over the middle axis.
+
+use super::math::Real;
+use crate::kernel::tiled::Fold;
+use pulp::Arch;
+
+/// Partial results that run side by side, so that the processor need not wait for each addition.
+const LANES: usize = 64;
+
+/// The result for no elements.
+pub(super) fn identity<T: Real>(fold: Fold) -> T {
+    match fold {
+        Fold::Sum => T::ZERO,
+        Fold::Max | Fold::ArgMax => -T::INFINITY,
+        Fold::Min => T::INFINITY,
+    }
+}
+
+/// Folds a tile `[outer, reduced, inner]` with `reduced ≥ 1` to `out`, `[outer, inner]`. For `ArgMax`, `out` is the
+/// greatest and `index` its position, counted from `first`.
+pub(super) fn tile<T: Real>(
+    arch: Arch,
+    fold: Fold,
+    [outer, reduced, inner]: [usize; 3],
+    tile: &[T],
+    out: &mut [T],
+    index: &mut [u32],
+    first: u32,
+) {
+    let size = reduced * inner;
+    for i in 0..outer {
+        let (tile, out) = (&tile[i * size..][..size], &mut out[i * inner..][..inner]);
+        match fold {
+            Fold::Sum => one(
+                arch,
+                tile,
+                out,
+                T::ZERO,
+                #[inline(always)]
+                |x, y| x + y,
+            ),
+            Fold::Max => one(
+                arch,
+                tile,
+                out,
+                -T::INFINITY,
+                #[inline(always)]
+                |x, y| x.maximum(y),
+            ),
+            Fold::Min => one(
+                arch,
+                tile,
+                out,
+                T::INFINITY,
+                #[inline(always)]
+                |x, y| x.minimum(y),
+            ),
+            Fold::ArgMax => argmax(arch, tile, out, &mut index[i * inner..][..inner], first),
+        }
+    }
+}
+
+/// Combines the results `[value, correction]` of all tiles so far with those of one more. A sum is the value minus
+/// the correction (Kahan), so that it is as good for many tiles as for one.
+pub(super) fn merge<T: Real>(
+    arch: Arch,
+    fold: Fold,
+    [value, correction]: [&mut [T]; 2],
+    index: &mut [u32],
+    next: &[T],
+    next_index: &[u32],
+) {
+    arch.dispatch(
+        #[inline(always)]
+        || match fold {
+            Fold::Sum => {
+                for ((value, correction), &next) in value.iter_mut().zip(correction).zip(next) {
+                    let next = next - *correction;
+                    let sum = *value + next;
+                    let lost = (sum - *value) - next;
+                    *value = sum;
+                    // An infinite sum has no correction.
+                    *correction = if lost.abs() <= T::GREATEST { lost } else { T::ZERO };
+                }
+            }
+            Fold::Max => value.iter_mut().zip(next).for_each(|(value, &next)| *value = value.maximum(next)),
+            Fold::Min => value.iter_mut().zip(next).for_each(|(value, &next)| *value = value.minimum(next)),
+            Fold::ArgMax => {
+                for (((value, index), &next), &next_index) in value.iter_mut().zip(index).zip(next).zip(next_index) {
+                    let greater = (next > *value) | (next.is_nan() & !value.is_nan());
+                    *index = if greater { next_index } else { *index };
+                    *value = if greater { next } else { *value };
+                }
+            }
+        },
+    );
+}
+
+/// Folds `[reduced, inner]` to `[inner]`.
+#[inline(always)]
+fn one<T: Real>(arch: Arch, tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> T + Copy) {
+    arch.dispatch(
+        #[inline(always)]
+        || match out {
+            [out] => *out = row(tile, identity, f),
+            _ => columns(tile, out, identity, f),
+        },
+    );
+}
+
+#[inline(always)]
+fn row<T: Real>(row: &[T], identity: T, f: impl Fn(T, T) -> T) -> T {
+    if row.len() < LANES / 2 {
+        return row.iter().fold(identity, |x, &y| f(x, y));
+    }
+    let mut lanes = [identity; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = f(*lane, x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane = f(*lane, x);
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = f(lanes[i], lanes[i + width]);
+        }
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> T + Copy) {
+    let inner = out.len();
+    if tile.len() == inner {
+        out.copy_from_slice(tile);
+    } else if inner <= LANES / 2 {
+        // Several rows side by side fill the lanes.
+        let width = LANES / inner * inner;
+        let mut lanes = [identity; LANES];
+        for chunk in tile.chunks(width) {
+            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                *lane = f(*lane, x);
+            }
+        }
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = lanes[..width].iter().skip(i).step_by(inner).fold(identity, |x, &y| f(x, y));
+        }
+    } else {
+        let mut first = 0;
+        while first + LANES <= inner {
+            let mut lanes = [identity; LANES];
+            for row in tile.chunks_exact(inner) {
+                for (lane, &x) in lanes.iter_mut().zip(&row[first..first + LANES]) {
+                    *lane = f(*lane, x);
+                }
+            }
+            out[first..first + LANES].copy_from_slice(&lanes);
+            first += LANES;
+        }
+        out[first..].fill(identity);
+        for row in tile.chunks_exact(inner) {
+            for (out, &x) in out[first..].iter_mut().zip(&row[first..]) {
+                *out = f(*out, x);
+            }
+        }
+    }
+}
+
+/// NaN counts as greatest.
+fn argmax<T: Real>(arch: Arch, tile: &[T], out: &mut [T], index: &mut [u32], first: u32) {
+    if let ([out], [index]) = (&mut *out, &mut *index) {
+        *out = arch.dispatch(
+            #[inline(always)]
+            || row(tile, -T::INFINITY, |x, y| x.maximum(y)),
+        );
+        let greatest = *out;
+        let position = tile.iter().position(|&x| x == greatest || x.is_nan()).unwrap_or(0);
+        *index = first + position as u32;
+        return;
+    }
+    let inner = out.len();
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            out.copy_from_slice(&tile[..inner]);
+            index.fill(first);
+            for (i, row) in tile.chunks_exact(inner).enumerate().skip(1) {
+                for ((out, index), &x) in out.iter_mut().zip(index.iter_mut()).zip(row) {
+                    let greater = (x > *out) | (x.is_nan() & !out.is_nan());
+                    *index = if greater { first + i as u32 } else { *index };
+                    *out = if greater { x } else { *out };
+                }
+            }
+        },
+    );
+}

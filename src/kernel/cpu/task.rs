@@ -1,0 +1,362 @@
+//! One thread's share of the launch of a fused kernel.
+
+use super::math::Real;
+use super::random::Stream;
+use super::strided::{RANK, gather, runs, scatter};
+use super::tiled::{ALIGN, Fill, Output, Place, Prepared, Step};
+use super::{Operand, fold, rows};
+use crate::kernel::tiled::{Cell, Fold};
+use pulp::Arch;
+use std::ops::Range;
+use std::slice::{from_raw_parts, from_raw_parts_mut};
+
+/// One thread's share of a launch.
+pub(super) struct Task<'a, T: Real> {
+    kernel: &'a Prepared<T>,
+    operands: &'a [Operand],
+    arch: Arch,
+    direct: u64,
+    /// Where each register's tile lies.
+    registers: *mut *mut T,
+    tiles: *mut u8,
+    results: *mut u8,
+    /// The first point of the current tile and its size.
+    starts: [usize; RANK],
+    extents: [usize; RANK],
+}
+
+/// The results of a fold for the current unit: values, corrections, positions.
+type Results<'r, T> = (&'r mut [T], &'r mut [T], &'r mut [u32]);
+
+impl<'a, T: Real> Task<'a, T> {
+    /// # Safety
+    /// `memory` has `task_bytes` bytes on a cache line, for this task alone; the operands are as `launch` wants them.
+    pub(super) unsafe fn new(
+        kernel: &'a Prepared<T>,
+        operands: &'a [Operand],
+        memory: *mut u8,
+        direct: u64,
+        arch: Arch,
+    ) -> Self {
+        let pointers = (kernel.slots.len() * size_of::<*mut T>()).next_multiple_of(ALIGN);
+        // SAFETY: all inside `task_bytes`.
+        let (tiles, results) =
+            unsafe { (memory.add(pointers), memory.add(pointers + kernel.slot_count * kernel.tile_bytes())) };
+        let (starts, extents) = ([0; RANK], [1; RANK]);
+        Task { kernel, operands, arch, direct, registers: memory.cast(), tiles, results, starts, extents }
+    }
+
+    /// Points the registers at their tiles and computes what all tiles share.
+    ///
+    /// # Safety
+    /// As for `launch`.
+    pub(super) unsafe fn prepare(&mut self) {
+        let kernel = self.kernel;
+        for (r, slot) in kernel.slots.iter().enumerate() {
+            // SAFETY: the table has an entry per register, the memory a tile per slot.
+            unsafe {
+                let tile = slot.map_or(std::ptr::null_mut(), |slot| self.tiles.add(slot * kernel.tile_bytes()).cast());
+                self.registers.add(r).write(tile);
+            }
+        }
+        if kernel.layout.dims.contains(&0) {
+            return;
+        }
+        self.extents[..kernel.layout.block.len()].copy_from_slice(&kernel.layout.block);
+        for step in &kernel.prologue {
+            // SAFETY: as the caller says.
+            unsafe { self.step(step, kernel.layout.tile()) };
+        }
+    }
+
+    /// Runs tiles over the reduced axes for one tile of results.
+    ///
+    /// # Safety
+    /// As for `launch`, after `prepare`.
+    pub(super) unsafe fn run(&mut self, unit: usize, steps: Range<usize>) {
+        self.enter_unit(unit);
+        let kernel = self.kernel;
+        if steps.is_empty() {
+            for (i, (fold, _)) in kernel.folds.iter().enumerate() {
+                // SAFETY: nothing else borrows the results.
+                let (value, correction, index) = unsafe { self.results(i) };
+                value.fill(fold::identity(*fold));
+                correction.fill(T::ZERO);
+                index.fill(0);
+            }
+        }
+        let first = steps.start;
+        for step in steps {
+            self.enter_step(step);
+            let points = self.extents[..kernel.layout.dims.len()].iter().product();
+            // SAFETY: the tile lies inside the iteration space, so every view stays inside its operand.
+            unsafe {
+                for (register, place) in &kernel.in_place {
+                    self.registers.add(*register as usize).write(self.address(place));
+                }
+                for (i, store) in kernel.stores.iter().enumerate().filter(|(i, _)| self.direct >> i & 1 == 1) {
+                    debug_assert!(i < 64);
+                    self.registers.add(store.register).write(self.address(&store.place));
+                }
+                for step in &kernel.steps {
+                    self.step(step, points);
+                }
+                for i in 0..kernel.folds.len() {
+                    self.fold(i, step == first, points);
+                }
+                for (i, store) in kernel.stores.iter().enumerate() {
+                    if i >= 64 || self.direct >> i & 1 == 0 {
+                        self.store(store);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the results of a unit.
+    ///
+    /// # Safety
+    /// As for `launch`, after `run`.
+    pub(super) unsafe fn finish(&mut self, unit: usize) {
+        self.enter_unit(unit);
+        let kernel = self.kernel;
+        // Reduced axes take no part.
+        let extents = self.extents;
+        for (i, (fold, output)) in kernel.folds.iter().enumerate() {
+            // SAFETY: nothing else borrows the results; the views stay inside their operands.
+            unsafe {
+                let (value, _, index) = self.results(i);
+                match (fold, output.place.cell) {
+                    (Fold::ArgMax, Cell::Float) => {
+                        self.write(&output.place, &extents, index.as_ptr(), |x: u32| T::from_u32(x));
+                    }
+                    (Fold::ArgMax, _) => self.write(&output.place, &extents, index.as_ptr(), |x: u32| x),
+                    (_, Cell::Float) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x),
+                    (_, Cell::Index) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x.to_u32()),
+                    (_, Cell::Bool) => {
+                        self.write(&output.place, &extents, value.as_ptr(), |x: T| u8::from(x != T::ZERO));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the results of another task, which ran later tiles of the same unit.
+    ///
+    /// # Safety
+    /// Both have run `unit`, and nobody uses their memory.
+    pub(super) unsafe fn take_over(&mut self, other: &mut Self, unit: usize) {
+        self.enter_unit(unit);
+        other.enter_unit(unit);
+        for (i, (fold, _)) in self.kernel.folds.iter().enumerate() {
+            // SAFETY: the memory of two tasks, which nobody else uses.
+            unsafe {
+                let (value, correction, index) = self.results(i);
+                let (next, next_correction, next_index) = other.results(i);
+                fold::merge(self.arch, *fold, [value, correction], index, next, next_index);
+                if *fold == Fold::Sum {
+                    next_correction.iter_mut().for_each(|c| *c = -*c);
+                    fold::merge(self.arch, *fold, [value, correction], index, next_correction, next_index);
+                }
+            }
+        }
+    }
+
+    /// Takes the kept axes' part of the position from the number of a unit.
+    fn enter_unit(&mut self, unit: usize) {
+        let layout = &self.kernel.layout;
+        self.extents = [1; RANK];
+        let unit = self.enter(layout.inner..layout.dims.len(), unit);
+        self.enter(0..layout.reduced, unit);
+    }
+
+    fn enter_step(&mut self, step: usize) {
+        let layout = &self.kernel.layout;
+        self.enter(layout.reduced..layout.inner, step);
+    }
+
+    /// Splits the number of a tile along these axes; returns what is left.
+    fn enter(&mut self, axes: Range<usize>, mut number: usize) -> usize {
+        let layout = &self.kernel.layout;
+        for axis in axes.rev() {
+            let count = layout.counts[axis];
+            let position = if count == 1 { 0 } else { number % count };
+            number = if count == 1 { number } else { number / count };
+            self.starts[axis] = position * layout.block[axis];
+            self.extents[axis] = layout.block[axis].min(layout.dims[axis] - self.starts[axis]);
+        }
+        number
+    }
+
+    /// Strides times the first point of the current tile.
+    fn offset(&self, strides: &[isize; RANK]) -> isize {
+        (0..self.kernel.layout.dims.len()).map(|axis| self.starts[axis] as isize * strides[axis]).sum()
+    }
+
+    /// # Safety
+    /// The view has elements of type `S`, and the tile lies inside it.
+    unsafe fn address<S>(&self, place: &Place) -> *mut S {
+        let base: *mut S = self.operands[place.operand].pointer.cast();
+        // SAFETY: inside the operand.
+        unsafe { base.offset(place.offset + self.offset(&place.strides)) }
+    }
+
+    /// # Safety
+    /// As for `run`; the registers that the step reads are filled.
+    unsafe fn step(&self, step: &Step, points: usize) {
+        match *step {
+            // SAFETY: as the caller says.
+            Step::Fill(register) => unsafe { self.fill(register, points) },
+            Step::Row { code, out, args } => {
+                let arity = rows::arity(code);
+                // SAFETY: tiles of `points` elements. A row's result never shares the tile of its operands, and
+                // stores that overlap operands are not direct.
+                unsafe {
+                    let tile = |i: usize| match i < arity {
+                        true => from_raw_parts(*self.registers.add(args[i]), points),
+                        false => &[],
+                    };
+                    let out = from_raw_parts_mut(*self.registers.add(out), points);
+                    rows::apply(self.arch, code, out, [tile(0), tile(1), tile(2)]);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `run`.
+    unsafe fn fill(&self, register: usize, points: usize) {
+        // SAFETY: the table has an entry per register; each points at a tile of at least `points` elements.
+        let tile = unsafe { *self.registers.add(register) };
+        let rank = self.kernel.layout.dims.len();
+        let extents = &self.extents[..rank];
+        match &self.kernel.sources[register] {
+            // SAFETY: as above.
+            Fill::Constant(value) => unsafe { from_raw_parts_mut(tile, points).fill(T::from_f64(*value)) },
+            Fill::Load(place) => {
+                let strides = &place.strides[..rank];
+                // SAFETY: the tile lies inside the view.
+                self.arch.dispatch(
+                    #[inline(always)]
+                    || unsafe {
+                        match place.cell {
+                            Cell::Float => gather(tile, self.address::<T>(place), extents, strides, |x| x),
+                            Cell::Index => gather(tile, self.address::<u32>(place), extents, strides, T::from_u32),
+                            Cell::Bool => {
+                                gather(tile, self.address::<u8>(place), extents, strides, |x| T::from_u32(x.into()));
+                            }
+                        }
+                    },
+                );
+            }
+            Fill::Position { strides, offset } => {
+                let first = offset + self.offset(strides);
+                runs(extents, &strides[..rank], |dense, position, n, stride| {
+                    // SAFETY: a dense run of the tile.
+                    let run = unsafe { from_raw_parts_mut(tile.add(dense), n) };
+                    for (i, x) in run.iter_mut().enumerate() {
+                        *x = T::from_f64((first + position + i as isize * stride) as f64);
+                    }
+                });
+            }
+            Fill::Random { key, path, normal, strides } => {
+                // SAFETY: the operand holds the four words of a key.
+                let key: [u32; 4] = unsafe { self.operands[*key].pointer.cast::<[u32; 4]>().read() };
+                let stream = Stream::new(key, *path);
+                let first = self.offset(strides);
+                runs(extents, &strides[..rank], |dense, position, n, stride| {
+                    // SAFETY: a dense run of the tile.
+                    let run = unsafe { from_raw_parts_mut(tile.add(dense), n) };
+                    if stride == 1 {
+                        stream.fill(self.arch, run, (first + position) as u64, *normal);
+                    } else {
+                        for (i, x) in run.iter_mut().enumerate() {
+                            let position = first + position + i as isize * stride;
+                            stream.fill(self.arch, std::slice::from_mut(x), position as u64, *normal);
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `run`; the register is filled.
+    unsafe fn store(&self, store: &Output) {
+        // SAFETY: the tile lies inside the view; the register's tile has as many points.
+        unsafe {
+            let tile: *const T = *self.registers.add(store.register);
+            match store.place.cell {
+                Cell::Float => self.write(&store.place, &self.extents, tile, |x: T| x),
+                Cell::Index => self.write(&store.place, &self.extents, tile, |x: T| x.to_u32()),
+                Cell::Bool => self.write(&store.place, &self.extents, tile, |x: T| u8::from(x != T::ZERO)),
+            }
+        }
+    }
+
+    /// # Safety
+    /// The box lies inside the view, whose elements are of type `D`; `from` has as many points.
+    unsafe fn write<S: Copy, D: Copy>(
+        &self,
+        place: &Place,
+        extents: &[usize; RANK],
+        from: *const S,
+        convert: impl Fn(S) -> D,
+    ) {
+        let rank = self.kernel.layout.dims.len();
+        self.arch.dispatch(
+            #[inline(always)]
+            || {
+                // SAFETY: as the caller says.
+                unsafe { scatter(self.address::<D>(place), from, &extents[..rank], &place.strides[..rank], convert) }
+            },
+        );
+    }
+
+    /// Folds the current tile and combines it with those before.
+    ///
+    /// # Safety
+    /// As for `run`; the register is filled.
+    unsafe fn fold(&self, i: usize, first: bool, points: usize) {
+        let layout = &self.kernel.layout;
+        let (fold, output) = &self.kernel.folds[i];
+        let outer = self.extents[..layout.reduced].iter().product();
+        let reduced = self.extents[layout.reduced..layout.inner].iter().product();
+        let inner = self.extents[layout.inner..layout.dims.len()].iter().product();
+        let position = if layout.reduced < layout.inner { self.starts[layout.reduced] } else { 0 };
+        let shape = [outer, reduced, inner];
+        // SAFETY: the register's tile has `points` elements; nothing else borrows the results.
+        unsafe {
+            let tile = from_raw_parts(*self.registers.add(output.register), points);
+            let (value, correction, index) = self.results(i);
+            if first {
+                correction.fill(T::ZERO);
+                fold::tile(self.arch, *fold, shape, tile, value, index, position as u32);
+            } else {
+                let (next, _, next_index) = self.results(self.kernel.folds.len());
+                fold::tile(self.arch, *fold, shape, tile, next, next_index, position as u32);
+                fold::merge(self.arch, *fold, [value, correction], index, next, next_index);
+            }
+        }
+    }
+
+    /// The results of the `i`-th fold; after the last fold, those of one tile alone, without corrections.
+    ///
+    /// # Safety
+    /// They are borrowed once at a time.
+    unsafe fn results<'r>(&self, i: usize) -> Results<'r, T> {
+        let layout = &self.kernel.layout;
+        let kept = (0..layout.reduced).chain(layout.inner..layout.dims.len());
+        let n = kept.map(|axis| self.extents[axis]).product();
+        let bytes = self.kernel.result_bytes();
+        // SAFETY: `task_bytes` has three parts per fold and three more.
+        unsafe {
+            let at = |part: usize| self.results.add((3 * i + part) * bytes);
+            (
+                from_raw_parts_mut(at(0).cast(), n),
+                from_raw_parts_mut(at(1).cast(), n),
+                from_raw_parts_mut(at(2).cast(), n),
+            )
+        }
+    }
+}

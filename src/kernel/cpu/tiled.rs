@@ -1,0 +1,373 @@
+//! Fused elementwise kernels on the processor: rows of instructions over tiles that stay in the first-level cache.
+
+use super::Operand;
+use super::layout::Layout;
+use super::math::Real;
+use super::parallel;
+use super::rows;
+use super::scratch::Scratch;
+use super::strided::RANK;
+use super::task::Task;
+use crate::kernel::tiled::{Accumulation, Cell, Code, Fold, Register, Source, Store, Tiled, View};
+use pulp::Arch;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// A launch below this many nanoseconds of work stays on one thread: waking another would cost more than it gives.
+const WORTH_A_FORK: f64 = 20_000.0;
+/// About the time to move one element from or to memory, in nanoseconds.
+const ELEMENT: f64 = 0.15;
+pub(super) const ALIGN: usize = 64;
+
+/// A fused kernel with all decisions taken: tiles, which operands are used in place, what is computed once.
+#[derive(Clone, Debug)]
+pub struct Prepared<T: Real> {
+    pub(super) layout: Layout,
+    pub(super) sources: Vec<Fill>,
+    /// What every tile shares.
+    pub(super) prologue: Vec<Step>,
+    /// What each tile computes, in order.
+    pub(super) steps: Vec<Step>,
+    /// Operands whose points are dense in every tile, used where they lie.
+    pub(super) in_place: Vec<(Register, Place)>,
+    /// The tile of each register in scratch memory.
+    pub(super) slots: Vec<Option<usize>>,
+    pub(super) slot_count: usize,
+    pub(super) stores: Vec<Output>,
+    pub(super) folds: Vec<(Fold, Output)>,
+    /// Operands that are read, with the size of their elements.
+    reads: Vec<(usize, usize)>,
+    /// Nanoseconds for all points.
+    cost: f64,
+    real: PhantomData<T>,
+}
+
+/// A view along the axes of the layout.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub operand: usize,
+    pub offset: isize,
+    pub strides: [isize; RANK],
+    pub cell: Cell,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Fill {
+    Load(Place),
+    Constant(f64),
+    Position { strides: [isize; RANK], offset: isize },
+    Random { key: usize, path: u64, normal: bool, strides: [isize; RANK] },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Fill(usize),
+    Row { code: Code, out: usize, args: [usize; 3] },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    pub register: usize,
+    pub place: Place,
+    /// The tile may be computed where it will lie.
+    pub direct: bool,
+}
+
+impl<T: Real> Prepared<T> {
+    /// Decides how to run a kernel.
+    pub fn new(kernel: &Tiled) -> Self {
+        let registers = kernel.sources.len() + kernel.rows.len();
+        let last_use = last_uses(kernel);
+        let live = most_live(kernel, &last_use);
+        let (layout, walks) = Layout::new(kernel, live, size_of::<T>());
+        let axes = |strides: &Vec<isize>| {
+            let mut all = [0; RANK];
+            all[..strides.len()].copy_from_slice(strides);
+            all
+        };
+        let place = |view: &View, strides: &Vec<isize>| Place {
+            operand: view.operand,
+            offset: view.offset as isize,
+            strides: axes(strides),
+            cell: view.cell,
+        };
+
+        let mut in_place = Vec::new();
+        let mut invariant = vec![false; registers];
+        let mut sources = Vec::new();
+        let mut reads = Vec::new();
+        for (i, (source, strides)) in kernel.sources.iter().zip(&walks.sources).enumerate() {
+            invariant[i] = !matches!(source, Source::Random { .. }) && layout.invariant(strides);
+            sources.push(match source {
+                Source::Load(view) => {
+                    let place = place(view, strides);
+                    reads.push((view.operand, cell_size::<T>(view.cell)));
+                    // Among several stores, one might overwrite what the next has to store.
+                    let stored = kernel.stores.len() > 1 && kernel.stores.iter().any(|s| s.register as usize == i);
+                    if view.cell == Cell::Float && layout.dense(strides) && !stored {
+                        in_place.push((i as Register, place.clone()));
+                    }
+                    Fill::Load(place)
+                }
+                Source::Constant(value) => Fill::Constant(*value),
+                Source::Position { offset, .. } => Fill::Position { strides: axes(strides), offset: *offset },
+                Source::Random { key, path, normal } => {
+                    reads.push((*key, 4));
+                    Fill::Random { key: *key, path: *path, normal: *normal, strides: axes(strides) }
+                }
+            });
+        }
+        let lies_in_place = |r: usize| in_place.iter().any(|(register, _)| *register as usize == r);
+        for (i, row) in kernel.rows.iter().enumerate() {
+            let args = &row.args[..rows::arity(row.code)];
+            // An operand in place moves its address with each tile, even where the elements stay the same.
+            invariant[kernel.sources.len() + i] =
+                args.iter().all(|&r| invariant[r as usize] && !lies_in_place(r as usize));
+        }
+
+        let mut slots = Slots { of: vec![None; registers], free: Vec::new(), count: 0 };
+        let mut prologue = Vec::new();
+        let mut steps = Vec::new();
+        let mut filled = vec![false; registers];
+        for r in (0..kernel.sources.len()).filter(|&r| invariant[r] && !lies_in_place(r) && last_use[r] > 0) {
+            slots.take(r);
+            filled[r] = true;
+            prologue.push(Step::Fill(r));
+        }
+        for (i, row) in kernel.rows.iter().enumerate() {
+            let out = kernel.sources.len() + i;
+            if invariant[out] {
+                slots.take(out);
+                prologue.push(Step::Row { code: row.code, out, args: row.args.map(usize::from) });
+            }
+        }
+        for (i, row) in kernel.rows.iter().enumerate() {
+            let out = kernel.sources.len() + i;
+            if invariant[out] || last_use[out] == 0 {
+                continue;
+            }
+            let args = row.args.map(usize::from);
+            for &r in &args[..rows::arity(row.code)] {
+                if r < kernel.sources.len() && !filled[r] && !lies_in_place(r) {
+                    filled[r] = true;
+                    slots.take(r);
+                    steps.push(Step::Fill(r));
+                }
+            }
+            slots.take(out);
+            steps.push(Step::Row { code: row.code, out, args });
+            let args = &args[..rows::arity(row.code)];
+            for (j, &r) in args.iter().enumerate() {
+                if last_use[r] == i + 1 && !invariant[r] && !args[..j].contains(&r) {
+                    slots.release(r);
+                }
+            }
+        }
+        // Sources that are only stored or folded.
+        for r in 0..kernel.sources.len() {
+            if last_use[r] > 0 && !filled[r] && !lies_in_place(r) {
+                slots.take(r);
+                steps.push(Step::Fill(r));
+            }
+        }
+
+        let mut direct = vec![false; registers];
+        let stores = kernel.stores.iter().zip(&walks.stores).map(|(Store { register, view }, strides)| {
+            let register = *register as usize;
+            let here = !direct[register]
+                && !invariant[register]
+                && !lies_in_place(register)
+                && view.cell == Cell::Float
+                && layout.dense(strides);
+            direct[register] |= here;
+            Output { register, place: place(view, strides), direct: here }
+        });
+        let stores: Vec<Output> = stores.collect();
+        let folds = kernel.accumulations.iter().zip(&walks.accumulations);
+        let folds = folds.map(|(Accumulation { fold, register, view }, strides)| {
+            (*fold, Output { register: *register as usize, place: place(view, strides), direct: false })
+        });
+        let folds: Vec<_> = folds.collect();
+
+        let moved = sources.iter().filter(|s| !matches!(s, Fill::Constant(_))).count() + stores.len() + folds.len();
+        let random = sources.iter().filter(|s| matches!(s, Fill::Random { .. })).count();
+        let computed: f64 = kernel.rows.iter().map(|row| rows::cost(row.code)).sum();
+        let points = layout.dims.iter().product::<usize>() as f64;
+        let cost = points * (moved as f64 * ELEMENT + random as f64 + computed) * size_of::<T>() as f64 / 4.0;
+        let (slot_count, slots) = (slots.count, slots.of);
+        Prepared {
+            layout,
+            sources,
+            prologue,
+            steps,
+            in_place,
+            slots,
+            slot_count,
+            stores,
+            folds,
+            reads,
+            cost,
+            real: PhantomData,
+        }
+    }
+
+    /// The scratch memory that a launch on so many threads uses.
+    pub fn scratch_bytes(&self, threads: usize) -> usize {
+        self.task_bytes() * threads.max(1)
+    }
+
+    /// Runs the kernel on at most `threads` threads. The result depends on `threads`, by rounding, where sums are
+    /// split; for equal `threads` it is always the same.
+    ///
+    /// A store may overlap a load if both see each point at the same place.
+    ///
+    /// # Safety
+    /// Every view of the kernel stays inside its operand and the operand is aligned for its cells; what is written is
+    /// not used elsewhere during the launch.
+    pub unsafe fn launch(&self, operands: &[Operand], threads: usize, scratch: &mut Scratch) {
+        let (units, steps) = (self.layout.units(), self.layout.steps());
+        let most = if self.cost < WORTH_A_FORK { 1 } else { threads.max(1) };
+        let by_unit = units >= 4 * most || steps < most;
+        let threads = most.min(if by_unit { units } else { steps }).max(1);
+        let bytes = self.task_bytes();
+        let memory = Memory(scratch.memory(bytes * threads));
+        let direct = self.direct(operands);
+        let arch = Arch::new();
+        // SAFETY: every task has its own part of the scratch memory; the caller vouches for the operands.
+        let task = |i: usize| unsafe { Task::new(self, operands, memory.part(i * bytes), direct, arch) };
+        if threads == 1 || by_unit {
+            parallel::split(threads, &|i| {
+                // SAFETY: as above; the tasks write different units.
+                unsafe {
+                    let mut task = task(i);
+                    task.prepare();
+                    for unit in parallel::part(units, i, threads) {
+                        task.run(unit, 0..steps);
+                        task.finish(unit);
+                    }
+                }
+            });
+            return;
+        }
+        for unit in 0..units {
+            parallel::split(threads, &|i| {
+                // SAFETY: as above; the tasks write different points, and results only to their scratch memory.
+                unsafe {
+                    let mut task = task(i);
+                    task.prepare();
+                    task.run(unit, parallel::part(steps, i, threads));
+                }
+            });
+            // SAFETY: the tasks are done; their results are in their scratch memory.
+            unsafe {
+                let mut first = task(0);
+                for i in 1..threads {
+                    first.take_over(&mut task(i), unit);
+                }
+                first.finish(unit);
+            }
+        }
+    }
+
+    /// Which stores write directly: bit `i` for the `i`-th of them. One that overlaps what is read must not, since
+    /// later rows may still read it.
+    fn direct(&self, operands: &[Operand]) -> u64 {
+        let range = |operand: usize, size: usize| {
+            let first = operands[operand].pointer as usize;
+            first..first + operands[operand].len * size
+        };
+        let overlap = |a: Range<usize>, b: Range<usize>| a.start < b.end && b.start < a.end;
+        let mut mask = 0;
+        for (i, store) in self.stores.iter().enumerate().take(64).filter(|(_, s)| s.direct) {
+            let written = range(store.place.operand, size_of::<T>());
+            let read = self.reads.iter().any(|&(operand, size)| overlap(written.clone(), range(operand, size)));
+            mask |= u64::from(!read) << i;
+        }
+        mask
+    }
+
+    pub(super) fn tile_bytes(&self) -> usize {
+        (self.layout.tile() * size_of::<T>()).next_multiple_of(ALIGN)
+    }
+
+    pub(super) fn result_bytes(&self) -> usize {
+        (self.layout.results() * size_of::<T>().max(4)).next_multiple_of(ALIGN)
+    }
+
+    fn task_bytes(&self) -> usize {
+        let pointers = (self.slots.len() * size_of::<*mut T>()).next_multiple_of(ALIGN);
+        // Value, correction and index, per fold and for one tile.
+        pointers + self.slot_count * self.tile_bytes() + 3 * (self.folds.len() + 1) * self.result_bytes()
+    }
+}
+
+/// The tiles of the registers, reused when their values are dead.
+struct Slots {
+    of: Vec<Option<usize>>,
+    free: Vec<usize>,
+    count: usize,
+}
+
+impl Slots {
+    fn take(&mut self, register: usize) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.count += 1;
+            self.count - 1
+        });
+        self.of[register] = Some(slot);
+    }
+
+    fn release(&mut self, register: usize) {
+        self.free.extend(self.of[register]);
+    }
+}
+
+/// For each register 1 + the last row that reads it, more than all rows if it is stored or folded, 0 if unused.
+fn last_uses(kernel: &Tiled) -> Vec<usize> {
+    let mut last = vec![0; kernel.sources.len() + kernel.rows.len()];
+    let outputs = kernel.stores.iter().map(|s| s.register).chain(kernel.accumulations.iter().map(|a| a.register));
+    for register in outputs {
+        last[register as usize] = kernel.rows.len() + 1;
+    }
+    for (i, row) in kernel.rows.iter().enumerate().rev() {
+        if last[kernel.sources.len() + i] > 0 {
+            for &r in &row.args[..rows::arity(row.code)] {
+                last[r as usize] = last[r as usize].max(i + 1);
+            }
+        }
+    }
+    last
+}
+
+/// The most registers that hold a value at once, if all sources were copied.
+fn most_live(kernel: &Tiled, last_use: &[usize]) -> usize {
+    let sources = last_use[..kernel.sources.len()].iter().filter(|&&last| last > 0).count();
+    let live_at = |i: usize| (0..=i).filter(|&j| last_use[kernel.sources.len() + j] > i).count();
+    sources + (0..kernel.rows.len()).map(live_at).max().unwrap_or(0)
+}
+
+fn cell_size<T>(cell: Cell) -> usize {
+    match cell {
+        Cell::Float => size_of::<T>(),
+        Cell::Index => 4,
+        Cell::Bool => 1,
+    }
+}
+
+/// The start of the scratch memory of a launch.
+#[derive(Clone, Copy)]
+struct Memory(*mut u8);
+
+// SAFETY: every thread uses its own part.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// # Safety
+    /// The memory has at least `offset` bytes.
+    unsafe fn part(self, offset: usize) -> *mut u8 {
+        // SAFETY: as the caller says.
+        unsafe { self.0.add(offset) }
+    }
+}
