@@ -24,6 +24,7 @@ pub trait HasNumber: ConstDim {
     type Number: Unsigned;
 }
 
+#[diagnostic::do_not_recommend]
 impl<const N: usize> HasNumber for Const<N>
 where
     typenum::Const<N>: typenum::ToUInt,
