@@ -2,8 +2,8 @@
 
 use super::{Init, Model, Slot, Source};
 use crate::Result;
+use crate::kernel::cpu::random;
 use crate::tensor::{Float, Path};
-use std::f64::consts::TAU;
 
 /// A model with initial parameters. Each tensor's draws are keyed by the seed and its own path, so a model keeps its
 /// start where layers are added or moved around it.
@@ -38,29 +38,15 @@ impl Seeded {
 impl<E: Float> Source<E> for Seeded {
     fn tensor(&mut self, slot: &Slot) -> Result<Vec<E>> {
         let len: usize = slot.dims.iter().product();
-        let key = mix(self.seed ^ mix(Path::root().child(&slot.key).hash()));
-        let uniform = |i: usize| (mix(key.wrapping_add((i as u64).wrapping_mul(GOLDEN))) >> 11) as f64 * 2f64.powi(-53);
+        let key = [self.seed as u32, (self.seed >> 32) as u32, 0, 0];
+        let path = Path::root().child(&slot.key).hash();
         let value = |i: usize| match slot.init {
             Init::Constant(value) => value,
-            Init::Uniform(bound) => (2.0 * uniform(i) - 1.0) * bound,
-            // Box–Muller; 1 − u is never 0.
-            Init::Normal(deviation) => {
-                deviation * (-2.0 * (1.0 - uniform(2 * i)).ln()).sqrt() * (TAU * uniform(2 * i + 1)).cos()
-            }
+            Init::Uniform(bound) => (2.0 * random::uniform(key, path, i as u64) - 1.0) * bound,
+            Init::Normal(deviation) => deviation * random::normal(key, path, i as u64),
         };
         Ok((0..len).map(|i| <E as Float>::from_f64(value(i))).collect())
     }
-}
-
-/// The odd number nearest to 2⁶⁴ / φ, the step of SplitMix64.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// The output function of SplitMix64 (Steele, Lea, Flood 2014).
-fn mix(state: u64) -> u64 {
-    let z = state.wrapping_add(GOLDEN);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -108,13 +108,12 @@ pub fn var(g: &mut Graph, x: NodeId, axes: &[usize], unbiased: bool) -> Result<N
     divide(g, sum, count as f64 - f64::from(u8::from(unbiased)))
 }
 
-/// ln Σ eˣ along `axes`, which go. The greatest element is taken out first, so nothing overflows; where all elements
-/// are −∞ the result is −∞.
+/// ln Σ eˣ along `axes`, which go. The greatest element is taken out first, so nothing overflows; an infinite result
+/// comes out as that, not as ∞ − ∞.
 pub fn logsumexp(g: &mut Graph, x: NodeId, axes: &[usize]) -> Result<NodeId> {
     let greatest = g.reduce(ReduceOp::Max, x, axes)?;
-    let least_finite = if g[x].dtype == DType::F32 { f64::from(f32::MIN) } else { f64::MIN };
-    let least_finite = g.constant_like(least_finite, greatest);
-    let shift = g.binary(Binary::Max, greatest, least_finite)?;
+    let greatest_finite = if g[x].dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
+    let shift = clamp(g, greatest, -greatest_finite, greatest_finite)?;
     // The result does not depend on the shift, so its derivative by the shift is zero, of every order.
     let shift = g.stop_gradient(shift);
     let spread = back(g, shift, x, axes)?;
