@@ -58,7 +58,7 @@ pub(super) fn compare(
         if (claimed - central).abs() <= tolerance * scale.max(claimed.abs()).max(central.abs()) + rounding {
             return Ok(Verdict::Agrees);
         }
-        if !((claimed - central).abs() >= (claimed - nearest).abs()) {
+        if nearest.is_nan() || (claimed - central).abs() < (claimed - nearest).abs() {
             nearest = central;
         }
         last = central;

@@ -32,8 +32,14 @@ impl Graph {
 
     /// A tensor that each run is given.
     pub fn input(&mut self, name: impl Into<String>, dims: &[usize], dtype: DType) -> NodeId {
-        self.inputs.push(InputSlot { name: name.into(), dims: dims.to_vec(), dtype });
+        self.inputs.push(InputSlot { name: name.into(), dims: dims.to_vec(), dtype, space: None });
         self.push(Op::Input(self.inputs.len() - 1), vec![], dims.to_vec(), dtype)
+    }
+
+    /// Indices below `space` that each run is given.
+    pub fn index_input(&mut self, name: impl Into<String>, dims: &[usize], space: usize) -> NodeId {
+        self.inputs.push(InputSlot { name: name.into(), dims: dims.to_vec(), dtype: DType::Index, space: Some(space) });
+        self.push(Op::Input(self.inputs.len() - 1), vec![], dims.to_vec(), DType::Index)
     }
 
     /// A tensor that outlives the run. The same key twice is the same tensor.

@@ -108,6 +108,8 @@ pub struct InputSlot {
     pub dims: Vec<usize>,
     /// The element type.
     pub dtype: DType,
+    /// For indices into a space of known size, that size: all elements are below it.
+    pub space: Option<usize>,
 }
 
 /// A function `(state, inputs) → (state, outputs)`.

@@ -25,6 +25,11 @@ pub trait Float: Element + dfdx::shapes::Dtype + Default {
 pub trait Element: 'static + Copy + Debug {
     /// How programs store it.
     const DTYPE: DType;
+
+    /// For indices into a dimension of known size, that size.
+    fn space() -> Option<usize> {
+        None
+    }
 }
 
 /// An index into the dimension `D`.
@@ -33,6 +38,12 @@ pub struct In<D>(PhantomData<D>);
 
 impl<D: dfdx::shapes::Dim> Element for In<D> {
     const DTYPE: DType = DType::Index;
+
+    fn space() -> Option<usize> {
+        // Of all sizes, a dimension of known size is made from its own alone, and one known at run time from every one.
+        let known = D::from_size(0).is_none() || D::from_size(1).is_none();
+        known.then(|| (0..=u32::MAX as usize).find(|&size| D::from_size(size).is_some())).flatten()
+    }
 }
 
 impl Element for bool {
@@ -80,3 +91,16 @@ macro_rules! float {
 
 float!(f32, F32);
 float!(f64, F64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dfdx::shapes::Const;
+
+    #[test]
+    fn spaces_of_known_size() {
+        assert_eq!(In::<Const<7>>::space(), Some(7));
+        assert_eq!((In::<Const<0>>::space(), In::<Const<1>>::space()), (Some(0), Some(1)));
+        assert_eq!((In::<usize>::space(), bool::space()), (None, None));
+    }
+}

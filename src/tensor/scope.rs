@@ -54,7 +54,10 @@ impl Scope {
     /// Declares an input of the run.
     pub fn input<S: Shape, T: Element>(&self, name: &str, shape: S) -> Var<S, T> {
         let id = self.tracer.record(shape.concrete().as_ref(), T::DTYPE, &mut |graph| {
-            Ok(graph.input(name, shape.concrete().as_ref(), T::DTYPE))
+            Ok(match T::space() {
+                Some(space) => graph.index_input(name, shape.concrete().as_ref(), space),
+                None => graph.input(name, shape.concrete().as_ref(), T::DTYPE),
+            })
         });
         self.var(id, shape)
     }
