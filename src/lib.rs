@@ -11,6 +11,9 @@ pub mod grad;
 pub mod run;
 pub mod tensor;
 pub mod nn;
+pub mod optim;
+pub mod data;
+pub mod train;
 #[cfg(feature = "check")]
 pub mod check;
 

@@ -53,13 +53,25 @@ impl Feed {
 
     /// The next input are these indices.
     pub fn index_slice(&mut self, values: &[u32]) {
-        let buffer = self.next();
-        if !matches!(buffer, Buffer::Index(_)) {
-            *buffer = Buffer::Index(Vec::new());
-        }
-        if let Buffer::Index(buffer) = buffer {
+        let buffer = self.next_indices();
+        buffer.clear();
+        buffer.extend_from_slice(values);
+    }
+
+    /// The next input are these rows of a table of rows of `width` elements.
+    ///
+    /// # Panics
+    /// If a row is beyond the table, or the table holds truth values.
+    pub fn rows(&mut self, table: Data<'_>, width: usize, rows: impl Iterator<Item = usize>) {
+        fn copy<T: Copy>(table: &[T], width: usize, rows: impl Iterator<Item = usize>, buffer: &mut Vec<T>) {
             buffer.clear();
-            buffer.extend_from_slice(values);
+            rows.for_each(|row| buffer.extend_from_slice(&table[row * width..(row + 1) * width]));
+        }
+        match table {
+            Data::F32(table) => copy(table, width, rows, f32::buffer(self.next())),
+            Data::F64(table) => copy(table, width, rows, f64::buffer(self.next())),
+            Data::Index(table) => copy(table, width, rows, self.next_indices()),
+            Data::Bool(_) => unreachable!("no input of a net holds truth values"),
         }
     }
 
@@ -75,6 +87,17 @@ impl Feed {
             }
         }
         Inputs { few, many, used: self.used }
+    }
+
+    fn next_indices(&mut self) -> &mut Vec<u32> {
+        let buffer = self.next();
+        if !matches!(buffer, Buffer::Index(_)) {
+            *buffer = Buffer::Index(Vec::new());
+        }
+        match buffer {
+            Buffer::Index(buffer) => buffer,
+            _ => unreachable!("the buffer has just been made one of indices"),
+        }
     }
 
     fn next(&mut self) -> &mut Buffer {

@@ -1,0 +1,22 @@
+//! Data sets: loaders, seeded orders and splits, batches.
+
+mod csv;
+mod digits;
+mod idx;
+mod labelled;
+mod samples;
+mod shuffle;
+
+pub use self::csv::{Classes, csv};
+pub use digits::digits;
+pub use idx::idx;
+pub use labelled::Labelled;
+pub use samples::{Dataset, Samples};
+pub use shuffle::{epoch_order, shuffled, split};
+
+use crate::{Error, Result};
+use std::path::Path;
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::io("read", path, e))
+}

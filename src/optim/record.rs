@@ -1,0 +1,304 @@
+//! Writes gradients and updates onto the graph of a net.
+
+use super::Recipe;
+use super::recipe::Rates;
+use crate::grad::grad;
+use crate::graph::{Binary, Compare, DType, Graph, NodeId, Op, ReduceOp, StateKind, Unary};
+use crate::nn::Slot;
+use crate::{Error, Result};
+
+/// The start of the keys under which the moving average of the parameters stands: `optimiser.average.fc1.weight`.
+pub const AVERAGE: &str = "optimiser.average.";
+
+/// What a batch does in a training with accumulated gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Adds its gradients to those of earlier batches.
+    Accumulate,
+    /// Updates the parameters by its gradients and the accumulated ones. Without accumulation every batch does.
+    Update,
+}
+
+/// Records, behind the forward pass whose scalar result is `loss`: gradients, clipping, and the update of every fitted
+/// parameter. Gives the global norm of the gradients, if the recipe clips it.
+///
+/// The scalars of the optimiser become inputs of the graph, behind those it has; [`Recipe::scalars`] computes them.
+///
+/// # Errors
+/// If the recipe is wrong, `loss` is no scalar, or no parameter is left to fit.
+pub fn record(
+    graph: &mut Graph,
+    loss: NodeId,
+    slots: &[Slot],
+    recipe: &Recipe,
+    phase: Phase,
+) -> Result<Option<NodeId>> {
+    recipe.check()?;
+    let fitted = fitted(graph, slots, recipe);
+    if fitted.is_empty() {
+        return Err(Error::value("no parameter is left to fit: the net has none, or all are frozen"));
+    }
+    let scalars = declare_scalars(graph, slots, recipe);
+    let parameters: Vec<NodeId> = fitted.iter().map(|p| p.node).collect();
+    let mut gradients = grad(graph, loss, &parameters)?;
+    let mut finite = if recipe.guard { Some(is_finite(graph, loss)?) } else { None };
+
+    if recipe.accumulate > 1 {
+        for (p, gradient) in fitted.iter().zip(&mut gradients) {
+            *gradient = accumulate(graph, p, *gradient, recipe.accumulate, phase, finite)?;
+        }
+    }
+    let mut norm = None;
+    if phase == Phase::Update {
+        if let Some(longest) = recipe.clip {
+            let length = clip(graph, &mut gradients, longest)?;
+            if finite.is_some() {
+                let both = graph.binary(Binary::Add, loss, length)?;
+                finite = Some(is_finite(graph, both)?);
+            }
+            norm = Some(length);
+        }
+        for (p, &gradient) in fitted.iter().zip(&gradients) {
+            let scalars = &scalars[p.rates.1];
+            let mut fit = Fit { graph, fitted: p, gradient, scalars, finite };
+            let new = recipe.optimiser.update(&mut fit)?;
+            fit.set(p.node, new)?;
+            if let Some(share) = recipe.average {
+                let average = fit.state("average")?;
+                let (kept, entering) = (fit.scale(average, share)?, fit.scale(new, 1.0 - share)?);
+                let moved = fit.add(kept, entering)?;
+                fit.set(average, moved)?;
+            }
+        }
+    }
+    if let Some(finite) = finite {
+        guard_buffers(graph, finite)?;
+    }
+    Ok(norm)
+}
+
+/// A parameter that is fitted.
+struct Fitted {
+    key: String,
+    node: NodeId,
+    /// Its rates, and their place among the distinct ones.
+    rates: (Rates, usize),
+}
+
+fn fitted(graph: &Graph, slots: &[Slot], recipe: &Recipe) -> Vec<Fitted> {
+    let distinct = recipe.distinct_rates(slots);
+    let mut fitted = Vec::new();
+    for (node, state) in graph.nodes().filter_map(|(id, node)| match node.op {
+        Op::State(i) => Some((id, &graph.states()[i])),
+        _ => None,
+    }) {
+        let slot = slots.iter().find(|slot| slot.key == state.key && slot.kind == StateKind::Parameter);
+        if let Some(rates) = slot.and_then(|slot| recipe.rates(slot))
+            && let Some(place) = distinct.iter().position(|r| *r == rates)
+        {
+            fitted.push(Fitted { key: state.key.clone(), node, rates: (rates, place) });
+        }
+    }
+    fitted
+}
+
+type Scalars = Vec<(&'static str, NodeId)>;
+
+/// One input for each scalar of each distinct pair of rates.
+fn declare_scalars(graph: &mut Graph, slots: &[Slot], recipe: &Recipe) -> Vec<Scalars> {
+    let dtype = graph.states().iter().find(|s| s.kind == StateKind::Parameter).map_or(DType::F64, |s| s.dtype);
+    let mut all = Vec::new();
+    for (i, rates) in recipe.distinct_rates(slots).iter().enumerate() {
+        let mut scalars = Scalars::new();
+        recipe.optimiser.scalars(&rates.at(1.0, 1), &mut |name, _| {
+            scalars.push((name, graph.input(format!("optimiser.{name}.{i}"), &[], dtype)));
+        });
+        all.push(scalars);
+    }
+    all
+}
+
+/// NaN and both infinities are not below the greatest number.
+fn is_finite(graph: &mut Graph, scalar: NodeId) -> Result<NodeId> {
+    let greatest = if graph[scalar].dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
+    let size = graph.unary(Unary::Abs, scalar)?;
+    let greatest = graph.constant_like(greatest, scalar);
+    graph.compare(Compare::Le, size, greatest)
+}
+
+/// Adds the share of this batch to the sum of the earlier ones; the update empties it.
+fn accumulate(
+    graph: &mut Graph,
+    p: &Fitted,
+    gradient: NodeId,
+    batches: usize,
+    phase: Phase,
+    finite: Option<NodeId>,
+) -> Result<NodeId> {
+    let mut fit = Fit { graph, fitted: p, gradient, scalars: &[], finite };
+    let sum = fit.state("accumulated")?;
+    let share = fit.scale(gradient, 1.0 / batches as f64)?;
+    let total = fit.add(sum, share)?;
+    let next = match phase {
+        Phase::Accumulate => total,
+        Phase::Update => fit.graph.constant_like(0.0, sum),
+    };
+    fit.set(sum, next)?;
+    Ok(total)
+}
+
+/// Scales all gradients by min(1, longest / (norm + 1e-6)), as `torch.nn.utils.clip_grad_norm_`; gives the norm before.
+fn clip(graph: &mut Graph, gradients: &mut [NodeId], longest: f64) -> Result<NodeId> {
+    let mut total = None;
+    for &gradient in gradients.iter() {
+        let axes: Vec<usize> = (0..graph[gradient].dims.len()).collect();
+        let square = graph.unary(Unary::Square, gradient)?;
+        let sum = graph.reduce(ReduceOp::Sum, square, &axes)?;
+        total = Some(match total {
+            None => sum,
+            Some(total) => graph.binary(Binary::Add, total, sum)?,
+        });
+    }
+    let total = total.ok_or_else(|| Error::value("there are no gradients to clip"))?;
+    let norm = graph.unary(Unary::Sqrt, total)?;
+    let small = graph.constant_like(1e-6, norm);
+    let shifted = graph.binary(Binary::Add, norm, small)?;
+    let longest = graph.constant_like(longest, norm);
+    let ratio = graph.binary(Binary::Div, longest, shifted)?;
+    let one = graph.constant_like(1.0, norm);
+    let factor = graph.binary(Binary::Min, ratio, one)?;
+    for gradient in gradients {
+        let factor = spread(graph, factor, *gradient)?;
+        *gradient = graph.binary(Binary::Mul, *gradient, factor)?;
+    }
+    Ok(norm)
+}
+
+/// Buffers (running statistics) that the forward pass updates keep their value too if the step is not finite.
+fn guard_buffers(graph: &mut Graph, finite: NodeId) -> Result<()> {
+    let buffers: Vec<(NodeId, NodeId)> = graph
+        .nodes()
+        .filter_map(|(id, node)| match node.op {
+            Op::State(i) if graph.states()[i].kind == StateKind::Buffer => Some((id, graph.states()[i].update?)),
+            _ => None,
+        })
+        .collect();
+    for (buffer, new) in buffers {
+        let finite = spread(graph, finite, buffer)?;
+        let kept = graph.select(finite, new, buffer)?;
+        graph.update(buffer, kept)?;
+    }
+    Ok(())
+}
+
+/// A scalar in every element of the shape of `like`.
+fn spread(graph: &mut Graph, scalar: NodeId, like: NodeId) -> Result<NodeId> {
+    let dims = graph[like].dims.clone();
+    let axes: Vec<usize> = (0..dims.len()).collect();
+    graph.broadcast(scalar, &axes, &dims)
+}
+
+/// One parameter as an optimiser sees it: its value, its gradient, the scalars, and arithmetic to record the update in.
+#[allow(missing_debug_implementations)]
+pub struct Fit<'a> {
+    graph: &'a mut Graph,
+    fitted: &'a Fitted,
+    gradient: NodeId,
+    scalars: &'a [(&'static str, NodeId)],
+    finite: Option<NodeId>,
+}
+
+impl Fit<'_> {
+    /// The parameter before the update.
+    pub fn parameter(&self) -> NodeId {
+        self.fitted.node
+    }
+
+    /// The derivative of the loss by the parameter, accumulated and clipped.
+    pub fn gradient(&self) -> NodeId {
+        self.gradient
+    }
+
+    /// The weight decay of this parameter.
+    pub fn weight_decay(&self) -> f64 {
+        self.fitted.rates.0.weight_decay
+    }
+
+    /// A tensor of the optimiser of the parameter's shape, zero at first (the average: the parameter's first value).
+    /// Its key is `optimiser.{name}.{key of the parameter}`.
+    ///
+    /// # Errors
+    /// If the key is taken by something else.
+    pub fn state(&mut self, name: &str) -> Result<NodeId> {
+        let (dims, dtype) = (self.graph[self.fitted.node].dims.clone(), self.graph[self.fitted.node].dtype);
+        self.graph.state(format!("optimiser.{name}.{}", self.fitted.key), StateKind::Optimiser, &dims, dtype)
+    }
+
+    /// Sets the value of a state after the step.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn set(&mut self, state: NodeId, value: NodeId) -> Result<()> {
+        let value = match self.finite {
+            None => value,
+            Some(finite) => {
+                let finite = spread(self.graph, finite, state)?;
+                self.graph.select(finite, value, state)?
+            }
+        };
+        self.graph.update(state, value)
+    }
+
+    /// A scalar of the optimiser, by its name, in the shape of the parameter.
+    ///
+    /// # Errors
+    /// If the optimiser emits no such scalar.
+    pub fn scalar(&mut self, name: &str) -> Result<NodeId> {
+        let Some(&(_, scalar)) = self.scalars.iter().find(|(known, _)| *known == name) else {
+            return Err(Error::value(format!("the optimiser reads a scalar `{name}` that it does not emit")));
+        };
+        spread(self.graph, scalar, self.fitted.node)
+    }
+
+    /// a + b.
+    pub fn add(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.graph.binary(Binary::Add, a, b)
+    }
+
+    /// a − b.
+    pub fn sub(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.graph.binary(Binary::Sub, a, b)
+    }
+
+    /// a · b, elementwise.
+    pub fn mul(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.graph.binary(Binary::Mul, a, b)
+    }
+
+    /// a / b, elementwise.
+    pub fn div(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.graph.binary(Binary::Div, a, b)
+    }
+
+    /// c · a.
+    pub fn scale(&mut self, a: NodeId, c: f64) -> Result<NodeId> {
+        let c = self.graph.constant_like(c, a);
+        self.graph.binary(Binary::Mul, a, c)
+    }
+
+    /// a + c.
+    pub fn shift(&mut self, a: NodeId, c: f64) -> Result<NodeId> {
+        let c = self.graph.constant_like(c, a);
+        self.graph.binary(Binary::Add, a, c)
+    }
+
+    /// a².
+    pub fn square(&mut self, a: NodeId) -> Result<NodeId> {
+        self.graph.unary(Unary::Square, a)
+    }
+
+    /// √a.
+    pub fn sqrt(&mut self, a: NodeId) -> Result<NodeId> {
+        self.graph.unary(Unary::Sqrt, a)
+    }
+}

@@ -1,0 +1,9 @@
+//! Files of models in the safetensors format, with PyTorch's names and layouts: the key of a tensor is its path of
+//! labels (`fc1.weight`), a linear weight is `[out, in]`.
+//!
+//! A file is written beside its place and then moved there, so a reader never sees half a file.
+
+mod file;
+mod model;
+
+pub use model::{Load, Loaded, load, load_into, save};
