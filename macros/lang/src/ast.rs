@@ -5,8 +5,10 @@ use proc_macro2::{Ident, Span, TokenStream};
 /// Everything inside one `net! { … }`.
 #[derive(Debug, Default)]
 pub struct Program {
-    /// The items in source order; items that could not be read are missing here and in the report.
+    /// The items in source order; items that could not be read are missing here and stand in the report.
     pub items: Vec<Item>,
+    /// The names of the missing items: to use one is no further error.
+    pub broken: Vec<Ident>,
 }
 
 /// A declaration.

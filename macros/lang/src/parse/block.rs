@@ -1,6 +1,6 @@
 //! Blocks: `let`s and the value at the end.
 
-use proc_macro2::{Delimiter, Group, Ident};
+use proc_macro2::{Delimiter, Group, Ident, TokenTree};
 
 use super::cursor::{Parsed, Parser, Reported};
 use crate::ast::{Block, Expr, ExprKind, Let, LetPattern};
@@ -64,11 +64,11 @@ impl Parser {
         let assigned = self.ident().is_some() && self.is_operator_ahead(1, "=");
         if self.is_word("let") {
             self.bump();
-            return self.binding().map(Statement::Let);
+            return self.binding(false).map(Statement::Let);
         } else if assigned {
             let name = self.found();
             self.error(format!("`let` is missing before {name}")).help("names are bound once: `let name = …;`");
-            return self.binding().map(Statement::Let);
+            return self.binding(true).map(Statement::Let);
         }
         let value = self.expr("a value")?;
         self.end_of_value(value)
@@ -99,8 +99,9 @@ impl Parser {
         }
     }
 
-    /// After `let`: `logits = …;`. If a name cannot be read, the whole body is given up.
-    fn binding(&mut self) -> Parsed<Let> {
+    /// After `let`: `logits = …;`. If a name cannot be read, the whole body is given up. With `mended`, the `let`
+    /// was missing, and a missing `;` is not worth a second error.
+    fn binding(&mut self, mended: bool) -> Parsed<Let> {
         if self.is_word("mut") {
             self.error("nothing changes in a net").help("leave out `mut`; a later `let` may use the name again");
             self.bump();
@@ -129,6 +130,9 @@ impl Parser {
             }
         };
         if self.take_operator(";").is_some() {
+            return Ok(Let { pattern, value });
+        }
+        if mended && self.at_end() {
             return Ok(Let { pattern, value });
         }
         let next_line = self.on_new_line() || self.is_word("let") || self.at_end();
@@ -176,7 +180,14 @@ impl Parser {
             error.help("bind it with `let name = …;`, or remove it");
             return Ok(Statement::Nothing);
         }
-        self.unexpected("an operator or the end of the block").help("`|>` sends a value on: `x |> relu`");
+        let comma = self.is_operator(",");
+        let value_follows = !matches!(self.peek(), Some(TokenTree::Punct(_)));
+        let error = self.unexpected("an operator or the end of the block");
+        if comma {
+            error.help("several values stand in parentheses: `(a, b)`");
+        } else if value_follows {
+            error.help("`|>` sends a value on: `x |> relu`; `let y = …;` gives it a name");
+        }
         Err(Reported)
     }
 

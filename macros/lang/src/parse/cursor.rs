@@ -36,15 +36,17 @@ pub(super) struct Parser {
     close_text: &'static str,
     depth: usize,
     pub report: Report,
-    /// Set when a part is missing that later names may refer to: the body is then not to be checked.
+    /// Set when a part of the head is missing, or a name that a body binds: neither can be checked then.
     pub lost: bool,
+    /// The names of items that could not be read.
+    pub broken: Vec<Ident>,
 }
 
 impl Parser {
     pub fn new(input: TokenStream, report: Report) -> Self {
         let trees = flatten(input);
         let close = trees.last().map_or_else(Span::call_site, TokenTree::span);
-        Parser { trees, at: 0, close, close_text: "the end of `net!`", depth: 0, report, lost: false }
+        Parser { trees, at: 0, close, close_text: "the end of `net!`", depth: 0, report, lost: false, broken: vec![] }
     }
 
     /// Reads the content of a group.
@@ -100,9 +102,13 @@ impl Parser {
         self.at += 1;
     }
 
-    /// The place of the next token, or of the closing delimiter.
+    /// The place of the next token (of a group: what opens it), or of the closing delimiter.
     pub fn here(&self) -> Span {
-        self.peek().map_or(self.close, TokenTree::span)
+        match self.peek() {
+            Some(TokenTree::Group(group)) => group.span_open(),
+            Some(tree) => tree.span(),
+            None => self.close,
+        }
     }
 
     /// Whether the next token begins a new line.

@@ -78,7 +78,7 @@ impl Parser {
             "%" | "^" | "**" | "@" | "&" | "<<" | ">>" => {
                 let error = self.error(format!("`{text}` is not an operator of the language"));
                 match text {
-                    "**" | "^" => error.help("`square(x)` is the second power"),
+                    "**" | "^" => error.help("powers are `square(x)` and `pow(x, 3)`"),
                     "&" => error.help("`&&` is the logical and"),
                     _ => error.help("there are `+`, `-`, `*`, `/`, comparisons, `&&` and `||`"),
                 }
@@ -227,9 +227,7 @@ impl Parser {
     /// `x`, `over = Digit`
     fn argument(&mut self) -> Parsed<Argument> {
         let named = self.ident().is_some() && self.is_operator_ahead(1, "=");
-        let number = matches!(self.ahead(2), Some(TokenTree::Literal(_)))
-            || self.ident_ahead(2).is_some_and(|word| word == "true" || word == "false");
-        let colon = self.ident().is_some() && self.is_operator_ahead(1, ":") && number;
+        let colon = self.ident().is_some() && self.is_operator_ahead(1, ":") && self.cannot_be_labelled(2);
         if !named && !colon {
             return self.expr("an argument").map(|value| Argument { name: None, value });
         }
@@ -240,6 +238,19 @@ impl Parser {
         self.bump();
         let value = self.expr(&format!("the value of `{name}`"))?;
         Ok(Argument { name: Some(name), value })
+    }
+
+    /// Whether a number, a truth value or a dimension stands at this distance, which takes no label.
+    fn cannot_be_labelled(&self, distance: usize) -> bool {
+        match self.ahead(distance) {
+            Some(TokenTree::Literal(_)) => true,
+            Some(TokenTree::Ident(ident)) => {
+                let text = ident.to_string();
+                let called = self.group_ahead(distance + 1, Delimiter::Parenthesis).is_some();
+                text == "true" || text == "false" || (text.starts_with(char::is_uppercase) && !called)
+            }
+            _ => false,
+        }
     }
 
     /// After the name: `: linear(256)`, `: ( … )`
@@ -335,7 +346,7 @@ impl Parser {
             self.error("indexed repetition is not in the language yet").help("`[layer; 6]` repeats equal layers");
             return Err(Reported);
         }
-        let count = self.size("how often the layer is repeated")?;
+        let count = self.size("the number of repetitions")?;
         self.nothing_left("the count")?;
         let layer = match elements.len() {
             1 => elements.swap_remove(0),
@@ -385,6 +396,10 @@ impl Parser {
     fn choice(&mut self) -> Parsed<Expr> {
         let span = self.here();
         self.bump();
+        if self.group(Delimiter::Brace).is_some() {
+            self.unexpected("a condition after `if`");
+            return Err(Reported);
+        }
         let condition = self.binary(1, "a condition after `if`")?;
         let Some(then) = self.group(Delimiter::Brace) else {
             let assigned = self.is_operator("=");
@@ -427,7 +442,7 @@ impl Parser {
             let error = self.error(format!("`{name}[…]` is not in the language"));
             error.help(format!("a list after a value is applied with `|>`: `{name} |> [a, b]`"));
         } else if self.is_word("as") {
-            self.error("there is no `as`").help("whole numbers become the numbers of tensors by themselves");
+            self.error("there is no `as`").help("`to_real(x)` makes 1 and 0 of truth values");
         } else {
             return Ok(expr);
         }

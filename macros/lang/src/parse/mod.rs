@@ -10,13 +10,13 @@ mod literal;
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 
-use crate::ast::{Block, DimItem, Fact, Item, NetItem, Program, Size, Visibility};
+use crate::ast::{Block, DimItem, Fact, Item, NetItem, Program, Visibility};
 use crate::report::{Report, did_you_mean};
 use cursor::{Parsed, Parser, Reported};
 
-/// Reads the content of a `net! { … }`. What could not be read is in the report, and is left out of the program or
-/// stands there as [`ExprKind::Error`](crate::ast::ExprKind::Error). A net of which a part was lost that other parts
-/// may refer to has no body.
+/// Reads the content of a `net! { … }`. What could not be read is in the report; it is left out of the program, or
+/// stands there as [`ExprKind::Error`](crate::ast::ExprKind::Error). An item of which the head is broken leaves its
+/// name; a net of which a binding is lost has no body.
 pub fn parse(input: TokenStream, report: &mut Report) -> Program {
     let mut parser = Parser::new(input, std::mem::take(report));
     let mut program = Program::default();
@@ -33,6 +33,7 @@ pub fn parse(input: TokenStream, report: &mut Report) -> Program {
         }
     }
     *report = parser.report;
+    program.broken = parser.broken;
     program
 }
 
@@ -46,7 +47,7 @@ impl Parser {
         }
         match self.item_word()? {
             "dim" => Ok(Item::Dim(self.dim(attributes, visibility)?)),
-            _ => Ok(Item::Net(self.net(attributes, visibility)?)),
+            _ => self.net(attributes, visibility),
         }
     }
 
@@ -70,13 +71,24 @@ impl Parser {
                 self.bump();
                 return Ok("net");
             }
-            "flow" => self.error("flows are not in the language yet"),
-            "use" => self
-                .error("names from elsewhere cannot be used in the language yet")
-                .help("declare the dims and nets in the same `net!`"),
-            "const" | "static" | "type" | "let" => self
-                .error(format!("`{word}` cannot stand in `net!`"))
-                .help("a dimension is declared with `dim Name = 784;`"),
+            "flow" => {
+                self.broken.extend(self.ident_ahead(1).cloned());
+                self.error("flows are not in the language yet")
+            }
+            "use" => {
+                let mut distance = 1;
+                while let Some(tree) = self.ahead(distance).filter(|tree| tree.to_string() != ";") {
+                    self.broken.extend(idents(tree.clone().into()));
+                    distance += 1;
+                }
+                self.error("names from elsewhere cannot be used in the language yet")
+                    .help("declare the dims and nets in the same `net!`")
+            }
+            "const" | "static" | "type" | "let" => {
+                self.broken.extend(self.ident_ahead(1).cloned());
+                self.error(format!("`{word}` cannot stand in `net!`"))
+                    .help("a dimension is declared with `dim Name = 784;`")
+            }
             "struct" | "enum" | "mod" | "impl" | "trait" | "extern" | "macro_rules" | "unsafe" | "async" => {
                 self.error(format!("`{word}` cannot stand in `net!`")).help("put it beside the macro")
             }
@@ -148,59 +160,69 @@ impl Parser {
 
     /// `Pixels = 784;`
     fn dim(&mut self, attributes: TokenStream, visibility: Visibility) -> Parsed<DimItem> {
-        let name = self.type_name("a dimension")?;
+        let name = self.name("a dimension")?;
         if self.take_operator("=").is_none() {
             self.unexpected(&format!("`=` and the size of `{name}`")).help(format!("write `dim {name} = 784;`"));
             if self.take_operator(":").is_none() && !matches!(self.peek(), Some(TokenTree::Literal(_))) {
-                return Err(Reported);
+                return Err(self.broken_dim(name));
             }
         }
         let wanted = format!("the size of `{name}`");
         if self.begins_item() {
             self.unexpected(&wanted);
-            return Err(Reported);
+            return Err(self.broken_dim(name));
         }
-        let size = self.size(&wanted)?;
-        match size {
-            Size::Infer(span) => {
-                self.report.error(span, format!("the size of `{name}` cannot be inferred")).help("give it a number");
-                return Err(Reported);
+        match self.size(&wanted) {
+            Ok(size) => {
+                self.end_of_dim(&name);
+                Ok(DimItem { attributes, visibility, name, size })
             }
-            Size::Literal(0, span) => {
-                self.report.error(span, "a dimension of size 0 holds nothing");
-            }
-            _ => {}
+            Err(Reported) => Err(self.broken_dim(name)),
         }
-        self.end_of_dim(&name);
-        Ok(DimItem { attributes, visibility, name, size })
     }
 
     fn end_of_dim(&mut self, name: &Ident) {
         if self.take_operator(";").is_some() {
             return;
         }
-        let begins = |p: &Self| p.is_operator("#") || p.begins_item();
-        let begins_item = self.at_end() || begins(self);
+        let begins_item = self.at_end() || self.is_operator("#") || self.begins_item();
         let error = self.unexpected(&format!("`;` after the size of `{name}`"));
         if !begins_item {
             error.help("each dimension has its own `dim`");
-            self.skip_until(|p| p.is_operator(";") || begins(p));
-            self.take_operator(";");
+            self.end_of_broken_item();
         }
     }
 
+    fn broken_dim(&mut self, name: Ident) -> Reported {
+        self.broken.push(name);
+        Reported
+    }
+
+    fn end_of_broken_item(&mut self) {
+        self.skip_until(|p| p.is_operator(";") || p.is_operator("#") || p.begins_item());
+        self.take_operator(";");
+    }
+
     /// `Mlp(x: [n, Pixels]) -> [n, Digit] where … { … }`
-    fn net(&mut self, attributes: TokenStream, visibility: Visibility) -> Parsed<NetItem> {
+    fn net(&mut self, attributes: TokenStream, visibility: Visibility) -> Parsed<Item> {
         let name = self.type_name("a net")?;
         self.lost = false;
         let (inputs, result) = match self.inputs(&name) {
             Ok(inputs) => (inputs, self.result(&name)),
             Err(Reported) if self.is_operator("->") => (vec![], self.result(&name)),
-            Err(Reported) => (vec![], self.no_result()),
+            Err(Reported) => (vec![], Err(Reported)),
         };
         let facts = self.where_clause();
+        let head = result.ok().filter(|_| !self.lost);
+        self.lost = head.is_none();
         let body = self.body(&name);
-        Ok(NetItem { attributes, visibility, name, inputs, result, facts, body })
+        match head {
+            Some(result) => Ok(Item::Net(NetItem { attributes, visibility, name, inputs, result, facts, body })),
+            None => {
+                self.broken.push(name);
+                Err(Reported)
+            }
+        }
     }
 
     fn where_clause(&mut self) -> Vec<Fact> {
@@ -236,6 +258,18 @@ impl Parser {
         self.is_word("pub")
             || (self.ident_ahead(1).is_some() && ["dim", "net", "flow", "use", "fn"].iter().any(|w| self.is_word(w)))
     }
+}
+
+/// All identifiers, those in groups included.
+fn idents(stream: TokenStream) -> Vec<Ident> {
+    stream
+        .into_iter()
+        .flat_map(|tree| match tree {
+            TokenTree::Ident(ident) => vec![ident],
+            TokenTree::Group(group) => idents(group.stream()),
+            _ => vec![],
+        })
+        .collect()
 }
 
 #[cfg(test)]

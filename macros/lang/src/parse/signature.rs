@@ -1,10 +1,9 @@
 //! The head of a net: its name, what it takes and what it gives.
 
-use proc_macro2::{Delimiter, Ident, Span};
+use proc_macro2::{Delimiter, Ident};
 
 use super::cursor::{Parsed, Parser, Reported};
-use super::size::Place;
-use crate::ast::{Input, ResultType, TensorType};
+use crate::ast::{Input, ResultType};
 
 /// The words of Rust that cannot name anything.
 const KEYWORDS: [&str; 52] = [
@@ -57,7 +56,7 @@ impl Parser {
         };
         self.bump();
         self.within(&group, |p| {
-            let inputs = p.list(|p| p.input(Place::Input));
+            let inputs = p.list(|p| p.input("an input"));
             if p.is_operator(";") {
                 p.bump();
                 if !p.at_end() {
@@ -72,22 +71,23 @@ impl Parser {
     }
 
     /// `x: [n, Pixels]`
-    fn input(&mut self, place: Place) -> Parsed<Input> {
-        let of = if place == Place::Input { "an input" } else { "a result" };
+    fn input(&mut self, of: &str) -> Parsed<Input> {
         if self.is_word("mut") {
             self.error("nothing changes in a net").help("leave out `mut`");
             self.bump();
+        } else if self.is_operator("&") {
+            self.error("there are no references in a net").help("inputs are tensors: `x: [n, 784]`");
+            return Err(Reported);
         } else if self.is_word("self") {
-            self.error("a net has no `self`")
-                .help("its layers are made in the body, its inputs are tensors: `x: [n, 784]`");
+            let error = self.error("a net has no `self`");
+            error.help("its layers are made in the body, its inputs are tensors: `x: [n, 784]`");
             return Err(Reported);
         }
         let name = self.name(of)?;
         if self.at_end() || self.is_operator(",") || self.is_operator(";") {
             let error = self.report.error(name.span(), format!("`{name}` needs a shape"));
             error.help(format!("write `{name}: [n, …]`, or `{name}: []` for a single number"));
-            self.lost = true;
-            return Ok(Input { ty: unreadable(name.span()), name });
+            return Err(Reported);
         }
         if self.take_operator(":").is_none() {
             self.unexpected(&format!("`:` between `{name}` and its shape"));
@@ -95,32 +95,25 @@ impl Parser {
                 return Err(Reported);
             }
         }
-        let ty = match self.tensor_type(place) {
-            Ok(ty) => ty,
-            Err(Reported) => {
-                self.lost = true;
-                self.skip_until(|p| p.is_operator(",") || p.is_operator(";"));
-                unreadable(name.span())
-            }
-        };
+        let ty = self.tensor_type()?;
         Ok(Input { name, ty })
     }
 
     /// `-> [n, Digit]` or `-> (loss: [], correct: [])`
-    pub fn result(&mut self, net: &Ident) -> ResultType {
+    pub fn result(&mut self, net: &Ident) -> Parsed<ResultType> {
         let arrow = self.take_operator("->").is_some();
         if !arrow {
             let help = format!("write `net {net}(…) -> [n, …] {{ … }}`");
             if self.group(Delimiter::Brace).is_some() || self.at_end() || self.is_operator(";") {
                 let error = self.report.error(net.span(), format!("`{net}` does not say what it gives"));
                 error.help(help);
-                return self.no_result();
+                return Err(Reported);
             }
             self.unexpected("`->` and the shape of the result").help(help);
             if matches!(self.operator().map(|o| o.text), Some("=>" | ":" | "-" | "=")) {
                 self.take_any_operator();
             } else if self.group(Delimiter::Bracket).is_none() && self.group(Delimiter::Parenthesis).is_none() {
-                return self.no_result();
+                return Err(Reported);
             }
         }
         if let Some(group) = self.group(Delimiter::Parenthesis)
@@ -135,10 +128,7 @@ impl Parser {
             self.bump();
             self.bump();
         }
-        match self.tensor_type(Place::Result) {
-            Ok(ty) => ResultType::One(ty),
-            Err(Reported) => self.no_result(),
-        }
+        self.tensor_type().map(ResultType::One)
     }
 
     fn peek_is_named_shape(&self) -> bool {
@@ -150,34 +140,24 @@ impl Parser {
         self.group(Delimiter::Bracket).is_some()
     }
 
-    fn named_results(&mut self, group: &proc_macro2::Group) -> ResultType {
+    fn named_results(&mut self, group: &proc_macro2::Group) -> Parsed<ResultType> {
         self.within(group, |p| {
             if p.at_end() {
                 p.report
                     .error(group.span(), "a net gives at least one tensor")
                     .help("a single number has the shape `[]`");
-                return p.no_result();
+                return Err(Reported);
             }
             if p.peek_is_shape() {
                 let error = p.error("several results need names");
                 error.help("write `-> (loss: [], correct: [])`, or `-> [n, …]` for one result");
-                return p.no_result();
+                return Err(Reported);
             }
-            let results = p.list(|p| p.input(Place::Result));
-            p.lost |= results.iter().any(Result::is_err) | p.nothing_left("the results").is_err();
-            ResultType::Named(results.into_iter().flatten().collect())
+            let results = p.list(|p| p.input("a result"));
+            p.nothing_left("the results")?;
+            results.into_iter().collect::<Parsed<_>>().map(ResultType::Named)
         })
     }
-
-    pub fn no_result(&mut self) -> ResultType {
-        self.lost = true;
-        ResultType::One(unreadable(self.here()))
-    }
-}
-
-/// Stands for a type that could not be read; the body of its net is given up.
-fn unreadable(span: Span) -> TensorType {
-    TensorType { axes: vec![], space: None, span }
 }
 
 fn camel_case(name: &str) -> String {

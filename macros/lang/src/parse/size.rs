@@ -5,20 +5,13 @@ use proc_macro2::{Delimiter, Group, Literal, TokenTree};
 use super::cursor::{Operator, Parsed, Parser, Reported};
 use crate::ast::{AxisType, Fact, Size, TensorType};
 
-/// Where a shape stands: a result's axes may be left to inference.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Input,
-    Result,
-}
-
 impl Parser {
-    /// `[n, h = 32] in Digit`. A size that cannot be read becomes `_`, and the body is given up.
-    pub fn tensor_type(&mut self, place: Place) -> Parsed<TensorType> {
+    /// `[n, h = 32] in Digit`
+    pub fn tensor_type(&mut self) -> Parsed<TensorType> {
         let group = if let Some(group) = self.group(Delimiter::Bracket) {
             group
         } else if let Some(group) = self.group(Delimiter::Parenthesis) {
-            let error = self.error("a shape stands in brackets");
+            let error = self.report.error(group.span(), "a shape stands in brackets");
             error.help("write `[n, d]` instead of `(n, d)`");
             group
         } else {
@@ -31,7 +24,7 @@ impl Parser {
             return Err(Reported);
         };
         self.bump();
-        let axes = self.axes(&group, place);
+        let axes = self.axes(&group)?;
         let mut space = None;
         if self.is_word("in") {
             self.bump();
@@ -40,25 +33,18 @@ impl Parser {
         Ok(TensorType { axes, space, span: group.span() })
     }
 
-    fn axes(&mut self, group: &Group, place: Place) -> Vec<AxisType> {
+    fn axes(&mut self, group: &Group) -> Parsed<Vec<AxisType>> {
         self.within(group, |p| {
-            let axes = p.list(|p| p.axis(place));
+            let axes = p.list(Self::axis);
             if p.is_operator(";") {
                 p.error("the axes of a shape are separated by `,`").help("every axis is written out: `[n, 3, 3]`");
-                p.lost = true;
+                return Err(Reported);
             }
-            axes.into_iter()
-                .map(|axis| {
-                    axis.unwrap_or_else(|Reported| {
-                        p.lost = true;
-                        AxisType { label: None, size: Size::Infer(group.span()) }
-                    })
-                })
-                .collect()
+            axes.into_iter().collect()
         })
     }
 
-    fn axis(&mut self, place: Place) -> Parsed<AxisType> {
+    fn axis(&mut self) -> Parsed<AxisType> {
         let mut label = None;
         if self.ident().is_some() && (self.is_operator_ahead(1, "=") || self.is_operator_ahead(1, ":")) {
             let name = self.name("an axis")?;
@@ -69,18 +55,6 @@ impl Parser {
             label = Some(name);
         }
         let size = self.size("a size")?;
-        match size {
-            Size::Literal(0, span) => {
-                self.report.error(span, "an axis of size 0 holds nothing");
-                return Err(Reported);
-            }
-            Size::Infer(span) if place == Place::Input => {
-                let error = self.report.error(span, "the axes of an input cannot be inferred");
-                error.help("give it a number, a declared dimension, or a lower-case name for a size known at run time");
-                return Err(Reported);
-            }
-            _ => {}
-        }
         Ok(AxisType { label, size })
     }
 
@@ -189,16 +163,14 @@ impl Parser {
                 }
             };
         }
-        let number = digits.starts_with(|c: char| c.is_ascii_digit());
         let whole: String = digits.chars().take_while(char::is_ascii_digit).collect();
-        let rest = &digits[whole.len()..];
-        if number && !rest.starts_with(['.', 'e', 'E']) && !["x", "o", "b"].iter().any(|c| rest.starts_with(c)) {
-            self.error(format!("numbers have no type here: `{text}`")).help(format!("write `{whole}`"));
-        } else if number {
-            self.error(format!("a size is a whole number in decimals, `{text}` is not"));
-        } else {
-            self.error(format!("a size is a whole number, `{text}` is not"));
-        }
+        let suffix = digits[whole.len()..].chars().next();
+        match suffix {
+            _ if whole.is_empty() => self.error(format!("a size is a whole number, {text} is not")),
+            Some('.' | 'e' | 'E') => self.error(format!("a size is a whole number, `{text}` is not")),
+            Some('x' | 'o' | 'b') => self.error(format!("sizes are written in decimals, `{text}` is not")),
+            _ => self.error(format!("numbers have no type here: `{text}`")).help(format!("write `{whole}`")),
+        };
         Err(Reported)
     }
 
@@ -206,7 +178,7 @@ impl Parser {
     pub fn facts(&mut self) -> Vec<Fact> {
         let mut facts = vec![];
         let stop = |p: &Self| p.at_end() || p.group(Delimiter::Brace).is_some() || p.is_operator(";");
-        while !stop(self) {
+        loop {
             match self.fact() {
                 Ok(fact) => facts.push(fact),
                 Err(Reported) => {
@@ -214,7 +186,7 @@ impl Parser {
                     self.skip_until(|p| stop(p) || p.is_operator(","));
                 }
             }
-            if self.take_operator(",").is_none() {
+            if self.take_operator(",").is_none() || stop(self) {
                 break;
             }
         }
