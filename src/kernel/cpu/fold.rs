@@ -45,7 +45,7 @@ pub(super) fn tile<T: Real>(
                 out,
                 -T::INFINITY,
                 #[inline(always)]
-                |x, y| x.maximum(y),
+                |x, y| x.nan_max(y),
             ),
             Fold::Min => one(
                 arch,
@@ -53,7 +53,7 @@ pub(super) fn tile<T: Real>(
                 out,
                 T::INFINITY,
                 #[inline(always)]
-                |x, y| x.minimum(y),
+                |x, y| x.nan_min(y),
             ),
             Fold::ArgMax => argmax(arch, tile, out, &mut index[i * inner..][..inner], first),
         }
@@ -83,8 +83,8 @@ pub(super) fn merge<T: Real>(
                     *correction = if lost.abs() <= T::GREATEST { lost } else { T::ZERO };
                 }
             }
-            Fold::Max => value.iter_mut().zip(next).for_each(|(value, &next)| *value = value.maximum(next)),
-            Fold::Min => value.iter_mut().zip(next).for_each(|(value, &next)| *value = value.minimum(next)),
+            Fold::Max => value.iter_mut().zip(next).for_each(|(value, &next)| *value = value.nan_max(next)),
+            Fold::Min => value.iter_mut().zip(next).for_each(|(value, &next)| *value = value.nan_min(next)),
             Fold::ArgMax => {
                 for (((value, index), &next), &next_index) in value.iter_mut().zip(index).zip(next).zip(next_index) {
                     let greater = (next > *value) | (next.is_nan() & !value.is_nan());
@@ -176,7 +176,7 @@ fn argmax<T: Real>(arch: Arch, tile: &[T], out: &mut [T], index: &mut [u32], fir
     if let ([out], [index]) = (&mut *out, &mut *index) {
         *out = arch.dispatch(
             #[inline(always)]
-            || row(tile, -T::INFINITY, |x, y| x.maximum(y)),
+            || row(tile, -T::INFINITY, |x, y| x.nan_max(y)),
         );
         let greatest = *out;
         let position = tile.iter().position(|&x| x == greatest || x.is_nan()).unwrap_or(0);

@@ -11,6 +11,8 @@ mod rows;
 mod fold;
 mod strided;
 mod layout;
+#[cfg(test)]
+mod tests;
 
 pub use gemm::{Gemm, MatrixView, gemm};
 pub use math::Real;

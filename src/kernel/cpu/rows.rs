@@ -179,7 +179,7 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
             a,
             b,
             #[inline(always)]
-            |x, y| x.minimum(y),
+            |x, y| x.nan_min(y),
         ),
         Code::Max => binary(
             arch,
@@ -187,7 +187,7 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
             a,
             b,
             #[inline(always)]
-            |x, y| x.maximum(y),
+            |x, y| x.nan_max(y),
         ),
         Code::Eq => binary(
             arch,

@@ -136,7 +136,7 @@ impl<T: Real> Prepared<T> {
         }
         for (i, row) in kernel.rows.iter().enumerate() {
             let out = kernel.sources.len() + i;
-            if invariant[out] {
+            if invariant[out] && last_use[out] > 0 {
                 slots.take(out);
                 prologue.push(Step::Row { code: row.code, out, args: row.args.map(usize::from) });
             }
@@ -225,8 +225,17 @@ impl<T: Real> Prepared<T> {
     /// Every view of the kernel stays inside its operand and the operand is aligned for its cells; what is written is
     /// not used elsewhere during the launch.
     pub unsafe fn launch(&self, operands: &[Operand], threads: usize, scratch: &mut Scratch) {
+        let threads = if self.cost < WORTH_A_FORK { 1 } else { threads.max(1) };
+        // SAFETY: as the caller says.
+        unsafe { self.launch_on(operands, threads, scratch) };
+    }
+
+    /// As `launch`, on so many threads wherever there are so many tiles.
+    ///
+    /// # Safety
+    /// As for `launch`.
+    pub(super) unsafe fn launch_on(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) {
         let (units, steps) = (self.layout.units(), self.layout.steps());
-        let most = if self.cost < WORTH_A_FORK { 1 } else { threads.max(1) };
         let by_unit = units >= 4 * most || steps < most;
         let threads = most.min(if by_unit { units } else { steps }).max(1);
         let bytes = self.task_bytes();

@@ -91,14 +91,14 @@ pub trait Real:
 
     /// The greater; NaN if either is NaN.
     #[inline(always)]
-    fn maximum(self, other: Self) -> Self {
+    fn nan_max(self, other: Self) -> Self {
         let greater = if self > other { self } else { other };
         if self.is_nan() { self } else { greater }
     }
 
     /// The less; NaN if either is NaN.
     #[inline(always)]
-    fn minimum(self, other: Self) -> Self {
+    fn nan_min(self, other: Self) -> Self {
         let less = if self < other { self } else { other };
         if self.is_nan() { self } else { less }
     }

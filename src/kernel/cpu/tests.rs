@@ -1,0 +1,403 @@
+//! Fused kernels against a naive evaluation, point by point, of random kernels.
+
+use super::random;
+use super::{Operand, Prepared, Real, Scratch};
+use crate::kernel::tiled::{Accumulation, Cell, Code, Fold, Row, Source, Store, Tiled, View};
+use proptest::prelude::*;
+
+const CODES: [Code; 33] = [
+    Code::Neg,
+    Code::Abs,
+    Code::Sign,
+    Code::Recip,
+    Code::Square,
+    Code::Sqrt,
+    Code::Rsqrt,
+    Code::Exp,
+    Code::Expm1,
+    Code::Ln,
+    Code::Log1p,
+    Code::Sin,
+    Code::Cos,
+    Code::Tanh,
+    Code::Sigmoid,
+    Code::Softplus,
+    Code::Erf,
+    Code::Relu,
+    Code::Add,
+    Code::Sub,
+    Code::Mul,
+    Code::Div,
+    Code::Pow,
+    Code::Min,
+    Code::Max,
+    Code::Eq,
+    Code::Ne,
+    Code::Lt,
+    Code::Le,
+    Code::Gt,
+    Code::Ge,
+    Code::MulAdd,
+    Code::Select,
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn random_kernels_agree_with_naive_evaluation_in_f32(
+        dims in dims(), seed in any::<u64>(), threads in 1usize..4,
+    ) {
+        check::<f32>(&dims, seed, threads)?;
+    }
+
+    #[test]
+    fn random_kernels_agree_with_naive_evaluation_in_f64(
+        dims in dims(), seed in any::<u64>(), threads in 1usize..4,
+    ) {
+        check::<f64>(&dims, seed, threads)?;
+    }
+}
+
+fn dims() -> impl Strategy<Value = Vec<usize>> {
+    let size = prop_oneof![1 => Just(0), 2 => Just(1), 6 => 2usize..8, 4 => 8usize..70, 1 => 500usize..3000];
+    proptest::collection::vec(size, 0..6).prop_filter("too many points", |dims| dims.iter().product::<usize>() < 40_000)
+}
+
+/// Choices made from a seed.
+struct Choices {
+    seed: u64,
+    made: u64,
+}
+
+impl Choices {
+    fn below(&mut self, n: usize) -> usize {
+        self.made += 1;
+        (random::uniform([self.seed as u32, (self.seed >> 32) as u32, 0, 0], 0, self.made) * n as f64) as usize
+    }
+
+    fn order(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        // Mostly as it is, sometimes shuffled.
+        if self.below(2) == 0 {
+            (1..n).for_each(|i| order.swap(i, self.below(i + 1)));
+        }
+        order
+    }
+}
+
+/// Memory of one operand, with its cell.
+#[derive(Clone)]
+enum Memory<T> {
+    Float(Vec<T>),
+    Index(Vec<u32>),
+    Bool(Vec<u8>),
+}
+
+impl<T: Real> Memory<T> {
+    fn new(cell: Cell, values: impl Iterator<Item = f64>) -> Self {
+        match cell {
+            Cell::Float => Memory::Float(values.map(T::from_f64).collect()),
+            Cell::Index => Memory::Index(values.map(|x| (x.abs() * 4.0) as u32).collect()),
+            Cell::Bool => Memory::Bool(values.map(|x| u8::from(x > 0.0)).collect()),
+        }
+    }
+
+    fn operand(&mut self) -> Operand {
+        match self {
+            Memory::Float(v) => Operand { pointer: v.as_mut_ptr().cast(), len: v.len() },
+            Memory::Index(v) => Operand { pointer: v.as_mut_ptr().cast(), len: v.len() },
+            Memory::Bool(v) => Operand { pointer: v.as_mut_ptr().cast(), len: v.len() },
+        }
+    }
+
+    fn get(&self, i: usize) -> T {
+        match self {
+            Memory::Float(v) => v[i],
+            Memory::Index(v) => T::from_u32(v[i]),
+            Memory::Bool(v) => T::from_u32(v[i].into()),
+        }
+    }
+
+    fn set(&mut self, i: usize, value: T) {
+        match self {
+            Memory::Float(v) => v[i] = value,
+            Memory::Index(v) => v[i] = value.to_u32(),
+            Memory::Bool(v) => v[i] = u8::from(value != T::ZERO),
+        }
+    }
+}
+
+/// A dense view of the axes for which `keep` holds, in some order, and its number of elements.
+fn view(choices: &mut Choices, operand: usize, dims: &[usize], keep: &[bool], cell: Cell) -> (View, usize) {
+    let offset = choices.below(3);
+    let mut strides = vec![0; dims.len()];
+    let mut len = 1;
+    for axis in choices.order(dims.len()).into_iter().rev().filter(|&a| keep[a]) {
+        strides[axis] = len as isize;
+        len *= dims[axis];
+    }
+    (View { operand, offset, strides, cell }, offset + len)
+}
+
+fn cell(choices: &mut Choices) -> Cell {
+    [Cell::Float, Cell::Float, Cell::Float, Cell::Index, Cell::Bool][choices.below(5)]
+}
+
+/// A random kernel and memory for it. Operand 0 is a key.
+fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<T>>) {
+    let mut memory = vec![Memory::Index(vec![7, 8, 9, 10])];
+    let mut sources = Vec::new();
+    for _ in 0..1 + choices.below(4) {
+        sources.push(match choices.below(8) {
+            0 => Source::Constant(choices.below(9) as f64 / 2.0 - 2.0),
+            1 => {
+                let strides = dims.iter().map(|_| choices.below(3) as isize).collect();
+                Source::Position { strides, offset: choices.below(5) as isize }
+            }
+            2 => Source::Random { key: 0, path: 5, normal: choices.below(2) == 0 },
+            _ => {
+                let keep: Vec<bool> = dims.iter().map(|_| choices.below(4) > 0).collect();
+                let cell = cell(choices);
+                let (view, len) = view(choices, memory.len(), dims, &keep, cell);
+                memory.push(Memory::new(cell, (0..len).map(|_| choices.below(41) as f64 / 10.0 - 2.0)));
+                Source::Load(view)
+            }
+        });
+    }
+    let mut rows = Vec::new();
+    for i in 0..choices.below(8) {
+        let args = [(); 3].map(|()| choices.below(sources.len() + i) as u16);
+        rows.push(Row { code: CODES[choices.below(CODES.len())], args });
+    }
+    let registers = sources.len() + rows.len();
+    let mut output = |choices: &mut Choices, keep: &[bool], cell| {
+        let (view, len) = view(choices, memory.len(), dims, keep, cell);
+        memory.push(Memory::new(cell, std::iter::repeat_n(0.0, len)));
+        view
+    };
+    let mut stores = Vec::new();
+    for _ in 0..choices.below(4) {
+        let cell = cell(choices);
+        let view = output(choices, &vec![true; dims.len()], cell);
+        stores.push(Store { register: choices.below(registers) as u16, view });
+    }
+    let reduced: Vec<bool> = dims.iter().map(|_| choices.below(2) == 0).collect();
+    let one = reduced.iter().filter(|&&r| r).count() == 1;
+    let mut accumulations = Vec::new();
+    for _ in 0..choices.below(3) {
+        let fold = [Fold::Sum, Fold::Sum, Fold::Max, Fold::Min, Fold::ArgMax][choices.below(if one { 5 } else { 4 })];
+        let keep: Vec<bool> = reduced.iter().map(|r| !r).collect();
+        let view = output(choices, &keep, if fold == Fold::ArgMax { Cell::Index } else { Cell::Float });
+        accumulations.push(Accumulation { fold, register: choices.below(registers) as u16, view });
+    }
+    let reduced = if accumulations.is_empty() { Vec::new() } else { reduced };
+    (Tiled { dims: dims.to_vec(), sources, rows, stores, reduced, accumulations }, memory)
+}
+
+fn positions(dims: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
+    (0..dims.iter().product()).map(|mut i| {
+        let mut position = vec![0; dims.len()];
+        for axis in (0..dims.len()).rev() {
+            position[axis] = i % dims[axis];
+            i /= dims[axis];
+        }
+        position
+    })
+}
+
+fn at(view: &View, position: &[usize]) -> usize {
+    let offset: isize = position.iter().zip(&view.strides).map(|(&p, &s)| p as isize * s).sum();
+    view.offset + offset as usize
+}
+
+fn scalar<T: Real>(code: Code, [a, b, c]: [T; 3]) -> T {
+    let mut out = [T::ZERO];
+    super::rows::apply(pulp::Arch::Scalar, code, &mut out, [&[a], &[b], &[c]]);
+    out[0]
+}
+
+/// The values of all registers at all points.
+fn evaluate<T: Real>(kernel: &Tiled, memory: &[Memory<T>]) -> Vec<Vec<T>> {
+    let normals = |path, i| {
+        let mut out = [T::ZERO];
+        random::Stream::new([7, 8, 9, 10], path).fill(pulp::Arch::Scalar, &mut out, i, true);
+        out[0]
+    };
+    let point = |(i, position): (usize, Vec<usize>)| {
+        let mut registers: Vec<T> = Vec::new();
+        for source in &kernel.sources {
+            registers.push(match source {
+                Source::Load(view) => memory[view.operand].get(at(view, &position)),
+                Source::Constant(value) => T::from_f64(*value),
+                Source::Position { strides, offset } => {
+                    let moved: isize = position.iter().zip(strides).map(|(&p, &s)| p as isize * s).sum();
+                    T::from_f64((moved + offset) as f64)
+                }
+                Source::Random { path, normal: true, .. } => normals(*path, i as u64),
+                Source::Random { path, .. } => T::from_f64(random::uniform([7, 8, 9, 10], *path, i as u64)),
+            });
+        }
+        for row in &kernel.rows {
+            registers.push(scalar(row.code, row.args.map(|r| registers[r as usize])));
+        }
+        registers
+    };
+    positions(&kernel.dims).enumerate().map(point).collect()
+}
+
+/// Stores and accumulations of a kernel; for each accumulation also the sum of magnitudes, by which it may be off.
+fn naive<T: Real>(kernel: &Tiled, memory: &mut [Memory<T>]) -> Vec<Vec<f64>> {
+    let points = evaluate(kernel, memory);
+    for (position, registers) in positions(&kernel.dims).zip(&points) {
+        for store in &kernel.stores {
+            memory[store.view.operand].set(at(&store.view, &position), registers[store.register as usize]);
+        }
+    }
+    let mut magnitudes = Vec::new();
+    for Accumulation { fold, register, view } in &kernel.accumulations {
+        let kept = kernel.dims.iter().zip(&kernel.reduced).map(|(&d, &r)| if r { 1 } else { d }).collect::<Vec<_>>();
+        let len = memory[view.operand].operand().len;
+        let start = match fold {
+            Fold::Sum => 0.0,
+            Fold::Max | Fold::ArgMax => f64::NEG_INFINITY,
+            Fold::Min => f64::INFINITY,
+        };
+        let (mut values, mut lost, mut magnitude) = (vec![start; len], vec![0.0; len], vec![0.0; len]);
+        let mut index = vec![0u32; len];
+        for (position, registers) in positions(&kernel.dims).zip(&points) {
+            let i = at(view, &position);
+            let x = registers[*register as usize].to_f64();
+            magnitude[i] += x.abs();
+            match fold {
+                Fold::Sum => {
+                    // Neumaier's sum, which is exact here.
+                    let sum = values[i] + x;
+                    let (large, small) = if values[i].abs() > x.abs() { (values[i], x) } else { (x, values[i]) };
+                    lost[i] += (large - sum) + small;
+                    values[i] = sum;
+                }
+                Fold::Max => values[i] = values[i].nan_max(x),
+                Fold::Min => values[i] = values[i].nan_min(x),
+                Fold::ArgMax => {
+                    let axis = kernel.reduced.iter().position(|&r| r).expect("one reduced axis");
+                    if position[axis] == 0 || x > values[i] || x.is_nan() && !values[i].is_nan() {
+                        (values[i], index[i]) = (x, position[axis] as u32);
+                    }
+                }
+            }
+        }
+        for position in positions(&kept) {
+            let i = at(view, &position);
+            let value = values[i] + if lost[i].is_finite() { lost[i] } else { 0.0 };
+            let value = if *fold == Fold::ArgMax { T::from_u32(index[i]) } else { T::from_f64(value) };
+            memory[view.operand].set(i, value);
+        }
+        magnitudes.push(magnitude);
+    }
+    magnitudes
+}
+
+fn check<T: Real>(dims: &[usize], seed: u64, threads: usize) -> Result<(), TestCaseError> {
+    let mut choices = Choices { seed, made: 0 };
+    let (kernel, memory) = kernel::<T>(dims, &mut choices);
+    let (mut expected, mut found) = (memory.clone(), memory);
+    let magnitudes = naive(&kernel, &mut expected);
+    let operands: Vec<Operand> = found.iter_mut().map(Memory::operand).collect();
+    let prepared = Prepared::<T>::new(&kernel);
+    // SAFETY: `view` sizes the operands.
+    unsafe { prepared.launch_on(&operands, threads, &mut Scratch::new()) };
+    let same = |a: T, b: T| a == b || a.is_nan() && b.is_nan();
+    for store in &kernel.stores {
+        let (expected, found) = (&expected[store.view.operand], &mut found[store.view.operand]);
+        for i in 0..found.operand().len {
+            prop_assert!(same(expected.get(i), found.get(i)), "{store:?} {i} {} {}", expected.get(i), found.get(i));
+        }
+    }
+    for (accumulation, magnitudes) in kernel.accumulations.iter().zip(magnitudes) {
+        let (expected, found) = (&expected[accumulation.view.operand], &mut found[accumulation.view.operand]);
+        for i in 0..found.operand().len {
+            let (e, f) = (expected.get(i), found.get(i));
+            let bound = magnitudes[i] * if size_of::<T>() == 4 { 4e-7 } else { 1e-15 };
+            // A sum whose partial sums may overflow has no meaning.
+            let large = accumulation.fold == Fold::Sum && bound > T::GREATEST.to_f64() * 1e-8;
+            let near = accumulation.fold == Fold::Sum && (e.to_f64() - f.to_f64()).abs() <= bound;
+            prop_assert!(same(e, f) || near || large, "{accumulation:?} {i} {e} {f} ± {bound:e}");
+        }
+    }
+    Ok(())
+}
+
+/// Loads and stores of one dense operand each.
+fn dense(operand: usize, dims: &[usize]) -> View {
+    let mut strides = vec![1; dims.len()];
+    (1..dims.len()).rev().for_each(|axis| strides[axis - 1] = strides[axis] * dims[axis] as isize);
+    View { operand, offset: 0, strides, cell: Cell::Float }
+}
+
+#[test]
+fn a_state_is_updated_in_place_while_later_rows_read_its_old_value() {
+    let n = 5000;
+    let load = |operand| Source::Load(dense(operand, &[n]));
+    // m ← m + g; p ← p·(old m)
+    let kernel = Tiled {
+        dims: vec![n],
+        sources: vec![load(0), load(1), load(2)],
+        rows: vec![Row { code: Code::Add, args: [0, 1, 0] }, Row { code: Code::Mul, args: [2, 0, 0] }],
+        stores: vec![
+            Store { register: 3, view: dense(0, &[n]) },
+            Store { register: 4, view: dense(2, &[n]) },
+            // The old value moves on.
+            Store { register: 0, view: dense(3, &[n]) },
+        ],
+        reduced: vec![],
+        accumulations: vec![],
+    };
+    let mut memory = [3.0f32, 2.0, 5.0, 0.0].map(|x| vec![x; n]);
+    let operands = memory.each_mut().map(|v| Operand { pointer: v.as_mut_ptr().cast(), len: n });
+    // SAFETY: operands of the size of the kernel.
+    unsafe { Prepared::<f32>::new(&kernel).launch_on(&operands, 2, &mut Scratch::new()) };
+    for (v, expected) in memory.iter().zip([5.0, 2.0, 15.0, 3.0]) {
+        assert!(v.iter().all(|&x| x == expected));
+    }
+}
+
+#[test]
+fn long_sums_stay_accurate_and_equal_from_run_to_run() {
+    let dims = [3, 200_000];
+    let mut values: Vec<f32> = (0..600_000).map(|i| random::uniform([1, 2, 3, 4], 5, i) as f32 + 1.0).collect();
+    let exact: f64 = values.iter().map(|&x| f64::from(x)).sum();
+    for reduced in [vec![true, true], vec![false, true], vec![true, false]] {
+        let strides = match reduced[..] {
+            [true, true] => vec![0, 0],
+            [false, _] => vec![1, 0],
+            _ => vec![0, 1],
+        };
+        let view = View { operand: 1, offset: 0, strides, cell: Cell::Float };
+        let kernel = Tiled {
+            dims: dims.to_vec(),
+            sources: vec![Source::Load(dense(0, &dims))],
+            rows: vec![],
+            stores: vec![],
+            reduced: reduced.clone(),
+            accumulations: vec![Accumulation { fold: Fold::Sum, register: 0, view }],
+        };
+        let prepared = Prepared::<f32>::new(&kernel);
+        let mut run = |threads| {
+            let mut sums = vec![0.0f32; 200_000];
+            let operands = [
+                Operand { pointer: values.as_mut_ptr().cast(), len: values.len() },
+                Operand { pointer: sums.as_mut_ptr().cast(), len: sums.len() },
+            ];
+            // SAFETY: operands of the size of the kernel.
+            unsafe { prepared.launch_on(&operands, threads, &mut Scratch::new()) };
+            sums
+        };
+        for threads in 1..4 {
+            let sums = run(threads);
+            assert_eq!(sums, run(threads));
+            let total: f64 = sums.iter().map(|&x| f64::from(x)).sum();
+            assert!((total / exact - 1.0).abs() < 1e-7, "{reduced:?} {total} {exact}");
+        }
+    }
+}
