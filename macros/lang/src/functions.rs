@@ -1,0 +1,341 @@
+//! Every function and layer that the language knows: its tensors, its parameters, its shape rule, its sentence.
+
+/// A function or layer of the language.
+#[derive(Debug)]
+pub struct Function {
+    /// How it is called, and the name of the runtime function that records it.
+    pub name: &'static str,
+    /// The tensors it takes, in order.
+    pub tensors: &'static [&'static str],
+    /// What else it takes.
+    pub parameters: &'static [Parameter],
+    /// What it does to elements and shapes.
+    pub rule: Rule,
+    /// One sentence for the documentation.
+    pub doc: &'static str,
+}
+
+impl Function {
+    /// The parameter of this name.
+    pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters.iter().find(|p| p.name == name)
+    }
+
+    /// How a call looks: `leaky_relu(x, slope = 0.01)`.
+    pub fn usage(&self) -> String {
+        let tensors = self.tensors.iter().map(|t| (*t).to_owned());
+        let tensors = tensors.chain((self.rule == Rule::Concat).then(|| "…".to_owned()));
+        let parameters = self.parameters.iter().map(|p| match (p.positional, p.default) {
+            (true, Default::Required) => p.name.to_owned(),
+            (_, Default::Value(value)) => format!("{} = {value}", p.name),
+            _ => format!("{} = …", p.name),
+        });
+        format!("{}({})", self.name, tensors.chain(parameters).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A parameter of a function that is no tensor slot.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Whether it may be given by position, after the tensors.
+    pub positional: bool,
+    /// What holds if it is not given.
+    pub default: Default,
+}
+
+/// What a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number known at compile time.
+    Number,
+    /// A number or a tensor.
+    Exponent,
+    /// A probability below 1.
+    Probability,
+    /// A whole number.
+    Count,
+    /// `true` or `false`.
+    Flag,
+    /// A dimension.
+    Width,
+    /// A shape in brackets.
+    Shape,
+    /// Axes of the first tensor, by label or dimension.
+    Axes,
+    /// A tensor of reals.
+    Tensor,
+}
+
+/// What holds if a parameter is not given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Default {
+    /// It must be given.
+    Required,
+    /// Nothing.
+    Absent,
+    /// This, as one would write it.
+    Value(&'static str),
+}
+
+/// What a function does to elements and shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Elementwise on one tensor of reals.
+    Map,
+    /// Elementwise on two tensors of reals, after broadcasting.
+    Pair,
+    /// `pow`: a number or a tensor as exponent.
+    Power,
+    /// Elementwise choice between two tensors by a tensor of truth values.
+    Select,
+    /// Truth values as 0 and 1.
+    ToReal,
+    /// Reals over some axes.
+    Reduce,
+    /// The index of the largest over one axis.
+    Argmax,
+    /// Along one axis, the shape stays.
+    Along,
+    /// `linear`
+    Linear,
+    /// `dropout`
+    Dropout,
+    /// `cross_entropy`
+    CrossEntropy,
+    /// A scalar from two tensors of one shape.
+    PairLoss,
+    /// A random tensor of a given shape.
+    Draw,
+    /// One after the other along the last axis.
+    Concat,
+}
+
+/// The function of this name.
+pub fn find(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|f| f.name == name)
+}
+
+const fn map(name: &'static str, doc: &'static str) -> Function {
+    Function { name, tensors: &["x"], parameters: &[], rule: Rule::Map, doc }
+}
+
+const fn reduce(name: &'static str, doc: &'static str) -> Function {
+    Function { name, tensors: &["x"], parameters: &[OVER], rule: Rule::Reduce, doc }
+}
+
+const fn pair(name: &'static str, doc: &'static str) -> Function {
+    Function { name, tensors: &["a", "b"], parameters: &[], rule: Rule::Pair, doc }
+}
+
+const fn number(name: &'static str, default: Default) -> Parameter {
+    Parameter { name, kind: Kind::Number, positional: true, default }
+}
+
+const fn named(name: &'static str, kind: Kind, default: Default) -> Parameter {
+    Parameter { name, kind, positional: false, default }
+}
+
+const OVER: Parameter = named("over", Kind::Axes, Default::Absent);
+const SHAPE: Parameter = Parameter { name: "shape", kind: Kind::Shape, positional: true, default: Default::Required };
+
+/// The table.
+pub const FUNCTIONS: &[Function] = &[
+    map("relu", "The positive part, max(x, 0)."),
+    Function {
+        name: "leaky_relu",
+        tensors: &["x"],
+        parameters: &[number("slope", Default::Value("0.01"))],
+        rule: Rule::Map,
+        doc: "x where positive, slope · x elsewhere.",
+    },
+    map("gelu", "x Φ(x) with the exact normal distribution function Φ."),
+    map("gelu_tanh", "The tanh form of GELU, as in GPT-2."),
+    map("silu", "x σ(x)."),
+    map("sigmoid", "σ(x) = 1 / (1 + e⁻ˣ)."),
+    map("tanh", "The hyperbolic tangent."),
+    map("softplus", "ln(1 + eˣ)."),
+    Function {
+        name: "elu",
+        tensors: &["x"],
+        parameters: &[number("alpha", Default::Value("1.0"))],
+        rule: Rule::Map,
+        doc: "x where positive, alpha · (eˣ − 1) elsewhere.",
+    },
+    map("exp", "eˣ."),
+    map("ln", "The natural logarithm."),
+    map("log1p", "ln(1 + x), exact near 0."),
+    map("expm1", "eˣ − 1, exact near 0."),
+    map("sqrt", "The square root."),
+    map("rsqrt", "1 / √x."),
+    map("square", "x²."),
+    map("sin", "The sine."),
+    map("cos", "The cosine."),
+    map("erf", "The error function."),
+    map("abs", "The absolute value."),
+    map("sign", "−1, 0 or 1."),
+    map("recip", "1 / x."),
+    Function {
+        name: "pow",
+        tensors: &["x"],
+        parameters: &[Parameter {
+            name: "exponent",
+            kind: Kind::Exponent,
+            positional: true,
+            default: Default::Required,
+        }],
+        rule: Rule::Power,
+        doc: "x to a power: a number, or a tensor that broadcasts with x.",
+    },
+    Function {
+        name: "clamp",
+        tensors: &["x"],
+        parameters: &[number("lo", Default::Required), number("hi", Default::Required)],
+        rule: Rule::Map,
+        doc: "x, but at least lo and at most hi.",
+    },
+    pair("minimum", "The smaller of two, elementwise."),
+    pair("maximum", "The larger of two, elementwise."),
+    Function {
+        name: "select",
+        tensors: &["condition", "yes", "no"],
+        parameters: &[],
+        rule: Rule::Select,
+        doc: "yes where the condition holds, no elsewhere.",
+    },
+    Function {
+        name: "to_real",
+        tensors: &["x"],
+        parameters: &[],
+        rule: Rule::ToReal,
+        doc: "1 where true, 0 where false.",
+    },
+    reduce("sum", "The sum, over all axes unless `over` names some."),
+    reduce("mean", "The mean, over all axes unless `over` names some."),
+    reduce("max", "The largest, over all axes unless `over` names some."),
+    reduce("min", "The smallest, over all axes unless `over` names some."),
+    Function {
+        name: "var",
+        tensors: &["x"],
+        parameters: &[OVER, named("unbiased", Kind::Flag, Default::Value("false"))],
+        rule: Rule::Reduce,
+        doc: "The mean squared deviation; `unbiased = true` divides by one less than the number of elements.",
+    },
+    reduce("logsumexp", "ln Σ eˣ, without overflow."),
+    Function {
+        name: "argmax",
+        tensors: &["x"],
+        parameters: &[OVER],
+        rule: Rule::Argmax,
+        doc: "Where the largest stands: an index into the axis (the last unless `over` names one).",
+    },
+    Function {
+        name: "softmax",
+        tensors: &["x"],
+        parameters: &[OVER],
+        rule: Rule::Along,
+        doc: "eˣ / Σ eˣ along an axis (the last unless `over` names one).",
+    },
+    Function {
+        name: "log_softmax",
+        tensors: &["x"],
+        parameters: &[OVER],
+        rule: Rule::Along,
+        doc: "x − ln Σ eˣ along an axis (the last unless `over` names one).",
+    },
+    Function {
+        name: "linear",
+        tensors: &["x"],
+        parameters: &[
+            Parameter { name: "width", kind: Kind::Width, positional: true, default: Default::Required },
+            named("bias", Kind::Flag, Default::Value("true")),
+        ],
+        rule: Rule::Linear,
+        doc: "x Wᵀ + b on the last axis.",
+    },
+    Function {
+        name: "dropout",
+        tensors: &["x"],
+        parameters: &[Parameter { name: "p", kind: Kind::Probability, positional: true, default: Default::Required }],
+        rule: Rule::Dropout,
+        doc: "In training, each element is 0 with probability p and x / (1 − p) otherwise.",
+    },
+    Function {
+        name: "cross_entropy",
+        tensors: &["logits", "target"],
+        parameters: &[
+            named("weights", Kind::Tensor, Default::Absent),
+            named("ignore", Kind::Count, Default::Absent),
+            named("label_smoothing", Kind::Probability, Default::Value("0.0")),
+        ],
+        rule: Rule::CrossEntropy,
+        doc: "The mean of −ln softmax(logits)[target].",
+    },
+    Function {
+        name: "mse",
+        tensors: &["a", "b"],
+        parameters: &[],
+        rule: Rule::PairLoss,
+        doc: "The mean of (a − b)².",
+    },
+    Function {
+        name: "bce_with_logits",
+        tensors: &["logits", "target"],
+        parameters: &[],
+        rule: Rule::PairLoss,
+        doc: "The mean of −t ln σ(x) − (1 − t) ln(1 − σ(x)).",
+    },
+    Function {
+        name: "normal",
+        tensors: &[],
+        parameters: &[SHAPE],
+        rule: Rule::Draw,
+        doc: "Draws from the standard normal distribution.",
+    },
+    Function {
+        name: "uniform",
+        tensors: &[],
+        parameters: &[SHAPE],
+        rule: Rule::Draw,
+        doc: "Draws uniformly from [0, 1).",
+    },
+    Function {
+        name: "bernoulli",
+        tensors: &[],
+        parameters: &[
+            SHAPE,
+            Parameter { name: "p", kind: Kind::Number, positional: true, default: Default::Value("0.5") },
+        ],
+        rule: Rule::Draw,
+        doc: "1 with probability p, 0 otherwise.",
+    },
+    Function {
+        name: "concat",
+        tensors: &["a", "b"],
+        parameters: &[],
+        rule: Rule::Concat,
+        doc: "Tensors one after the other along the last axis.",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_occurs_once() {
+        let mut names: Vec<_> = FUNCTIONS.iter().map(|f| f.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FUNCTIONS.len());
+    }
+
+    #[test]
+    fn usage_shows_defaults() {
+        assert_eq!(find("leaky_relu").map(Function::usage).as_deref(), Some("leaky_relu(x, slope = 0.01)"));
+        assert_eq!(find("linear").map(Function::usage).as_deref(), Some("linear(x, width, bias = true)"));
+    }
+}

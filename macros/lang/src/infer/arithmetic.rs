@@ -1,0 +1,292 @@
+//! Operators, and broadcasting.
+
+use super::block::Inference;
+use super::text::text;
+use super::typed::{Operation, Scalar};
+use super::types::{Axis, Element, Type};
+use super::value::{Tensor, Value};
+use crate::ast::Expr;
+use crate::resolve::{Absorbed, Checked};
+use ansatz_shapes::{Misfit, Size as _, Spread};
+use proc_macro2::Span;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `left op right`
+    pub(super) fn binary(
+        &mut self,
+        op: &'static str,
+        left: Value<'a>,
+        right: Value<'a>,
+        expr: &'a Expr,
+    ) -> Checked<Value<'a>> {
+        let at = expr.span;
+        match (left, right) {
+            (Value::Error, _) | (_, Value::Error) => Err(Absorbed),
+            (Value::Tensor(left), Value::Tensor(right)) => self.tensors_binary(op, &left, &right, at).map(Value::Tensor),
+            (Value::Tensor(left), right) => {
+                let right = self.scalar(op, &left, right, at)?;
+                self.tensors_binary(op, &left, &right, at).map(Value::Tensor)
+            }
+            (left, Value::Tensor(right)) => {
+                let left = self.scalar(op, &right, left, at)?;
+                self.tensors_binary(op, &left, &right, at).map(Value::Tensor)
+            }
+            (Value::Flag(left), Value::Flag(right)) => match op {
+                "==" => Ok(Value::Flag(left == right)),
+                "!=" => Ok(Value::Flag(left != right)),
+                "&&" => Ok(Value::Flag(left && right)),
+                "||" => Ok(Value::Flag(left || right)),
+                _ => self.no_operator(op, "truth values", at),
+            },
+            (left, right) => match (self.dimension(&left), self.dimension(&right), &left, &right) {
+                (Some(l), Some(r), _, _) if !(is_number(&left) && is_number(&right) && op == "/") => {
+                    self.sizes_binary(op, &l, &r, expr)
+                }
+                (_, _, Value::Number { value: l, .. }, Value::Number { value: r, .. }) => {
+                    self.numbers_binary(op, *l, *r, at)
+                }
+                _ => {
+                    let message = format!("`{op}` does not join {} and {}", left.what(), right.what());
+                    self.fault(at, message);
+                    Err(Absorbed)
+                }
+            },
+        }
+    }
+
+    /// `-a`, `!a`
+    pub(super) fn unary(&mut self, op: char, value: Value<'a>, expr: &'a Expr) -> Checked<Value<'a>> {
+        let at = expr.span;
+        match (op, value) {
+            (_, Value::Error) => Err(Absorbed),
+            ('-', Value::Number { value, integer }) => {
+                Ok(Value::Number { value: -value, integer: integer.map(|integer| -integer) })
+            }
+            ('-', Value::Tensor(x)) => {
+                self.reals("-", &x, at)?;
+                self.map("neg", &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
+            }
+            ('!', Value::Flag(flag)) => Ok(Value::Flag(!flag)),
+            ('!', Value::Tensor(x)) if x.ty.element == Element::Truth => {
+                self.map("not", &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
+            }
+            (op, other) => {
+                let message = format!("`{op}` does not apply to {}", other.what());
+                self.fault(at, message);
+                Err(Absorbed)
+            }
+        }
+    }
+
+    /// A number next to a tensor becomes a tensor of its shape.
+    fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Span) -> Checked<Tensor> {
+        let scalar = match &value {
+            Value::Number { value, .. } => Scalar::Number(*value),
+            Value::Size(term) => match term.number() {
+                Some(number) => Scalar::Number(number as f64),
+                None => Scalar::Size(term.clone()),
+            },
+            other => {
+                let message = format!("`{op}` does not join {} and {}", Value::Tensor(like.clone()).what(), other.what());
+                self.fault(at, message);
+                return Err(Absorbed);
+            }
+        };
+        if like.ty.element != Element::Real {
+            let message = format!("`{op}` does not join {} and {}", like.ty.element, value.what());
+            let error = self.fault(at, message);
+            match like.ty.element {
+                Element::Truth => error.help("`to_real(…)` makes truth values 1 and 0"),
+                _ => error.help("indices are compared with indices into the same dimension"),
+            };
+            return Err(Absorbed);
+        }
+        self.constant(like, scalar, at)
+    }
+
+    fn tensors_binary(&mut self, op: &'static str, a: &Tensor, b: &Tensor, at: Span) -> Checked<Tensor> {
+        use Element::{Index, Real, Truth};
+        let (function, element) = match op {
+            "+" => ("add", Real),
+            "-" => ("sub", Real),
+            "*" => ("mul", Real),
+            "/" => ("div", Real),
+            "==" => ("equal", Truth),
+            "!=" => ("not_equal", Truth),
+            "<" => ("less", Truth),
+            "<=" => ("less_equal", Truth),
+            ">" => ("greater", Truth),
+            ">=" => ("greater_equal", Truth),
+            "&&" => ("and", Truth),
+            _ => ("or", Truth),
+        };
+        let fits = match (op, &a.ty.element, &b.ty.element) {
+            ("&&" | "||", Truth, Truth) => true,
+            ("&&" | "||", _, _) => false,
+            (_, Real, Real) => true,
+            ("==" | "!=", Index(left), Index(right)) if left == right => true,
+            ("==" | "!=", Index(left), Index(right)) => {
+                let (left, right) = (left.clone(), right.clone());
+                let message = format!("`{op}` compares indices into {left} with indices into {right}");
+                let notes = self.notes(a, &[(left, right)]);
+                self.fault(at, message).notes = notes;
+                return Err(Absorbed);
+            }
+            _ => false,
+        };
+        if !fits {
+            let (left, right) = (a.ty.element.clone(), b.ty.element.clone());
+            let message = match left == right {
+                true => format!("`{op}` does not apply to {left}"),
+                false => format!("`{op}` does not join {left} and {right}"),
+            };
+            let truth = left == Truth || right == Truth;
+            let error = self.fault(at, message);
+            if truth && !matches!(op, "&&" | "||") {
+                error.help("`to_real(…)` makes truth values 1 and 0; `!`, `&&` and `||` join truth values");
+            }
+            return Err(Absorbed);
+        }
+        self.pair(op, function, a, b, element, at)
+    }
+
+    /// An elementwise function of two tensors, after broadcasting. `shown` is how the source calls it.
+    pub(super) fn pair(
+        &mut self,
+        shown: &str,
+        function: &'static str,
+        a: &Tensor,
+        b: &Tensor,
+        element: Element,
+        at: Span,
+    ) -> Checked<Tensor> {
+        let (a, b, axes) = self.broadcast(shown, a, b, at)?;
+        self.map(function, &[&a, &b], vec![], Type { element, axes }, at)
+    }
+
+    /// Two tensors in their common shape.
+    fn broadcast(&mut self, shown: &str, a: &Tensor, b: &Tensor, at: Span) -> Checked<(Tensor, Tensor, Vec<Axis>)> {
+        match ansatz_shapes::broadcast(&a.ty.axes, &b.ty.axes) {
+            Ok((mut axes, [left, right])) => {
+                // Equal sizes may carry their label on one side only.
+                for shape in [&a.ty.axes, &b.ty.axes] {
+                    for (i, axis) in axes.iter_mut().rev().enumerate() {
+                        let own = shape.iter().rev().nth(i).filter(|own| own.size == axis.size);
+                        if axis.label.is_none() {
+                            axis.label = own.and_then(|own| own.label.clone());
+                        }
+                    }
+                }
+                let a = self.spread(a, &left, &axes, at)?;
+                let b = self.spread(b, &right, &axes, at)?;
+                Ok((a, b, axes))
+            }
+            Err(misfit) => {
+                let message = format!("`{shown}` does not join {} and {}", a.ty, b.ty);
+                let mut sizes = vec![];
+                let mut notes = vec![];
+                let mut help = "axes are compared from the right: equal, or one of them a literal 1".to_owned();
+                if let Misfit::Size { expected, found, .. } = misfit {
+                    help = match (&expected.label, &found.label) {
+                        (Some(l), Some(r)) if expected.size == found.size => format!("the axes `{l}` and `{r}` differ"),
+                        _ => format!("axes are compared from the right, and {} is not {}", found.size, expected.size),
+                    };
+                    sizes.push((expected.size, found.size));
+                }
+                for tensor in [a, b] {
+                    notes.extend(self.notes(tensor, &[]).into_iter().filter(|_| tensor.trail.len() > 1));
+                }
+                notes.extend(self.notes(&Tensor { trail: std::rc::Rc::default(), ..a.clone() }, &sizes));
+                let error = self.fault(at, message);
+                error.notes = notes;
+                error.help(help);
+                Err(Absorbed)
+            }
+        }
+    }
+
+    /// One operand on its way to the common shape.
+    fn spread(&mut self, tensor: &Tensor, spread: &Spread, axes: &[Axis], at: Span) -> Checked<Tensor> {
+        let mut tensor = tensor.clone();
+        if !spread.squeezed.is_empty() {
+            let kept = ansatz_shapes::reduce(&tensor.ty.axes, &spread.squeezed).map_err(|_| Absorbed)?;
+            let ty = Type { element: tensor.ty.element.clone(), axes: kept };
+            let operation = Operation::Squeeze { input: tensor.id, axes: spread.squeezed.clone() };
+            tensor = self.tensor(operation, ty, at)?;
+        }
+        if !spread.inserted.is_empty() {
+            let ty = Type { element: tensor.ty.element.clone(), axes: axes.to_vec() };
+            let operation = Operation::Broadcast { input: tensor.id, axes: spread.inserted.clone() };
+            tensor = self.tensor(operation, ty, at)?;
+        }
+        Ok(tensor)
+    }
+
+    pub(super) fn select(&mut self, condition: &Tensor, yes: &Tensor, no: &Tensor, at: Span) -> Checked<Tensor> {
+        if condition.ty.element != Element::Truth {
+            let message = format!("`select` chooses by truth values, but is given {}", condition.ty);
+            self.fault(at, message).help("compare first: `select(x > 0, a, b)`");
+            return Err(Absorbed);
+        }
+        self.reals("select", yes, at)?;
+        self.reals("select", no, at)?;
+        let (yes, no, _) = self.broadcast("select", yes, no, at)?;
+        let (yes, condition, _) = self.broadcast("select", &yes, condition, at)?;
+        let (no, condition, axes) = self.broadcast("select", &no, &condition, at)?;
+        self.map("select", &[&condition, &yes, &no], vec![], Type::real(axes), at)
+    }
+
+    fn sizes_binary(
+        &mut self,
+        op: &'static str,
+        left: &crate::terms::Term,
+        right: &crate::terms::Term,
+        expr: &'a Expr,
+    ) -> Checked<Value<'a>> {
+        let at = expr.span;
+        if let "+" | "-" | "*" | "/" = op {
+            let op = op.chars().next().unwrap_or('+');
+            let term = crate::resolve::arithmetic(op, left, right, at, self.nets.report)?;
+            return Ok(match term.as_integer() {
+                Some(integer) => Value::Number { value: integer as f64, integer: Some(integer) },
+                None => Value::Size(term),
+            });
+        }
+        let (Some(l), Some(r)) = (left.number(), right.number()) else {
+            let message = format!("`{}` cannot be decided at compile time", text(expr));
+            self.fault(at, message).help("a size that is known only at run time cannot choose code");
+            return Err(Absorbed);
+        };
+        self.numbers_binary(op, l as f64, r as f64, at)
+    }
+
+    fn numbers_binary(&mut self, op: &'static str, left: f64, right: f64, at: Span) -> Checked<Value<'a>> {
+        let number = |value: f64| Ok(Value::Number { value, integer: None });
+        match op {
+            "+" => number(left + right),
+            "-" => number(left - right),
+            "*" => number(left * right),
+            "/" if right == 0.0 => {
+                self.fault(at, "a division by 0");
+                Err(Absorbed)
+            }
+            "/" => number(left / right),
+            "==" => Ok(Value::Flag(left == right)),
+            "!=" => Ok(Value::Flag(left != right)),
+            "<" => Ok(Value::Flag(left < right)),
+            "<=" => Ok(Value::Flag(left <= right)),
+            ">" => Ok(Value::Flag(left > right)),
+            ">=" => Ok(Value::Flag(left >= right)),
+            _ => self.no_operator(op, "numbers", at),
+        }
+    }
+
+    fn no_operator<T>(&mut self, op: &str, what: &str, at: Span) -> Checked<T> {
+        self.fault(at, format!("`{op}` does not apply to {what}"));
+        Err(Absorbed)
+    }
+}
+
+fn is_number(value: &Value<'_>) -> bool {
+    matches!(value, Value::Number { .. })
+}

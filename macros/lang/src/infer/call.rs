@@ -1,0 +1,202 @@
+//! Calls: what is called, and what it is given.
+
+use super::block::Inference;
+use super::value::{Callable, Closure, Environment, Label, LayerValue, Tensor, Value};
+use crate::ast::{Argument, Expr, ExprKind};
+use crate::resolve::{Absorbed, Checked};
+use proc_macro2::Span;
+use std::rc::Rc;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `callee(arguments)`, where a pipeline puts `piped` in front of the arguments.
+    pub(super) fn call(
+        &mut self,
+        expr: &'a Expr,
+        callee: &'a Expr,
+        arguments: &'a [Argument],
+        label: Option<Label>,
+        piped: Option<Value<'a>>,
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        let (callable, label) = match self.callable(callee, label, environment) {
+            Ok(found) => found,
+            Err(Absorbed) => {
+                // The arguments may hold errors of their own, and what they use is used.
+                for argument in arguments.iter().filter(|argument| argument.name.is_none()) {
+                    let _ = self.value(&argument.value, environment);
+                }
+                return Err(Absorbed);
+            }
+        };
+        if let Callable::Function(function, given) = &callable
+            && given.is_empty()
+        {
+            let bound = self.arguments(function, callee.span, arguments, piped, environment)?;
+            if bound.tensors.is_empty() && !function.tensors.is_empty() {
+                return Ok(self.layer(Callable::Function(function, Rc::new(bound.given)), expr, label));
+            }
+            let layer = self.layer_value(Callable::Function(function, Rc::default()), expr, label, callee.span);
+            return self.function(function, &layer, bound.tensors, &bound.given, callee.span);
+        }
+        let mut values: Vec<(Value<'a>, Span)> = piped.into_iter().map(|value| (value, callee.span)).collect();
+        let mut whole = true;
+        for argument in arguments {
+            if let Some(name) = &argument.name {
+                let what = super::text::text(callee);
+                self.fault(name.span(), format!("`{what}` takes no `{name} = …`")).help("give its tensors by position");
+                whole = false;
+                continue;
+            }
+            match self.value(&argument.value, environment) {
+                Ok(value) => values.push((value, argument.value.span)),
+                Err(Absorbed) => whole = false,
+            }
+        }
+        if !whole {
+            return Err(Absorbed);
+        }
+        if values.is_empty() && matches!(callable, Callable::Net(_)) {
+            return Ok(self.layer(callable, expr, label));
+        }
+        match callable {
+            Callable::Bound(layer) => self.apply(&layer, values, callee.span),
+            callable => {
+                let layer = self.layer_value(callable, expr, label, callee.span);
+                self.apply(&layer, values, callee.span)
+            }
+        }
+    }
+
+    fn layer_value(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>, span: Span) -> LayerValue<'a> {
+        LayerValue { kind, site: self.site(expr), label, text: super::text::text(expr), span }
+    }
+
+    /// What an expression calls, and the label it has.
+    fn callable(
+        &mut self,
+        callee: &'a Expr,
+        label: Option<Label>,
+        environment: &Environment<'a>,
+    ) -> Checked<(Callable<'a>, Option<Label>)> {
+        if let ExprKind::Name(name) = &callee.kind
+            && environment.iter().all(|binding| binding.name != *name)
+            && self.signature.dims.term(&name.to_string()).is_none()
+        {
+            return Ok((self.declared(name, environment)?, label));
+        }
+        match self.value(callee, environment)? {
+            Value::Layer(layer) => {
+                if let (Some(label), Some(own)) = (label.filter(|label| label.written), &layer.label) {
+                    let message = format!("`{}` has the label `{}` already", layer.text, own.name);
+                    self.fault(label.name.span(), message).help("all its uses share one set of parameters");
+                    return Err(Absorbed);
+                }
+                Ok((Callable::Bound(layer), None))
+            }
+            other => self.no_layer(callee, &other),
+        }
+    }
+
+    /// Applies a layer to values.
+    pub(super) fn apply(
+        &mut self,
+        layer: &LayerValue<'a>,
+        values: Vec<(Value<'a>, Span)>,
+        span: Span,
+    ) -> Checked<Value<'a>> {
+        if values.iter().any(|(value, _)| matches!(value, Value::Error)) {
+            return Err(Absorbed);
+        }
+        match &layer.kind {
+            Callable::Closure(closure) => self.inline(closure, &layer.text, values, span),
+            Callable::Bound(inner) => self.apply(inner, values, span),
+            Callable::Chain(layers) => {
+                let mut values = values;
+                for layer in layers {
+                    let value = self.apply(layer, values, span)?;
+                    values = vec![(value, span)];
+                }
+                values.into_iter().next().map(|(value, _)| value).ok_or(Absorbed)
+            }
+            Callable::Net(net) => {
+                let tensors = self.tensors(&layer.text, values)?;
+                self.net(*net, layer, tensors, span)
+            }
+            Callable::Function(function, given) => {
+                let tensors = self.tensors(&layer.text, values)?;
+                let wanted = function.tensors.len();
+                let fits = tensors.len() == wanted || (tensors.len() > wanted && function.name == "concat");
+                if !fits {
+                    let message = format!("`{}` takes {}, not {}", layer.text, count(wanted), tensors.len());
+                    self.fault(span, message).help(format!("it is called `{}`", function.usage()));
+                    return Err(Absorbed);
+                }
+                if let Some(missing) = function.missing(given) {
+                    let message = format!("`{}` needs `{missing}`", function.name);
+                    self.fault(span, message).help(format!("it is called `{}`", function.usage()));
+                    return Err(Absorbed);
+                }
+                self.function(function, layer, tensors, given, span)
+            }
+        }
+    }
+
+    /// The values as tensors: numbers never fill tensor slots.
+    fn tensors(&mut self, callee: &str, values: Vec<(Value<'a>, Span)>) -> Checked<Vec<(Tensor, Span)>> {
+        let mut tensors = vec![];
+        let mut whole = true;
+        for (value, span) in values {
+            match value {
+                Value::Tensor(tensor) => tensors.push((tensor, span)),
+                Value::Error => whole = false,
+                other => {
+                    self.slot(callee, &other, span);
+                    whole = false;
+                }
+            }
+        }
+        if whole { Ok(tensors) } else { Err(Absorbed) }
+    }
+
+    /// Reports something that is no tensor in the place of one.
+    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Span) {
+        let (what, number) = (value.what(), matches!(value, Value::Number { .. }));
+        let tuple = matches!(value, Value::Tuple(_));
+        let error = self.fault(span, format!("`{callee}` takes a tensor here, not {what}"));
+        if number {
+            error.help("numbers never fill the places of tensors");
+        } else if tuple {
+            error.help("bind its parts: `let (a, b) = …;`");
+        }
+    }
+
+    /// A closure's body in the place of its call.
+    fn inline(
+        &mut self,
+        closure: &Closure<'a>,
+        text: &str,
+        values: Vec<(Value<'a>, Span)>,
+        span: Span,
+    ) -> Checked<Value<'a>> {
+        let wanted = closure.parameters.len();
+        if values.len() != wanted {
+            let message = format!("the closure takes {wanted} values, not {}", values.len());
+            let names: Vec<_> = closure.parameters.iter().map(ToString::to_string).collect();
+            self.fault(span, message).note(format!("`{text}` begins with |{}|", names.join(", ")));
+            return Err(Absorbed);
+        }
+        let mut environment = closure.environment.clone();
+        for (name, (value, _)) in closure.parameters.iter().zip(values) {
+            environment = self.bind(name, value, "", &environment);
+        }
+        let outer = std::mem::replace(&mut self.frame, closure.frame);
+        let value = self.value(closure.body, &environment);
+        self.frame = outer;
+        value
+    }
+}
+
+/// `1 tensor`, `2 tensors`
+pub(super) fn count(tensors: usize) -> String {
+    if tensors == 1 { "1 tensor".to_owned() } else { format!("{tensors} tensors") }
+}

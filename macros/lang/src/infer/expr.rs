@@ -1,0 +1,236 @@
+//! Expressions.
+
+use super::block::{Inference, staged};
+use super::text::text;
+use super::value::{Callable, Closure, Environment, Label, LayerValue, Site, Tensor, Value};
+use crate::ast::{Expr, ExprKind};
+use crate::functions;
+use crate::report::did_you_mean;
+use crate::resolve::{Absorbed, Checked};
+use proc_macro2::Ident;
+use std::rc::Rc;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// The value of an expression.
+    pub(super) fn value(&mut self, expr: &'a Expr, environment: &Environment<'a>) -> Checked<Value<'a>> {
+        self.labelled(expr, None, environment)
+    }
+
+    /// The value of an expression that `label` names.
+    pub(super) fn labelled(
+        &mut self,
+        expr: &'a Expr,
+        label: Option<Label>,
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        match &expr.kind {
+            ExprKind::Name(name) => self.name(name, expr, label, environment),
+            ExprKind::Number { value, integer } => {
+                Ok(Value::Number { value: *value, integer: integer.map(i128::from) })
+            }
+            ExprKind::Bool(flag) => Ok(Value::Flag(*flag)),
+            ExprKind::Str(_) => Ok(Value::Text),
+            ExprKind::Call { callee, arguments } => self.call(expr, callee, arguments, label, None, environment),
+            ExprKind::Label { label: name, inner } => {
+                if let Some(outer) = label.filter(|outer| outer.written) {
+                    self.fault(name.span(), format!("`{}` and `{name}` label one thing", outer.name));
+                    return Err(Absorbed);
+                }
+                self.labelled(inner, Some(Label { name: name.clone(), written: true }), environment)
+            }
+            ExprKind::Pipeline(stages) => self.pipeline(stages, environment),
+            ExprKind::Binary { op, operands } => {
+                let left = self.value(&operands[0], environment);
+                let right = self.value(&operands[1], environment);
+                self.binary(op, left?, right?, expr)
+            }
+            ExprKind::Unary { op, operand } => {
+                let value = self.value(operand, environment)?;
+                self.unary(*op, value, expr)
+            }
+            ExprKind::Closure { parameters, body } => {
+                let site = self.site(expr);
+                let next = self.frames.len() + 1;
+                let frame = *self.frames.entry(site).or_insert(next);
+                let closure = Closure { parameters, body, environment: environment.clone(), frame };
+                let kind = Callable::Closure(Rc::new(closure));
+                Ok(self.layer(kind, expr, label))
+            }
+            ExprKind::Tuple(items) => {
+                let values: Vec<_> = items.iter().map(|(_, item)| self.value(item, environment)).collect();
+                let names = items.iter().map(|(name, _)| name.as_ref().map(ToString::to_string));
+                // A part that holds an error leaves the others whole.
+                Ok(Value::Tuple(names.zip(values.into_iter().map(|v| v.unwrap_or(Value::Error))).collect()))
+            }
+            ExprKind::List(items) => {
+                let values: Vec<_> = items.iter().map(|item| self.value(item, environment)).collect();
+                Ok(Value::List(values.into_iter().collect::<Checked<_>>()?))
+            }
+            ExprKind::If { condition, yes, no } => match self.value(condition, environment)? {
+                Value::Flag(true) => self.block(yes, environment),
+                Value::Flag(false) => self.block(no, environment),
+                Value::Error => Err(Absorbed),
+                other => {
+                    let message = format!("`if` chooses at compile time and takes `true` or `false`, not {}", other.what());
+                    self.fault(condition.span, message).help("`select(condition, a, b)` chooses elementwise");
+                    Err(Absorbed)
+                }
+            },
+            ExprKind::Block(block) => self.block(block, environment),
+            ExprKind::Path(_) => {
+                self.fault(expr.span, format!("`{}` is a path, which `net!` does not know", text(expr)))
+                    .help("use a net that is declared in the same `net!`");
+                Err(Absorbed)
+            }
+            ExprKind::Repeat { .. } => {
+                self.fault(expr.span, "`net!` does not know repeated layers").help("write the layers one by one");
+                Err(Absorbed)
+            }
+            ExprKind::Error => Err(Absorbed),
+        }
+    }
+
+    /// The place of an expression.
+    pub(super) fn site(&self, expr: &Expr) -> Site {
+        Site { frame: self.frame, expression: std::ptr::from_ref(expr).addr() }
+    }
+
+    /// A layer that waits for its tensors.
+    pub(super) fn layer(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>) -> Value<'a> {
+        let layer = LayerValue { kind, site: self.site(expr), label, text: text(expr), span: expr.span };
+        Value::Layer(Rc::new(layer))
+    }
+
+    fn name(
+        &mut self,
+        name: &Ident,
+        expr: &'a Expr,
+        label: Option<Label>,
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        if let Some(binding) = environment.find(name) {
+            return match &binding.value {
+                Value::Error => Err(Absorbed),
+                value => Ok(value.clone()),
+            };
+        }
+        if let Some(size) = self.signature.dims.term(&name.to_string()) {
+            return Ok(Value::Size(size));
+        }
+        let kind = self.declared(name, environment)?;
+        Ok(self.layer(kind, expr, label))
+    }
+
+    /// The net or function of this name.
+    pub(super) fn declared(&mut self, name: &Ident, environment: &Environment<'a>) -> Checked<Callable<'a>> {
+        let text = name.to_string();
+        if let Some(net) = self.nets.names.net(&text) {
+            return Ok(Callable::Net(net));
+        }
+        if let Some(function) = functions::find(&text) {
+            return Ok(Callable::Function(function, Rc::default()));
+        }
+        if self.nets.names.broken.contains(&text) {
+            return Err(Absorbed);
+        }
+        let known: Vec<String> = environment
+            .iter()
+            .map(|binding| binding.name.to_string())
+            .chain(self.signature.dims.names().map(str::to_owned))
+            .chain(self.nets.names.nets.iter().map(|net| net.name.to_string()))
+            .chain(functions::FUNCTIONS.iter().map(|f| f.name.to_owned()))
+            .collect();
+        let guess = did_you_mean(&text, &known);
+        let error = self.fault(name.span(), format!("there is no `{text}` here"));
+        match guess {
+            Some(guess) => error.help(format!("did you mean `{guess}`?")),
+            None => error.help("names are inputs, `let`s, dimensions, nets, and the functions of the language"),
+        };
+        Err(Absorbed)
+    }
+
+    /// `x |> f |> g`
+    fn pipeline(&mut self, stages: &'a [Expr], environment: &Environment<'a>) -> Checked<Value<'a>> {
+        let Some((first, rest)) = stages.split_first() else { return Err(Absorbed) };
+        let mut value = self.value(first, environment)?;
+        if let Value::Layer(first) = value {
+            return self.chain(first, rest, stages, environment);
+        }
+        if let Value::Tensor(tensor) = &mut value
+            && tensor.trail.is_empty()
+        {
+            tensor.trail = Rc::new(vec![format!("{} : {}", text(first), tensor.ty)]);
+        }
+        for stage in rest {
+            let after = self.stage(stage, stage, None, value.clone(), environment)?;
+            value = match (&value, after) {
+                (Value::Tensor(before), Value::Tensor(after)) => Value::Tensor(staged(before, stage, after)),
+                (_, Value::Tensor(after)) => Value::Tensor(Tensor {
+                    trail: Rc::new(vec![format!("{} : {}", text(stage), after.ty)]),
+                    ..after
+                }),
+                (_, other) => other,
+            };
+        }
+        Ok(value)
+    }
+
+    /// A pipeline that begins with a layer is a layer: one after the other.
+    fn chain(
+        &mut self,
+        first: Rc<LayerValue<'a>>,
+        rest: &'a [Expr],
+        stages: &'a [Expr],
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        let mut layers = vec![first];
+        for stage in rest {
+            match self.value(stage, environment)? {
+                Value::Layer(layer) => layers.push(layer),
+                other => return self.no_layer(stage, &other),
+            }
+        }
+        let (site, span) = (self.site(&stages[0]), stages[0].span);
+        let text = layers.iter().map(|layer| layer.text.clone()).collect::<Vec<_>>().join(" |> ");
+        let kind = Callable::Chain(layers);
+        Ok(Value::Layer(Rc::new(LayerValue { kind, site, label: None, text, span })))
+    }
+
+    /// One stage applied to what comes out of the stage before.
+    fn stage(
+        &mut self,
+        stage: &'a Expr,
+        whole: &'a Expr,
+        label: Option<Label>,
+        piped: Value<'a>,
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        match &stage.kind {
+            ExprKind::Label { label: name, inner } => {
+                if let Some(outer) = label {
+                    self.fault(name.span(), format!("`{}` and `{name}` label one thing", outer.name));
+                    return Err(Absorbed);
+                }
+                let label = Label { name: name.clone(), written: true };
+                self.stage(inner, whole, Some(label), piped, environment)
+            }
+            ExprKind::Name(_) => self.call(stage, stage, &[], label, Some(piped), environment),
+            ExprKind::Call { callee, arguments } => {
+                self.call(stage, callee, arguments, label, Some(piped), environment)
+            }
+            _ => match self.labelled(stage, label, environment)? {
+                Value::Layer(layer) => self.apply(&layer, vec![(piped, whole.span)], stage.span),
+                Value::Error => Err(Absorbed),
+                other => self.no_layer(stage, &other),
+            },
+        }
+    }
+
+    pub(super) fn no_layer<T>(&mut self, expr: &Expr, value: &Value<'a>) -> Checked<T> {
+        if !matches!(value, Value::Error) {
+            let message = format!("`{}` is {}, which cannot be applied", text(expr), value.what());
+            self.fault(expr.span, message).help("a layer, a net, a function or a closure can");
+        }
+        Err(Absorbed)
+    }
+}

@@ -1,0 +1,198 @@
+//! Parts with a name: `linear`, and what draws at random. Their labels, and which uses share one part.
+
+use super::block::Inference;
+use super::functions::{Gift, Given, flag};
+use super::typed::{Layer, LayerKind, Operation};
+use super::types::{Axis, Type, shape};
+use super::value::{Label, LayerValue, Tensor};
+use crate::functions::Function;
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::{Atom, Term};
+use ansatz_shapes::Size as _;
+use proc_macro2::{Ident, Span};
+
+/// What was made at a place.
+#[derive(Clone, Debug)]
+pub(super) enum Placed {
+    /// A layer with parameters, by its position.
+    Layer(usize),
+    /// Random draws under this label; every use draws anew.
+    Draws {
+        /// The label.
+        label: String,
+        /// How many uses there were.
+        uses: usize,
+    },
+}
+
+impl<'a> Inference<'a, '_, '_> {
+    pub(super) fn linear(
+        &mut self,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Span,
+    ) -> Checked<Tensor> {
+        let Some(Gift::Width(outputs, width)) = given.get("width") else { return Err(Absorbed) };
+        let (outputs, width) = (outputs.clone(), *width);
+        self.reals("linear", x, at)?;
+        let Some((last, leading)) = x.ty.axes.split_last() else {
+            self.fault(at, "`linear` acts on the last axis, but is given a scalar []");
+            return Err(Absorbed);
+        };
+        if let Some(Placed::Layer(placed)) = self.placed.get(&layer.site) {
+            let placed = *placed;
+            return self.linear_again(placed, x, at);
+        }
+        self.fixed(&outputs, width, "produce")?;
+        self.fixed(&last.size, at, "take")?;
+        let bias = flag("bias", given, true);
+        let axes = ansatz_shapes::linear(&x.ty.axes, last, &Axis::from(outputs.clone()));
+        let ty = Type::real(axes.map_err(|_| Absorbed)?);
+        let rows = leading.iter().fold(Term::literal(1), |rows, axis| rows.times(&axis.size));
+        let multiply_adds = rows.times(&last.size).times(&outputs);
+        let label = self.label(layer, "linear", true)?;
+        self.layers.push(Layer {
+            label,
+            kind: LayerKind::Linear { inputs: last.size.clone(), outputs, bias },
+            text: unlabelled(&layer.text).to_owned(),
+            signature: (x.ty.to_string(), ty.to_string()),
+            multiply_adds,
+        });
+        let position = self.layers.len() - 1;
+        self.placed.insert(layer.site, Placed::Layer(position));
+        self.tensor(Operation::Layer { layer: position, inputs: vec![x.id] }, ty, at)
+    }
+
+    /// A further use of a layer must fit the first.
+    fn linear_again(&mut self, position: usize, x: &Tensor, at: Span) -> Checked<Tensor> {
+        let LayerKind::Linear { inputs, outputs, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let (inputs, outputs) = (inputs.clone(), outputs.clone());
+        match ansatz_shapes::linear(&x.ty.axes, &Axis::from(inputs.clone()), &Axis::from(outputs)) {
+            Ok(axes) => {
+                let operation = Operation::Layer { layer: position, inputs: vec![x.id] };
+                self.tensor(operation, Type::real(axes), at)
+            }
+            Err(misfit) => {
+                let label = &self.layers[position].label;
+                let holes = vec!["_".to_owned(); x.ty.rank().saturating_sub(1)];
+                let wanted = holes.into_iter().chain([inputs.to_string()]).collect::<Vec<_>>().join(", ");
+                let message = format!("`{label}` takes [{wanted}] but is given {}", x.ty);
+                let note = format!("its first use gave it {}", self.layers[position].signature.0);
+                let result: Checked<Tensor> = self.misfit(&misfit, message, x, at);
+                self.nets.report.amend(|error| {
+                    error.note(note);
+                });
+                result
+            }
+        }
+    }
+
+    /// Checks that a dimension that sizes a parameter is known at compile time.
+    fn fixed(&mut self, size: &Term, at: Span, what: &str) -> Checked<()> {
+        if size.number().is_some() {
+            return Ok(());
+        }
+        let open = size.atoms().into_iter().find_map(|atom| match atom {
+            Atom::RunTime(name) => Some(name.clone()),
+            _ => None,
+        });
+        let name = open.unwrap_or_default();
+        let declared: Vec<_> = self.nets.names.dims.iter().map(|dim| dim.item.name.to_string()).collect();
+        let guess = crate::report::did_you_mean(&name, &declared);
+        let message = format!("`linear` would {what} {size}, which is known only at run time");
+        let error = self.fault(at, message);
+        error.help(match guess {
+            Some(guess) => format!("did you mean `{guess}`?"),
+            None => format!("sizes of parameters are declared: `dim {} = …;`", capital(&name)),
+        });
+        Err(Absorbed)
+    }
+
+    pub(super) fn dropout(
+        &mut self,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Span,
+    ) -> Checked<Tensor> {
+        self.reals("dropout", x, at)?;
+        let Some(Gift::Number(p)) = given.get("p") else { return Err(Absorbed) };
+        let label = self.draws(layer, "dropout")?;
+        self.tensor(Operation::Dropout { input: x.id, p: *p, label }, x.ty.clone(), at)
+    }
+
+    pub(super) fn draw(
+        &mut self,
+        function: &'static Function,
+        layer: &LayerValue<'a>,
+        given: &Given<'a>,
+        at: Span,
+    ) -> Checked<Tensor> {
+        let Some(Gift::Shape(axes)) = given.get("shape") else { return Err(Absorbed) };
+        let ty = Type::real(axes.clone());
+        let p = match (function.name, given.get("p")) {
+            ("bernoulli", Some(Gift::Number(p))) if !(0.0..=1.0).contains(p) => {
+                self.fault(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not"));
+                return Err(Absorbed);
+            }
+            ("bernoulli", Some(Gift::Number(p))) => Some(*p),
+            ("bernoulli", _) => Some(0.5),
+            _ => None,
+        };
+        if let Some(axis) = axes.iter().find(|axis| {
+            let known = |name: &str| self.signature.run_time.iter().any(|n| n == name);
+            axis.size.atoms().into_iter().any(|atom| matches!(atom, Atom::RunTime(name) if !known(name)))
+        }) {
+            self.fault(at, format!("{} has a size that nothing here knows: {axis}", shape(axes)));
+            return Err(Absorbed);
+        }
+        let label = self.draws(layer, function.name)?;
+        self.tensor(Operation::Draw { function: function.name, p, label }, ty, at)
+    }
+
+    /// The label under which a place draws. A place that is used again draws anew: `noise`, `noise_2`, …
+    fn draws(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<String> {
+        if let Some(Placed::Draws { label, uses }) = self.placed.get_mut(&layer.site) {
+            *uses += 1;
+            return Ok(format!("{label}_{uses}"));
+        }
+        let label = self.label(layer, kind, true)?.to_string();
+        self.placed.insert(layer.site, Placed::Draws { label: label.clone(), uses: 1 });
+        Ok(label)
+    }
+
+    /// The name of a new part: its label, or else its kind, with a number where `numbered`.
+    pub(super) fn label(&mut self, layer: &LayerValue<'a>, kind: &'static str, numbered: bool) -> Checked<Ident> {
+        let (name, written) = match &layer.label {
+            Some(Label { name, written }) => (name.clone(), *written),
+            None if numbered => {
+                let count = self.counts.entry(kind).or_insert(0);
+                *count += 1;
+                (Ident::new(&format!("{kind}{count}"), layer.span), true)
+            }
+            None => (Ident::new(kind, layer.span), true),
+        };
+        let text = name.to_string();
+        if self.labels.contains(&text) {
+            let help = match (&layer.label, written) {
+                (Some(_), true) => "each part has a label of its own; bind a layer with `let` to use it twice",
+                _ => "give this one a label: `name: …`",
+            };
+            self.fault(name.span(), format!("two parts of `{}` are called `{text}`", self.item.name)).help(help);
+            return Err(Absorbed);
+        }
+        self.labels.push(text);
+        Ok(name)
+    }
+}
+
+/// `linear(256)` of `fc1: linear(256)`.
+fn unlabelled(text: &str) -> &str {
+    text.split_once(": ").map_or(text, |(_, rest)| rest)
+}
+
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

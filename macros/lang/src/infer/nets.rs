@@ -1,0 +1,227 @@
+//! Nets inside of nets.
+
+use super::block::Inference;
+use super::call::count;
+use super::layers::Placed;
+use super::signature;
+use super::typed::{Layer, LayerKind, Operation, Step, TypedNet};
+use super::types::{Axis, Element, Type};
+use super::value::{LayerValue, Tensor, Value};
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::{Atom, Term};
+use ansatz_shapes::Size as _;
+use proc_macro2::Span;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What the run-time dimensions of a net are where it is used.
+type Bound = BTreeMap<String, Term>;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// Applies a net.
+    pub(super) fn net(
+        &mut self,
+        net: usize,
+        layer: &LayerValue<'a>,
+        tensors: Vec<(Tensor, Span)>,
+        at: Span,
+    ) -> Checked<Value<'a>> {
+        let inner = self.nets.used(net, at)?;
+        let name = &inner.item.name;
+        if tensors.len() != inner.inputs.len() {
+            let inputs: Vec<_> = inner.item.inputs.iter().map(|input| input.name.to_string()).collect();
+            let message = format!("`{name}` takes {}, not {}", count(inputs.len()), tensors.len());
+            self.fault(at, message).help(format!("it is called `{name}({})`", inputs.join(", ")));
+            return Err(Absorbed);
+        }
+        let bound = self.bind_inputs(&inner, layer, &tensors)?;
+        let types = inner.results.iter().map(|ty| ty.as_ref().map(|ty| substituted(ty, &bound)));
+        let types: Option<Vec<Type>> = types.collect();
+        let position = self.place_net(net, &inner, layer, &tensors, types.as_deref(), &bound)?;
+        let types = types.ok_or(Absorbed)?;
+        let mut results = vec![];
+        for ty in &types {
+            if ty.rank() > signature::MAX_RANK {
+                return Err(Absorbed);
+            }
+            self.values.push(ty.clone());
+            results.push(self.values.len() - 1);
+        }
+        let inputs = tensors.iter().map(|(tensor, _)| tensor.id).collect();
+        let operation = Operation::Layer { layer: position, inputs };
+        self.steps.push(Step { results: results.clone(), operation, span: at });
+        let names = signature::results(inner.item).into_iter().map(|(name, _)| name.map(ToString::to_string));
+        let tensors = results.into_iter().zip(types).map(|(id, ty)| Value::Tensor(Tensor { id, ty, trail: Rc::default() }));
+        let mut items: Vec<_> = names.zip(tensors).collect();
+        match items.as_slice() {
+            [(None, _)] => items.pop().map(|(_, value)| value).ok_or(Absorbed),
+            _ => Ok(Value::Tuple(items)),
+        }
+    }
+
+    fn place_net(
+        &mut self,
+        net: usize,
+        inner: &TypedNet<'a>,
+        layer: &LayerValue<'a>,
+        tensors: &[(Tensor, Span)],
+        results: Option<&[Type]>,
+        bound: &Bound,
+    ) -> Checked<usize> {
+        if let Some(Placed::Layer(position)) = self.placed.get(&layer.site) {
+            return Ok(*position);
+        }
+        let kind = snake_case(&inner.item.name.to_string());
+        let label = match &layer.label {
+            Some(_) => self.label(layer, "", false)?,
+            None => {
+                let named = proc_macro2::Ident::new(&kind, layer.span);
+                let label = Some(super::value::Label { name: named, written: false });
+                let unlabelled =
+                    LayerValue { kind: layer.kind.clone(), site: layer.site, label, text: layer.text.clone(), span: layer.span };
+                self.label(&unlabelled, "", false)?
+            }
+        };
+        let list = |types: Vec<String>| if types.len() == 1 { types.concat() } else { types.join(", ") };
+        let multiply_adds = inner.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
+        self.layers.push(Layer {
+            label,
+            kind: LayerKind::Net(net),
+            text: inner.item.name.to_string(),
+            signature: (
+                list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect()),
+                list(results.unwrap_or_default().iter().map(ToString::to_string).collect()),
+            ),
+            multiply_adds: substitute(&multiply_adds, bound),
+        });
+        let position = self.layers.len() - 1;
+        self.placed.insert(layer.site, Placed::Layer(position));
+        Ok(position)
+    }
+
+    /// Checks what a net is given, and finds its run-time dimensions.
+    fn bind_inputs(
+        &mut self,
+        inner: &TypedNet<'a>,
+        layer: &LayerValue<'a>,
+        tensors: &[(Tensor, Span)],
+    ) -> Checked<Bound> {
+        let mut bound = Bound::new();
+        // An axis that is a bare name binds it; the first one does.
+        for (declared, (tensor, _)) in inner.inputs.iter().zip(tensors) {
+            let Some(declared) = declared else { return Err(Absorbed) };
+            if declared.rank() != tensor.ty.rank() {
+                continue;
+            }
+            for (axis, came) in declared.axes.iter().zip(&tensor.ty.axes) {
+                if let Some(Atom::RunTime(name)) = axis.size.as_atom() {
+                    bound.entry(name.clone()).or_insert_with(|| came.size.clone());
+                }
+            }
+        }
+        let mut whole = true;
+        for (i, (declared, (tensor, span))) in inner.inputs.iter().zip(tensors).enumerate() {
+            let Some(declared) = declared else { return Err(Absorbed) };
+            if self.input(inner, layer, i, declared, tensor, *span, &bound).is_err() {
+                whole = false;
+            }
+        }
+        if whole { Ok(bound) } else { Err(Absorbed) }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are what one sentence of an error speaks of")]
+    fn input(
+        &mut self,
+        inner: &TypedNet<'a>,
+        layer: &LayerValue<'a>,
+        index: usize,
+        declared: &Type,
+        tensor: &Tensor,
+        span: Span,
+        bound: &Bound,
+    ) -> Checked<()> {
+        let wanted = substituted(declared, bound);
+        let name = match &layer.label {
+            Some(label) if label.written => label.name.to_string(),
+            _ => inner.item.name.to_string(),
+        };
+        let input = match inner.inputs.len() {
+            1 => String::new(),
+            _ => format!(" as `{}`", inner.item.inputs[index].name),
+        };
+        let fit = ansatz_shapes::same(&wanted.axes, &tensor.ty.axes);
+        match (&wanted.element, &tensor.ty.element) {
+            (a, b) if a == b => {}
+            (Element::Index(a), Element::Index(b)) => {
+                let message = format!("`{name}` takes indices into {a}{input}, but is given indices into {b}");
+                let notes = self.notes(tensor, &[(a.clone(), b.clone())]);
+                self.fault(span, message).notes = notes;
+                return Err(Absorbed);
+            }
+            (a, b) => {
+                let message = format!("`{name}` takes {a}{input}, but is given {b}");
+                let notes = self.notes(tensor, &[]);
+                self.fault(span, message).notes = notes;
+                return Err(Absorbed);
+            }
+        }
+        let Err(misfit) = fit else { return Ok(()) };
+        let message = format!("`{name}` takes {}{input} but is given {}", pattern(declared), tensor.ty);
+        self.misfit(&misfit, message, tensor, span)
+    }
+}
+
+/// A declared type as a pattern: what the caller chooses is `_`.
+fn pattern(declared: &Type) -> String {
+    let axes: Vec<_> = declared
+        .axes
+        .iter()
+        .map(|axis| match axis.size.as_atom() {
+            Some(Atom::RunTime(_)) => "_".to_owned(),
+            _ => axis.size.to_string(),
+        })
+        .collect();
+    format!("[{}]", axes.join(", "))
+}
+
+fn substitute(term: &Term, bound: &Bound) -> Term {
+    term.substitute(&|name| bound.get(name).cloned())
+}
+
+fn substituted(ty: &Type, bound: &Bound) -> Type {
+    let element = match &ty.element {
+        Element::Index(space) => Element::Index(substitute(space, bound)),
+        other => other.clone(),
+    };
+    let axis = |axis: &Axis| Axis { label: axis.label.clone(), size: substitute(&axis.size, bound) };
+    Type { element, axes: ty.axes.iter().map(axis).collect() }
+}
+
+/// `FlowMatching` → `flow_matching`
+pub fn snake_case(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut snake = String::new();
+    for (i, letter) in letters.iter().enumerate() {
+        let after_small = i > 0 && !letters[i - 1].is_uppercase() && letters[i - 1] != '_';
+        let before_small = i > 0 && letters.get(i + 1).is_some_and(|next| next.is_lowercase());
+        if letter.is_uppercase() && (after_small || (before_small && letters[i - 1] != '_')) {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snake_case;
+
+    #[test]
+    fn names_become_labels() {
+        assert_eq!(snake_case("Mlp"), "mlp");
+        assert_eq!(snake_case("FlowMatching"), "flow_matching");
+        assert_eq!(snake_case("ResNet18"), "res_net18");
+        assert_eq!(snake_case("MLP"), "mlp");
+        assert_eq!(snake_case("VAEDecoder"), "vae_decoder");
+    }
+}

@@ -1,0 +1,171 @@
+//! Reductions, and which axes `over` names.
+
+use super::block::Inference;
+use super::functions::{Gift, Given, flag};
+use super::text::text;
+use super::typed::Operation;
+use super::types::{Element, Type};
+use super::value::Tensor;
+use crate::ast::{Expr, ExprKind};
+use crate::functions::Function;
+use crate::report::did_you_mean;
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::Atom;
+use proc_macro2::{Ident, Span};
+
+impl<'a> Inference<'a, '_, '_> {
+    pub(super) fn reduce(
+        &mut self,
+        function: &'static Function,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Span,
+    ) -> Checked<Tensor> {
+        let x = match x.ty.element {
+            // The mean of truth values is how often they hold.
+            Element::Truth if matches!(function.name, "sum" | "mean") => {
+                let ty = x.ty.of(Element::Real);
+                let real = self.tensor(Operation::ToReal { input: x.id }, ty, at)?;
+                Tensor { trail: x.trail.clone(), ..real }
+            }
+            _ => x.clone(),
+        };
+        self.reals(function.name, &x, at)?;
+        let axes = match given.get("over") {
+            Some(Gift::Axes(over)) => self.over(function.name, over, &x)?,
+            _ => (0..x.ty.rank()).collect(),
+        };
+        if axes.is_empty() {
+            if function.name == "var" {
+                self.fault(at, "`var` takes a tensor with axes, but is given a scalar []");
+                return Err(Absorbed);
+            }
+            return Ok(x);
+        }
+        let kept = ansatz_shapes::reduce(&x.ty.axes, &axes).map_err(|_| Absorbed)?;
+        let unbiased = (function.name == "var").then(|| flag("unbiased", given, false));
+        let operation = Operation::Reduce { function: function.name, input: x.id, axes, unbiased };
+        self.tensor(operation, Type::real(kept), at)
+    }
+
+    pub(super) fn argmax(&mut self, x: &Tensor, given: &Given<'a>, at: Span) -> Checked<Tensor> {
+        self.reals("argmax", x, at)?;
+        let axis = self.one_axis("argmax", x, given, at)?;
+        let kept = ansatz_shapes::reduce(&x.ty.axes, &[axis]).map_err(|_| Absorbed)?;
+        let ty = Type { element: Element::Index(x.ty.axes[axis].size.clone()), axes: kept };
+        self.tensor(Operation::Argmax { input: x.id, axis }, ty, at)
+    }
+
+    pub(super) fn along(
+        &mut self,
+        function: &'static Function,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Span,
+    ) -> Checked<Tensor> {
+        self.reals(function.name, x, at)?;
+        let axis = self.one_axis(function.name, x, given, at)?;
+        self.tensor(Operation::Along { function: function.name, input: x.id, axis }, x.ty.clone(), at)
+    }
+
+    /// The one axis of `over`, or else the last.
+    fn one_axis(&mut self, callee: &str, x: &Tensor, given: &Given<'a>, at: Span) -> Checked<usize> {
+        let Some(Gift::Axes(over)) = given.get("over") else {
+            return x.ty.rank().checked_sub(1).ok_or(()).or_else(|()| {
+                self.fault(at, format!("`{callee}` takes a tensor with axes, but is given a scalar []"));
+                Err(Absorbed)
+            });
+        };
+        match self.over(callee, over, x)?.as_slice() {
+            [axis] => Ok(*axis),
+            axes => {
+                let message = format!("`{callee}` goes over one axis, not over {}", axes.len());
+                self.fault(over.span, message);
+                Err(Absorbed)
+            }
+        }
+    }
+
+    /// The axes that `over = …` names, ascending.
+    fn over(&mut self, callee: &str, over: &'a Expr, x: &Tensor) -> Checked<Vec<usize>> {
+        let names: Vec<&Ident> = match &over.kind {
+            ExprKind::Name(name) => vec![name],
+            ExprKind::Tuple(items) => {
+                let names = items.iter().map(|(_, item)| match &item.kind {
+                    ExprKind::Name(name) => Ok(name),
+                    _ => Err(item),
+                });
+                match names.collect() {
+                    Ok(names) => names,
+                    Err(item) => return self.no_axis(callee, item),
+                }
+            }
+            ExprKind::Error => return Err(Absorbed),
+            _ => return self.no_axis(callee, over),
+        };
+        let mut axes = vec![];
+        for name in names {
+            let axis = self.axis(callee, name, x)?;
+            if axes.contains(&axis) {
+                self.fault(name.span(), format!("`over` names the axis `{name}` twice"));
+                return Err(Absorbed);
+            }
+            axes.push(axis);
+        }
+        axes.sort_unstable();
+        Ok(axes)
+    }
+
+    fn no_axis<T>(&mut self, callee: &str, item: &Expr) -> Checked<T> {
+        let message = format!("`over` takes the label or the dimension of an axis, not `{}`", text(item));
+        self.fault(item.span, message)
+            .help(format!("label the axis in the signature, `[…, h = 32]`, and write `{callee}(…, over = h)`"));
+        Err(Absorbed)
+    }
+
+    /// A label, or a dimension that occurs once.
+    fn axis(&mut self, callee: &str, name: &Ident, x: &Tensor) -> Checked<usize> {
+        let wanted = name.to_string();
+        let axes = &x.ty.axes;
+        let labelled = axes.iter().position(|axis| axis.label.as_ref() == Some(&wanted));
+        if let Some(axis) = labelled {
+            return Ok(axis);
+        }
+        let term = self.signature.dims.term(&wanted);
+        let found: Vec<usize> = (0..axes.len()).filter(|&i| term.as_ref() == Some(&axes[i].size)).collect();
+        match found.as_slice() {
+            [axis] => Ok(*axis),
+            [] => {
+                let known: Vec<String> = axes
+                    .iter()
+                    .flat_map(|axis| {
+                        let size = match axis.size.as_atom() {
+                            Some(Atom::Nominal { name, .. } | Atom::RunTime(name)) => Some(name.clone()),
+                            _ => None,
+                        };
+                        axis.label.clone().into_iter().chain(size)
+                    })
+                    .collect();
+                let guess = did_you_mean(&wanted, &known);
+                let message = format!("`{callee}` is given {}, which has no axis `{wanted}`", x.ty);
+                let notes = self.notes(x, &[]);
+                let error = self.fault(name.span(), message);
+                // A trail of one step repeats the sentence.
+                error.notes = if x.trail.len() > 1 { notes } else { vec![] };
+                match guess {
+                    Some(guess) => error.help(format!("did you mean `{guess}`?")),
+                    None => error.help(format!("its axes are {}", known.join(", "))),
+                };
+                Err(Absorbed)
+            }
+            several => {
+                let letters: Vec<String> = (0..axes.len()).map(|i| char::from(b'a' + i as u8).to_string()).collect();
+                let labels: Vec<_> = axes.iter().zip(&letters).map(|(axis, letter)| format!("{letter} = {}", axis.size)).collect();
+                let message = format!("{} axes of {} are `{wanted}`", several.len(), x.ty);
+                self.fault(name.span(), message)
+                    .help(format!("label them in the signature, `[{}]`, and name one label", labels.join(", ")));
+                Err(Absorbed)
+            }
+        }
+    }
+}

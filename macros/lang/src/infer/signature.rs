@@ -1,0 +1,151 @@
+//! What the signature of a net says: the types of inputs and results, and the run-time dimensions.
+
+use super::types::{Axis, Element, Type};
+use crate::ast::{AxisType, NetItem, ResultType, Size, TensorType};
+use crate::report::Report;
+use crate::resolve::{Absorbed, Checked, Names, names_in, reach, size};
+use crate::terms::{Dims, Meaning};
+use proc_macro2::{Ident, Span};
+
+/// The most axes a tensor can have, as dfdx's shapes.
+pub const MAX_RANK: usize = 6;
+
+/// The signature of a net.
+pub struct Signature {
+    /// The run-time dimensions, in order of first appearance.
+    pub run_time: Vec<Ident>,
+    /// Declared and run-time dimensions.
+    pub dims: Dims,
+    /// The types of the inputs.
+    pub inputs: Vec<Checked<Type>>,
+    /// The types of the results; an axis is `None` where `_` is written.
+    pub results: Vec<Checked<Declared>>,
+}
+
+/// A result type with holes.
+pub struct Declared {
+    /// What the elements are.
+    pub element: Element,
+    /// The axes; `None` for `_`.
+    pub axes: Vec<Option<Axis>>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+impl Declared {
+    /// The type, if it has no holes.
+    pub fn whole(&self) -> Option<Type> {
+        let axes = self.axes.iter().cloned().collect::<Option<Vec<_>>>()?;
+        Some(Type { element: self.element.clone(), axes })
+    }
+}
+
+/// The results of a net with their names.
+pub fn results(item: &NetItem) -> Vec<(Option<&Ident>, &TensorType)> {
+    match &item.result {
+        ResultType::One(ty) => vec![(None, ty)],
+        ResultType::Named(results) => results.iter().map(|r| (Some(&r.name), &r.ty)).collect(),
+    }
+}
+
+/// Reads the signature.
+pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Signature {
+    let mut dims = names.meanings.clone();
+    let mut run_time: Vec<Ident> = vec![];
+    for name in item.inputs.iter().flat_map(|input| type_names(&input.ty)) {
+        let text = name.to_string();
+        let lower = text.starts_with(|c: char| c.is_lowercase() || c == '_');
+        if lower && !names.broken.contains(&text) && dims.declare(text, Meaning::RunTime).is_ok() {
+            run_time.push(name.clone());
+        }
+    }
+    twice(item, report);
+    for name in &run_time {
+        if let Some(input) = item.inputs.iter().find(|input| input.name == *name) {
+            report.error(input.name.span(), format!("`{name}` is the name of an input and of a dimension"));
+        }
+        let bare = |axis: &AxisType| matches!(&axis.size, Size::Name(n) if n == name);
+        if !item.inputs.iter().any(|input| input.ty.axes.iter().any(bare)) {
+            report
+                .error(name.span(), format!("no input has `{name}` by itself as an axis, so its size cannot be read off"))
+                .help(format!("let an input have an axis `{name}`"));
+        }
+    }
+    let inputs = item.inputs.iter().map(|input| whole(&input.ty, &dims, names, report)).collect();
+    let results = results(item).into_iter().map(|(_, ty)| declared(ty, &dims, names, report)).collect();
+    visible(item, names, report);
+    Signature { run_time, dims, inputs, results }
+}
+
+fn type_names(ty: &TensorType) -> impl Iterator<Item = &Ident> {
+    ty.axes.iter().map(|axis| &axis.size).chain(&ty.space).flat_map(names_in)
+}
+
+/// Names of inputs, of results, and of labels in one type occur once.
+fn twice(item: &NetItem, report: &mut Report) {
+    let mut check = |names: Vec<&Ident>, what: &str| {
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
+                report.error(name.span(), format!("two {what} are called `{name}`"));
+            }
+        }
+    };
+    check(item.inputs.iter().map(|input| &input.name).collect(), "inputs");
+    check(results(item).into_iter().filter_map(|(name, _)| name).collect(), "results");
+    let types = item.inputs.iter().map(|input| &input.ty).chain(results(item).into_iter().map(|(_, ty)| ty));
+    for ty in types {
+        check(ty.axes.iter().filter_map(|axis| axis.label.as_ref()).collect(), "axes");
+    }
+}
+
+fn whole(ty: &TensorType, dims: &Dims, names: &Names<'_>, report: &mut Report) -> Checked<Type> {
+    let hole = ty.axes.iter().find_map(|axis| match axis.size {
+        Size::Infer(span) => Some(span),
+        _ => None,
+    });
+    if let Some(span) = hole {
+        report.error(span, "the size of an input cannot be inferred").help("a lower-case name stands for any size");
+        return Err(Absorbed);
+    }
+    declared(ty, dims, names, report)?.whole().ok_or(Absorbed)
+}
+
+fn declared(ty: &TensorType, dims: &Dims, names: &Names<'_>, report: &mut Report) -> Checked<Declared> {
+    if ty.axes.len() > MAX_RANK {
+        let rank = ty.axes.len();
+        report.error(ty.span, format!("a tensor has at most {MAX_RANK} axes, this one has {rank}"));
+        return Err(Absorbed);
+    }
+    let axes: Vec<Checked<Option<Axis>>> = ty
+        .axes
+        .iter()
+        .map(|axis| match &axis.size {
+            Size::Infer(_) => Ok(None),
+            written => {
+                let label = axis.label.as_ref().map(ToString::to_string);
+                Ok(Some(Axis { label, size: size(written, dims, &names.broken, report)? }))
+            }
+        })
+        .collect();
+    let element = match &ty.space {
+        None => Ok(Element::Real),
+        Some(space) => size(space, dims, &names.broken, report).map(Element::Index),
+    };
+    Ok(Declared { element: element?, axes: axes.into_iter().collect::<Checked<_>>()?, span: ty.span })
+}
+
+/// A net may not show a dimension that fewer can see.
+fn visible(item: &NetItem, names: &Names<'_>, report: &mut Report) {
+    let types = item.inputs.iter().map(|input| &input.ty).chain(results(item).into_iter().map(|(_, ty)| ty));
+    let mut said: Vec<String> = vec![];
+    for name in types.flat_map(type_names) {
+        let Some(dim) = names.dim(&name.to_string()) else { continue };
+        let (net, shown) = (&item.visibility, &dim.item.visibility);
+        if reach(shown) < reach(net) && !said.contains(&name.to_string()) {
+            said.push(name.to_string());
+            report
+                .error(name.span(), format!("`{}` is `{}` and shows the private dimension `{name}`", item.name, net.tokens))
+                .help(format!("declare it `{} dim {name} = …;`", net.tokens));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What inference leaves: every net as a list of steps, each with its type, and the layers it owns.
+
+use super::types::Type;
+use crate::ast::NetItem;
+use crate::terms::Term;
+use proc_macro2::{Ident, Span};
+
+/// A net whose shapes are known.
+#[derive(Debug)]
+pub struct TypedNet<'a> {
+    /// The declaration.
+    pub item: &'a NetItem,
+    /// The run-time dimensions, in order of first appearance in the inputs.
+    pub run_time: Vec<Ident>,
+    /// The inputs' types.
+    pub inputs: Vec<Type>,
+    /// The results' types; `None` where they could not be inferred.
+    pub results: Vec<Option<Type>>,
+    /// The layers, in order of creation.
+    pub layers: Vec<Layer>,
+    /// The values in the order in which they are made: the inputs first.
+    pub values: Vec<Type>,
+    /// The body in single steps; `None` if it holds an error.
+    pub body: Option<Body>,
+}
+
+/// A body in single steps.
+#[derive(Debug)]
+pub struct Body {
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// The results.
+    pub results: Vec<ValueId>,
+}
+
+/// The position of a value in [`TypedNet::values`].
+pub type ValueId = usize;
+
+/// A part of a net with parameters of its own: a field of the struct.
+#[derive(Debug)]
+pub struct Layer {
+    /// Its label, the name of the field.
+    pub label: Ident,
+    /// What it is.
+    pub kind: LayerKind,
+    /// How it reads in the source: `linear(256)`.
+    pub text: String,
+    /// The type it took and the type it gave at its first use.
+    pub signature: (String, String),
+    /// The multiply-adds of one use (the first), in the net's dimensions.
+    pub multiply_adds: Term,
+}
+
+/// The kinds of parts.
+#[derive(Debug)]
+pub enum LayerKind {
+    /// `x Wᵀ + b`
+    Linear {
+        /// The size of the last axis it takes.
+        inputs: Term,
+        /// The size of the last axis it gives.
+        outputs: Term,
+        /// Whether it has a bias.
+        bias: bool,
+    },
+    /// Another net of the program, by its position.
+    Net(usize),
+}
+
+/// One step: it makes the values `results`.
+#[derive(Debug)]
+pub struct Step {
+    /// The values it makes (one, except for nets with several results).
+    pub results: Vec<ValueId>,
+    /// What it does.
+    pub operation: Operation,
+    /// Where it stands in the source.
+    pub span: Span,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub enum Operation {
+    /// A layer of one input.
+    Layer {
+        /// Its position in [`TypedNet::layers`].
+        layer: usize,
+        /// The tensors it takes.
+        inputs: Vec<ValueId>,
+    },
+    /// A function on tensors of one shape, with numbers after them.
+    Map {
+        /// The function.
+        function: &'static str,
+        /// The tensors.
+        inputs: Vec<ValueId>,
+        /// The numbers.
+        numbers: Vec<f64>,
+    },
+    /// One number everywhere, in the shape of a value.
+    Constant {
+        /// The value whose shape and element type it takes.
+        like: ValueId,
+        /// The number.
+        value: Scalar,
+    },
+    /// Repeats along new axes of the result.
+    Broadcast {
+        /// The tensor.
+        input: ValueId,
+        /// The new axes, ascending.
+        axes: Vec<usize>,
+    },
+    /// Drops axes of size 1.
+    Squeeze {
+        /// The tensor.
+        input: ValueId,
+        /// The axes, ascending.
+        axes: Vec<usize>,
+    },
+    /// A reduction.
+    Reduce {
+        /// The function.
+        function: &'static str,
+        /// The tensor.
+        input: ValueId,
+        /// The axes that go, ascending.
+        axes: Vec<usize>,
+        /// For `var`: whether to divide by one less.
+        unbiased: Option<bool>,
+    },
+    /// The index of the largest.
+    Argmax {
+        /// The tensor.
+        input: ValueId,
+        /// The axis that goes.
+        axis: usize,
+    },
+    /// `softmax`, `log_softmax`
+    Along {
+        /// The function.
+        function: &'static str,
+        /// The tensor.
+        input: ValueId,
+        /// The axis.
+        axis: usize,
+    },
+    /// Truth values as 0 and 1.
+    ToReal {
+        /// The tensor.
+        input: ValueId,
+    },
+    /// Zeroes elements in training.
+    Dropout {
+        /// The tensor.
+        input: ValueId,
+        /// The probability.
+        p: f64,
+        /// The label that keys the draw.
+        label: String,
+    },
+    /// The loss of classification.
+    CrossEntropy {
+        /// The scores.
+        logits: ValueId,
+        /// The classes.
+        target: ValueId,
+        /// A weight per class.
+        weights: Option<ValueId>,
+        /// A class that does not count.
+        ignore: Option<u64>,
+        /// How much of the target is spread over all classes.
+        label_smoothing: f64,
+    },
+    /// A random tensor.
+    Draw {
+        /// The function.
+        function: &'static str,
+        /// For `bernoulli`.
+        p: Option<f64>,
+        /// The label that keys the draw.
+        label: String,
+    },
+    /// One after the other along an axis.
+    Concat {
+        /// The tensors.
+        inputs: Vec<ValueId>,
+        /// The axis.
+        axis: usize,
+    },
+}
+
+/// A number in a graph.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    /// Known now.
+    Number(f64),
+    /// The size of a dimension.
+    Size(Term),
+}

@@ -1,0 +1,167 @@
+//! What an expression is while a net is inferred.
+
+use super::functions::Given;
+use super::types::Type;
+use super::typed::ValueId;
+use crate::ast::Expr;
+use crate::functions::Function;
+use crate::terms::Term;
+use proc_macro2::{Ident, Span};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// The value of an expression.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    /// A tensor.
+    Tensor(Tensor),
+    /// A number known at compile time; `integer` if it was written without point and exponent.
+    Number {
+        /// Its value.
+        value: f64,
+        /// The whole number, if it is one.
+        integer: Option<i128>,
+    },
+    /// `true`, `false`
+    Flag(bool),
+    /// `"tanh"`
+    Text,
+    /// A dimension as a value: `Digit`, `3 * d`.
+    Size(Term),
+    /// A layer, a net, a function or a closure that waits for its tensors.
+    Layer(Rc<LayerValue<'a>>),
+    /// Several values, with names where they have them.
+    Tuple(Vec<(Option<String>, Value<'a>)>),
+    /// `[n, 1]`
+    List(Vec<Value<'a>>),
+    /// Holds an error that was reported; whatever uses it is no further error.
+    Error,
+}
+
+/// A tensor: where it is made, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Its place among the values of the net.
+    pub id: ValueId,
+    /// Its type, labels included.
+    pub ty: Type,
+    /// `x : [n, 784]`, `fc1: linear(256) : [n, 256]`: the pipeline so far.
+    pub trail: Rc<Vec<String>>,
+}
+
+/// Something that can be applied to tensors.
+#[derive(Debug)]
+pub struct LayerValue<'a> {
+    /// What it is.
+    pub kind: Callable<'a>,
+    /// Where it was made: all its uses share one set of parameters.
+    pub site: Site,
+    /// Its label.
+    pub label: Option<Label>,
+    /// How it reads: `linear(64)`.
+    pub text: String,
+    /// Where it was made.
+    pub span: Span,
+}
+
+/// What can be called.
+#[derive(Clone, Debug)]
+pub enum Callable<'a> {
+    /// A function of the language with its parameters.
+    Function(&'static Function, Rc<Given<'a>>),
+    /// A net, by its position.
+    Net(usize),
+    /// A closure.
+    Closure(Rc<Closure<'a>>),
+    /// A layer bound by `let`.
+    Bound(Rc<LayerValue<'a>>),
+    /// One layer after the other.
+    Chain(Vec<Rc<LayerValue<'a>>>),
+}
+
+/// A closure with what it can see.
+#[derive(Debug)]
+pub struct Closure<'a> {
+    /// The names of its parameters.
+    pub parameters: &'a [Ident],
+    /// Its body.
+    pub body: &'a Expr,
+    /// What was in scope where it was written.
+    pub environment: Environment<'a>,
+    /// Tells the places in its body from those of other closures.
+    pub frame: usize,
+}
+
+/// A place in the source, in a closure or outside: layers made there are made once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Site {
+    /// The closure, 0 outside.
+    pub frame: usize,
+    /// The address of the expression.
+    pub expression: usize,
+}
+
+/// The name of a part.
+#[derive(Clone, Debug)]
+pub struct Label {
+    /// The name.
+    pub name: Ident,
+    /// Whether it was written before a colon; else it comes from a `let`.
+    pub written: bool,
+}
+
+/// A name with its value.
+#[derive(Debug)]
+pub struct Binding<'a> {
+    /// The name.
+    pub name: Ident,
+    /// The value.
+    pub value: Value<'a>,
+    /// Whether it was used.
+    pub used: Cell<bool>,
+}
+
+/// The names in scope, the innermost first.
+#[derive(Clone, Debug, Default)]
+pub struct Environment<'a>(Option<Rc<(Rc<Binding<'a>>, Environment<'a>)>>);
+
+impl<'a> Environment<'a> {
+    /// The same with one more name.
+    pub fn with(&self, binding: Rc<Binding<'a>>) -> Self {
+        Environment(Some(Rc::new((binding, self.clone()))))
+    }
+
+    /// The innermost binding of a name, which counts as used.
+    pub fn find(&self, name: &Ident) -> Option<Rc<Binding<'a>>> {
+        let found = self.iter().find(|binding| binding.name == *name)?;
+        found.used.set(true);
+        Some(found.clone())
+    }
+
+    /// All bindings, the innermost first.
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<Binding<'a>>> {
+        let mut rest = self;
+        std::iter::from_fn(move || {
+            let (binding, outer) = &**rest.0.as_ref()?;
+            rest = outer;
+            Some(binding)
+        })
+    }
+}
+
+impl Value<'_> {
+    /// What it is, as a sentence says it.
+    pub fn what(&self) -> String {
+        match self {
+            Value::Tensor(tensor) => format!("a tensor {}", tensor.ty),
+            Value::Number { value, .. } => format!("the number {value}"),
+            Value::Flag(flag) => format!("`{flag}`"),
+            Value::Text => "a text".to_owned(),
+            Value::Size(term) => format!("the dimension {term}"),
+            Value::Layer(layer) => format!("the layer `{}`", layer.text),
+            Value::Tuple(items) => format!("a tuple of {}", items.len()),
+            Value::List(_) => "a list".to_owned(),
+            Value::Error => "an error".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Names: which dimensions and nets a program declares, what sizes mean, and who may show what.
+
+mod size;
+
+use crate::ast::{DimItem, Item, NetItem, Program, Visibility};
+use crate::report::{Report, did_you_mean};
+use crate::terms::{Dims, Meaning, Term};
+use proc_macro2::Ident;
+use std::collections::BTreeMap;
+
+pub use size::{Absorbed, Checked, arithmetic, size};
+
+/// The names of a program.
+#[derive(Debug)]
+pub struct Names<'a> {
+    /// The declared dimensions, in source order; those whose size could not be understood are missing.
+    pub dims: Vec<Dim<'a>>,
+    /// The nets in source order.
+    pub nets: Vec<&'a NetItem>,
+    /// What the names of dimensions stand for.
+    pub meanings: Dims,
+    /// Names of declarations that hold an error: using them is no further error.
+    pub broken: Vec<String>,
+}
+
+/// A declared dimension.
+#[derive(Debug)]
+pub struct Dim<'a> {
+    /// The declaration.
+    pub item: &'a DimItem,
+    /// What it stands for: itself, or the term of an alias.
+    pub term: Term,
+    /// Its size.
+    pub number: usize,
+}
+
+impl<'a> Names<'a> {
+    /// The position of the net of this name.
+    pub fn net(&self, name: &str) -> Option<usize> {
+        self.nets.iter().position(|net| net.name == name)
+    }
+
+    /// The declared dimension of this name.
+    pub fn dim(&self, name: &str) -> Option<&Dim<'a>> {
+        self.dims.iter().find(|dim| dim.item.name == name)
+    }
+}
+
+/// Collects the declarations and gives every dimension its size.
+pub fn resolve<'a>(program: &'a Program, report: &mut Report) -> Names<'a> {
+    let mut first: BTreeMap<String, &Ident> = BTreeMap::new();
+    let mut names = Names { dims: vec![], nets: vec![], meanings: Dims::new(), broken: vec![] };
+    let mut dims = vec![];
+    for item in &program.items {
+        let name = match item {
+            Item::Dim(dim) => &dim.name,
+            Item::Net(net) => &net.name,
+        };
+        if first.insert(name.to_string(), name).is_some() {
+            report.error(name.span(), format!("`{name}` is declared twice")).help("give one of them another name");
+            continue;
+        }
+        match item {
+            Item::Dim(dim) => dims.push(dim),
+            Item::Net(net) => names.nets.push(net),
+        }
+    }
+    declare(&dims, &mut names, report);
+    names
+}
+
+/// Aliases may use dimensions that are declared later, so they are resolved until no more can be.
+fn declare<'a>(items: &[&'a DimItem], names: &mut Names<'a>, report: &mut Report) {
+    let mut waiting: Vec<&DimItem> = vec![];
+    for item in items {
+        let name = item.name.to_string();
+        if name.starts_with(|c: char| c.is_lowercase()) {
+            report
+                .error(item.name.span(), format!("a declared dimension begins with a capital, `{name}` does not"))
+                .help("lower-case names are dimensions that are known only at run time");
+            names.broken.push(name);
+        } else if let crate::ast::Size::Literal(number, span) = item.size {
+            if number == 0 {
+                report.error(span, format!("`{name}` has size 0, a dimension has at least size 1"));
+            }
+            // An empty dimension goes on as 1, so that its uses are no further errors.
+            let declared = names.meanings.declare(name, Meaning::Nominal(number.max(1)));
+            debug_assert!(declared.is_ok(), "names occur once");
+        } else {
+            waiting.push(item);
+        }
+    }
+    loop {
+        let before = waiting.len();
+        waiting.retain(|item| {
+            let ready = names_in(&item.size).iter().all(|name| {
+                let name = name.to_string();
+                !items.iter().any(|other| other.name == name) || names.meanings.meaning(&name).is_some()
+            });
+            if ready {
+                alias(item, names, report);
+            }
+            !ready
+        });
+        if waiting.len() == before || waiting.is_empty() {
+            break;
+        }
+    }
+    for item in waiting {
+        let waits = names_in(&item.size).iter().any(|name| names.broken.iter().any(|broken| *name == broken));
+        if !waits {
+            report.error(item.name.span(), format!("the size of `{}` depends on itself", item.name));
+        }
+        names.broken.push(item.name.to_string());
+    }
+    for item in items {
+        if let Some(term) = names.meanings.term(&item.name.to_string()) {
+            let number = term.number().expect("the size of a declared dimension is known");
+            names.dims.push(Dim { item, term, number });
+        }
+    }
+}
+
+fn alias(item: &DimItem, names: &mut Names<'_>, report: &mut Report) {
+    let name = item.name.to_string();
+    let lower = names_in(&item.size).into_iter().find(|n| names.meanings.meaning(&n.to_string()).is_none());
+    if let Some(unknown) = lower {
+        let known: Vec<_> = names.meanings.names().collect();
+        let guess = did_you_mean(&unknown.to_string(), &known);
+        let error = report.error(unknown.span(), format!("no dimension `{unknown}` is declared"));
+        if let Some(guess) = guess {
+            error.help(format!("did you mean `{guess}`?"));
+        }
+        names.broken.push(name);
+        return;
+    }
+    let Ok(term) = size(&item.size, &names.meanings, &[], report) else {
+        names.broken.push(name);
+        return;
+    };
+    match term.number() {
+        Some(number) if number > 0 => {
+            let declared = names.meanings.declare(name, Meaning::Alias(term));
+            debug_assert!(declared.is_ok(), "names occur once");
+        }
+        Some(_) => {
+            report.error(item.name.span(), format!("`{name}` has size 0, a dimension has at least size 1"));
+            names.broken.push(name);
+        }
+        None => {
+            report.error(item.name.span(), format!("`{name}` = {term} is no size"));
+            names.broken.push(name);
+        }
+    }
+}
+
+/// The names that a size mentions.
+pub fn names_in(size: &crate::ast::Size) -> Vec<&Ident> {
+    use crate::ast::Size;
+    match size {
+        Size::Literal(..) | Size::Infer(_) => vec![],
+        Size::Name(name) => vec![name],
+        Size::Arithmetic { operands, .. } => operands.iter().flat_map(names_in).collect(),
+        Size::Call { arguments, .. } => arguments.iter().flat_map(names_in).collect(),
+    }
+}
+
+/// How far an item can be seen: nowhere else, somewhere, everywhere.
+pub fn reach(visibility: &Visibility) -> u8 {
+    match (visibility.is_private(), visibility.tokens.clone().into_iter().count()) {
+        (true, _) => 0,
+        (false, 1) => 2,
+        (false, _) => 1,
+    }
+}

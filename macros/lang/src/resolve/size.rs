@@ -1,0 +1,108 @@
+//! What a size in the source stands for.
+
+use crate::ast::Size;
+use crate::report::{Report, did_you_mean};
+use crate::terms::{Dims, Term};
+use ansatz_shapes::Size as _;
+use proc_macro2::Span;
+
+/// Stands for a value that has an error: the error was reported where it arose, and whatever depends on the value is
+/// no further error.
+#[derive(Debug)]
+pub struct Absorbed;
+
+/// A value, unless an error was reported.
+pub type Checked<T> = Result<T, Absorbed>;
+
+/// The term of a size. Names stand for what `dims` says; those in `broken` hold an error already.
+pub fn size(size: &Size, dims: &Dims, broken: &[String], report: &mut Report) -> Checked<Term> {
+    match size {
+        Size::Literal(0, span) => {
+            report.error(*span, "a dimension has at least size 1, not 0");
+            Err(Absorbed)
+        }
+        Size::Literal(number, _) => Ok(Term::literal(*number)),
+        Size::Infer(span) => {
+            report.error(*span, "`_` is for results only").help("say which dimension this is");
+            Err(Absorbed)
+        }
+        Size::Name(name) => {
+            let text = name.to_string();
+            if let Some(term) = dims.term(&text) {
+                return Ok(term);
+            }
+            if !broken.contains(&text) {
+                let known: Vec<_> = dims.names().collect();
+                let guess = did_you_mean(&text, &known);
+                let error = report.error(name.span(), format!("no dimension `{text}` is declared"));
+                match guess {
+                    Some(guess) => error.help(format!("did you mean `{guess}`?")),
+                    None => error.help(format!("declare it: `dim {text} = …;`")),
+                };
+            }
+            Err(Absorbed)
+        }
+        Size::Arithmetic { op, operands, span } => {
+            let left = self::size(&operands[0], dims, broken, report);
+            let right = self::size(&operands[1], dims, broken, report);
+            arithmetic(*op, &left?, &right?, *span, report)
+        }
+        Size::Call { name, arguments } => {
+            let terms: Vec<_> = arguments.iter().map(|a| self::size(a, dims, broken, report)).collect();
+            let terms = terms.into_iter().collect::<Checked<Vec<_>>>()?;
+            division(&name.to_string(), &terms, name.span(), report)
+        }
+    }
+}
+
+/// `left op right` on sizes.
+pub fn arithmetic(op: char, left: &Term, right: &Term, span: Span, report: &mut Report) -> Checked<Term> {
+    match op {
+        '+' => Ok(left.plus(right)),
+        '-' => Ok(left.minus(right)),
+        '*' => Ok(left.times(right)),
+        _ => match left.divide(right) {
+            Some(exact) => Ok(exact),
+            // Two sizes that are known divide as numbers.
+            None => match (left.number(), right.number()) {
+                (Some(l), Some(r)) if r != 0 && l.is_multiple_of(r) => Ok(Term::literal(l / r)),
+                (Some(l), Some(r)) => {
+                    report
+                        .error(span, format!("`/` is exact, and {right} = {r} does not divide {left} = {l}"))
+                        .help("`floor_div` and `ceil_div` round");
+                    Err(Absorbed)
+                }
+                _ => {
+                    report
+                        .error(span, format!("`/` is exact, and nothing says that {right} divides {left}"))
+                        .help("`floor_div` and `ceil_div` round");
+                    Err(Absorbed)
+                }
+            },
+        },
+    }
+}
+
+fn division(name: &str, terms: &[Term], span: Span, report: &mut Report) -> Checked<Term> {
+    match (name, terms) {
+        ("ceil_div" | "floor_div", [_, by]) if by.number() == Some(0) => {
+            report.error(span, format!("`{name}` divides by 0"));
+            Err(Absorbed)
+        }
+        ("ceil_div", [a, by]) => Ok(a.ceil_div(by)),
+        ("floor_div", [a, by]) => Ok(a.floor_div(by)),
+        ("ceil_div" | "floor_div", _) => {
+            report.error(span, format!("`{name}` takes 2 sizes, not {}", terms.len()));
+            Err(Absorbed)
+        }
+        _ => {
+            let guess = did_you_mean(name, ["ceil_div", "floor_div"]);
+            let error = report.error(span, format!("no function on sizes is called `{name}`"));
+            error.help(match guess {
+                Some(guess) => format!("did you mean `{guess}`?"),
+                None => "the functions on sizes are `ceil_div` and `floor_div`".to_owned(),
+            });
+            Err(Absorbed)
+        }
+    }
+}
