@@ -275,11 +275,7 @@ pub const FUNCTIONS: &[Function] = &[
         doc: "The mean of −ln softmax(logits)[target].",
     },
     Function {
-        name: "mse",
-        tensors: &["a", "b"],
-        parameters: &[],
-        rule: Rule::PairLoss,
-        doc: "The mean of (a − b)².",
+        name: "mse", tensors: &["a", "b"], parameters: &[], rule: Rule::PairLoss, doc: "The mean of (a − b)²."
     },
     Function {
         name: "bce_with_logits",

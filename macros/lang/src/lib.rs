@@ -6,6 +6,10 @@ pub mod ast;
 pub mod report;
 pub mod parse;
 pub mod terms;
+pub mod functions;
+pub mod resolve;
+pub mod infer;
+mod expand;
 
 use proc_macro2::TokenStream;
 
@@ -20,11 +24,15 @@ pub struct Expansion {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Expands the content of a `net! { … }`.
+/// Expands the content of a `net! { … }`. After an error the items still stand, so that code that uses them keeps its
+/// types.
 pub fn expand(input: TokenStream) -> Expansion {
     let mut report = Report::new();
-    let _program = parse::parse(input, &mut report);
+    let program = parse::parse(input, &mut report);
+    let names = resolve::resolve(&program, &mut report);
+    let nets = infer::infer(&names, &mut report);
+    let items = expand::expand(&program, &names, &nets);
     let diagnostics = report.into_diagnostics();
-    let tokens = diagnostics.iter().map(Diagnostic::tokens).collect();
+    let tokens = diagnostics.iter().map(Diagnostic::tokens).chain([items]).collect();
     Expansion { tokens, diagnostics }
 }

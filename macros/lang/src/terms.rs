@@ -172,6 +172,11 @@ impl Term {
         found
     }
 
+    /// The products of which this is the sum: a coefficient, and atoms with their powers.
+    pub fn products(&self) -> impl Iterator<Item = (i128, impl Iterator<Item = (&Atom, u32)>)> {
+        self.sum.iter().map(|(monomial, &factor)| (factor, monomial.0.iter().map(|(atom, &power)| (atom, power))))
+    }
+
     /// The size, if every name has a number.
     pub fn number(&self) -> Option<usize> {
         self.evaluate(&|_| None)

@@ -7,7 +7,7 @@ use super::types::{Axis, Element, Type};
 use super::value::{Tensor, Value};
 use crate::ast::Expr;
 use crate::resolve::{Absorbed, Checked};
-use ansatz_shapes::{Misfit, Size as _, Spread};
+use ansatz_shapes::{Misfit, Spread};
 use proc_macro2::Span;
 
 impl<'a> Inference<'a, '_, '_> {
@@ -22,7 +22,9 @@ impl<'a> Inference<'a, '_, '_> {
         let at = expr.span;
         match (left, right) {
             (Value::Error, _) | (_, Value::Error) => Err(Absorbed),
-            (Value::Tensor(left), Value::Tensor(right)) => self.tensors_binary(op, &left, &right, at).map(Value::Tensor),
+            (Value::Tensor(left), Value::Tensor(right)) => {
+                self.tensors_binary(op, &left, &right, at).map(Value::Tensor)
+            }
             (Value::Tensor(left), right) => {
                 let right = self.scalar(op, &left, right, at)?;
                 self.tensors_binary(op, &left, &right, at).map(Value::Tensor)
@@ -87,7 +89,8 @@ impl<'a> Inference<'a, '_, '_> {
                 None => Scalar::Size(term.clone()),
             },
             other => {
-                let message = format!("`{op}` does not join {} and {}", Value::Tensor(like.clone()).what(), other.what());
+                let message =
+                    format!("`{op}` does not join {} and {}", Value::Tensor(like.clone()).what(), other.what());
                 self.fault(at, message);
                 return Err(Absorbed);
             }

@@ -208,8 +208,12 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (ResultType::Named(declared), other) => {
                 let names: Vec<_> = declared.iter().map(|d| format!("{} = …", d.name)).collect();
-                let message =
-                    format!("`{}` promises {} results, but its body gives {}", self.item.name, names.len(), other.what());
+                let message = format!(
+                    "`{}` promises {} results, but its body gives {}",
+                    self.item.name,
+                    names.len(),
+                    other.what()
+                );
                 self.fault(at, message).help(format!("end the body with `({})`", names.join(", ")));
                 Err(Absorbed)
             }
@@ -256,9 +260,11 @@ impl<'a> Inference<'a, '_, '_> {
                 }
             }
         }
-        let missing: Vec<_> = names.iter().zip(&ids).filter(|(_, id)| id.is_none()).map(|(n, _)| format!("`{n}`")).collect();
+        let missing: Vec<_> =
+            names.iter().zip(&ids).filter(|(_, id)| id.is_none()).map(|(n, _)| format!("`{n}`")).collect();
         if !missing.is_empty() {
-            let message = format!("`{}` promises {}, but its body does not give it", self.item.name, missing.join(" and "));
+            let message =
+                format!("`{}` promises {}, but its body does not give it", self.item.name, missing.join(" and "));
             self.fault(at, message).help(form);
             return Err(Absorbed);
         }

@@ -71,7 +71,8 @@ impl<'a> Inference<'a, '_, '_> {
                 Value::Flag(false) => self.block(no, environment),
                 Value::Error => Err(Absorbed),
                 other => {
-                    let message = format!("`if` chooses at compile time and takes `true` or `false`, not {}", other.what());
+                    let message =
+                        format!("`if` chooses at compile time and takes `true` or `false`, not {}", other.what());
                     self.fault(condition.span, message).help("`select(condition, a, b)` chooses elementwise");
                     Err(Absorbed)
                 }
@@ -165,10 +166,9 @@ impl<'a> Inference<'a, '_, '_> {
             let after = self.stage(stage, stage, None, value.clone(), environment)?;
             value = match (&value, after) {
                 (Value::Tensor(before), Value::Tensor(after)) => Value::Tensor(staged(before, stage, after)),
-                (_, Value::Tensor(after)) => Value::Tensor(Tensor {
-                    trail: Rc::new(vec![format!("{} : {}", text(stage), after.ty)]),
-                    ..after
-                }),
+                (_, Value::Tensor(after)) => {
+                    Value::Tensor(Tensor { trail: Rc::new(vec![format!("{} : {}", text(stage), after.ty)]), ..after })
+                }
                 (_, other) => other,
             };
         }

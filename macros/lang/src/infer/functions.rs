@@ -7,10 +7,9 @@ use super::types::{Axis, Element, Type, shape};
 use super::value::{Environment, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
-use crate::report::did_you_mean;
+use crate::report::{Diagnostic, did_you_mean};
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::Term;
-use ansatz_shapes::Size as _;
 use proc_macro2::Span;
 use std::collections::BTreeMap;
 
@@ -415,10 +414,8 @@ impl<'a> Inference<'a, '_, '_> {
             return Err(Absorbed);
         };
         if *space != classes.size {
-            let message = format!(
-                "the last axis of the logits is {}, but the target holds indices into {space}",
-                classes.size
-            );
+            let message =
+                format!("the last axis of the logits is {}, but the target holds indices into {space}", classes.size);
             let notes = self.notes(logits, &[(classes.size.clone(), space.clone())]);
             let error = self.fault(at, message);
             error.notes = notes;
@@ -432,7 +429,8 @@ impl<'a> Inference<'a, '_, '_> {
                 shape(leading),
                 shape(&target.ty.axes)
             );
-            return self.misfit(&misfit, message, target, at);
+            self.misfit(&misfit, message, target, at);
+            return Err(Absorbed);
         }
         let weights = match given.get("weights") {
             Some(Gift::Tensor(weights, span)) => {
@@ -440,7 +438,8 @@ impl<'a> Inference<'a, '_, '_> {
                 if let Err(misfit) = ansatz_shapes::same(std::slice::from_ref(classes), &weights.ty.axes) {
                     let message =
                         format!("`weights` has one weight for each class, [{classes}], but is {}", weights.ty);
-                    return self.misfit(&misfit, message, weights, *span);
+                    self.misfit(&misfit, message, weights, *span);
+                    return Err(Absorbed);
                 }
                 Some(weights.id)
             }
@@ -467,7 +466,8 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals(function.name, b, at)?;
         if let Err(misfit) = ansatz_shapes::same(&a.ty.axes, &b.ty.axes) {
             let message = format!("`{}` takes two tensors of one shape, not {} and {}", function.name, a.ty, b.ty);
-            return self.misfit(&misfit, message, b, at);
+            self.misfit(&misfit, message, b, at);
+            return Err(Absorbed);
         }
         self.map(function.name, &[a, b], vec![], Type::real(vec![]), at)
     }
@@ -488,24 +488,28 @@ impl<'a> Inference<'a, '_, '_> {
             }
             Err(misfit) => {
                 let list: Vec<_> = tensors.iter().map(|tensor| tensor.ty.to_string()).collect();
-                let message = format!("`concat` takes tensors that differ in the last axis alone, not {}", list.join(" and "));
+                let message =
+                    format!("`concat` takes tensors that differ in the last axis alone, not {}", list.join(" and "));
                 let wrong = match &misfit {
-                    ansatz_shapes::Misfit::Size { operand, .. } | ansatz_shapes::Misfit::Rank { operand, .. } => *operand,
+                    ansatz_shapes::Misfit::Size { operand, .. } | ansatz_shapes::Misfit::Rank { operand, .. } => {
+                        *operand
+                    }
                     ansatz_shapes::Misfit::Axis { .. } => 0,
                 };
-                self.misfit(&misfit, message, &tensors[wrong], at)
+                self.misfit(&misfit, message, &tensors[wrong], at);
+                Err(Absorbed)
             }
         }
     }
 
     /// Reports shapes that do not fit, with the history of `tensor`.
-    pub(super) fn misfit<T>(
+    pub(super) fn misfit(
         &mut self,
         misfit: &ansatz_shapes::Misfit<Axis>,
         message: String,
         tensor: &Tensor,
         at: Span,
-    ) -> Checked<T> {
+    ) -> &mut Diagnostic {
         let (sizes, help) = match misfit {
             ansatz_shapes::Misfit::Size { expected, found, .. } => (
                 vec![(expected.size.clone(), found.size.clone())],
@@ -522,7 +526,6 @@ impl<'a> Inference<'a, '_, '_> {
         let notes = self.notes(tensor, &sizes);
         let error = self.fault(at, message);
         error.notes = notes;
-        error.help(help);
-        Err(Absorbed)
+        error.help(help)
     }
 }

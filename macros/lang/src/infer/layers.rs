@@ -16,13 +16,8 @@ use proc_macro2::{Ident, Span};
 pub(super) enum Placed {
     /// A layer with parameters, by its position.
     Layer(usize),
-    /// Random draws under this label; every use draws anew.
-    Draws {
-        /// The label.
-        label: String,
-        /// How many uses there were.
-        uses: usize,
-    },
+    /// Random draws under this label. A further use draws anew under the same label.
+    Draws(String),
 }
 
 impl<'a> Inference<'a, '_, '_> {
@@ -79,11 +74,8 @@ impl<'a> Inference<'a, '_, '_> {
                 let wanted = holes.into_iter().chain([inputs.to_string()]).collect::<Vec<_>>().join(", ");
                 let message = format!("`{label}` takes [{wanted}] but is given {}", x.ty);
                 let note = format!("its first use gave it {}", self.layers[position].signature.0);
-                let result: Checked<Tensor> = self.misfit(&misfit, message, x, at);
-                self.nets.report.amend(|error| {
-                    error.note(note);
-                });
-                result
+                self.misfit(&misfit, message, x, at).note(note);
+                Err(Absorbed)
             }
         }
     }
@@ -151,14 +143,13 @@ impl<'a> Inference<'a, '_, '_> {
         self.tensor(Operation::Draw { function: function.name, p, label }, ty, at)
     }
 
-    /// The label under which a place draws. A place that is used again draws anew: `noise`, `noise_2`, …
+    /// The label under which a place draws.
     fn draws(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<String> {
-        if let Some(Placed::Draws { label, uses }) = self.placed.get_mut(&layer.site) {
-            *uses += 1;
-            return Ok(format!("{label}_{uses}"));
+        if let Some(Placed::Draws(label)) = self.placed.get(&layer.site) {
+            return Ok(label.clone());
         }
         let label = self.label(layer, kind, true)?.to_string();
-        self.placed.insert(layer.site, Placed::Draws { label: label.clone(), uses: 1 });
+        self.placed.insert(layer.site, Placed::Draws(label.clone()));
         Ok(label)
     }
 

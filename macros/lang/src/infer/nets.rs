@@ -51,7 +51,8 @@ impl<'a> Inference<'a, '_, '_> {
         let operation = Operation::Layer { layer: position, inputs };
         self.steps.push(Step { results: results.clone(), operation, span: at });
         let names = signature::results(inner.item).into_iter().map(|(name, _)| name.map(ToString::to_string));
-        let tensors = results.into_iter().zip(types).map(|(id, ty)| Value::Tensor(Tensor { id, ty, trail: Rc::default() }));
+        let tensors =
+            results.into_iter().zip(types).map(|(id, ty)| Value::Tensor(Tensor { id, ty, trail: Rc::default() }));
         let mut items: Vec<_> = names.zip(tensors).collect();
         match items.as_slice() {
             [(None, _)] => items.pop().map(|(_, value)| value).ok_or(Absorbed),
@@ -77,8 +78,13 @@ impl<'a> Inference<'a, '_, '_> {
             None => {
                 let named = proc_macro2::Ident::new(&kind, layer.span);
                 let label = Some(super::value::Label { name: named, written: false });
-                let unlabelled =
-                    LayerValue { kind: layer.kind.clone(), site: layer.site, label, text: layer.text.clone(), span: layer.span };
+                let unlabelled = LayerValue {
+                    kind: layer.kind.clone(),
+                    site: layer.site,
+                    label,
+                    text: layer.text.clone(),
+                    span: layer.span,
+                };
                 self.label(&unlabelled, "", false)?
             }
         };
@@ -167,7 +173,8 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let Err(misfit) = fit else { return Ok(()) };
         let message = format!("`{name}` takes {}{input} but is given {}", pattern(declared), tensor.ty);
-        self.misfit(&misfit, message, tensor, span)
+        self.misfit(&misfit, message, tensor, span);
+        Err(Absorbed)
     }
 }
 

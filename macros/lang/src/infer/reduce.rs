@@ -160,7 +160,8 @@ impl<'a> Inference<'a, '_, '_> {
             }
             several => {
                 let letters: Vec<String> = (0..axes.len()).map(|i| char::from(b'a' + i as u8).to_string()).collect();
-                let labels: Vec<_> = axes.iter().zip(&letters).map(|(axis, letter)| format!("{letter} = {}", axis.size)).collect();
+                let labels: Vec<_> =
+                    axes.iter().zip(&letters).map(|(axis, letter)| format!("{letter} = {}", axis.size)).collect();
                 let message = format!("{} axes of {} are `{wanted}`", several.len(), x.ty);
                 self.fault(name.span(), message)
                     .help(format!("label them in the signature, `[{}]`, and name one label", labels.join(", ")));

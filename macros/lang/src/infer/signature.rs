@@ -52,7 +52,12 @@ pub fn results(item: &NetItem) -> Vec<(Option<&Ident>, &TensorType)> {
 pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Signature {
     let mut dims = names.meanings.clone();
     let mut run_time: Vec<Ident> = vec![];
-    for name in item.inputs.iter().flat_map(|input| type_names(&input.ty)) {
+    // Sizes are read off axes that are a bare name, so those come first.
+    let bare = item.inputs.iter().flat_map(|input| &input.ty.axes).filter_map(|axis| match &axis.size {
+        Size::Name(name) => Some(name),
+        _ => None,
+    });
+    for name in bare.chain(item.inputs.iter().flat_map(|input| type_names(&input.ty))) {
         let text = name.to_string();
         let lower = text.starts_with(|c: char| c.is_lowercase() || c == '_');
         if lower && !names.broken.contains(&text) && dims.declare(text, Meaning::RunTime).is_ok() {
@@ -67,7 +72,10 @@ pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Sign
         let bare = |axis: &AxisType| matches!(&axis.size, Size::Name(n) if n == name);
         if !item.inputs.iter().any(|input| input.ty.axes.iter().any(bare)) {
             report
-                .error(name.span(), format!("no input has `{name}` by itself as an axis, so its size cannot be read off"))
+                .error(
+                    name.span(),
+                    format!("no input has `{name}` by itself as an axis, so its size cannot be read off"),
+                )
                 .help(format!("let an input have an axis `{name}`"));
         }
     }
@@ -129,7 +137,15 @@ fn declared(ty: &TensorType, dims: &Dims, names: &Names<'_>, report: &mut Report
         .collect();
     let element = match &ty.space {
         None => Ok(Element::Real),
-        Some(space) => size(space, dims, &names.broken, report).map(Element::Index),
+        Some(space) => match size(space, dims, &names.broken, report) {
+            Ok(term) if term.number().is_none() => {
+                report
+                    .error(ty.span, format!("indices into {term} need its size at compile time"))
+                    .help(format!("declare a dimension, `dim Name = …;`, and write `in Name` instead of `in {term}`"));
+                Err(Absorbed)
+            }
+            other => other.map(Element::Index),
+        },
     };
     Ok(Declared { element: element?, axes: axes.into_iter().collect::<Checked<_>>()?, span: ty.span })
 }
@@ -144,7 +160,10 @@ fn visible(item: &NetItem, names: &Names<'_>, report: &mut Report) {
         if reach(shown) < reach(net) && !said.contains(&name.to_string()) {
             said.push(name.to_string());
             report
-                .error(name.span(), format!("`{}` is `{}` and shows the private dimension `{name}`", item.name, net.tokens))
+                .error(
+                    name.span(),
+                    format!("`{}` is `{}` and shows the private dimension `{name}`", item.name, net.tokens),
+                )
                 .help(format!("declare it `{} dim {name} = …;`", net.tokens));
         }
     }

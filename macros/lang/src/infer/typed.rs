@@ -12,8 +12,8 @@ pub struct TypedNet<'a> {
     pub item: &'a NetItem,
     /// The run-time dimensions, in order of first appearance in the inputs.
     pub run_time: Vec<Ident>,
-    /// The inputs' types.
-    pub inputs: Vec<Type>,
+    /// The inputs' types; `None` where the signature holds an error.
+    pub inputs: Vec<Option<Type>>,
     /// The results' types; `None` where they could not be inferred.
     pub results: Vec<Option<Type>>,
     /// The layers, in order of creation.

@@ -1,8 +1,8 @@
 //! What an expression is while a net is inferred.
 
 use super::functions::Given;
-use super::types::Type;
 use super::typed::ValueId;
+use super::types::Type;
 use crate::ast::Expr;
 use crate::functions::Function;
 use crate::terms::Term;

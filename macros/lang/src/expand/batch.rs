@@ -1,0 +1,212 @@
+//! The structs of inputs and results, and what ties them to the net.
+
+use super::dims::Mode;
+use super::record::known;
+use super::{Context, allowances};
+use crate::ast::ResultType;
+use crate::infer::{Element, Type};
+use crate::terms::Atom;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::quote;
+
+impl Context<'_, '_> {
+    /// `MlpBatch`, its `Batch`, and what it can be made from.
+    pub(super) fn batch(&self) -> TokenStream {
+        let (name, visibility, allow) = (self.batch_name(), &self.visibility().tokens, allowances());
+        let doc = format!("The inputs of [`{}`].", self.name());
+        let inputs: Vec<(&Ident, Type)> =
+            self.net.item.inputs.iter().zip(&self.net.inputs).map(|(input, ty)| (&input.name, known(ty))).collect();
+        let names: Vec<_> = inputs.iter().map(|(name, _)| *name).collect();
+        let types: Vec<_> = inputs.iter().map(|(_, ty)| self.spelling.host(ty, Mode::Parameters)).collect();
+        let docs = inputs.iter().map(|(_, ty)| format!("`{ty}`"));
+        let element = self.element_parameter(inputs.iter().map(|(_, ty)| ty));
+        let dims: Vec<_> = self.spelling.run_time.iter().map(|(_, parameter)| parameter).collect();
+        let declared = element.iter().map(|e| quote! { #e: ::ansatz::tensor::Float = f32 });
+        let declared = declared.chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim = usize }));
+        let bounds = element.iter().map(|e| quote! { #e: ::ansatz::tensor::Float });
+        let bounds: Vec<_> = bounds.chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim })).collect();
+        let arguments: Vec<_> = element.iter().chain(dims.iter().copied()).collect();
+        let bindings = inputs.iter().flat_map(|(input, ty)| {
+            let shape = match ty.element {
+                Element::Index(_) => quote! { self.#input.shape() },
+                _ => quote! { ::ansatz::tensor::HasShape::shape(&self.#input) },
+            };
+            let text = input.to_string();
+            ty.axes.iter().enumerate().filter_map(move |(axis, size)| {
+                let Some(Atom::RunTime(dim)) = size.size.as_atom() else { return None };
+                let axis = Literal::usize_unsuffixed(axis);
+                Some(quote! { bindings.bind(#dim, #text, ::ansatz::tensor::Dim::size(&#shape.#axis))?; })
+            })
+        });
+        let feeds = inputs.iter().map(|(input, ty)| match ty.element {
+            Element::Index(_) => quote! { feed.indices(&self.#input); },
+            _ => quote! { feed.tensor(&self.#input); },
+        });
+        let source = match types.as_slice() {
+            [one] => quote! { #one },
+            several => quote! { (#(#several),*) },
+        };
+        let pattern = match names.as_slice() {
+            [one] => quote! { #one },
+            several => quote! { (#(#several),*) },
+        };
+        quote! {
+            #[doc = #doc]
+            #[derive(Clone, Debug)]
+            #allow
+            #visibility struct #name<#(#declared),*> {
+                #(#[doc = #docs] pub #names: #types,)*
+            }
+
+            #[automatically_derived]
+            #[allow(unused_mut)]
+            impl<#(#bounds),*> ::ansatz::nn::Batch for #name<#(#arguments),*> {
+                fn dims(&self) -> ::ansatz::Result<::std::vec::Vec<usize>> {
+                    let mut bindings = ::ansatz::nn::Bindings::default();
+                    #(#bindings)*
+                    ::core::result::Result::Ok(bindings.sizes())
+                }
+
+                fn feed(&self, feed: &mut ::ansatz::tensor::Feed) {
+                    #(#feeds)*
+                }
+            }
+
+            #[automatically_derived]
+            impl<#(#bounds),*> ::core::convert::From<#source> for #name<#(#arguments),*> {
+                fn from(#pattern: #source) -> Self {
+                    Self { #(#names),* }
+                }
+            }
+        }
+    }
+
+    /// `RiskOutput`, for nets with named results.
+    pub(super) fn outputs(&self) -> TokenStream {
+        let ResultType::Named(results) = &self.net.item.result else { return TokenStream::new() };
+        let (name, visibility, allow) = (self.output_name(), &self.visibility().tokens, allowances());
+        let doc = format!("The results of [`{}`].", self.name());
+        let types: Vec<Type> = self.net.results.iter().map(known).collect();
+        let names: Vec<_> = results.iter().map(|result| &result.name).collect();
+        let hosts = types.iter().map(|ty| self.spelling.host(ty, Mode::Sizes));
+        let docs = types.iter().map(|ty| format!("`{ty}`"));
+        let element = self.element_parameter(types.iter());
+        let declared = element.iter().map(|e| quote! { <#e: ::ansatz::tensor::Float = f32> });
+        let bounds = element.iter().map(|e| quote! { <#e: ::ansatz::tensor::Float> });
+        let arguments = element.iter().map(|e| quote! { <#e> });
+        let positions = (0..names.len()).map(Literal::usize_unsuffixed);
+        quote! {
+            #[doc = #doc]
+            #[derive(Clone, Debug)]
+            #allow
+            #visibility struct #name #(#declared)* {
+                #(#[doc = #docs] pub #names: #hosts,)*
+            }
+
+            #[automatically_derived]
+            impl #(#bounds)* ::ansatz::nn::Outputs for #name #(#arguments)* {
+                fn collect(values: &[::ansatz::nn::Value<'_>]) -> ::ansatz::Result<Self> {
+                    ::core::result::Result::Ok(Self {
+                        #(#names: ::ansatz::nn::Outputs::collect(
+                            values.get(#positions..=#positions).unwrap_or_default()
+                        )?,)*
+                    })
+                }
+            }
+        }
+    }
+
+    /// The type parameter of the elements, if one of these types holds reals.
+    fn element_parameter<'t>(&self, mut types: impl Iterator<Item = &'t Type>) -> Option<Ident> {
+        types.any(|ty| ty.element == Element::Real).then(|| self.element().clone())
+    }
+
+    /// `RiskBatch<E>`: run-time dimensions are `usize`.
+    pub(super) fn batch_type(&self) -> TokenStream {
+        let types: Vec<Type> = self.net.inputs.iter().map(known).collect();
+        let (name, element) = (self.batch_name(), self.element_parameter(types.iter()));
+        let arguments = element.iter();
+        quote! { #name<#(#arguments),*> }
+    }
+
+    /// What a run gives: a tensor, or `RiskOutput<E>`.
+    pub(super) fn output_type(&self) -> TokenStream {
+        let types: Vec<Type> = self.net.results.iter().map(known).collect();
+        match (&self.net.item.result, types.as_slice()) {
+            (ResultType::One(_), [one]) => self.spelling.host(one, Mode::Sizes),
+            _ => {
+                let (name, element) = (self.output_name(), self.element_parameter(types.iter()));
+                let arguments = element.iter();
+                quote! { #name<#(#arguments),*> }
+            }
+        }
+    }
+
+    /// The `Net` of the struct.
+    pub(super) fn net_trait(&self) -> TokenStream {
+        let (name, element, scope) = (self.name(), self.element(), self.scope());
+        let text = name.to_string();
+        let inputs: Vec<_> = self.net.item.inputs.iter().map(|input| &input.name).collect();
+        let input_names = inputs.iter().map(ToString::to_string);
+        let outputs: Vec<String> = match &self.net.item.result {
+            ResultType::One(_) => vec!["output".to_owned()],
+            ResultType::Named(results) => results.iter().map(|result| result.name.to_string()).collect(),
+        };
+        let (batch, output) = (self.batch_type(), self.output_type());
+        let body = match self.whole() {
+            false => quote! { ::core::unreachable!("the net holds an error") },
+            true => {
+                let dims = self.spelling.run_time.iter().enumerate().map(|(i, (dim, _))| {
+                    let i = Literal::usize_unsuffixed(i);
+                    quote! { let #dim = dims[#i]; }
+                });
+                let declared = self.net.item.inputs.iter().zip(&self.net.inputs).map(|(input, ty)| {
+                    let (name, text, ty) = (&input.name, input.name.to_string(), known(ty));
+                    let shape = self.spelling.shape(&ty.axes, Mode::Sizes);
+                    let holds = self.spelling.element_type(&ty.element, Mode::Sizes);
+                    let value = self.spelling.shape_value(&ty.axes);
+                    quote! { let #name = #scope.input::<#shape, #holds>(#text, #value); }
+                });
+                let results: Vec<_> = (0..outputs.len()).map(|i| quote::format_ident!("__{i}")).collect();
+                let pattern = match results.as_slice() {
+                    [one] => quote! { #one },
+                    several => quote! { (#(#several),*) },
+                };
+                quote! {
+                    #(#dims)*
+                    #(#declared)*
+                    let #pattern = Self::record(#scope, #(&#inputs),*);
+                    ::std::vec![#(#results.id()),*]
+                }
+            }
+        };
+        quote! {
+            #[automatically_derived]
+            #[allow(unused_variables)]
+            impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Net<#element> for #name<#element> {
+                const NAME: &'static str = #text;
+                const INPUTS: &'static [&'static str] = &[#(#input_names),*];
+                const OUTPUTS: &'static [&'static str] = &[#(#outputs),*];
+                type Batch = #batch;
+                type Output = #output;
+
+                fn trace(
+                    #scope: &::ansatz::tensor::Scope,
+                    dims: &[usize],
+                ) -> ::std::vec::Vec<::ansatz::graph::NodeId> {
+                    #body
+                }
+            }
+        }
+    }
+
+    /// `forward`: typed inputs to typed results.
+    pub(super) fn forward(&self) -> TokenStream {
+        TokenStream::new()
+    }
+
+    /// What reads and writes files, differentiates, and runs elsewhere.
+    pub(super) fn files(&self) -> TokenStream {
+        TokenStream::new()
+    }
+}

@@ -1,0 +1,249 @@
+//! Dimensions as Rust: declarations, types, values.
+
+use crate::ast::{DimItem, Size};
+use crate::infer::{Axis, Element, Type, TypedNet};
+use crate::resolve::Names;
+use crate::terms::{Atom, Term};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::quote;
+
+/// `dim Pixels = 784;` as a type, `dim Wide = 4 * Pixels;` as another name of one.
+pub fn declare(item: &DimItem, names: &Names<'_>) -> TokenStream {
+    let DimItem { attributes, visibility, name, size } = item;
+    let visibility = &visibility.tokens;
+    if let Size::Literal(number, _) = size {
+        let number = (*number).max(1);
+        let (literal, doc) = (Literal::usize_unsuffixed(number), format!("A dimension of size {number}."));
+        let digits = format!("{number:b}");
+        let bits = digits.chars().map(|bit| Literal::u8_unsuffixed(u8::from(bit == '1')));
+        return quote! {
+            ::ansatz::declare_dim! {
+                #attributes
+                #[doc = ""]
+                #[doc = #doc]
+                #[allow(dead_code)]
+                #visibility struct #name = #literal, #(#bits)*
+            }
+        };
+    }
+    let spelling = Spelling { element: super::here("E"), run_time: vec![] };
+    let (ty, doc) = match names.dim(&name.to_string()) {
+        Some(dim) => {
+            (spelling.dim(&dim.term, Mode::Sizes), format!("{}, a dimension of size {}.", dim.term, dim.number))
+        }
+        None => (quote! { ::ansatz::tensor::Const<1> }, String::new()),
+    };
+    quote! {
+        #attributes
+        #[doc = ""]
+        #[doc = #doc]
+        #[allow(dead_code)]
+        #visibility type #name = #ty;
+    }
+}
+
+/// How the names of a net are spelt in Rust.
+pub struct Spelling {
+    /// The type parameter of the elements.
+    pub element: Ident,
+    /// The run-time dimensions: their names and their type parameters.
+    pub run_time: Vec<(Ident, Ident)>,
+}
+
+/// What stands for a run-time dimension in a type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Its type parameter.
+    Parameters,
+    /// `usize`
+    Sizes,
+}
+
+impl Spelling {
+    /// The spelling for one net.
+    pub fn new(names: &Names<'_>, net: &TypedNet<'_>) -> Self {
+        let declared = |name: &str| names.meanings.meaning(name).is_some() || names.net(name).is_some();
+        let free = |candidates: &[String], taken: &[String]| {
+            let free = candidates.iter().find(|name| !declared(name) && !taken.contains(name));
+            free.cloned().unwrap_or_else(|| format!("{}_", candidates[candidates.len() - 1]))
+        };
+        let element = free(&["E".into(), "Elem".into(), "ElementType".into()], &[]);
+        let mut taken = vec![element.clone()];
+        let mut run_time = vec![];
+        for name in &net.run_time {
+            let capital = capitals(&name.to_string());
+            let parameter = free(&[capital.clone(), format!("{capital}Dim"), format!("{capital}RunTime")], &taken);
+            taken.push(parameter.clone());
+            run_time.push((name.clone(), Ident::new(&parameter, Span::call_site())));
+        }
+        Spelling { element: super::here(&element), run_time }
+    }
+
+    /// `N: ::ansatz::tensor::Dim, T: ::ansatz::tensor::Dim`
+    pub fn parameters(&self) -> TokenStream {
+        let parameters = self.run_time.iter().map(|(_, parameter)| parameter);
+        quote! { #(#parameters: ::ansatz::tensor::Dim),* }
+    }
+
+    /// The type of a dimension.
+    pub fn dim(&self, size: &Term, mode: Mode) -> TokenStream {
+        match size.as_atom() {
+            Some(Atom::Nominal { name, .. }) => {
+                let name = super::here(name);
+                quote! { #name }
+            }
+            Some(Atom::RunTime(name)) if mode == Mode::Parameters => {
+                match self.run_time.iter().find(|(own, _)| own == name) {
+                    Some((_, parameter)) => quote! { #parameter },
+                    None => quote! { usize },
+                }
+            }
+            _ => match size.number() {
+                Some(number) => {
+                    let number = Literal::usize_unsuffixed(number);
+                    quote! { ::ansatz::tensor::Const<#number> }
+                }
+                None => quote! { usize },
+            },
+        }
+    }
+
+    /// The value of a dimension, of the type that [`Self::dim`] spells.
+    pub fn dim_value(&self, size: &Term) -> TokenStream {
+        match size.as_atom() {
+            Some(Atom::Nominal { name, .. } | Atom::RunTime(name)) => {
+                let name = self.variable(name);
+                quote! { #name }
+            }
+            _ => match size.number() {
+                Some(number) => {
+                    let number = Literal::usize_unsuffixed(number);
+                    quote! { ::ansatz::tensor::Const::<#number> }
+                }
+                None => self.number(size, &quote! { usize }),
+            },
+        }
+    }
+
+    /// A size as a number of type `ty`, computed from run-time dimensions in scope.
+    pub fn number(&self, size: &Term, ty: &TokenStream) -> TokenStream {
+        let (mut sum, mut less) = (vec![], vec![]);
+        for (factor, atoms) in size.products() {
+            let atoms = atoms.flat_map(|(atom, power)| (0..power).map(move |_| atom));
+            let mut factors: Vec<_> = atoms.map(|atom| self.atom(atom, ty)).collect();
+            if factor.unsigned_abs() != 1 || factors.is_empty() {
+                factors.insert(0, Literal::u128_unsuffixed(factor.unsigned_abs()).into_token());
+            }
+            let product = quote! { #(#factors)** };
+            if factor < 0 { less.push(product) } else { sum.push(product) }
+        }
+        match sum.is_empty() {
+            true => quote! { 0 },
+            false => quote! { #(#sum)+* #(- #less)* },
+        }
+    }
+
+    fn atom(&self, atom: &Atom, ty: &TokenStream) -> TokenStream {
+        match atom {
+            Atom::Nominal { number, .. } => Literal::usize_unsuffixed(*number).into_token(),
+            Atom::RunTime(name) => {
+                let name = self.variable(name);
+                let size = quote! { ::ansatz::tensor::Dim::size(&#name) };
+                if ty.to_string() == "usize" {
+                    size
+                } else {
+                    quote! { (#size as #ty) }
+                }
+            }
+            Atom::FloorDiv(a, b) => {
+                let (a, b) = (self.number(a, ty), self.number(b, ty));
+                quote! { ((#a) / (#b)) }
+            }
+            Atom::CeilDiv(a, b) => {
+                let (a, b) = (self.number(a, ty), self.number(b, ty));
+                quote! { (#a).div_ceil(#b) }
+            }
+        }
+    }
+
+    /// The name with the span of the signature, where it stands there.
+    fn variable(&self, name: &str) -> Ident {
+        self.run_time.iter().find(|(own, _)| own == name).map_or_else(|| super::here(name), |(own, _)| own.clone())
+    }
+
+    /// The type of a shape.
+    pub fn shape(&self, axes: &[Axis], mode: Mode) -> TokenStream {
+        let dims = axes.iter().map(|axis| self.dim(&axis.size, mode));
+        quote! { (#(#dims,)*) }
+    }
+
+    /// The value of a shape.
+    pub fn shape_value(&self, axes: &[Axis]) -> TokenStream {
+        let dims = axes.iter().map(|axis| self.dim_value(&axis.size));
+        quote! { (#(#dims,)*) }
+    }
+
+    /// The element type of a recorded tensor.
+    pub fn element_type(&self, element: &Element, mode: Mode) -> TokenStream {
+        let own = &self.element;
+        match element {
+            Element::Real => quote! { #own },
+            Element::Index(space) => {
+                let space = self.dim(space, mode);
+                quote! { ::ansatz::tensor::In<#space> }
+            }
+            Element::Truth => quote! { bool },
+        }
+    }
+
+    /// The type of a recorded tensor.
+    pub fn var(&self, ty: &Type, mode: Mode) -> TokenStream {
+        let (shape, element) = (self.shape(&ty.axes, mode), self.element_type(&ty.element, mode));
+        quote! { ::ansatz::tensor::Var<#shape, #element> }
+    }
+
+    /// The type of a tensor on the host.
+    pub fn host(&self, ty: &Type, mode: Mode) -> TokenStream {
+        let shape = self.shape(&ty.axes, mode);
+        match &ty.element {
+            Element::Index(space) => {
+                let space = self.dim(space, mode);
+                quote! { ::ansatz::tensor::Indices<#shape, #space> }
+            }
+            _ => {
+                let element = self.element_type(&ty.element, mode);
+                quote! { ::ansatz::tensor::Tensor<#shape, #element, ::ansatz::tensor::Cpu> }
+            }
+        }
+    }
+}
+
+trait IntoToken {
+    fn into_token(self) -> TokenStream;
+}
+
+impl IntoToken for Literal {
+    fn into_token(self) -> TokenStream {
+        proc_macro2::TokenTree::from(self).into()
+    }
+}
+
+/// `n` → `N`, `batch_size` → `BatchSize`
+fn capitals(name: &str) -> String {
+    let words = name.split('_').filter(|word| !word.is_empty());
+    let words = words.map(|word| {
+        let mut letters = word.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    });
+    words.collect()
+}
+
+/// The type `Axis<0>`, `Axes2<0, 1>`, …
+pub fn axes(axes: &[usize]) -> TokenStream {
+    let numbers = axes.iter().map(|axis| Literal::usize_unsuffixed(*axis));
+    let name = match axes.len() {
+        1 => super::here("Axis"),
+        several => super::here(&format!("Axes{several}")),
+    };
+    quote! { ::ansatz::tensor::#name<#(#numbers),*> }
+}

@@ -1,0 +1,272 @@
+//! Recording a net: every step as one typed call.
+
+use super::dims::{Mode, axes};
+use super::{Context, allowances, here};
+use crate::infer::{LayerKind, Operation, Scalar, Step, Type, ValueId};
+use crate::terms::{Atom, Term};
+use ansatz_shapes::Size as _;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
+
+impl Context<'_, '_> {
+    /// `record`, `init`, the counts.
+    pub(super) fn inherent(&self) -> TokenStream {
+        let (name, element, allow) = (self.name(), self.element(), allowances());
+        let record = self.record();
+        let forward = self.forward();
+        let files = self.files();
+        let dims: Vec<&Ident> = self.spelling.run_time.iter().map(|(dim, _)| dim).collect();
+        let total = self.net.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
+        let count = self.spelling.number(&super::docs::numeric(&total), &quote! { u64 });
+        let sizes: Vec<_> = dims.iter().map(|dim| format!("`{dim}`")).collect();
+        let doc = match sizes.len() {
+            0 => "Multiply-adds of one run.".to_owned(),
+            _ => format!("Multiply-adds of one run for these sizes of {}.", sizes.join(", ")),
+        };
+        quote! {
+            #allow
+            impl #name {
+                /// The number of parameters.
+                pub const PARAMETERS: usize = <Self as ::ansatz::nn::Model<f32>>::PARAMETERS;
+
+                #[doc = #doc]
+                pub fn multiply_adds(#(#dims: usize),*) -> u64 {
+                    #count
+                }
+            }
+
+            #allow
+            impl<#element: ::ansatz::tensor::Float> #name<#element> {
+                /// A net with initial parameters, which the seed decides.
+                pub fn init(seed: u64) -> Self {
+                    ::ansatz::nn::init(seed)
+                }
+
+                #forward
+                #files
+                #record
+            }
+        }
+    }
+
+    fn record(&self) -> TokenStream {
+        let spelling = &self.spelling;
+        let parameters = spelling.parameters();
+        let scope = self.scope();
+        let inputs = self.net.item.inputs.iter().zip(&self.net.inputs).map(|(input, ty)| {
+            let (name, var) = (&input.name, spelling.var(&known(ty), Mode::Parameters));
+            quote! { #name: &#var }
+        });
+        let results: Vec<_> = self.net.results.iter().map(|ty| spelling.var(&known(ty), Mode::Parameters)).collect();
+        let result = match results.as_slice() {
+            [one] => quote! { #one },
+            several => quote! { (#(#several),*) },
+        };
+        let body = match &self.net.body {
+            None => quote! { ::core::unreachable!("the net holds an error") },
+            Some(body) => {
+                let bindings = self.bindings();
+                let steps = body.steps.iter().map(|step| self.step(step, &scope));
+                let values = body.results.iter().map(|&id| self.owned(id));
+                let values: Vec<_> = values.collect();
+                let value = match values.as_slice() {
+                    [one] => quote! { #one },
+                    several => quote! { (#(#several),*) },
+                };
+                quote! { #bindings #(#steps)* #value }
+            }
+        };
+        quote! {
+            /// Records the net on a graph, as nets that contain it do.
+            pub fn record<#parameters>(#scope: &::ansatz::tensor::Scope, #(#inputs),*) -> #result {
+                #body
+            }
+        }
+    }
+
+    /// The name of the scope, which no input has.
+    pub(super) fn scope(&self) -> Ident {
+        let taken = self.net.item.inputs.iter().any(|input| input.name == "scope")
+            || self.net.run_time.iter().any(|dim| dim == "scope");
+        if taken { here("__scope") } else { here("scope") }
+    }
+
+    /// `let n: N = x.shape().0;` for every run-time dimension.
+    fn bindings(&self) -> TokenStream {
+        let bindings = self.spelling.run_time.iter().filter_map(|(dim, parameter)| {
+            let (input, axis) = self.place(&dim.to_string())?;
+            let axis = Literal::usize_unsuffixed(axis);
+            Some(quote! { let #dim: #parameter = #input.shape().#axis; })
+        });
+        quote! { #(#bindings)* }
+    }
+
+    /// The first input that has a run-time dimension as an axis by itself, and the axis.
+    fn place(&self, dim: &str) -> Option<(&Ident, usize)> {
+        self.net.item.inputs.iter().zip(&self.net.inputs).find_map(|(input, ty)| {
+            let is_dim = |size: &Term| matches!(size.as_atom(), Some(Atom::RunTime(name)) if name == dim);
+            let axis = ty.as_ref()?.axes.iter().position(|axis| is_dim(&axis.size))?;
+            Some((&input.name, axis))
+        })
+    }
+
+    /// A value by its name.
+    fn value(&self, id: ValueId) -> Ident {
+        match self.net.item.inputs.get(id) {
+            Some(input) => input.name.clone(),
+            None => format_ident!("__{id}"),
+        }
+    }
+
+    /// A reference to a value: inputs are references already.
+    fn borrowed(&self, id: ValueId) -> TokenStream {
+        let name = self.value(id);
+        if id < self.net.item.inputs.len() {
+            quote! { #name }
+        } else {
+            quote! { &#name }
+        }
+    }
+
+    /// The value itself.
+    fn owned(&self, id: ValueId) -> TokenStream {
+        let name = self.value(id);
+        if id < self.net.item.inputs.len() {
+            quote! { ::core::clone::Clone::clone(#name) }
+        } else {
+            quote! { ::core::clone::Clone::clone(&#name) }
+        }
+    }
+
+    fn step(&self, step: &Step, scope: &Ident) -> TokenStream {
+        let types: Vec<_> =
+            step.results.iter().map(|&id| self.spelling.var(&self.net.values[id], Mode::Parameters)).collect();
+        let names: Vec<_> = step.results.iter().map(|&id| self.value(id)).collect();
+        let call = self.operation(&step.operation, step.results.first().copied().unwrap_or_default(), scope);
+        match (names.as_slice(), types.as_slice()) {
+            ([name], [ty]) => quote! { let #name: #ty = #call; },
+            _ => quote! { let (#(#names),*): (#(#types),*) = #call; },
+        }
+    }
+
+    fn operation(&self, operation: &Operation, result: ValueId, scope: &Ident) -> TokenStream {
+        let spelling = &self.spelling;
+        let ty = &self.net.values[result];
+        let element = self.element();
+        let shape = || spelling.shape(&ty.axes, Mode::Parameters);
+        let child = |label: &str| quote! { &#scope.child(#label) };
+        match operation {
+            Operation::Layer { layer, inputs } => {
+                let layer = &self.net.layers[*layer];
+                let of = self.layer_type(layer);
+                let scope = child(&layer.label.to_string().replace("r#", ""));
+                let inputs = inputs.iter().map(|&id| self.borrowed(id));
+                match layer.kind {
+                    LayerKind::Linear { .. } | LayerKind::Net(_) => quote! { <#of>::record(#scope, #(#inputs),*) },
+                }
+            }
+            Operation::Map { function, inputs, numbers } => {
+                let function = here(function);
+                let inputs = inputs.iter().map(|&id| self.borrowed(id));
+                let numbers = numbers.iter().map(|&value| number(value));
+                quote! { ::ansatz::tensor::#function(#(#inputs),* #(, #numbers)*) }
+            }
+            Operation::Constant { like, value } => {
+                let like = self.borrowed(*like);
+                let value = match value {
+                    Scalar::Number(value) => number(*value),
+                    Scalar::Size(size) => {
+                        let size = spelling.number(size, &quote! { usize });
+                        quote! { (#size) as f64 }
+                    }
+                };
+                quote! { ::ansatz::tensor::constant_like(#like, #value) }
+            }
+            Operation::Broadcast { input, axes: new } => {
+                let (input, axes, value) = (self.borrowed(*input), axes(new), spelling.shape_value(&ty.axes));
+                quote! { ::ansatz::tensor::broadcast::<_, _, #axes, _>(#input, #value) }
+            }
+            Operation::Squeeze { input, axes: gone } => {
+                let (input, axes, shape) = (self.borrowed(*input), axes(gone), shape());
+                quote! { ::ansatz::tensor::squeeze::<_, #shape, #axes, _>(#input) }
+            }
+            Operation::Reduce { function, input, axes: gone, unbiased } => {
+                let (function, input, axes, shape) = (here(function), self.borrowed(*input), axes(gone), shape());
+                let unbiased = unbiased.iter();
+                quote! { ::ansatz::tensor::#function::<_, #shape, #axes, _>(#input #(, #unbiased)*) }
+            }
+            Operation::Argmax { input, axis } => {
+                let (input, axes, shape) = (self.borrowed(*input), axes(&[*axis]), shape());
+                quote! { ::ansatz::tensor::argmax::<_, #shape, #axes, _, _>(#input) }
+            }
+            Operation::Along { function, input, axis } => {
+                let (function, input, axes) = (here(function), self.borrowed(*input), axes(&[*axis]));
+                quote! { ::ansatz::tensor::#function::<_, #axes, _>(#input) }
+            }
+            Operation::ToReal { input } => {
+                let input = self.borrowed(*input);
+                quote! { ::ansatz::tensor::to_float::<_, #element>(#input) }
+            }
+            Operation::Dropout { input, p, label } => {
+                let (input, p, scope) = (self.borrowed(*input), number(*p), child(label));
+                quote! { ::ansatz::tensor::dropout(#scope, #input, #p) }
+            }
+            Operation::CrossEntropy { logits, target, weights, ignore, label_smoothing } => {
+                let (logits, target) = (self.borrowed(*logits), self.borrowed(*target));
+                let option = |value: Option<TokenStream>| match value {
+                    Some(value) => quote! { ::core::option::Option::Some(#value) },
+                    None => quote! { ::core::option::Option::None },
+                };
+                let weights = option(weights.map(|id| self.borrowed(id)));
+                let ignore = option(ignore.map(|class| {
+                    let class = Literal::u64_unsuffixed(class);
+                    quote! { #class }
+                }));
+                let label_smoothing = number(*label_smoothing);
+                quote! {
+                    ::ansatz::tensor::cross_entropy(
+                        #logits,
+                        #target,
+                        ::ansatz::tensor::CrossEntropy {
+                            weights: #weights,
+                            ignore: #ignore,
+                            label_smoothing: #label_smoothing,
+                        },
+                    )
+                }
+            }
+            Operation::Draw { function, p, label } => {
+                let (function, scope, value) = (here(function), child(label), spelling.shape_value(&ty.axes));
+                let p = p.iter().map(|&p| number(p));
+                quote! { ::ansatz::tensor::#function(#scope, #value #(, #p)*) }
+            }
+            Operation::Concat { inputs, axis } => {
+                let inputs = inputs.iter().map(|&id| self.value(id));
+                let (axis, value) = (Literal::usize_unsuffixed(*axis), spelling.shape_value(&ty.axes));
+                quote! { ::ansatz::tensor::concat(&[#(#inputs.erase()),*], #axis, #value) }
+            }
+        }
+    }
+}
+
+/// The type, or a scalar where an error was reported.
+pub(super) fn known(ty: &Option<Type>) -> Type {
+    ty.clone().unwrap_or_else(|| Type::real(vec![]))
+}
+
+/// A number as an expression. A negative literal is two tokens.
+fn number(value: f64) -> TokenStream {
+    let magnitude = value.abs();
+    let literal = match magnitude.is_finite() {
+        true => {
+            let literal = Literal::f64_suffixed(magnitude);
+            quote! { #literal }
+        }
+        false => quote! { ::core::primitive::f64::INFINITY },
+    };
+    if value.is_sign_negative() {
+        quote! { -#literal }
+    } else {
+        literal
+    }
+}
