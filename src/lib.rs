@@ -18,3 +18,13 @@ pub mod train;
 pub mod check;
 
 pub use error::{Error, Result};
+
+pub use ansatz_macros::net;
+
+/// What a program that declares and trains nets needs: `use ansatz::prelude::*;`.
+pub mod prelude {
+    pub use crate::net;
+    pub use crate::nn::{Batch, Model, Net};
+    pub use crate::tensor::{Const, Indices, Tensor, from_vec, to_vec};
+    pub use crate::{Error, Result};
+}

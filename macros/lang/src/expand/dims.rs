@@ -134,12 +134,15 @@ impl Spelling {
             if factor.unsigned_abs() != 1 || factors.is_empty() {
                 factors.insert(0, Literal::u128_unsuffixed(factor.unsigned_abs()).into_token());
             }
-            let product = quote! { #(#factors)** };
+            let product = joined(&factors, '*');
             if factor < 0 { less.push(product) } else { sum.push(product) }
         }
         match sum.is_empty() {
             true => quote! { 0 },
-            false => quote! { #(#sum)+* #(- #less)* },
+            false => {
+                let sum = joined(&sum, '+');
+                quote! { #sum #(- #less)* }
+            }
         }
     }
 
@@ -236,6 +239,15 @@ fn capitals(name: &str) -> String {
         letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
     });
     words.collect()
+}
+
+/// `a * b * c`
+fn joined(parts: &[TokenStream], operator: char) -> TokenStream {
+    let operator = proc_macro2::Punct::new(operator, proc_macro2::Spacing::Alone);
+    let mut parts = parts.iter();
+    let first = parts.next();
+    let rest = parts.map(|part| quote! { #operator #part });
+    quote! { #first #(#rest)* }
 }
 
 /// The type `Axis<0>`, `Axes2<0, 1>`, …

@@ -67,7 +67,9 @@ impl Context<'_, '_> {
             Some(body) => {
                 let bindings = self.bindings();
                 let steps = body.steps.iter().map(|step| self.step(step, &scope));
-                let values = body.results.iter().map(|&id| self.owned(id));
+                let results = &body.results;
+                let values =
+                    (0..results.len()).map(|i| self.result(results[i], results[i + 1..].contains(&results[i])));
                 let values: Vec<_> = values.collect();
                 let value = match values.as_slice() {
                     [one] => quote! { #one },
@@ -128,13 +130,14 @@ impl Context<'_, '_> {
         }
     }
 
-    /// The value itself.
-    fn owned(&self, id: ValueId) -> TokenStream {
-        let name = self.value(id);
-        if id < self.net.item.inputs.len() {
-            quote! { ::core::clone::Clone::clone(#name) }
+    /// A result: the value itself, unless it is an input or goes out once more.
+    fn result(&self, id: ValueId, more: bool) -> TokenStream {
+        let (name, borrowed) = (self.value(id), self.borrowed(id));
+        let input = id < self.net.item.inputs.len();
+        if input || more {
+            quote! { ::core::clone::Clone::clone(#borrowed) }
         } else {
-            quote! { ::core::clone::Clone::clone(&#name) }
+            quote! { #name }
         }
     }
 

@@ -1,0 +1,85 @@
+//! Programs of the language, from the outside: what they expand to compiles, records graphs and has the right keys.
+#![warn(missing_docs)]
+#![deny(warnings)]
+
+use ansatz::graph::{Graph, Op};
+use ansatz::nn;
+use ansatz::prelude::*;
+
+net! {
+    /// The pixels of a small image.
+    pub dim Pixels = 784;
+    pub dim Digit = 10;
+    /// An alias.
+    pub dim Wide = 4 * Pixels;
+
+    /// A multi-layer perceptron: x_{l+1} = σ(W_l x_l + b_l).
+    pub net Mlp(x: [n, Pixels]) -> [n, Digit] {
+        x |> fc1: linear(256) |> relu
+          |> fc2: linear(128) |> relu |> dropout(0.1)
+          |> fc3: linear(Digit)
+    }
+
+    /// The empirical risk.
+    pub net Risk(x: [n, Pixels], y: [n] in Digit) -> (loss: [], correct: []) {
+        let logits = mlp: Mlp(x);
+        (loss = cross_entropy(logits, y), correct = mean(argmax(logits, over = Digit) == y))
+    }
+}
+
+net! {
+    pub dim Plane = 2;
+
+    pub net Velocity(x: [n, Plane], s: [n, 1]) -> [n, Plane] {
+        concat(x, s) |> linear(128) |> silu |> linear(128) |> silu |> linear(Plane)
+    }
+
+    /// Conditional flow matching: E ‖ x1 − x0 − g((1−s) x0 + s x1, s) ‖².
+    pub net FlowMatching(x1: [n, Plane]) -> [] {
+        let x0 = normal([n, Plane]);
+        let s  = uniform([n, 1]);
+        let g  = velocity: Velocity((1 - s) * x0 + s * x1, s);
+        square(x1 - x0 - g) |> sum(over = Plane) |> mean
+    }
+}
+
+fn keys<M: Model<f32>>() -> Vec<String> {
+    nn::slots::<f32, M>().into_iter().map(|slot| slot.key).collect()
+}
+
+fn count(graph: &Graph, which: impl Fn(&Op) -> bool) -> usize {
+    graph.nodes().filter(|(_, node)| which(&node.op)).count()
+}
+
+#[test]
+fn a_net_is_a_tree_of_named_tensors() {
+    assert_eq!(Risk::PARAMETERS, 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10);
+    assert_eq!(Risk::multiply_adds(7), 7 * (784 * 256 + 256 * 128 + 128 * 10));
+    assert_eq!(
+        keys::<Risk>(),
+        ["mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias", "mlp.fc3.weight", "mlp.fc3.bias"]
+    );
+    assert_eq!(keys::<Velocity>()[..2], ["linear1.weight", "linear1.bias"]);
+    assert_eq!(std::mem::size_of::<Wide>(), 0);
+    let risk: Risk = Risk::init(1);
+    assert_eq!(to_vec(&risk.mlp.fc3.bias).len(), 10);
+}
+
+#[test]
+fn a_net_records_a_graph() {
+    let graph = nn::trace::<f32, Risk>(&[6], true).expect("the net is well-formed");
+    assert_eq!(count(&graph, |op| matches!(op, Op::MatMul { .. })), 3);
+    assert_eq!(count(&graph, |op| matches!(op, Op::Random { .. })), 1);
+    let graph = nn::trace::<f64, FlowMatching<f64>>(&[6], true).expect("the net is well-formed");
+    assert_eq!(count(&graph, |op| matches!(op, Op::Random { .. })), 2);
+    assert_eq!(count(&graph, |op| matches!(op, Op::MatMul { .. })), 3);
+}
+
+#[test]
+fn tensors_become_batches() {
+    let x = from_vec(vec![0.0_f32; 2 * 784], (2, Pixels)).expect("two images");
+    let y = Indices::new(vec![3, 7], (2,)).expect("two digits");
+    let batch = RiskBatch::from((x.clone(), y));
+    assert_eq!(batch.dims().expect("all agree"), [2]);
+    assert_eq!(MlpBatch::from(x).dims().expect("one input"), [2]);
+}
