@@ -71,9 +71,9 @@ impl<'a> Inference<'a, '_, '_> {
     /// The one axis of `over`, or else the last.
     fn one_axis(&mut self, callee: &str, x: &Tensor, given: &Given<'a>, at: Span) -> Checked<usize> {
         let Some(Gift::Axes(over)) = given.get("over") else {
-            return x.ty.rank().checked_sub(1).ok_or(()).or_else(|()| {
+            return x.ty.rank().checked_sub(1).ok_or_else(|| {
                 self.fault(at, format!("`{callee}` takes a tensor with axes, but is given a scalar []"));
-                Err(Absorbed)
+                Absorbed
             });
         };
         match self.over(callee, over, x)?.as_slice() {
