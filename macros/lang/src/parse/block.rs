@@ -67,7 +67,8 @@ impl Parser {
             return self.binding(false).map(Statement::Let);
         } else if assigned {
             let name = self.found();
-            self.error(format!("`let` is missing before {name}")).help("names are bound once: `let name = …;`");
+            self.error(format!("`let` is missing before {name}"))
+                .help(format!("write `let {} = …;`", name.trim_matches('`')));
             return self.binding(true).map(Statement::Let);
         }
         let value = self.expr("a value")?;
@@ -103,7 +104,7 @@ impl Parser {
     /// was missing, and a missing `;` is not worth a second error.
     fn binding(&mut self, mended: bool) -> Parsed<Let> {
         if self.is_word("mut") {
-            self.error("nothing changes in a net").help("leave out `mut`; a later `let` may use the name again");
+            self.error("nothing changes in a net").help("leave out `mut`");
             self.bump();
         }
         let pattern = self.let_pattern().inspect_err(|_| self.lost = true)?;

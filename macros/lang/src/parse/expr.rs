@@ -175,7 +175,7 @@ impl Parser {
         }
         if self.is_operator("!") && matches!(self.ahead(1), Some(TokenTree::Group(_))) {
             let error = self.report.error(span, "macros cannot be called in `net!`");
-            error.help("Rust code that computes a number stands outside, as a constant");
+            error.help("functions are called without `!`");
             return Err(Reported);
         }
         if name == "einsum" && self.group(Delimiter::Parenthesis).is_some() {
@@ -288,11 +288,13 @@ impl Parser {
                 p.nothing_left("the value").map(|()| value)
             }),
             Delimiter::Bracket if self.is_operator("->") => {
-                self.error("patterns `[…] -> […]` are not in the language yet");
-                self.take_operator("->");
-                if self.group(Delimiter::Bracket).is_some() {
+                let arrow = self.take_operator("->").map_or(span, |arrow| arrow.last);
+                let target = self.group(Delimiter::Bracket);
+                if target.is_some() {
                     self.bump();
                 }
+                let last = target.map_or(arrow, |group| group.span());
+                self.report.error(span, "patterns `[…] -> […]` are not in the language yet").to(last);
                 Ok(error(span))
             }
             Delimiter::Bracket => self.within(group, |p| p.bracketed(span)),
@@ -440,7 +442,7 @@ impl Parser {
             && !self.on_new_line()
         {
             let error = self.error(format!("`{name}[…]` is not in the language"));
-            error.help(format!("a list after a value is applied with `|>`: `{name} |> [a, b]`"));
+            error.help(format!("a list of layers is applied with `|>`: `{name} |> [a, b]`"));
         } else if self.is_word("as") {
             self.error("there is no `as`").help("`to_real(x)` makes 1 and 0 of truth values");
         } else {

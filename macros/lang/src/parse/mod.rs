@@ -39,6 +39,10 @@ pub fn parse(input: TokenStream, report: &mut Report) -> Program {
 
 impl Parser {
     fn item(&mut self) -> Parsed<Item> {
+        if self.is_operator(";") {
+            self.error("nothing stands before this `;`").help("a net ends with its `}`");
+            return Err(Reported);
+        }
         let attributes = self.attributes()?;
         let visibility = self.visibility();
         if self.at_end() {
@@ -120,11 +124,16 @@ impl Parser {
     /// Goes past the broken item to where the next one may begin.
     fn next_item(&mut self) {
         while !self.at_end() && !self.begins_item() && !self.is_operator("#") {
-            let ends = self.is_operator(";") || self.group(Delimiter::Brace).is_some();
-            self.bump();
-            if ends {
-                return;
+            let braces = self.group(Delimiter::Brace).is_some();
+            if !braces && self.take_operator(";").is_none() {
+                self.bump();
+                continue;
             }
+            if braces {
+                self.bump();
+                self.take_operator(";");
+            }
+            return;
         }
     }
 
@@ -189,6 +198,9 @@ impl Parser {
         let error = self.unexpected(&format!("`;` after the size of `{name}`"));
         if !begins_item {
             error.help("each dimension has its own `dim`");
+            if self.is_operator(",") {
+                self.broken.extend(self.ident_ahead(1).cloned());
+            }
             self.end_of_broken_item();
         }
     }
