@@ -1,5 +1,14 @@
 //! Executes a program: (state, inputs) → (state, outputs), in place.
 
 mod data;
+mod arena;
+mod state;
+mod workspace;
+mod execute;
+mod cache;
 
+pub use crate::compile::Program;
+pub use cache::Cache;
 pub use data::{Data, DataMut};
+pub use state::State;
+pub use workspace::Workspace;

@@ -1,0 +1,330 @@
+//! Which nodes are kept in memory, and where.
+
+use super::affine::{groups, strides};
+use super::{Buffer, BufferId, Home};
+use crate::graph::{Binary, DType, Graph, NodeId, Op, ReduceOp, Unary};
+use crate::kernel::tiled::Fold;
+use std::collections::HashSet;
+
+/// A node seen in memory: element = `offset + Σ position[axis] * strides[axis]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Place {
+    pub buffer: BufferId,
+    pub offset: usize,
+    pub strides: Vec<usize>,
+}
+
+/// Something that a launch has to write.
+#[derive(Clone, Debug)]
+pub(super) enum Task {
+    /// The values of `source`, or their combination over the axes of `fold`, written to `target`. `target.strides`
+    /// count the axes of the result.
+    Compute { source: NodeId, fold: Option<(Fold, Vec<usize>)>, target: Place },
+    /// The matrix product of this node.
+    Product(NodeId),
+}
+
+/// What is kept and how it comes there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Homes {
+    pub buffers: Vec<Buffer>,
+    /// The buffer that holds a node, contiguous in the node's own axes.
+    pub home: Vec<Option<BufferId>>,
+    /// Where a node can be read, itself or through views.
+    pub place: Vec<Option<Place>>,
+    /// In an order in which each follows what it reads.
+    pub tasks: Vec<Task>,
+    /// The buffer of each output.
+    pub outputs: Vec<BufferId>,
+    /// Slots of the state and the buffer that holds the new value.
+    pub updates: Vec<(usize, BufferId)>,
+}
+
+/// Decides what is kept: what products, reductions and the user need in memory, nodes of `kept`, and what is too dear
+/// to compute again for each use.
+pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>) -> Homes {
+    let mut homes = Homes { home: vec![None; graph.nodes.len()], ..Homes::default() };
+    let mut keep: Vec<bool> = vec![false; graph.nodes.len()];
+    for (id, node) in graph.nodes() {
+        keep[id.index()] = kept.contains(&id) || keep[id.index()] || is_boundary(graph, id);
+        if let Op::MatMul { .. } = node.op {
+            for &operand in &node.inputs {
+                keep[viewed(graph, operand).index()] = true;
+            }
+        }
+    }
+    let mut copied: HashSet<usize> = HashSet::new();
+    let mut shown: HashSet<NodeId> = HashSet::new();
+    for (_, output) in &graph.outputs {
+        let base = unshaped(graph, *output);
+        if !is_stored(&graph[base].op) && graph[base].len() > 0 {
+            keep[base.index()] = true;
+            shown.insert(base);
+        }
+    }
+    for (slot, state) in graph.states.iter().enumerate() {
+        let Some(value) = state.update.filter(|&value| graph[value].op != Op::State(slot)) else { continue };
+        let base = unshaped(graph, value);
+        let computed = !is_stored(&graph[base].op) && !matches!(graph[base].op, Op::Concat { .. });
+        if computed && graph[base].len() > 0 && shown.insert(base) {
+            keep[base.index()] = true;
+        } else {
+            copied.insert(slot);
+        }
+    }
+    keep_expensive(graph, &mut keep);
+
+    for (id, node) in graph.nodes() {
+        let home = match node.op {
+            Op::Input(i) => Some(Home::Input(i)),
+            Op::State(i) => Some(Home::State(i)),
+            _ => keep[id.index()].then_some(Home::Arena),
+        };
+        homes.home[id.index()] = home.map(|home| homes.buffer(node.len(), node.dtype, home));
+        let place = homes.view(graph, id);
+        homes.place.push(place);
+        if home == Some(Home::Arena) {
+            homes.write(graph, id);
+        }
+    }
+    for (_, output) in &graph.outputs {
+        let base = unshaped(graph, *output);
+        let buffer = match homes.home[base.index()] {
+            Some(buffer) if !is_stored(&graph[base].op) => buffer,
+            _ => homes.copy(graph, base),
+        };
+        homes.outputs.push(buffer);
+    }
+    for (slot, state) in graph.states.iter().enumerate() {
+        let Some(value) = state.update.filter(|&value| graph[value].op != Op::State(slot)) else { continue };
+        let buffer = match copied.contains(&slot) {
+            true => homes.copy(graph, value),
+            false => homes.home[unshaped(graph, value).index()].expect("updates that are not copied are kept"),
+        };
+        homes.updates.push((slot, buffer));
+    }
+    homes
+}
+
+impl Homes {
+    fn buffer(&mut self, len: usize, dtype: DType, home: Home) -> BufferId {
+        self.buffers.push(Buffer { len, dtype, home });
+        self.buffers.len() - 1
+    }
+
+    /// A fresh buffer with the values of a node.
+    fn copy(&mut self, graph: &Graph, source: NodeId) -> BufferId {
+        let node = &graph[source];
+        let buffer = self.buffer(node.len(), node.dtype, Home::Arena);
+        if node.len() > 0 {
+            let target = Place { buffer, offset: 0, strides: strides(&node.dims) };
+            self.tasks.push(Task::Compute { source, fold: None, target });
+        }
+        buffer
+    }
+
+    /// The tasks that fill the home of a node.
+    fn write(&mut self, graph: &Graph, id: NodeId) {
+        let node = &graph[id];
+        let Some(target) = self.place[id.index()].clone() else { return };
+        match &node.op {
+            Op::MatMul { .. } => self.tasks.push(Task::Product(id)),
+            Op::Reduce { op, axes } => {
+                let fold = match op {
+                    ReduceOp::Sum => Fold::Sum,
+                    ReduceOp::Max => Fold::Max,
+                    ReduceOp::Min => Fold::Min,
+                };
+                let fold = Some((fold, axes.clone()));
+                self.tasks.push(Task::Compute { source: node.inputs[0], fold, target });
+            }
+            Op::ArgMax { axis } => {
+                let fold = Some((Fold::ArgMax, vec![*axis]));
+                self.tasks.push(Task::Compute { source: node.inputs[0], fold, target });
+            }
+            Op::Concat { axis } => {
+                let mut offset = 0;
+                for &source in &node.inputs {
+                    let part = Place { offset, ..target.clone() };
+                    offset += graph[source].dims[*axis] * target.strides[*axis];
+                    self.tasks.push(Task::Compute { source, fold: None, target: part });
+                }
+            }
+            _ => self.tasks.push(Task::Compute { source: id, fold: None, target }),
+        }
+    }
+
+    /// Where a node can be read, given where its operands can.
+    fn view(&self, graph: &Graph, id: NodeId) -> Option<Place> {
+        let node = &graph[id];
+        if let Some(buffer) = self.home[id.index()] {
+            return Some(Place { buffer, offset: 0, strides: strides(&node.dims) });
+        }
+        if !is_view(&node.op) {
+            return None;
+        }
+        let mut place = self.place[node.inputs[0].index()].clone()?;
+        match &node.op {
+            Op::Broadcast { axes } => {
+                for &axis in axes {
+                    place.strides.insert(axis, 0);
+                }
+            }
+            Op::Permute { order } => place.strides = order.iter().map(|&axis| place.strides[axis]).collect(),
+            Op::Slice { axis, start } => place.offset += start * place.strides[*axis],
+            _ => place.strides = reshaped(&graph[node.inputs[0]].dims, &place.strides, &node.dims)?,
+        }
+        Some(place)
+    }
+}
+
+/// The strides of the same elements under another shape, if one stride for each axis can express them.
+fn reshaped(from: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usize>> {
+    let mut result = vec![0; to.len()];
+    for [old, new] in groups(from, to) {
+        // Axes of one position do not move, whatever their stride.
+        let mut long = old.rev().filter(|&axis| from[axis] != 1);
+        let innermost = long.next();
+        let mut step = innermost.map_or(0, |axis| strides[axis]);
+        let mut reach = step * innermost.map_or(1, |axis| from[axis]);
+        for axis in long {
+            if strides[axis] != reach {
+                return None;
+            }
+            reach *= from[axis];
+        }
+        for axis in new.rev() {
+            result[axis] = if to[axis] == 1 { 0 } else { step };
+            step *= to[axis];
+        }
+    }
+    Some(result)
+}
+
+/// Whether the op only says where the elements of its operand are seen.
+pub(super) fn is_view(op: &Op) -> bool {
+    matches!(op, Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. })
+}
+
+fn is_stored(op: &Op) -> bool {
+    matches!(op, Op::Input(_) | Op::State(_))
+}
+
+/// Whether the node can only be read from memory.
+pub(super) fn is_boundary(graph: &Graph, id: NodeId) -> bool {
+    let node = &graph[id];
+    match node.op {
+        Op::Reduce { .. } | Op::ArgMax { .. } | Op::Concat { .. } | Op::MatMul { .. } | Op::Pad { .. } => true,
+        // Registers are real numbers, which storing rounds.
+        Op::Cast => node.dtype == DType::Index && graph[node.inputs[0]].dtype.is_float(),
+        _ => false,
+    }
+}
+
+/// What a chain of views looks at.
+fn viewed(graph: &Graph, mut id: NodeId) -> NodeId {
+    while is_view(&graph[id].op) {
+        id = graph[id].inputs[0];
+    }
+    id
+}
+
+/// The node before it was given other shapes, which changes nothing in memory.
+fn unshaped(graph: &Graph, mut id: NodeId) -> NodeId {
+    while graph[id].op == Op::Reshape {
+        id = graph[id].inputs[0];
+    }
+    id
+}
+
+/// What computing a node at the place of use costs.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    /// In passes over a tile of registers.
+    rows: usize,
+    /// Tensors read.
+    loads: usize,
+}
+
+/// Above this a node used twice is rather stored and read than computed twice.
+const DEAR: usize = 4;
+/// A kernel's registers should fit in the first-level cache.
+const MANY_ROWS: usize = 96;
+
+fn keep_expensive(graph: &Graph, keep: &mut [bool]) {
+    let uses = uses(graph);
+    let mut costs = vec![Cost::default(); graph.nodes.len()];
+    for (id, node) in graph.nodes() {
+        let at = id.index();
+        if is_stored(&node.op) || keep[at] {
+            costs[at] = Cost { rows: 0, loads: 1 };
+            continue;
+        }
+        let mut cost = Cost { rows: rows(&node.op), loads: 0 };
+        for input in &node.inputs {
+            cost.rows += costs[input.index()].rows;
+            cost.loads += costs[input.index()].loads;
+        }
+        if let Op::Broadcast { .. } = node.op {
+            let base = viewed(graph, id);
+            if costs[base.index()].rows > 0 && node.len() > graph[base].len() {
+                keep[base.index()] = true;
+            }
+            // What is repeated stays in the cache.
+            cost = Cost::default();
+        } else if !is_view(&node.op)
+            && ((uses[at] > 1 && cost.rows + 2 * cost.loads.saturating_sub(1) > DEAR) || cost.rows > MANY_ROWS)
+        {
+            let narrow = narrowest(graph, id);
+            keep[narrow.index()] = true;
+            cost = Cost { rows: if narrow == id { 0 } else { 2 }, loads: 1 };
+        }
+        costs[at] = cost;
+    }
+}
+
+/// The node itself, or truth values from which it follows in a step or two: they take a quarter of the memory.
+fn narrowest(graph: &Graph, id: NodeId) -> NodeId {
+    let mut at = id;
+    for _ in 0..2 {
+        let varying = |x: &&NodeId| !matches!(graph[**x].op, Op::Constant(_));
+        let mut operands = graph[at].inputs.iter().filter(varying);
+        let (Some(&only), None) = (operands.next(), operands.next()) else { return id };
+        if graph[only].len() != graph[id].len() || rows(&graph[at].op) > 1 {
+            return id;
+        }
+        if graph[only].dtype == DType::Bool {
+            return only;
+        }
+        at = only;
+    }
+    id
+}
+
+/// How many computations read each node, through views as well.
+fn uses(graph: &Graph) -> Vec<usize> {
+    let mut uses = vec![0; graph.nodes.len()];
+    for (id, node) in graph.nodes().rev() {
+        let weight = if is_view(&node.op) { uses[id.index()] } else { 1 };
+        for input in &node.inputs {
+            uses[input.index()] += weight;
+        }
+    }
+    uses
+}
+
+/// Passes over a tile, roughly.
+fn rows(op: &Op) -> usize {
+    match op {
+        Op::Unary(f) => match f {
+            Unary::Neg | Unary::Abs | Unary::Sign | Unary::Square | Unary::Relu => 1,
+            Unary::Recip | Unary::Sqrt | Unary::Rsqrt => 3,
+            _ => 8,
+        },
+        Op::Binary(Binary::Div) => 3,
+        Op::Binary(Binary::Pow) => 16,
+        Op::Random { .. } => 30,
+        Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast | Op::Iota { .. } => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,534 @@
+//! Builds one fused kernel: the values of its tasks as rows over one iteration space.
+//!
+//! Every node is evaluated at an affine position of the iteration space. Views change the position, so no view is ever
+//! computed; a reshape that the position cannot express splits an axis of the space, and the kernel is built anew.
+
+use super::affine::{Affine, Indivisible, Space, groups, strides};
+use super::homes::{Homes, Place, Task, is_boundary};
+use super::BufferId;
+use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Unary};
+use crate::kernel::tiled::{Accumulation, Cell, Code, Fold, Register, Row, Source, Store, Tiled, View};
+use std::collections::{HashMap, HashSet};
+
+/// A kernel and the buffers its views name.
+#[derive(Clone, Debug)]
+pub(super) struct Built {
+    pub tiled: Tiled,
+    pub operands: Vec<BufferId>,
+}
+
+/// Why tasks do not become one kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// They need different iteration spaces or each other's finished results.
+    Conflict,
+    /// This node has to be kept in memory first.
+    Keep(NodeId),
+}
+
+enum Stop {
+    Failure(Failure),
+    Split { axis: usize, inner: usize, reshape: NodeId },
+}
+
+/// The kernel that computes `tasks`; of those only the ones with `written` store their result.
+pub(super) fn build(
+    graph: &Graph,
+    homes: &Homes,
+    tasks: &[usize],
+    written: &dyn Fn(BufferId) -> bool,
+) -> Result<Built, Failure> {
+    let Task::Compute { source: first, .. } = &homes.tasks[tasks[0]] else { return Err(Failure::Conflict) };
+    let mut space = Space::new(&graph[*first].dims);
+    let mut last_split = None;
+    loop {
+        let mut builder = Builder::new(graph, homes, tasks, &space);
+        match builder.tasks(tasks, written) {
+            Ok(()) => return Ok(builder.finish()),
+            Err(Stop::Split { axis, inner, reshape }) => {
+                space.split(axis, inner);
+                last_split = graph[reshape].inputs.first().copied();
+            }
+            // A position along an axis that had to be split is not one number any more.
+            Err(Stop::Failure(Failure::Conflict)) if tasks.len() == 1 => {
+                return Err(last_split.map_or(Failure::Conflict, Failure::Keep));
+            }
+            Err(Stop::Failure(failure)) => return Err(failure),
+        }
+    }
+}
+
+/// A register before sources and rows are numbered together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Value {
+    Source(usize),
+    Row(usize),
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    homes: &'a Homes,
+    /// Buffers whose values are at hand here because this kernel computes them.
+    own: HashSet<BufferId>,
+    space: &'a Space,
+    /// The row-major position in the iteration space.
+    linear: Affine,
+    known: HashMap<(NodeId, Vec<Affine>), Value>,
+    sources: Vec<Source>,
+    rows: Vec<(Code, Vec<Value>)>,
+    stores: Vec<(Value, View)>,
+    accumulations: Vec<(Fold, Value, View)>,
+    reduced: Option<Vec<bool>>,
+    operands: Vec<BufferId>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(graph: &'a Graph, homes: &'a Homes, tasks: &[usize], space: &'a Space) -> Self {
+        let own = tasks.iter().filter_map(|&task| match &homes.tasks[task] {
+            Task::Compute { target, .. } => Some(target.buffer),
+            Task::Product(_) => None,
+        });
+        let mut linear = Affine::zero(space.dims.len());
+        for (axis, stride) in strides(&space.dims).into_iter().enumerate() {
+            linear.steps[axis] = if space.dims[axis] == 1 { 0 } else { stride };
+        }
+        Builder {
+            graph,
+            homes,
+            own: own.collect(),
+            space,
+            linear,
+            known: HashMap::new(),
+            sources: Vec::new(),
+            rows: Vec::new(),
+            stores: Vec::new(),
+            accumulations: Vec::new(),
+            reduced: None,
+            operands: Vec::new(),
+        }
+    }
+
+    fn tasks(&mut self, tasks: &[usize], written: &dyn Fn(BufferId) -> bool) -> Result<(), Stop> {
+        for &task in tasks {
+            let Task::Compute { source, fold, target } = &self.homes.tasks[task] else {
+                return Err(Stop::Failure(Failure::Conflict));
+            };
+            if written(target.buffer) {
+                self.task(*source, fold.as_ref(), target)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn task(&mut self, source: NodeId, fold: Option<&(Fold, Vec<usize>)>, target: &Place) -> Result<(), Stop> {
+        let dims = &self.graph[source].dims;
+        if dims.iter().product::<usize>() != self.space.dims.iter().product::<usize>() {
+            return Err(Stop::Failure(Failure::Conflict));
+        }
+        let map = self.split_over(&self.linear.clone(), dims, source)?;
+        let value = match self.homes.home[source.index()] {
+            Some(home) if home == target.buffer => self.compute(source, &map)?,
+            _ => self.value(source, &map)?,
+        };
+        let Some((fold, axes)) = fold else {
+            let view = self.view(target, &map);
+            self.stores.push((value, view));
+            return Ok(());
+        };
+        let mut reduced = vec![false; self.space.dims.len()];
+        for &axis in axes {
+            for (flag, step) in reduced.iter_mut().zip(&map[axis].steps) {
+                *flag |= *step != 0;
+            }
+        }
+        let kept: Vec<Affine> =
+            map.into_iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, affine)| affine).collect();
+        let mixed = kept.iter().any(|affine| affine.steps.iter().zip(&reduced).any(|(step, flag)| *step != 0 && *flag));
+        let several = *fold == Fold::ArgMax && reduced.iter().filter(|flag| **flag).count() != 1;
+        if mixed || several || self.reduced.as_ref().is_some_and(|known| *known != reduced) {
+            return Err(Stop::Failure(Failure::Conflict));
+        }
+        self.reduced = Some(reduced);
+        let view = self.view(target, &kept);
+        self.accumulations.push((*fold, value, view));
+        Ok(())
+    }
+
+    /// The value of a node at a position: from memory, or computed here.
+    fn value(&mut self, node: NodeId, map: &[Affine]) -> Result<Value, Stop> {
+        if let Some(&value) = self.known.get(&(node, map.to_vec())) {
+            return Ok(value);
+        }
+        let value = match &self.homes.place[node.index()] {
+            Some(place) if !self.own.contains(&place.buffer) => {
+                let view = self.view(place, map);
+                self.source(Source::Load(view))
+            }
+            // Computed by this very kernel: at hand if it is this element, not yet in memory if it is another.
+            Some(place) if self.homes.home[node.index()] == Some(place.buffer) => {
+                if is_boundary(self.graph, node) || self.linear_position(node, map) != self.linear {
+                    return Err(Stop::Failure(Failure::Conflict));
+                }
+                self.compute(node, map)?
+            }
+            _ => self.compute(node, map)?,
+        };
+        self.known.insert((node, map.to_vec()), value);
+        Ok(value)
+    }
+
+    fn compute(&mut self, id: NodeId, map: &[Affine]) -> Result<Value, Stop> {
+        let node = &self.graph[id];
+        let operand = |i: usize| node.inputs[i];
+        Ok(match &node.op {
+            Op::Constant(value) => self.source(Source::Constant(*value)),
+            Op::Iota { axis } => {
+                let Affine { offset, steps } = &map[*axis];
+                let strides = steps.iter().map(|&step| step as isize).collect();
+                self.source(Source::Position { strides, offset: *offset as isize })
+            }
+            Op::Random { distribution, path } => {
+                if self.linear_position(id, map) != self.linear || node.len() != self.space.dims.iter().product() {
+                    return Err(Stop::Failure(Failure::Keep(id)));
+                }
+                let Some(Place { buffer, .. }) = self.homes.place[operand(0).index()] else {
+                    return Err(Stop::Failure(Failure::Keep(operand(0))));
+                };
+                let key = self.operand(buffer);
+                self.source(Source::Random { key, path: *path, normal: *distribution == Distribution::Normal })
+            }
+            Op::Unary(f) => {
+                let x = self.value(operand(0), map)?;
+                self.row(unary(*f), vec![x])
+            }
+            Op::Binary(f) => {
+                let (a, b) = (self.value(operand(0), map)?, self.value(operand(1), map)?);
+                self.row(binary(*f), vec![a, b])
+            }
+            Op::Compare(f) => {
+                let (a, b) = (self.value(operand(0), map)?, self.value(operand(1), map)?);
+                self.row(compare(*f), vec![a, b])
+            }
+            Op::Select => {
+                let condition = self.value(operand(0), map)?;
+                let (yes, no) = (self.value(operand(1), map)?, self.value(operand(2), map)?);
+                self.row(Code::Select, vec![condition, yes, no])
+            }
+            Op::Cast => {
+                let x = self.value(operand(0), map)?;
+                if node.dtype == DType::Bool {
+                    let zero = self.source(Source::Constant(0.0));
+                    self.row(Code::Ne, vec![x, zero])
+                } else {
+                    x
+                }
+            }
+            Op::Broadcast { axes } => {
+                let kept = map.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
+                let map: Vec<Affine> = kept.map(|(_, affine)| affine.clone()).collect();
+                self.value(operand(0), &map)?
+            }
+            Op::Permute { order } => {
+                let mut inner = map.to_vec();
+                for (affine, &axis) in map.iter().zip(order) {
+                    inner[axis] = affine.clone();
+                }
+                self.value(operand(0), &inner)?
+            }
+            Op::Slice { axis, start } => {
+                let mut inner = map.to_vec();
+                inner[*axis].offset += start;
+                self.value(operand(0), &inner)?
+            }
+            Op::Reshape => {
+                let inner = self.reshape(id, map)?;
+                self.value(operand(0), &inner)?
+            }
+            Op::Input(_) | Op::State(_) => self.value(id, map)?,
+            Op::Reduce { .. } | Op::ArgMax { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::MatMul { .. } => {
+                return Err(Stop::Failure(Failure::Conflict));
+            }
+        })
+    }
+
+    /// The position in the operand of a reshape.
+    fn reshape(&self, id: NodeId, map: &[Affine]) -> Result<Vec<Affine>, Stop> {
+        let node = &self.graph[id];
+        let dims = &self.graph[node.inputs[0]].dims;
+        let mut inner = vec![Affine::zero(self.space.dims.len()); dims.len()];
+        for [outer, own] in groups(&node.dims, dims) {
+            let mut position = Affine::zero(self.space.dims.len());
+            for (axis, stride) in outer.clone().zip(strides(&node.dims[outer])) {
+                position.add(stride, &map[axis]);
+            }
+            let parts = self.split_over(&position, &dims[own.clone()], id)?;
+            inner.splice(own, parts);
+        }
+        Ok(inner)
+    }
+
+    /// A row-major position as a position along each of `dims`.
+    fn split_over(&self, position: &Affine, dims: &[usize], reshape: NodeId) -> Result<Vec<Affine>, Stop> {
+        let mut parts = vec![Affine::zero(self.space.dims.len()); dims.len()];
+        let mut rest = position.clone();
+        let outermost = dims.iter().position(|&size| size != 1);
+        for (axis, &size) in dims.iter().enumerate().rev().filter(|(_, size)| **size != 1) {
+            if Some(axis) == outermost {
+                parts[axis] = rest;
+                break;
+            }
+            (rest, parts[axis]) = rest.divide(size, &self.space.dims).map_err(|problem| match problem {
+                Indivisible::UntilSplit { axis, inner } => Stop::Split { axis, inner, reshape },
+                Indivisible::Never if self.graph[reshape].op == Op::Reshape => {
+                    Stop::Failure(Failure::Keep(self.graph[reshape].inputs[0]))
+                }
+                Indivisible::Never => Stop::Failure(Failure::Conflict),
+            })?;
+        }
+        Ok(parts)
+    }
+
+    fn linear_position(&self, node: NodeId, map: &[Affine]) -> Affine {
+        let mut position = Affine::zero(self.space.dims.len());
+        for (stride, affine) in strides(&self.graph[node].dims).into_iter().zip(map) {
+            position.add(stride, affine);
+        }
+        position
+    }
+
+    fn view(&mut self, place: &Place, map: &[Affine]) -> View {
+        let mut position = Affine::zero(self.space.dims.len());
+        position.offset = place.offset;
+        for (&stride, affine) in place.strides.iter().zip(map) {
+            position.add(stride, affine);
+        }
+        let cell = cell(self.homes.buffers[place.buffer].dtype);
+        let strides = position.steps.iter().map(|&step| step as isize).collect();
+        View { operand: self.operand(place.buffer), offset: position.offset, strides, cell }
+    }
+
+    fn operand(&mut self, buffer: BufferId) -> usize {
+        self.operands.iter().position(|&known| known == buffer).unwrap_or_else(|| {
+            self.operands.push(buffer);
+            self.operands.len() - 1
+        })
+    }
+
+    fn source(&mut self, source: Source) -> Value {
+        Value::Source(self.sources.iter().position(|known| *known == source).unwrap_or_else(|| {
+            self.sources.push(source);
+            self.sources.len() - 1
+        }))
+    }
+
+    fn row(&mut self, code: Code, args: Vec<Value>) -> Value {
+        let row = (code, args);
+        Value::Row(self.rows.iter().position(|known| *known == row).unwrap_or_else(|| {
+            self.rows.push(row);
+            self.rows.len() - 1
+        }))
+    }
+
+    fn finish(mut self) -> Built {
+        self.multiply_add();
+        let live = self.live();
+        let mut numbers: HashMap<Value, Register> = HashMap::new();
+        for value in (0..self.sources.len()).map(Value::Source).chain((0..self.rows.len()).map(Value::Row)) {
+            if live.contains(&value) {
+                numbers.insert(value, numbers.len() as Register);
+            }
+        }
+        let mut used = Vec::new();
+        let mut operand = |known: &mut usize| {
+            let buffer = self.operands[*known];
+            *known = used.iter().position(|&other| other == buffer).unwrap_or_else(|| {
+                used.push(buffer);
+                used.len() - 1
+            });
+        };
+        let mut tiled = Tiled {
+            dims: self.space.dims.clone(),
+            sources: Vec::new(),
+            rows: Vec::new(),
+            stores: Vec::new(),
+            reduced: self.reduced.unwrap_or_default(),
+            accumulations: Vec::new(),
+        };
+        for (_, mut source) in self.sources.into_iter().enumerate().filter(|(i, _)| live.contains(&Value::Source(*i))) {
+            match &mut source {
+                Source::Load(view) => operand(&mut view.operand),
+                Source::Random { key, .. } => operand(key),
+                Source::Constant(_) | Source::Position { .. } => {}
+            }
+            tiled.sources.push(source);
+        }
+        for (_, (code, args)) in self.rows.into_iter().enumerate().filter(|(i, _)| live.contains(&Value::Row(*i))) {
+            let mut registers = [0; 3];
+            for (register, arg) in registers.iter_mut().zip(&args) {
+                *register = numbers[arg];
+            }
+            tiled.rows.push(Row { code, args: registers });
+        }
+        for (value, mut view) in self.stores {
+            operand(&mut view.operand);
+            tiled.stores.push(Store { register: numbers[&value], view });
+        }
+        for (fold, value, mut view) in self.accumulations {
+            operand(&mut view.operand);
+            tiled.accumulations.push(Accumulation { fold, register: numbers[&value], view });
+        }
+        merge_axes(&mut tiled);
+        Built { tiled, operands: used }
+    }
+
+    /// `a * b + c` in one row where the product has no other use.
+    fn multiply_add(&mut self) {
+        let mut uses = vec![0; self.rows.len()];
+        let ends = self.stores.iter().map(|(value, _)| value).chain(self.accumulations.iter().map(|(_, v, _)| v));
+        for value in self.rows.iter().flat_map(|(_, args)| args).chain(ends) {
+            if let Value::Row(row) = value {
+                uses[*row] += 1;
+            }
+        }
+        for row in 0..self.rows.len() {
+            if self.rows[row].0 != Code::Add {
+                continue;
+            }
+            let args = self.rows[row].1.clone();
+            for (product, other) in [(args[0], args[1]), (args[1], args[0])] {
+                if let Value::Row(product) = product
+                    && self.rows[product].0 == Code::Mul
+                    && uses[product] == 1
+                {
+                    let factors = &self.rows[product].1;
+                    self.rows[row] = (Code::MulAdd, vec![factors[0], factors[1], other]);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn live(&self) -> HashSet<Value> {
+        let ends = self.stores.iter().map(|(value, _)| *value);
+        let mut live: HashSet<Value> = ends.chain(self.accumulations.iter().map(|(_, value, _)| *value)).collect();
+        for (row, (_, args)) in self.rows.iter().enumerate().rev() {
+            if live.contains(&Value::Row(row)) {
+                live.extend(args);
+            }
+        }
+        live
+    }
+}
+
+/// Drops axes of one position and merges neighbours that every view walks as one.
+fn merge_axes(tiled: &mut Tiled) {
+    let argmax = tiled.accumulations.iter().any(|accumulation| accumulation.fold == Fold::ArgMax);
+    let mut axis = tiled.dims.len();
+    while axis > 0 {
+        axis -= 1;
+        let size = tiled.dims[axis];
+        if size == 1 {
+            remove_axis(tiled, axis);
+            continue;
+        }
+        if axis + 1 >= tiled.dims.len() {
+            continue;
+        }
+        let inner = tiled.dims[axis + 1] as isize;
+        let alike = match tiled.reduced.get(axis..axis + 2) {
+            Some(flags) => flags[0] == flags[1] && !(argmax && flags[0]),
+            None => true,
+        };
+        let mut together = true;
+        each_strides(tiled, |strides| together &= strides[axis] == strides[axis + 1] * inner);
+        if alike && together {
+            tiled.dims[axis + 1] *= size;
+            remove_axis(tiled, axis);
+        }
+    }
+    if tiled.dims.is_empty() {
+        tiled.dims.push(1);
+        each_strides(tiled, |strides| strides.push(0));
+    }
+}
+
+fn remove_axis(tiled: &mut Tiled, axis: usize) {
+    tiled.dims.remove(axis);
+    if !tiled.reduced.is_empty() {
+        tiled.reduced.remove(axis);
+    }
+    each_strides(tiled, |strides| {
+        strides.remove(axis);
+    });
+}
+
+fn each_strides(tiled: &mut Tiled, mut visit: impl FnMut(&mut Vec<isize>)) {
+    for source in &mut tiled.sources {
+        match source {
+            Source::Load(view) => visit(&mut view.strides),
+            Source::Position { strides, .. } => visit(strides),
+            Source::Constant(_) | Source::Random { .. } => {}
+        }
+    }
+    for store in &mut tiled.stores {
+        visit(&mut store.view.strides);
+    }
+    for accumulation in &mut tiled.accumulations {
+        visit(&mut accumulation.view.strides);
+    }
+}
+
+/// How elements of the type lie in memory.
+pub(super) fn cell(dtype: DType) -> Cell {
+    match dtype {
+        DType::F32 | DType::F64 => Cell::Float,
+        DType::Index => Cell::Index,
+        DType::Bool => Cell::Bool,
+    }
+}
+
+fn unary(f: Unary) -> Code {
+    match f {
+        Unary::Neg => Code::Neg,
+        Unary::Abs => Code::Abs,
+        Unary::Sign => Code::Sign,
+        Unary::Recip => Code::Recip,
+        Unary::Square => Code::Square,
+        Unary::Sqrt => Code::Sqrt,
+        Unary::Rsqrt => Code::Rsqrt,
+        Unary::Exp => Code::Exp,
+        Unary::Expm1 => Code::Expm1,
+        Unary::Ln => Code::Ln,
+        Unary::Log1p => Code::Log1p,
+        Unary::Sin => Code::Sin,
+        Unary::Cos => Code::Cos,
+        Unary::Tanh => Code::Tanh,
+        Unary::Sigmoid => Code::Sigmoid,
+        Unary::Softplus => Code::Softplus,
+        Unary::Erf => Code::Erf,
+        Unary::Relu => Code::Relu,
+    }
+}
+
+fn binary(f: Binary) -> Code {
+    match f {
+        Binary::Add => Code::Add,
+        Binary::Sub => Code::Sub,
+        Binary::Mul => Code::Mul,
+        Binary::Div => Code::Div,
+        Binary::Pow => Code::Pow,
+        Binary::Min => Code::Min,
+        Binary::Max => Code::Max,
+    }
+}
+
+fn compare(f: Compare) -> Code {
+    match f {
+        Compare::Eq => Code::Eq,
+        Compare::Ne => Code::Ne,
+        Compare::Lt => Code::Lt,
+        Compare::Le => Code::Le,
+        Compare::Gt => Code::Gt,
+        Compare::Ge => Code::Ge,
+    }
+}

@@ -1,0 +1,121 @@
+//! Turns a graph into launches: fused kernels and matrix products, in the order in which they run.
+//!
+//! - `homes` decides which nodes are kept in memory; all others are computed where they are used.
+//! - `kernel` builds one fused kernel from the nodes it stores, folding views into the strides of its loads.
+//! - `product` lays out one matrix product.
+//! - `group` joins stores and reductions over one iteration space into one kernel.
+//! - `order` puts updates of the state in place where that is legal, and all launches in order.
+
+mod affine;
+mod homes;
+mod kernel;
+mod product;
+mod group;
+mod order;
+
+use crate::graph::{DType, Graph, Node, NodeId, Op};
+use crate::kernel::cpu::Gemm;
+use crate::kernel::tiled::Tiled;
+use std::collections::HashSet;
+
+/// The number of a buffer within a schedule.
+pub(super) type BufferId = usize;
+
+/// A contiguous tensor in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Buffer {
+    /// The number of elements.
+    pub len: usize,
+    /// Their type.
+    pub dtype: DType,
+    /// What memory it is in.
+    pub home: Home,
+}
+
+/// What memory a buffer is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// The i-th input of the run.
+    Input(usize),
+    /// The i-th tensor of the state.
+    State(usize),
+    /// The arena of the workspace.
+    Arena,
+}
+
+/// One step of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// What runs.
+    pub work: Work,
+    /// The buffers that the views of the work name.
+    pub operands: Vec<BufferId>,
+    /// Which of them are written.
+    pub writes: Vec<BufferId>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// A fused kernel.
+    Fused(Tiled),
+    /// Matrix products, one after the other.
+    Products(Vec<Gemm>),
+}
+
+/// All steps of a run, in order, and the buffers they touch.
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    pub steps: Vec<Step>,
+    pub buffers: Vec<Buffer>,
+    /// The buffer of each output.
+    pub outputs: Vec<BufferId>,
+}
+
+/// The launches that compute the outputs and updates of `graph`.
+pub(super) fn fuse(graph: &Graph) -> Schedule {
+    let graph = lower(graph);
+    let mut kept = HashSet::new();
+    loop {
+        match attempt(&graph, &kept) {
+            Ok(schedule) => return schedule,
+            // The node cannot be computed where it is used, so it is kept in memory.
+            Err(node) => assert!(kept.insert(node), "node {} cannot be laid out although it is kept", node.index()),
+        }
+    }
+}
+
+fn attempt(graph: &Graph, kept: &HashSet<NodeId>) -> Result<Schedule, NodeId> {
+    let homes = homes::homes(graph, kept);
+    let groups = group::group(graph, &homes)?;
+    Ok(order::order(graph, homes, groups))
+}
+
+/// Writes padding as what it is made of: zeros before and after the operand.
+fn lower(graph: &Graph) -> Graph {
+    let mut lowered = Graph { inputs: graph.inputs.clone(), states: graph.states.clone(), ..Graph::default() };
+    let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+    for (_, node) in graph.nodes() {
+        let inputs: Vec<NodeId> = node.inputs.iter().map(|x| renamed[x.index()]).collect();
+        let Node { op, dims, dtype, .. } = node.clone();
+        let Op::Pad { axis, start } = op else {
+            renamed.push(lowered.push(op, inputs, dims, dtype));
+            continue;
+        };
+        let size = lowered[inputs[0]].dims[axis];
+        let mut parts = Vec::new();
+        for (len, operand) in [(start, None), (size, Some(inputs[0])), (dims[axis] - start - size, None)] {
+            if len > 0 {
+                let mut strip = dims.clone();
+                strip[axis] = len;
+                parts.push(operand.unwrap_or_else(|| lowered.push(Op::Constant(0.0), vec![], strip, dtype)));
+            }
+        }
+        renamed.push(lowered.push(Op::Concat { axis }, parts, dims, dtype));
+    }
+    for slot in &mut lowered.states {
+        slot.update = slot.update.map(|value| renamed[value.index()]);
+    }
+    lowered.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), renamed[value.index()])).collect();
+    lowered
+}

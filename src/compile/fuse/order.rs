@@ -1,0 +1,166 @@
+//! Puts new values of the state in place where that is legal, and all launches in order.
+
+use super::group::{Group, GroupId};
+use super::homes::{Homes, Task};
+use super::kernel::{Built, build, cell};
+use super::product::products;
+use super::{BufferId, Home, Schedule, Step, Work};
+use crate::graph::Graph;
+use crate::kernel::tiled::{Source, Store, Tiled, View};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+
+/// The schedule of all groups.
+pub(super) fn order(graph: &Graph, mut homes: Homes, mut groups: Vec<Group>) -> Schedule {
+    // What nobody outside its own kernel reads need not be stored.
+    let read: HashSet<BufferId> = groups.iter().flat_map(|group| &group.reads).copied().collect();
+    let last: HashSet<BufferId> =
+        homes.outputs.iter().copied().chain(homes.updates.iter().map(|(_, buffer)| *buffer)).collect();
+    let written = |buffer: BufferId| read.contains(&buffer) || last.contains(&buffer);
+    groups.iter_mut().for_each(|group| group.writes.retain(|&buffer| written(buffer)));
+
+    let mut steps: Vec<Option<Step>> = groups
+        .iter_mut()
+        .map(|group| {
+            if group.writes.is_empty() {
+                return None;
+            }
+            let step = step(graph, &homes, group, &written);
+            group.reads = step.operands.iter().copied().filter(|buffer| !group.writes.contains(buffer)).collect();
+            Some(step)
+        })
+        .collect();
+    place_updates(&mut homes, &mut groups, &mut steps);
+    let sequence = sequence(&homes, &groups);
+    let steps = sequence.into_iter().filter_map(|id| steps[id].take()).collect();
+    Schedule { steps, buffers: homes.buffers, outputs: homes.outputs }
+}
+
+fn step(graph: &Graph, homes: &Homes, group: &Group, written: &dyn Fn(BufferId) -> bool) -> Step {
+    let writes = group.writes.clone();
+    if let Task::Product(id) = homes.tasks[group.tasks[0]] {
+        let (gemms, operands) = products(graph, homes, id).expect("the product was laid out before");
+        return Step { work: Work::Products(gemms), operands, writes };
+    }
+    let Built { tiled, operands } = build(graph, homes, &group.tasks, written).expect("the kernel was built before");
+    Step { work: Work::Fused(tiled), operands, writes }
+}
+
+/// Moves new values of the state to where the old ones are, after all that read the old ones. Where that cannot be,
+/// the new value is copied at the end.
+fn place_updates(homes: &mut Homes, groups: &mut Vec<Group>, steps: &mut Vec<Option<Step>>) {
+    for (slot, buffer) in homes.updates.clone() {
+        if homes.buffers[buffer].len == 0 {
+            continue;
+        }
+        let state = homes.buffers.iter().position(|other| other.home == Home::State(slot));
+        let readers: Vec<GroupId> = match state {
+            Some(state) => (0..groups.len()).filter(|&id| groups[id].reads.contains(&state)).collect(),
+            None => Vec::new(),
+        };
+        let writers: Vec<GroupId> = (0..groups.len()).filter(|&id| groups[id].writes.contains(&buffer)).collect();
+        let in_place = match writers[..] {
+            [writer] => readers.iter().all(|&reader| {
+                if reader == writer {
+                    let step = steps[writer].as_ref().expect("a writer is a step");
+                    state.is_some_and(|state| same_elements(step, state, buffer))
+                } else {
+                    !runs_after(groups, reader, writer)
+                }
+            }),
+            _ => false,
+        };
+        if in_place {
+            let writer = writers[0];
+            groups[writer].after.extend(readers.iter().filter(|&&reader| reader != writer));
+            homes.buffers[buffer].home = Home::State(slot);
+            continue;
+        }
+        homes.buffers.push(super::Buffer { home: Home::State(slot), ..homes.buffers[buffer].clone() });
+        let target = homes.buffers.len() - 1;
+        let after = readers.into_iter().chain(writers).collect();
+        steps.push(Some(copy(homes, buffer, target)));
+        groups.push(Group { tasks: Vec::new(), len: 0, reads: vec![buffer], writes: vec![target], after });
+    }
+}
+
+/// Whether the step reads `source` only at the very element of `target` that it writes.
+fn same_elements(step: &Step, source: BufferId, target: BufferId) -> bool {
+    let Work::Fused(tiled) = &step.work else { return false };
+    let stores: Vec<&View> = views_of(tiled.stores.iter().map(|store| &store.view), step, target);
+    let [store] = stores[..] else { return false };
+    let random_key = tiled.sources.iter().any(|s| matches!(s, Source::Random { key, .. } if step.operands[*key] == source));
+    let loads = tiled.sources.iter().filter_map(|s| match s {
+        Source::Load(view) => Some(view),
+        _ => None,
+    });
+    !random_key
+        && views_of(loads, step, source).iter().all(|load| {
+            (load.offset, &load.strides, load.cell) == (store.offset, &store.strides, store.cell)
+        })
+}
+
+fn views_of<'a>(views: impl Iterator<Item = &'a View>, step: &Step, buffer: BufferId) -> Vec<&'a View> {
+    views.filter(|view| step.operands[view.operand] == buffer).collect()
+}
+
+/// Whether `later` needs `earlier`, directly or through others.
+fn runs_after(groups: &[Group], later: GroupId, earlier: GroupId) -> bool {
+    let mut seen = HashSet::new();
+    let mut open = vec![later];
+    while let Some(id) = open.pop() {
+        if id == earlier {
+            return true;
+        }
+        if seen.insert(id) {
+            open.extend(&groups[id].after);
+        }
+    }
+    false
+}
+
+fn copy(homes: &Homes, source: BufferId, target: BufferId) -> Step {
+    let buffer = &homes.buffers[source];
+    let cell = cell(buffer.dtype);
+    let view = |operand| View { operand, offset: 0, strides: vec![1], cell };
+    let tiled = Tiled {
+        dims: vec![buffer.len],
+        sources: vec![Source::Load(view(0))],
+        rows: Vec::new(),
+        stores: vec![Store { register: 0, view: view(1) }],
+        reduced: Vec::new(),
+        accumulations: Vec::new(),
+    };
+    Step { work: Work::Fused(tiled), operands: vec![source, target], writes: vec![target] }
+}
+
+/// An order that respects all dependences. Updates of the state run as soon as they can: what they read is still in
+/// the cache, and its memory is free afterwards. All else keeps the order in which it was recorded.
+fn sequence(homes: &Homes, groups: &[Group]) -> Vec<GroupId> {
+    let mut waiting = vec![0; groups.len()];
+    let mut followers: Vec<Vec<GroupId>> = vec![Vec::new(); groups.len()];
+    for (id, group) in groups.iter().enumerate() {
+        let before: HashSet<GroupId> = group.after.iter().copied().collect();
+        waiting[id] = before.len();
+        for other in before {
+            followers[other].push(id);
+        }
+    }
+    let priority = |id: GroupId| {
+        let updates = groups[id].writes.iter().any(|&buffer| matches!(homes.buffers[buffer].home, Home::State(_)));
+        Reverse((!updates, groups[id].tasks.first().copied().unwrap_or(usize::MAX), id))
+    };
+    let mut ready: BinaryHeap<_> = (0..groups.len()).filter(|&id| waiting[id] == 0).map(priority).collect();
+    let mut sequence = Vec::with_capacity(groups.len());
+    while let Some(Reverse((_, _, id))) = ready.pop() {
+        sequence.push(id);
+        for &follower in &followers[id] {
+            waiting[follower] -= 1;
+            if waiting[follower] == 0 {
+                ready.push(priority(follower));
+            }
+        }
+    }
+    assert_eq!(sequence.len(), groups.len(), "dependences between launches are acyclic");
+    sequence
+}

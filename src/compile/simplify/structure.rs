@@ -1,0 +1,256 @@
+//! Rules of ops that move, repeat or combine elements along axes.
+
+use super::Rewriter;
+use crate::graph::{Binary, DType, NodeId, Op, ReduceOp};
+
+impl Rewriter {
+    pub(super) fn reduce(
+        &mut self,
+        op: ReduceOp,
+        axes: &[usize],
+        x: NodeId,
+        dims: &[usize],
+        dtype: DType,
+    ) -> Option<NodeId> {
+        let whole = self.node(x).dims.clone();
+        if whole.contains(&0) {
+            // Only a sum can be over no elements.
+            return Some(self.constant(0.0, dims, dtype));
+        }
+        if axes.iter().all(|&axis| whole[axis] == 1) {
+            return Some(self.make(Op::Reshape, vec![x], dims, dtype));
+        }
+        let count = |axes: &[usize]| axes.iter().map(|&axis| whole[axis]).product::<usize>() as f64;
+        if let Some(value) = self.value(x) {
+            let value = if op == ReduceOp::Sum { value * count(axes) } else { value };
+            return Some(self.constant(value, dims, dtype));
+        }
+        let source = self.node(x).inputs.first().copied();
+        match &self.node(x).op {
+            Op::Broadcast { axes: repeated } => {
+                let (gone, kept): (Vec<usize>, Vec<usize>) = axes.iter().partition(|axis| repeated.contains(axis));
+                if gone.is_empty() {
+                    return None;
+                }
+                let repeated = repeated.clone();
+                let source = source?;
+                // Where the axes stand in the source, and the still repeated ones in the result.
+                let inside = |axis: &usize| axis - repeated.iter().filter(|r| *r < axis).count();
+                let kept: Vec<usize> = kept.iter().map(inside).collect();
+                let left: Vec<usize> = repeated
+                    .iter()
+                    .filter(|axis| !axes.contains(axis))
+                    .map(|axis| axis - axes.iter().filter(|a| *a < axis).count())
+                    .collect();
+                let inner = ansatz_shapes::reduce(&self.node(source).dims, &kept).ok()?;
+                let mut y = source;
+                if !kept.is_empty() {
+                    y = self.make(Op::Reduce { op, axes: kept }, vec![y], &inner, dtype);
+                }
+                if op == ReduceOp::Sum {
+                    let factor = self.constant(count(&gone), &inner, dtype);
+                    y = self.make(Op::Binary(Binary::Mul), vec![y, factor], &inner, dtype);
+                }
+                Some(self.make(Op::Broadcast { axes: left }, vec![y], dims, dtype))
+            }
+            Op::Reduce { op: first, axes: before } if *first == op => {
+                let source = source?;
+                let rank = self.node(source).dims.len();
+                let kept: Vec<usize> = (0..rank).filter(|axis| !before.contains(axis)).collect();
+                let mut all: Vec<usize> = before.iter().copied().chain(axes.iter().map(|&axis| kept[axis])).collect();
+                all.sort_unstable();
+                Some(self.make(Op::Reduce { op, axes: all }, vec![source], dims, dtype))
+            }
+            Op::MatMul { transpose_left: true, transpose_right: false }
+                if op == ReduceOp::Sum && axes.iter().copied().eq(0..whole.len() - 2) =>
+            {
+                // The sum of products over a batch is one product over batch and inner axis together.
+                let (a, b) = (source?, self.node(x).inputs[1]);
+                let fold = |rewriter: &mut Self, x: NodeId| {
+                    let dims = &rewriter.node(x).dims;
+                    let (last, leading) = dims.split_last().expect("operands of a product have two axes");
+                    let dims = [leading.iter().product(), *last];
+                    rewriter.make(Op::Reshape, vec![x], &dims, dtype)
+                };
+                let (a, b) = (fold(self, a), fold(self, b));
+                let op = Op::MatMul { transpose_left: true, transpose_right: false };
+                Some(self.make(op, vec![a, b], dims, dtype))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn argmax(&mut self, axis: usize, x: NodeId, dims: &[usize]) -> Option<NodeId> {
+        let single = self.node(x).dims[axis] == 1;
+        // The first of equals; NaN everywhere is also found at the beginning.
+        (single || self.value(x).is_some()).then(|| self.constant(0.0, dims, DType::Index))
+    }
+
+    pub(super) fn broadcast(&mut self, axes: &[usize], x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+        if axes.is_empty() {
+            return Some(x);
+        }
+        if let Some(value) = self.value(x) {
+            return Some(self.constant(value, dims, dtype));
+        }
+        if axes.iter().all(|&axis| dims[axis] == 1) {
+            return Some(self.make(Op::Reshape, vec![x], dims, dtype));
+        }
+        let node = self.node(x);
+        let Op::Broadcast { axes: before } = &node.op else { return None };
+        let kept: Vec<usize> = (0..dims.len()).filter(|axis| !axes.contains(axis)).collect();
+        let mut all: Vec<usize> = axes.iter().copied().chain(before.iter().map(|&axis| kept[axis])).collect();
+        all.sort_unstable();
+        let source = node.inputs[0];
+        Some(self.make(Op::Broadcast { axes: all }, vec![source], dims, dtype))
+    }
+
+    pub(super) fn reshape(&mut self, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+        let node = self.node(x);
+        if node.dims == dims {
+            return Some(x);
+        }
+        match node.op {
+            Op::Constant(value) => Some(self.constant(value, dims, dtype)),
+            Op::Reshape => {
+                let source = node.inputs[0];
+                Some(self.make(Op::Reshape, vec![source], dims, dtype))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn permute(&mut self, order: &[usize], x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+        if let Some(value) = self.value(x) {
+            return Some(self.constant(value, dims, dtype));
+        }
+        let node = self.node(x);
+        if order.iter().filter(|&&axis| node.dims[axis] != 1).is_sorted() {
+            return Some(self.make(Op::Reshape, vec![x], dims, dtype));
+        }
+        let Op::Permute { order: before } = &node.op else { return None };
+        let order = order.iter().map(|&axis| before[axis]).collect();
+        let source = node.inputs[0];
+        Some(self.make(Op::Permute { order }, vec![source], dims, dtype))
+    }
+
+    pub(super) fn slice(
+        &mut self,
+        axis: usize,
+        start: usize,
+        x: NodeId,
+        dims: &[usize],
+        dtype: DType,
+    ) -> Option<NodeId> {
+        let (len, node) = (dims[axis], self.node(x));
+        if node.dims[axis] == len {
+            return Some(x);
+        }
+        let source = node.inputs.first().copied();
+        match node.op {
+            Op::Constant(value) => Some(self.constant(value, dims, dtype)),
+            Op::Slice { axis: same, start: before } if same == axis => {
+                let op = Op::Slice { axis, start: before + start };
+                Some(self.make(op, vec![source?], dims, dtype))
+            }
+            Op::Pad { axis: same, start: before } if same == axis => {
+                let (source, size) = (source?, self.node(source?).dims[axis]);
+                if start >= before && start + len <= before + size {
+                    let op = Op::Slice { axis, start: start - before };
+                    Some(self.make(op, vec![source], dims, dtype))
+                } else if start + len <= before || start >= before + size {
+                    Some(self.constant(0.0, dims, dtype))
+                } else {
+                    None
+                }
+            }
+            Op::Concat { axis: same } if same == axis => {
+                let mut begin = 0;
+                for part in node.inputs.clone() {
+                    let size = self.node(part).dims[axis];
+                    if start >= begin && start + len <= begin + size {
+                        let op = Op::Slice { axis, start: start - begin };
+                        return Some(self.make(op, vec![part], dims, dtype));
+                    }
+                    begin += size;
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn pad(&mut self, axis: usize, start: usize, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+        let node = self.node(x);
+        if node.dims[axis] == dims[axis] {
+            return Some(x);
+        }
+        if node.dims.contains(&0) || self.value(x) == Some(0.0) {
+            return Some(self.constant(0.0, dims, dtype));
+        }
+        match node.op {
+            Op::Pad { axis: same, start: before } if same == axis => {
+                let op = Op::Pad { axis, start: start + before };
+                let source = node.inputs[0];
+                Some(self.make(op, vec![source], dims, dtype))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn concat(&mut self, axis: usize, inputs: &[NodeId], dims: &[usize], dtype: DType) -> Option<NodeId> {
+        let mut parts: Vec<NodeId> = Vec::with_capacity(inputs.len());
+        let mut changed = false;
+        for &input in inputs {
+            let node = self.node(input);
+            if node.dims[axis] == 0 {
+                changed = true;
+                continue;
+            }
+            if node.op == (Op::Concat { axis }) {
+                changed = true;
+                parts.extend(&node.inputs);
+                continue;
+            }
+            // Two neighbouring slices of one tensor are one slice.
+            if let (Op::Slice { axis: cut, start }, Some(&last)) = (&node.op, parts.last())
+                && *cut == axis
+                && let (Op::Slice { axis: before, start: first }, source) = (&self.node(last).op, node.inputs[0])
+                && *before == axis
+                && self.node(last).inputs[0] == source
+                && first + self.node(last).dims[axis] == *start
+            {
+                let mut joined = node.dims.clone();
+                joined[axis] += self.node(last).dims[axis];
+                let op = Op::Slice { axis, start: *first };
+                parts.pop();
+                parts.push(self.make(op, vec![source], &joined, dtype));
+                changed = true;
+                continue;
+            }
+            parts.push(input);
+        }
+        if let [single] = parts[..] {
+            return Some(single);
+        }
+        let first = self.value(parts[0]);
+        if let Some(value) = first
+            && parts.iter().all(|&part| self.value(part) == first)
+        {
+            return Some(self.constant(value, dims, dtype));
+        }
+        changed.then(|| self.make(Op::Concat { axis }, parts, dims, dtype))
+    }
+
+    pub(super) fn matmul(
+        &mut self,
+        transposed: [bool; 2],
+        inputs: &[NodeId],
+        dims: &[usize],
+        dtype: DType,
+    ) -> Option<NodeId> {
+        let left = &self.node(inputs[0]).dims;
+        let inner = if transposed[0] { left[left.len() - 2] } else { left[left.len() - 1] };
+        (inner == 0).then(|| self.constant(0.0, dims, dtype))
+    }
+}

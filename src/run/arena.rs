@@ -1,0 +1,89 @@
+//! A block of memory that begins on a cache line.
+
+use super::{Data, DataMut};
+use crate::graph::DType;
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+/// Zeroed memory that begins on a cache line.
+#[derive(Debug)]
+pub(super) struct Arena {
+    pointer: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the arena owns its memory, as a `Vec` does.
+unsafe impl Send for Arena {}
+// SAFETY: shared references only read, as with a `Vec`.
+unsafe impl Sync for Arena {}
+
+impl Arena {
+    pub fn new(bytes: usize) -> Self {
+        let layout = layout(bytes);
+        // SAFETY: the layout is not empty.
+        let pointer = NonNull::new(unsafe { alloc_zeroed(layout) });
+        Arena { pointer: pointer.unwrap_or_else(|| handle_alloc_error(layout)), bytes }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn pointer(&self) -> *mut u8 {
+        self.pointer.as_ptr()
+    }
+
+    /// `len` elements that begin at byte `offset`, a multiple of their size.
+    pub fn read(&self, offset: usize, len: usize, dtype: DType) -> Data<'_> {
+        self.check(offset, len, dtype);
+        // SAFETY: inside the arena, aligned, and any bits are a number.
+        unsafe {
+            let first = self.pointer().add(offset);
+            match dtype {
+                DType::F32 => Data::F32(std::slice::from_raw_parts(first.cast(), len)),
+                DType::F64 => Data::F64(std::slice::from_raw_parts(first.cast(), len)),
+                DType::Index => Data::Index(std::slice::from_raw_parts(first.cast(), len)),
+                DType::Bool => Data::Bool(std::slice::from_raw_parts(first, len)),
+            }
+        }
+    }
+
+    /// The same, to write to.
+    pub fn write(&mut self, offset: usize, len: usize, dtype: DType) -> DataMut<'_> {
+        self.check(offset, len, dtype);
+        // SAFETY: inside the arena, aligned, borrowed alone, and any bits are a number.
+        unsafe {
+            let first = self.pointer().add(offset);
+            match dtype {
+                DType::F32 => DataMut::F32(std::slice::from_raw_parts_mut(first.cast(), len)),
+                DType::F64 => DataMut::F64(std::slice::from_raw_parts_mut(first.cast(), len)),
+                DType::Index => DataMut::Index(std::slice::from_raw_parts_mut(first.cast(), len)),
+                DType::Bool => DataMut::Bool(std::slice::from_raw_parts_mut(first, len)),
+            }
+        }
+    }
+
+    fn check(&self, offset: usize, len: usize, dtype: DType) {
+        assert!(offset.is_multiple_of(64) && offset + len * dtype.size() <= self.bytes, "a tensor lies in its arena");
+    }
+}
+
+impl Clone for Arena {
+    fn clone(&self) -> Self {
+        let copy = Arena::new(self.bytes);
+        // SAFETY: both have so many bytes, and the copy is new.
+        unsafe { std::ptr::copy_nonoverlapping(self.pointer(), copy.pointer(), self.bytes) };
+        copy
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.pointer(), layout(self.bytes)) };
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes.max(64), 64).expect("a program is smaller than the address space")
+}

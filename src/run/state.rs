@@ -1,0 +1,74 @@
+//! The tensors that outlive a run, in one arena.
+
+use super::arena::Arena;
+use super::{Data, DataMut};
+use crate::graph::{DType, StateSlot};
+use std::sync::Arc;
+
+/// All tensors that outlive a run, by slot, each beginning on a cache line of one arena. Programs with equal keys share
+/// them.
+#[derive(Debug)]
+pub struct State {
+    pub(super) layout: Arc<StateLayout>,
+    pub(super) arena: Arena,
+}
+
+/// Where the tensors of a state lie.
+#[derive(Debug, PartialEq)]
+pub(super) struct StateLayout {
+    pub slots: Vec<StateSlot>,
+    pub offsets: Vec<usize>,
+}
+
+impl State {
+    /// A state of zeros.
+    pub fn new(slots: &[StateSlot]) -> Self {
+        let mut offsets = Vec::with_capacity(slots.len());
+        let mut bytes: usize = 0;
+        for slot in slots {
+            offsets.push(bytes);
+            let size = slot.dims.iter().product::<usize>() * slot.dtype.size();
+            bytes = (bytes + size).next_multiple_of(64);
+        }
+        let slots = slots.iter().map(|slot| StateSlot { update: None, ..slot.clone() }).collect();
+        State { layout: Arc::new(StateLayout { slots, offsets }), arena: Arena::new(bytes) }
+    }
+
+    /// What the tensors are; `update` is empty, since it belongs to a graph.
+    pub fn slots(&self) -> &[StateSlot] {
+        &self.layout.slots
+    }
+
+    /// The slot of a key.
+    pub fn position(&self, key: &str) -> Option<usize> {
+        self.layout.slots.iter().position(|slot| slot.key == key)
+    }
+
+    /// The elements of a slot.
+    pub fn get(&self, slot: usize) -> Data<'_> {
+        let (dtype, len) = self.shape(slot);
+        self.arena.read(self.layout.offsets[slot], len, dtype)
+    }
+
+    /// The elements of a slot, to write to.
+    pub fn get_mut(&mut self, slot: usize) -> DataMut<'_> {
+        let (dtype, len) = self.shape(slot);
+        self.arena.write(self.layout.offsets[slot], len, dtype)
+    }
+
+    /// The size of the arena.
+    pub fn bytes(&self) -> usize {
+        self.arena.bytes()
+    }
+
+    fn shape(&self, slot: usize) -> (DType, usize) {
+        let slot = &self.layout.slots[slot];
+        (slot.dtype, slot.dims.iter().product())
+    }
+}
+
+impl Clone for State {
+    fn clone(&self) -> Self {
+        State { layout: Arc::clone(&self.layout), arena: self.arena.clone() }
+    }
+}

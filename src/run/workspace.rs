@@ -1,0 +1,129 @@
+//! What a run needs beside state and inputs, made once.
+
+use super::State;
+use super::arena::Arena;
+use super::state::StateLayout;
+use crate::compile::{Launch, Place, Plan, Program, Step};
+use crate::kernel::cpu::{Operand, Real, Scratch, parallel};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// Memory for the intermediate values of one program, and the addresses of all its operands.
+#[derive(Debug)]
+pub struct Workspace {
+    pub(super) arena: Arena,
+    pub(super) scratch: Kept,
+    /// The addresses of `Program::slots`.
+    pub(super) operands: Vec<Operand>,
+    /// Operands that are inputs: position and input.
+    pub(super) inputs: Vec<(usize, usize)>,
+    /// Operands that are state: position and byte in the arena of the state.
+    pub(super) states: Vec<(usize, usize)>,
+    /// The state whose addresses are in `operands`.
+    pub(super) bound: *mut u8,
+    pub(super) layout: Arc<StateLayout>,
+    /// Which program this is for.
+    pub(super) program: (usize, usize),
+    pub(super) threads: usize,
+}
+
+/// Scratch memory has nothing to show.
+pub(super) struct Kept(pub Scratch);
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scratch")
+    }
+}
+
+// SAFETY: the addresses are of its own arena, or are replaced before they are used.
+unsafe impl Send for Workspace {}
+// SAFETY: a shared workspace only shows its outputs.
+unsafe impl Sync for Workspace {}
+
+impl Program {
+    /// Memory to run this program in, on states like `state`.
+    ///
+    /// # Errors
+    /// If a tensor that the program uses is not in the state, or has another shape or element type there.
+    pub fn workspace(&self, state: &State) -> Result<Workspace> {
+        let mut binding = Vec::with_capacity(self.states.len());
+        for wanted in &self.states {
+            let Some(slot) = state.position(&wanted.key) else {
+                return Err(Error::value(format!(
+                    "the program uses `{}` {:?}, which is not in the state; make the state from the slots of all its programs",
+                    wanted.key, wanted.dims
+                )));
+            };
+            let found = &state.slots()[slot];
+            if (&found.dims, found.dtype) != (&wanted.dims, wanted.dtype) {
+                return Err(Error::value(format!(
+                    "`{}` is {:?}{:?} in the program and {:?}{:?} in the state",
+                    wanted.key, wanted.dtype, wanted.dims, found.dtype, found.dims
+                )));
+            }
+            binding.push(state.layout.offsets[slot]);
+        }
+        let arena = Arena::new(self.arena_bytes);
+        let mut workspace = Workspace {
+            scratch: Kept(Scratch::new()),
+            operands: Vec::with_capacity(self.slots.len()),
+            inputs: Vec::new(),
+            states: Vec::new(),
+            bound: std::ptr::null_mut(),
+            layout: Arc::clone(&state.layout),
+            program: self.identity(),
+            threads: self.threads(),
+            arena,
+        };
+        for (position, slot) in self.slots.iter().enumerate() {
+            let pointer = match slot.place {
+                Place::Input(i) => {
+                    workspace.inputs.push((position, i));
+                    std::ptr::null_mut()
+                }
+                Place::State(i) => {
+                    workspace.states.push((position, binding[i]));
+                    std::ptr::null_mut()
+                }
+                Place::Arena(offset) => workspace.arena.pointer().wrapping_add(offset),
+            };
+            workspace.operands.push(Operand { pointer, len: slot.len });
+        }
+        workspace.scratch.0.reserve(match &self.plan {
+            Plan::F32(steps) => scratch_bytes(steps, workspace.threads),
+            Plan::F64(steps) => scratch_bytes(steps, workspace.threads),
+        });
+        Ok(workspace)
+    }
+
+    /// Tells programs apart, well enough to find a workspace that was made for another.
+    pub(super) fn identity(&self) -> (usize, usize) {
+        (self.slots.as_ptr() as usize, self.slots.len())
+    }
+
+    /// Two threads where a launch is worth dividing, else one: small programs lose more by waking a thread than they
+    /// gain.
+    fn threads(&self) -> usize {
+        let worth = match &self.plan {
+            Plan::F32(steps) => steps.iter().any(worth_dividing),
+            Plan::F64(steps) => steps.iter().any(worth_dividing),
+        };
+        if worth { parallel::threads() } else { 1 }
+    }
+}
+
+fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
+    let bytes = |step: &Step<T>| match &step.launch {
+        Launch::Fused(kernel) => kernel.scratch_bytes(threads),
+        Launch::Products(_) => 0,
+    };
+    steps.iter().map(bytes).max().unwrap_or(0)
+}
+
+fn worth_dividing<T: Real>(step: &Step<T>) -> bool {
+    match &step.launch {
+        Launch::Fused(kernel) => kernel.divides(),
+        Launch::Products(gemms) => gemms.iter().any(|gemm| gemm.divides()),
+    }
+}
