@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod graph;
 pub mod ops;
 pub mod grad;
+pub mod compile;
 pub mod run;
 pub mod tensor;
 pub mod nn;

@@ -1,8 +1,7 @@
 //! Lays the buffers of a schedule out in one arena: buffers that are not alive together share memory, and a kernel
 //! writes over an operand that nobody reads afterwards.
 
-use super::fuse::{BufferId, Home, Schedule, Step, Work};
-use crate::kernel::tiled::{Cell, Source, View};
+use super::fuse::{BufferId, Home, Schedule};
 
 /// Where the buffers lie in the arena.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +93,7 @@ fn owners(schedule: &Schedule, lives: &[Option<Life>]) -> Vec<BufferId> {
                     && !step.writes.contains(&source)
                     && !given.contains(&source)
                     && size(schedule, source) == size(schedule, target)
-                    && replaces(step, source, target)
+                    && step.replaces(source, target)
             });
             if let Some(source) = donor {
                 owners[target] = owners[source];
@@ -105,25 +104,86 @@ fn owners(schedule: &Schedule, lives: &[Option<Life>]) -> Vec<BufferId> {
     owners
 }
 
-/// Whether the step reads `source` only at the very element of `target` that it writes.
-pub(super) fn replaces(step: &Step, source: BufferId, target: BufferId) -> bool {
-    let Work::Fused(tiled) = &step.work else { return false };
-    let mut stores = tiled.stores.iter().filter(|store| step.operands[store.view.operand] == target);
-    let (Some(store), None) = (stores.next(), stores.next()) else { return false };
-    let accumulated = tiled.accumulations.iter().any(|other| step.operands[other.view.operand] == target);
-    let same = |load: &View| {
-        (load.offset, &load.strides) == (store.view.offset, &store.view.strides)
-            && (load.cell == Cell::Bool) == (store.view.cell == Cell::Bool)
-    };
-    !accumulated
-        && tiled.sources.iter().all(|other| match other {
-            Source::Load(view) => step.operands[view.operand] != source || same(view),
-            Source::Random { key, .. } => step.operands[*key] != source,
-            Source::Constant(_) | Source::Position { .. } => true,
-        })
-}
-
 fn size(schedule: &Schedule, buffer: BufferId) -> usize {
     let buffer = &schedule.buffers[buffer];
     (buffer.len * buffer.dtype.size()).next_multiple_of(LINE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::fuse::fuse;
+    use crate::compile::sample::sample;
+    use crate::compile::simplify;
+    use crate::graph::{DType, Graph, Unary};
+    use proptest::prelude::*;
+
+    /// Follows the schedule with a map of who owns each byte of the arena: whatever is read, and every output at the
+    /// end, must still be owned by its buffer; what is written over while it is read must be replaced point by point.
+    fn verify(schedule: &Schedule, layout: &Layout) -> Result<(), String> {
+        let range = |buffer: BufferId| {
+            let offset = layout.offsets[buffer]?;
+            Some(offset..offset + schedule.buffers[buffer].len * schedule.buffers[buffer].dtype.size())
+        };
+        let mut owner: Vec<Option<BufferId>> = vec![None; layout.bytes];
+        let owned = |owner: &[Option<BufferId>], buffer: BufferId| match range(buffer) {
+            Some(range) => owner[range].iter().all(|known| *known == Some(buffer)),
+            None => true,
+        };
+        for (at, step) in schedule.steps.iter().enumerate() {
+            for &buffer in step.operands.iter().filter(|buffer| !step.writes.contains(buffer)) {
+                if !owned(&owner, buffer) {
+                    return Err(format!("step {at} reads buffer {buffer}, which is lost"));
+                }
+                for &target in &step.writes {
+                    let (Some(read), Some(write)) = (range(buffer), range(target)) else { continue };
+                    let overlap = read.start < write.end && write.start < read.end;
+                    if overlap && (read.start != write.start || !step.replaces(buffer, target)) {
+                        return Err(format!("step {at} writes {target} over {buffer}, which it still reads"));
+                    }
+                }
+            }
+            for (i, &target) in step.writes.iter().enumerate() {
+                let Some(write) = range(target) else { continue };
+                let clash = |&other: &BufferId| {
+                    range(other).is_some_and(|other| other.start < write.end && write.start < other.end)
+                };
+                if step.writes[..i].iter().any(clash) || !write.start.is_multiple_of(LINE) {
+                    return Err(format!("step {at} writes {target} over another result or off a cache line"));
+                }
+                owner[write].fill(Some(target));
+            }
+        }
+        match schedule.outputs.iter().find(|&&buffer| !owned(&owner, buffer)) {
+            Some(buffer) => Err(format!("output buffer {buffer} is lost")),
+            None => Ok(()),
+        }
+    }
+
+    #[test]
+    fn a_chain_of_kernels_needs_one_buffer() {
+        let mut graph = Graph::new();
+        let mut x = graph.input("x", &[64, 64], DType::F32);
+        let weight = graph.input("w", &[64, 64], DType::F32);
+        for _ in 0..4 {
+            let product = graph.matmul(x, weight, [false, false]).unwrap();
+            x = graph.unary(Unary::Tanh, product).unwrap();
+        }
+        graph.output("y", x);
+        let schedule = fuse(&simplify(&graph));
+        assert_eq!(schedule.steps.len(), 8);
+        // One product's operand and its result, which the function replaces in place.
+        assert_eq!(layout(&schedule).bytes, 2 * 64 * 64 * 4);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+        #[test]
+        fn nothing_alive_is_written_over(choices in prop::collection::vec(any::<u16>(), 20..300)) {
+            let schedule = fuse(&simplify(&sample(&choices, DType::F32).graph));
+            let result = verify(&schedule, &layout(&schedule));
+            prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+        }
+    }
 }

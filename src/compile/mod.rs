@@ -8,11 +8,13 @@ mod simplify;
 mod fuse;
 mod memory;
 mod program;
+#[cfg(test)]
+pub(crate) mod sample;
 
 pub use program::Program;
 pub use simplify::simplify;
 
-pub(crate) use program::{Launch, Place, Plan, Slot, Step};
+pub(crate) use program::{Launch, Place, Plan, Step};
 
 use crate::Result;
 use crate::graph::Graph;

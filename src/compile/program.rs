@@ -8,6 +8,7 @@ use crate::kernel::tiled::{Source, Tiled};
 use crate::{Error, Result};
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A compiled graph: `(state, inputs) → (state, outputs)`. Many workspaces can share one program.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ pub struct Program {
     pub(crate) slots: Vec<Slot>,
     /// The size of the arena that a workspace has.
     pub(crate) arena_bytes: usize,
+    /// Whether a launch has enough work for several threads; small programs lose more by waking one than they gain.
+    pub(crate) divides: bool,
+    /// What the workspaces of this program hold as well, to be told from those of others.
+    pub(crate) identity: Arc<()>,
     /// What each launch does, for reading.
     listing: Vec<Line>,
     dtype: DType,
@@ -56,7 +61,7 @@ pub(crate) struct Step<T: Real> {
 #[derive(Debug)]
 pub(crate) enum Launch<T: Real> {
     /// A fused kernel.
-    Fused(Prepared<T>),
+    Fused(Box<Prepared<T>>),
     /// Matrix products, one after the other.
     Products(Vec<Gemm>),
 }
@@ -132,12 +137,24 @@ impl Program {
             slots.extend(own);
             works.push((work, first..slots.len()));
         }
+        let divides = schedule.steps.iter().any(|step| work(&step.work) >= WORTH_DIVIDING);
         let plan = match dtype {
             DType::F64 => Plan::F64(steps(works)),
             _ => Plan::F32(steps(works)),
         };
         let (inputs, states) = (graph.inputs.clone(), graph.states.clone());
-        Program { inputs, states, outputs, plan, slots, arena_bytes: layout.bytes, listing, dtype }
+        Program {
+            inputs,
+            states,
+            outputs,
+            plan,
+            slots,
+            arena_bytes: layout.bytes,
+            divides,
+            identity: Arc::new(()),
+            listing,
+            dtype,
+        }
     }
 
     /// The tensors given to each run.
@@ -184,10 +201,24 @@ pub(super) fn float_type(graph: &Graph) -> Result<DType> {
     }
 }
 
+/// Below this work a launch stays on one thread.
+const WORTH_DIVIDING: usize = 1 << 20;
+
+/// Multiply-adds of a product; for a fused kernel as many as take the same time.
+fn work(work: &Work) -> usize {
+    match work {
+        Work::Fused(tiled) => {
+            let rows = tiled.sources.len() + tiled.rows.len() + tiled.stores.len() + tiled.accumulations.len();
+            tiled.dims.iter().product::<usize>() * rows * 8
+        }
+        Work::Products(gemms) => gemms.iter().map(|gemm| gemm.batch * gemm.m * gemm.n * gemm.k).sum(),
+    }
+}
+
 fn steps<T: Real>(works: Vec<(Work, Range<usize>)>) -> Vec<Step<T>> {
     let prepare = |(work, operands)| {
         let launch = match work {
-            Work::Fused(tiled) => Launch::Fused(Prepared::new(&tiled)),
+            Work::Fused(tiled) => Launch::Fused(Box::new(Prepared::new(&tiled))),
             Work::Products(gemms) => Launch::Products(gemms),
         };
         Step { launch, operands }
@@ -269,7 +300,9 @@ fn fused(f: &mut fmt::Formatter<'_>, i: usize, tiled: &Tiled, operands: &[String
                 writeln!(f, "        r{register} = {operand} + {offset} by {:?}", view.strides)?;
             }
             Source::Constant(value) => writeln!(f, "        r{register} = {value}")?,
-            Source::Position { strides, offset } => writeln!(f, "        r{register} = position {offset} by {strides:?}")?,
+            Source::Position { strides, offset } => {
+                writeln!(f, "        r{register} = position {offset} by {strides:?}")?
+            }
             Source::Random { normal, path, .. } => {
                 let distribution = if *normal { "normal" } else { "uniform" };
                 writeln!(f, "        r{register} = {distribution} {path:016x}")?;

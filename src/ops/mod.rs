@@ -22,6 +22,7 @@ mod verify;
 
 pub use cases::{Case, Domain, cases};
 
+pub(crate) use interpret::evaluate;
 pub use interpret::{Interpretation, interpret};
 pub use verify::verify;
 

@@ -72,7 +72,11 @@ mod tests {
         let mut cache = Cache::with_capacity(2);
         let mut made = Vec::new();
         for key in [1, 2, 1, 3, 1, 2] {
-            cache.get_or_make(&key, || Ok(made.push(key))).unwrap();
+            let make = || {
+                made.push(key);
+                Ok(key)
+            };
+            assert_eq!(*cache.get_or_make(&key, make).unwrap(), key);
         }
         assert_eq!(made, [1, 2, 3, 2]);
         assert_eq!(cache.len(), 2);

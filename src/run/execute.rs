@@ -39,7 +39,7 @@ impl Program {
     }
 
     fn launch(&self, state: &State, inputs: &[Data<'_>], workspace: &mut Workspace) -> Result<()> {
-        if workspace.program != self.identity() {
+        if !Arc::ptr_eq(&workspace.program, &self.identity) {
             return Err(Error::value("the workspace was made for another program; make one with `Program::workspace`"));
         }
         if !Arc::ptr_eq(&workspace.layout, &state.layout) && workspace.layout != state.layout {
@@ -65,7 +65,11 @@ impl Program {
                 Plan::F64(steps) => walk(steps, operands, threads, scratch),
             }
         };
-        if threads > 1 { parallel::install(walk) } else { walk() }
+        if threads > 1 {
+            parallel::install(walk)
+        } else {
+            walk()
+        }
         Ok(())
     }
 

@@ -12,3 +12,6 @@ pub use cache::Cache;
 pub use data::{Data, DataMut};
 pub use state::State;
 pub use workspace::Workspace;
+
+#[cfg(test)]
+mod tests;

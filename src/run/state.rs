@@ -45,12 +45,18 @@ impl State {
     }
 
     /// The elements of a slot.
+    ///
+    /// # Panics
+    /// If there is no such slot.
     pub fn get(&self, slot: usize) -> Data<'_> {
         let (dtype, len) = self.shape(slot);
         self.arena.read(self.layout.offsets[slot], len, dtype)
     }
 
     /// The elements of a slot, to write to.
+    ///
+    /// # Panics
+    /// If there is no such slot.
     pub fn get_mut(&mut self, slot: usize) -> DataMut<'_> {
         let (dtype, len) = self.shape(slot);
         self.arena.write(self.layout.offsets[slot], len, dtype)

@@ -23,7 +23,7 @@ pub struct Workspace {
     pub(super) bound: *mut u8,
     pub(super) layout: Arc<StateLayout>,
     /// Which program this is for.
-    pub(super) program: (usize, usize),
+    pub(super) program: Arc<()>,
     pub(super) threads: usize,
 }
 
@@ -72,8 +72,8 @@ impl Program {
             states: Vec::new(),
             bound: std::ptr::null_mut(),
             layout: Arc::clone(&state.layout),
-            program: self.identity(),
-            threads: self.threads(),
+            program: Arc::clone(&self.identity),
+            threads: if self.divides { parallel::threads() } else { 1 },
             arena,
         };
         for (position, slot) in self.slots.iter().enumerate() {
@@ -96,21 +96,6 @@ impl Program {
         });
         Ok(workspace)
     }
-
-    /// Tells programs apart, well enough to find a workspace that was made for another.
-    pub(super) fn identity(&self) -> (usize, usize) {
-        (self.slots.as_ptr() as usize, self.slots.len())
-    }
-
-    /// Two threads where a launch is worth dividing, else one: small programs lose more by waking a thread than they
-    /// gain.
-    fn threads(&self) -> usize {
-        let worth = match &self.plan {
-            Plan::F32(steps) => steps.iter().any(worth_dividing),
-            Plan::F64(steps) => steps.iter().any(worth_dividing),
-        };
-        if worth { parallel::threads() } else { 1 }
-    }
 }
 
 fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
@@ -119,11 +104,4 @@ fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
         Launch::Products(_) => 0,
     };
     steps.iter().map(bytes).max().unwrap_or(0)
-}
-
-fn worth_dividing<T: Real>(step: &Step<T>) -> bool {
-    match &step.launch {
-        Launch::Fused(kernel) => kernel.divides(),
-        Launch::Products(gemms) => gemms.iter().any(|gemm| gemm.divides()),
-    }
 }

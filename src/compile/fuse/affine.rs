@@ -35,60 +35,22 @@ impl Affine {
         let mut quotient = Affine { offset: self.offset / size, steps: vec![0; rank] };
         let mut remainder = Affine { offset: self.offset % size, steps: vec![0; rank] };
         let mut greatest = remainder.offset;
-        for axis in 0..rank {
-            let (step, len) = (self.steps[axis], dims[axis]);
+        for (axis, (&step, &len)) in self.steps.iter().zip(dims).enumerate() {
             if step == 0 || len == 1 {
                 continue;
             }
-            if step % size == 0 {
+            if step.is_multiple_of(size) {
                 quotient.steps[axis] = step / size;
             } else if step * (len - 1) < size {
                 remainder.steps[axis] = step;
                 greatest += step * (len - 1);
-            } else if size % step == 0 && len % (size / step) == 0 {
+            } else if size.is_multiple_of(step) && len.is_multiple_of(size / step) {
                 return Err(Indivisible::UntilSplit { axis, inner: size / step });
             } else {
                 return Err(Indivisible::Never);
             }
         }
         if greatest < size { Ok((quotient, remainder)) } else { Err(Indivisible::Never) }
-    }
-}
-
-/// The iteration space of a kernel: the axes of its roots, some of them split.
-#[derive(Clone, Debug)]
-pub(super) struct Space {
-    /// The sizes.
-    pub dims: Vec<usize>,
-    /// Which axis of the roots each is part of.
-    pub origin: Vec<usize>,
-}
-
-impl Space {
-    pub fn new(dims: &[usize]) -> Self {
-        Space { dims: dims.to_vec(), origin: (0..dims.len()).collect() }
-    }
-
-    /// Splits an axis in two, the second of `inner` positions.
-    pub fn split(&mut self, axis: usize, inner: usize) {
-        let origin = self.origin[axis];
-        self.dims[axis] /= inner;
-        self.dims.insert(axis + 1, inner);
-        self.origin.insert(axis + 1, origin);
-    }
-
-    /// The position along each of the roots' axes.
-    pub fn identity(&self, rank: usize) -> Vec<Affine> {
-        let mut map = vec![Affine::zero(self.dims.len()); rank];
-        for (own, axis) in map.iter_mut().enumerate() {
-            let mut step = 1;
-            for part in (0..self.dims.len()).rev().filter(|&part| self.origin[part] == own) {
-                // Along a single position nothing moves; 0 makes equal positions equal.
-                axis.steps[part] = if self.dims[part] == 1 { 0 } else { step };
-                step *= self.dims[part];
-            }
-        }
-        map
     }
 }
 
@@ -130,12 +92,10 @@ mod tests {
 
     #[test]
     fn a_merged_axis_divides_after_a_split() {
-        let mut space = Space::new(&[12]);
-        let whole = space.identity(1).remove(0);
-        assert_eq!(whole.divide(4, &space.dims), Err(Indivisible::UntilSplit { axis: 0, inner: 4 }));
-        space.split(0, 4);
-        let whole = space.identity(1).remove(0);
-        let (quotient, remainder) = whole.divide(4, &space.dims).unwrap();
+        let whole = Affine { offset: 0, steps: vec![1] };
+        assert_eq!(whole.divide(4, &[12]), Err(Indivisible::UntilSplit { axis: 0, inner: 4 }));
+        let whole = Affine { offset: 0, steps: vec![4, 1] };
+        let (quotient, remainder) = whole.divide(4, &[3, 4]).unwrap();
         assert_eq!((quotient.steps, remainder.steps), (vec![1, 0], vec![0, 1]));
     }
 

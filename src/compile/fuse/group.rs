@@ -91,9 +91,9 @@ pub(super) fn group(graph: &Graph, homes: &Homes) -> Result<Vec<Group>, NodeId> 
 /// Groups over as many elements that write or read what the task reads, the latest first.
 fn candidates(homes: &Homes, groups: &[Group], reads: &[BufferId], len: usize) -> Vec<GroupId> {
     let shares = |group: &Group| {
-        reads.iter().any(|read| {
-            group.writes.contains(read) || (homes.buffers[*read].len == len && group.reads.contains(read))
-        })
+        reads
+            .iter()
+            .any(|read| group.writes.contains(read) || (homes.buffers[*read].len == len && group.reads.contains(read)))
     };
     let alike = groups.iter().enumerate().rev().filter(|(_, group)| group.len == len && shares(group));
     alike.map(|(id, _)| id).take(TRIED).collect()

@@ -3,9 +3,9 @@
 //! Every node is evaluated at an affine position of the iteration space. Views change the position, so no view is ever
 //! computed; a reshape that the position cannot express splits an axis of the space, and the kernel is built anew.
 
-use super::affine::{Affine, Indivisible, Space, groups, strides};
-use super::homes::{Homes, Place, Task, is_boundary};
 use super::BufferId;
+use super::affine::{Affine, Indivisible, groups, strides};
+use super::homes::{Homes, Place, Task, is_boundary};
 use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Unary};
 use crate::kernel::tiled::{Accumulation, Cell, Code, Fold, Register, Row, Source, Store, Tiled, View};
 use std::collections::{HashMap, HashSet};
@@ -39,14 +39,15 @@ pub(super) fn build(
     written: &dyn Fn(BufferId) -> bool,
 ) -> Result<Built, Failure> {
     let Task::Compute { source: first, .. } = &homes.tasks[tasks[0]] else { return Err(Failure::Conflict) };
-    let mut space = Space::new(&graph[*first].dims);
+    let mut space = graph[*first].dims.clone();
     let mut last_split = None;
     loop {
         let mut builder = Builder::new(graph, homes, tasks, &space);
         match builder.tasks(tasks, written) {
             Ok(()) => return Ok(builder.finish()),
             Err(Stop::Split { axis, inner, reshape }) => {
-                space.split(axis, inner);
+                space[axis] /= inner;
+                space.insert(axis + 1, inner);
                 last_split = graph[reshape].inputs.first().copied();
             }
             // A position along an axis that had to be split is not one number any more.
@@ -70,7 +71,7 @@ struct Builder<'a> {
     homes: &'a Homes,
     /// Buffers whose values are at hand here because this kernel computes them.
     own: HashSet<BufferId>,
-    space: &'a Space,
+    space: &'a [usize],
     /// The row-major position in the iteration space.
     linear: Affine,
     known: HashMap<(NodeId, Vec<Affine>), Value>,
@@ -83,14 +84,14 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(graph: &'a Graph, homes: &'a Homes, tasks: &[usize], space: &'a Space) -> Self {
+    fn new(graph: &'a Graph, homes: &'a Homes, tasks: &[usize], space: &'a [usize]) -> Self {
         let own = tasks.iter().filter_map(|&task| match &homes.tasks[task] {
             Task::Compute { target, .. } => Some(target.buffer),
             Task::Product(_) => None,
         });
-        let mut linear = Affine::zero(space.dims.len());
-        for (axis, stride) in strides(&space.dims).into_iter().enumerate() {
-            linear.steps[axis] = if space.dims[axis] == 1 { 0 } else { stride };
+        let mut linear = Affine::zero(space.len());
+        for (axis, stride) in strides(space).into_iter().enumerate() {
+            linear.steps[axis] = if space[axis] == 1 { 0 } else { stride };
         }
         Builder {
             graph,
@@ -122,7 +123,7 @@ impl<'a> Builder<'a> {
 
     fn task(&mut self, source: NodeId, fold: Option<&(Fold, Vec<usize>)>, target: &Place) -> Result<(), Stop> {
         let dims = &self.graph[source].dims;
-        if dims.iter().product::<usize>() != self.space.dims.iter().product::<usize>() {
+        if dims.iter().product::<usize>() != self.space.iter().product::<usize>() {
             return Err(Stop::Failure(Failure::Conflict));
         }
         let map = self.split_over(&self.linear.clone(), dims, source)?;
@@ -135,7 +136,7 @@ impl<'a> Builder<'a> {
             self.stores.push((value, view));
             return Ok(());
         };
-        let mut reduced = vec![false; self.space.dims.len()];
+        let mut reduced = vec![false; self.space.len()];
         for &axis in axes {
             for (flag, step) in reduced.iter_mut().zip(&map[axis].steps) {
                 *flag |= *step != 0;
@@ -188,7 +189,7 @@ impl<'a> Builder<'a> {
                 self.source(Source::Position { strides, offset: *offset as isize })
             }
             Op::Random { distribution, path } => {
-                if self.linear_position(id, map) != self.linear || node.len() != self.space.dims.iter().product() {
+                if self.linear_position(id, map) != self.linear || node.len() != self.space.iter().product::<usize>() {
                     return Err(Stop::Failure(Failure::Keep(id)));
                 }
                 let Some(Place { buffer, .. }) = self.homes.place[operand(0).index()] else {
@@ -223,6 +224,7 @@ impl<'a> Builder<'a> {
                     x
                 }
             }
+            Op::StopGradient => self.value(operand(0), map)?,
             Op::Broadcast { axes } => {
                 let kept = map.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
                 let map: Vec<Affine> = kept.map(|(_, affine)| affine.clone()).collect();
@@ -255,9 +257,9 @@ impl<'a> Builder<'a> {
     fn reshape(&self, id: NodeId, map: &[Affine]) -> Result<Vec<Affine>, Stop> {
         let node = &self.graph[id];
         let dims = &self.graph[node.inputs[0]].dims;
-        let mut inner = vec![Affine::zero(self.space.dims.len()); dims.len()];
+        let mut inner = vec![Affine::zero(self.space.len()); dims.len()];
         for [outer, own] in groups(&node.dims, dims) {
-            let mut position = Affine::zero(self.space.dims.len());
+            let mut position = Affine::zero(self.space.len());
             for (axis, stride) in outer.clone().zip(strides(&node.dims[outer])) {
                 position.add(stride, &map[axis]);
             }
@@ -269,7 +271,7 @@ impl<'a> Builder<'a> {
 
     /// A row-major position as a position along each of `dims`.
     fn split_over(&self, position: &Affine, dims: &[usize], reshape: NodeId) -> Result<Vec<Affine>, Stop> {
-        let mut parts = vec![Affine::zero(self.space.dims.len()); dims.len()];
+        let mut parts = vec![Affine::zero(self.space.len()); dims.len()];
         let mut rest = position.clone();
         let outermost = dims.iter().position(|&size| size != 1);
         for (axis, &size) in dims.iter().enumerate().rev().filter(|(_, size)| **size != 1) {
@@ -277,7 +279,7 @@ impl<'a> Builder<'a> {
                 parts[axis] = rest;
                 break;
             }
-            (rest, parts[axis]) = rest.divide(size, &self.space.dims).map_err(|problem| match problem {
+            (rest, parts[axis]) = rest.divide(size, self.space).map_err(|problem| match problem {
                 Indivisible::UntilSplit { axis, inner } => Stop::Split { axis, inner, reshape },
                 Indivisible::Never if self.graph[reshape].op == Op::Reshape => {
                     Stop::Failure(Failure::Keep(self.graph[reshape].inputs[0]))
@@ -289,7 +291,7 @@ impl<'a> Builder<'a> {
     }
 
     fn linear_position(&self, node: NodeId, map: &[Affine]) -> Affine {
-        let mut position = Affine::zero(self.space.dims.len());
+        let mut position = Affine::zero(self.space.len());
         for (stride, affine) in strides(&self.graph[node].dims).into_iter().zip(map) {
             position.add(stride, affine);
         }
@@ -297,7 +299,7 @@ impl<'a> Builder<'a> {
     }
 
     fn view(&mut self, place: &Place, map: &[Affine]) -> View {
-        let mut position = Affine::zero(self.space.dims.len());
+        let mut position = Affine::zero(self.space.len());
         position.offset = place.offset;
         for (&stride, affine) in place.strides.iter().zip(map) {
             position.add(stride, affine);
@@ -347,7 +349,7 @@ impl<'a> Builder<'a> {
             });
         };
         let mut tiled = Tiled {
-            dims: self.space.dims.clone(),
+            dims: self.space.to_vec(),
             sources: Vec::new(),
             rows: Vec::new(),
             stores: Vec::new(),

@@ -15,7 +15,7 @@ mod order;
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
 use crate::kernel::cpu::Gemm;
-use crate::kernel::tiled::Tiled;
+use crate::kernel::tiled::{Source, Tiled, View};
 use std::collections::HashSet;
 
 /// The number of a buffer within a schedule.
@@ -52,6 +52,27 @@ pub(super) struct Step {
     pub operands: Vec<BufferId>,
     /// Which of them are written.
     pub writes: Vec<BufferId>,
+}
+
+impl Step {
+    /// Whether `target` may lie where `source` is: the step reads `source` only at the very element of `target` that it
+    /// writes.
+    pub fn replaces(&self, source: BufferId, target: BufferId) -> bool {
+        let Work::Fused(tiled) = &self.work else { return false };
+        let mut stores = tiled.stores.iter().filter(|store| self.operands[store.view.operand] == target);
+        let (Some(store), None) = (stores.next(), stores.next()) else { return false };
+        let accumulated = tiled.accumulations.iter().any(|other| self.operands[other.view.operand] == target);
+        let same = |load: &View| {
+            let View { offset, strides, cell, .. } = &store.view;
+            (load.offset, &load.strides, load.cell) == (*offset, strides, *cell)
+        };
+        !accumulated
+            && tiled.sources.iter().all(|other| match other {
+                Source::Load(view) => self.operands[view.operand] != source || same(view),
+                Source::Random { key, .. } => self.operands[*key] != source,
+                Source::Constant(_) | Source::Position { .. } => true,
+            })
+    }
 }
 
 /// What a step does.

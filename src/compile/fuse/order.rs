@@ -63,7 +63,7 @@ fn place_updates(homes: &mut Homes, groups: &mut Vec<Group>, steps: &mut Vec<Opt
             [writer] => readers.iter().all(|&reader| {
                 if reader == writer {
                     let step = steps[writer].as_ref().expect("a writer is a step");
-                    state.is_some_and(|state| same_elements(step, state, buffer))
+                    state.is_some_and(|state| step.replaces(state, buffer))
                 } else {
                     !runs_after(groups, reader, writer)
                 }
@@ -82,26 +82,6 @@ fn place_updates(homes: &mut Homes, groups: &mut Vec<Group>, steps: &mut Vec<Opt
         steps.push(Some(copy(homes, buffer, target)));
         groups.push(Group { tasks: Vec::new(), len: 0, reads: vec![buffer], writes: vec![target], after });
     }
-}
-
-/// Whether the step reads `source` only at the very element of `target` that it writes.
-fn same_elements(step: &Step, source: BufferId, target: BufferId) -> bool {
-    let Work::Fused(tiled) = &step.work else { return false };
-    let stores: Vec<&View> = views_of(tiled.stores.iter().map(|store| &store.view), step, target);
-    let [store] = stores[..] else { return false };
-    let random_key = tiled.sources.iter().any(|s| matches!(s, Source::Random { key, .. } if step.operands[*key] == source));
-    let loads = tiled.sources.iter().filter_map(|s| match s {
-        Source::Load(view) => Some(view),
-        _ => None,
-    });
-    !random_key
-        && views_of(loads, step, source).iter().all(|load| {
-            (load.offset, &load.strides, load.cell) == (store.offset, &store.strides, store.cell)
-        })
-}
-
-fn views_of<'a>(views: impl Iterator<Item = &'a View>, step: &Step, buffer: BufferId) -> Vec<&'a View> {
-    views.filter(|view| step.operands[view.operand] == buffer).collect()
 }
 
 /// Whether `later` needs `earlier`, directly or through others.

@@ -1,12 +1,13 @@
 //! Rules of elementwise ops: constants, neutral elements, inverse pairs, and functions of repeated values.
 
 use super::Rewriter;
-use crate::graph::{Binary, Compare, DType, NodeId, Op, Unary};
+use crate::graph::{Binary, Compare, DType, Node, NodeId, Op, Unary};
+use crate::ops::evaluate;
 
 impl Rewriter {
     pub(super) fn unary(&mut self, f: Unary, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
-        if let Some(y) = self.value(x).and_then(|value| unary(f, value)) {
-            return Some(self.constant(y, dims, dtype));
+        if let Some(value) = self.value(x) {
+            return Some(self.folded(Op::Unary(f), &[value], dims, dtype));
         }
         if let Op::Unary(inner) = self.node(x).op {
             let y = self.node(x).inputs[0];
@@ -43,7 +44,7 @@ impl Rewriter {
     pub(super) fn binary(&mut self, f: Binary, a: NodeId, b: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
         let commutes = matches!(f, Binary::Add | Binary::Mul | Binary::Min | Binary::Max);
         match (self.value(a), self.value(b)) {
-            (Some(x), Some(y)) => return Some(self.constant(binary(f, x, y), dims, dtype)),
+            (Some(x), Some(y)) => return Some(self.folded(Op::Binary(f), &[x, y], dims, dtype)),
             (Some(_), None) if commutes => return Some(self.make(Op::Binary(f), vec![b, a], dims, dtype)),
             _ => {}
         }
@@ -150,7 +151,7 @@ impl Rewriter {
 
     pub(super) fn compare(&mut self, f: Compare, a: NodeId, b: NodeId, dims: &[usize]) -> Option<NodeId> {
         if let (Some(x), Some(y)) = (self.value(a), self.value(b)) {
-            return Some(self.constant(f64::from(u8::from(compare(f, x, y))), dims, DType::Bool));
+            return Some(self.folded(Op::Compare(f), &[x, y], dims, DType::Bool));
         }
         if let (Compare::Ne, Some(0.0), Op::Cast) = (f, self.value(b), &self.node(a).op) {
             let source = self.node(a).inputs[0];
@@ -181,12 +182,7 @@ impl Rewriter {
             return Some(x);
         }
         if let Some(value) = self.value(x) {
-            let value = match dtype {
-                DType::F32 | DType::F64 => value,
-                DType::Index => f64::from(value as u32),
-                DType::Bool => f64::from(u8::from(value != 0.0)),
-            };
-            return Some(self.constant(value, dims, dtype));
+            return Some(self.folded(Op::Cast, &[value], dims, dtype));
         }
         if self.node(x).op == Op::Cast {
             let source = self.node(x).inputs[0];
@@ -197,6 +193,14 @@ impl Rewriter {
             }
         }
         self.narrow(Op::Cast, &[x], dims, dtype)
+    }
+
+    /// The constant that an elementwise op makes of constants.
+    fn folded(&mut self, op: Op, values: &[f64], dims: &[usize], dtype: DType) -> NodeId {
+        let operands: Vec<&[f64]> = values.iter().map(std::slice::from_ref).collect();
+        let scalar = Node { op, inputs: Vec::new(), dims: Vec::new(), dtype };
+        let value = evaluate(&self.graph, &scalar, &operands)[0];
+        self.constant(value, dims, dtype)
     }
 
     /// A function of repeated values is the repeated function of the values.
@@ -252,54 +256,4 @@ fn representable(value: f64, dtype: DType) -> bool {
     let least = if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
     let greatest = if dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
     (least..=greatest).contains(&value.abs())
-}
-
-fn unary(f: Unary, x: f64) -> Option<f64> {
-    Some(match f {
-        Unary::Neg => -x,
-        Unary::Abs => x.abs(),
-        Unary::Sign if x == 0.0 || x.is_nan() => x,
-        Unary::Sign => x.signum(),
-        Unary::Recip => x.recip(),
-        Unary::Square => x * x,
-        Unary::Sqrt => x.sqrt(),
-        Unary::Rsqrt => x.sqrt().recip(),
-        Unary::Exp => x.exp(),
-        Unary::Expm1 => x.exp_m1(),
-        Unary::Ln => x.ln(),
-        Unary::Log1p => x.ln_1p(),
-        Unary::Sin => x.sin(),
-        Unary::Cos => x.cos(),
-        Unary::Tanh => x.tanh(),
-        Unary::Sigmoid => (1.0 + (-x).exp()).recip(),
-        Unary::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
-        Unary::Relu if x.is_nan() => x,
-        Unary::Relu => x.max(0.0),
-        // The standard library has no error function; the kernel computes it.
-        Unary::Erf => return None,
-    })
-}
-
-fn binary(f: Binary, x: f64, y: f64) -> f64 {
-    match f {
-        Binary::Add => x + y,
-        Binary::Sub => x - y,
-        Binary::Mul => x * y,
-        Binary::Div => x / y,
-        Binary::Pow => x.powf(y),
-        Binary::Min | Binary::Max if x.is_nan() || y.is_nan() => f64::NAN,
-        Binary::Min => x.min(y),
-        Binary::Max => x.max(y),
-    }
-}
-
-fn compare(f: Compare, x: f64, y: f64) -> bool {
-    match f {
-        Compare::Eq => x == y,
-        Compare::Ne => x != y,
-        Compare::Lt => x < y,
-        Compare::Le => x <= y,
-        Compare::Gt => x > y,
-        Compare::Ge => x >= y,
-    }
 }

@@ -79,6 +79,7 @@ impl Rewriter {
             Op::Binary(f) => self.binary(*f, inputs[0], inputs[1], dims, dtype),
             Op::Compare(f) => self.compare(*f, inputs[0], inputs[1], dims),
             Op::Select => self.select(&inputs, dims, dtype),
+            Op::StopGradient => Some(inputs[0]),
             Op::Cast => self.cast(inputs[0], dims, dtype),
             Op::Reduce { op, axes } => self.reduce(*op, axes, inputs[0], dims, dtype),
             Op::ArgMax { axis } => self.argmax(*axis, inputs[0], dims),
@@ -139,7 +140,10 @@ mod tests {
         let sum = graph.binary(Binary::Mul, a, b).unwrap();
         graph.output("y", sum);
         let simple = simplify(&graph);
-        assert_eq!(simple.to_string(), "%0 : F32[3] = Input(0)  # x\n%1 : F32[3] = Unary(Exp) %0\n%2 : F32[3] = Unary(Square) %1\noutput y = %2\n");
+        assert_eq!(
+            simple.to_string(),
+            "%0 : F32[3] = Input(0)  # x\n%1 : F32[3] = Unary(Exp) %0\n%2 : F32[3] = Unary(Square) %1\noutput y = %2\n"
+        );
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! Compiled programs against the interpreter.
+
+use super::{Data, DataMut, Program, State, Workspace};
+use crate::compile::compile;
+use crate::compile::sample::sample;
+use crate::graph::{DType, Graph};
+use crate::ops::{cases, interpret};
+use proptest::prelude::*;
+
+/// A tensor as programs take it.
+enum Tensor {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Index(Vec<u32>),
+    Bool(Vec<u8>),
+}
+
+impl Tensor {
+    fn new(values: &[f64], dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Tensor::F32(values.iter().map(|&x| x as f32).collect()),
+            DType::F64 => Tensor::F64(values.to_vec()),
+            DType::Index => Tensor::Index(values.iter().map(|&x| x as u32).collect()),
+            DType::Bool => Tensor::Bool(values.iter().map(|&x| x as u8).collect()),
+        }
+    }
+
+    fn data(&self) -> Data<'_> {
+        match self {
+            Tensor::F32(values) => Data::F32(values),
+            Tensor::F64(values) => Data::F64(values),
+            Tensor::Index(values) => Data::Index(values),
+            Tensor::Bool(values) => Data::Bool(values),
+        }
+    }
+}
+
+fn set(state: &mut State, slot: usize, values: &[f64]) {
+    match state.get_mut(slot) {
+        DataMut::F32(to) => to.iter_mut().zip(values).for_each(|(to, &x)| *to = x as f32),
+        DataMut::F64(to) => to.copy_from_slice(values),
+        DataMut::Index(to) => to.iter_mut().zip(values).for_each(|(to, &x)| *to = x as u32),
+        DataMut::Bool(to) => to.iter_mut().zip(values).for_each(|(to, &x)| *to = x as u8),
+    }
+}
+
+/// Runs a graph `runs` times, each on the state that the run before has left, and compares every output and tensor of
+/// the state with the interpreter's.
+fn agrees(graph: &Graph, inputs: &[Vec<f64>], states: &[Vec<f64>], runs: usize) -> Result<(), String> {
+    let program = compile(graph).map_err(|error| error.to_string())?;
+    let mut state = State::new(graph.states());
+    for (slot, values) in states.iter().enumerate() {
+        set(&mut state, slot, values);
+    }
+    let mut workspace: Workspace = program.workspace(&state).map_err(|error| error.to_string())?;
+    let tensors: Vec<Tensor> =
+        inputs.iter().zip(graph.inputs()).map(|(values, slot)| Tensor::new(values, slot.dtype)).collect();
+    let data: Vec<Data<'_>> = tensors.iter().map(Tensor::data).collect();
+    for _ in 0..runs {
+        let before: Vec<Vec<f64>> = (0..state.slots().len()).map(|slot| state.get(slot).to_f64()).collect();
+        let expected = interpret(graph, &before, inputs).map_err(|error| error.to_string())?;
+        // Rounding grows with the largest value on the way.
+        let largest = expected.values.iter().flatten().fold(1.0, |a: f64, x| a.max(x.abs()));
+        if largest.is_nan() || largest > 1e4 {
+            return Ok(());
+        }
+        let tolerance = largest * if program.dtype() == DType::F64 { 1e-13 } else { 2e-5 };
+        program.run(&mut state, &data, &mut workspace).map_err(|error| error.to_string())?;
+        for (i, expected) in expected.outputs.iter().enumerate() {
+            let found = program.output(&workspace, i).to_f64();
+            close(&format!("output {i}"), expected, &found, tolerance, graph, &program)?;
+        }
+        for (slot, expected) in expected.states.iter().enumerate() {
+            close(&graph.states()[slot].key, expected, &state.get(slot).to_f64(), tolerance, graph, &program)?;
+        }
+    }
+    Ok(())
+}
+
+fn close(
+    what: &str,
+    expected: &[f64],
+    found: &[f64],
+    tolerance: f64,
+    graph: &Graph,
+    program: &Program,
+) -> Result<(), String> {
+    let wrong = expected.iter().zip(found).position(|(e, f)| (e - f).abs() > tolerance || e.is_nan() != f.is_nan());
+    match wrong {
+        _ if expected.len() != found.len() => Err(format!("{what}: {} elements, not {}", found.len(), expected.len())),
+        Some(i) => Err(format!("{what}[{i}]: {} is not {}\n{graph}\n{program}", found[i], expected[i])),
+        None => Ok(()),
+    }
+}
+
+/// Whether the graph has reals of both types, which no program computes with.
+fn mixed(graph: &Graph) -> bool {
+    let has = |dtype| graph.nodes().any(|(_, node)| node.dtype == dtype);
+    has(DType::F32) && has(DType::F64)
+}
+
+#[test]
+fn every_op_agrees_with_the_interpreter() {
+    for float in [DType::F32, DType::F64] {
+        for case in cases(float).unwrap() {
+            if mixed(&case.graph) {
+                assert!(compile(&case.graph).is_err(), "{}", case.name);
+                continue;
+            }
+            for seed in 0..3 {
+                let result = agrees(&case.graph, &case.sample(seed), &case.states, 1);
+                assert!(result.is_ok(), "{} in {float:?}: {}", case.name, result.unwrap_err());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_graphs_agree_in_f64(choices in prop::collection::vec(any::<u16>(), 20..160)) {
+        let sample = sample(&choices, DType::F64);
+        let result = agrees(&sample.graph, &sample.inputs, &sample.states, 3);
+        prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+    }
+
+    #[test]
+    fn random_graphs_agree_in_f32(choices in prop::collection::vec(any::<u16>(), 20..160)) {
+        let sample = sample(&choices, DType::F32);
+        let result = agrees(&sample.graph, &sample.inputs, &sample.states, 3);
+        prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+    }
+}
