@@ -1,6 +1,8 @@
-//! Training: files of models.
+//! Training: files of models, figures.
 
 mod checkpoint;
+#[cfg(feature = "plot")]
+pub mod plot;
 
 pub use checkpoint::{Load, Loaded, load, load_into, save};
 
