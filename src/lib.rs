@@ -20,6 +20,9 @@ pub mod check;
 
 pub use error::{Error, Result};
 
+#[doc(hidden)]
+pub use dfdx;
+
 pub use ansatz_macros::net;
 
 /// What a program that declares and trains nets needs: `use ansatz::prelude::*;`.

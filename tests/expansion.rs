@@ -101,6 +101,8 @@ pub struct MlpBatch<E: ::ansatz::tensor::Float = f32, N: ::ansatz::tensor::Dim =
     pub x: ::ansatz::tensor::Tensor<(N, Pixels), E, ::ansatz::tensor::Cpu>,
 }
 
+impl<E: ::ansatz::tensor::Float, N: ::ansatz::tensor::Dim> ::ansatz::nn::BatchOf<Mlp<E>> for MlpBatch<E, N> {}
+
 impl<E: ::ansatz::tensor::Float, N: ::ansatz::tensor::Dim> ::ansatz::nn::Batch for MlpBatch<E, N> {
     fn dims(&self) -> ::ansatz::Result<::std::vec::Vec<usize>> {
         let mut bindings = ::ansatz::nn::Bindings::default();
@@ -183,6 +185,8 @@ pub struct RiskBatch<E: ::ansatz::tensor::Float = f32, N: ::ansatz::tensor::Dim 
     pub x: ::ansatz::tensor::Tensor<(N, Pixels), E, ::ansatz::tensor::Cpu>,
     pub y: ::ansatz::tensor::Indices<(N,), Digit>,
 }
+
+impl<E: ::ansatz::tensor::Float, N: ::ansatz::tensor::Dim> ::ansatz::nn::BatchOf<Risk<E>> for RiskBatch<E, N> {}
 
 impl<E: ::ansatz::tensor::Float, N: ::ansatz::tensor::Dim> ::ansatz::nn::Batch for RiskBatch<E, N> {
     fn dims(&self) -> ::ansatz::Result<::std::vec::Vec<usize>> {

@@ -9,4 +9,4 @@ pub use crate::tensor::Path;
 pub use init::{Seeded, init};
 pub use linear::{Linear, UnbiasedLinear};
 pub use model::{Init, Model, Slot, Source, Visitor, slots};
-pub use net::{Batch, Bindings, Net, Outputs, Value, trace};
+pub use net::{Batch, BatchOf, Bindings, Net, Outputs, Value, trace};

@@ -65,7 +65,7 @@ pub trait Visitor<E: Float> {
 }
 
 /// A tree of named tensors over the element type `E`. `net!` and the layers implement it.
-pub trait Model<E: Float>: Sized {
+pub trait Model<E: Float>: Sized + 'static {
     /// The number of parameters (buffers are not counted).
     const PARAMETERS: usize;
 

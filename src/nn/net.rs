@@ -16,7 +16,7 @@ pub trait Net<E: Float>: Model<E> {
     /// The names of the results; a single unnamed result is called `output`.
     const OUTPUTS: &'static [&'static str];
     /// One value for every input.
-    type Batch: Batch;
+    type Batch: BatchOf<Self>;
     /// The results as host tensors.
     type Output: Outputs;
 
@@ -50,6 +50,13 @@ pub trait Batch {
     /// Copies every input, in order, to where a program reads it.
     fn feed(&self, feed: &mut Feed);
 }
+
+/// A batch for the net `M`: its own type of batch, with any types of run-time dimensions.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a batch of `{M}`",
+    label = "the batch of a net `Name` is `NameBatch`, of the same element type"
+)]
+pub trait BatchOf<M>: Batch {}
 
 /// Collects the run-time dimensions of a batch, in the order of their first appearance, and sees that all inputs agree.
 ///

@@ -72,7 +72,7 @@ pub fn powf(g: &mut Graph, x: NodeId, exponent: f64) -> Result<NodeId> {
 }
 
 pub fn clamp(g: &mut Graph, x: NodeId, low: f64, high: f64) -> Result<NodeId> {
-    if !(low <= high) {
+    if low > high || low.is_nan() || high.is_nan() {
         return Err(Error::value(format!(
             "clamp is given the bounds {low} and {high}; the first must not exceed the second"
         )));

@@ -2,7 +2,7 @@
 
 use super::feed::Buffer;
 use crate::graph::DType;
-use crate::run::Data;
+use crate::run::{Data, DataMut};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
@@ -16,6 +16,8 @@ pub trait Float: Element + dfdx::shapes::Dtype + Default {
     fn data(values: &[Self]) -> Data<'_>;
     /// The slice of this type, if it is one.
     fn slice<'a>(data: &Data<'a>) -> Option<&'a [Self]>;
+    /// The slice of this type to write to, if it is one.
+    fn slice_mut<'a>(data: DataMut<'a>) -> Option<&'a mut [Self]>;
     /// The buffer as one of this type.
     #[doc(hidden)]
     fn buffer(buffer: &mut Buffer) -> &mut Vec<Self>;
@@ -72,6 +74,13 @@ macro_rules! float {
             fn slice<'a>(data: &Data<'a>) -> Option<&'a [Self]> {
                 match *data {
                     Data::$variant(values) => Some(values),
+                    _ => None,
+                }
+            }
+
+            fn slice_mut<'a>(data: DataMut<'a>) -> Option<&'a mut [Self]> {
+                match data {
+                    DataMut::$variant(values) => Some(values),
                     _ => None,
                 }
             }

@@ -26,6 +26,9 @@ impl Context<'_, '_> {
         let bounds = element.iter().map(|e| quote! { #e: ::ansatz::tensor::Float });
         let bounds: Vec<_> = bounds.chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim })).collect();
         let arguments: Vec<_> = element.iter().chain(dims.iter().copied()).collect();
+        let (net, net_element) = (self.name(), self.element());
+        let of_bounds = std::iter::once(quote! { #net_element: ::ansatz::tensor::Float })
+            .chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim }));
         let bindings = inputs.iter().flat_map(|(input, ty)| {
             let shape = match ty.element {
                 Element::Index(_) => quote! { self.#input.shape() },
@@ -71,6 +74,9 @@ impl Context<'_, '_> {
                     #(#feeds)*
                 }
             }
+
+            #[automatically_derived]
+            impl<#(#of_bounds),*> ::ansatz::nn::BatchOf<#net<#net_element>> for #name<#(#arguments),*> {}
 
             #[automatically_derived]
             impl<#(#bounds),*> ::core::convert::From<#source> for #name<#(#arguments),*> {
