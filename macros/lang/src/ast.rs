@@ -64,6 +64,8 @@ pub struct NetItem {
     pub facts: Vec<Fact>,
     /// The body; `None` if it could not be read (the signature still stands).
     pub body: Option<Block>,
+    /// Whether the body holds a mistake already: that a name seems unused then says nothing.
+    pub damaged: bool,
 }
 
 /// `x: [n, Pixels]`

@@ -61,7 +61,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem) -> TypedNet<'a
         Some(body) => inference.block(body, &environment).and_then(|value| inference.results(value, &body.result)),
         None => Err(Absorbed),
     };
-    let faultless = inference.nets.report.len() == before && item.body.is_some();
+    let faultless = inference.nets.report.len() == before && item.body.is_some() && !item.damaged;
     if faultless {
         inference.unused();
         inference.facts();

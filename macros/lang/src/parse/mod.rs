@@ -227,9 +227,13 @@ impl Parser {
         let facts = self.where_clause();
         let head = result.ok().filter(|_| !self.lost);
         self.lost = head.is_none();
+        let errors = self.report.len();
         let body = self.body(&name);
+        let damaged = self.report.len() > errors;
         match head {
-            Some(result) => Ok(Item::Net(NetItem { attributes, visibility, name, inputs, result, facts, body })),
+            Some(result) => {
+                Ok(Item::Net(NetItem { attributes, visibility, name, inputs, result, facts, body, damaged }))
+            }
             None => {
                 self.broken.push(name);
                 Err(Reported)

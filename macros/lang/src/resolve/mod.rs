@@ -50,6 +50,7 @@ impl<'a> Names<'a> {
 pub fn resolve<'a>(program: &'a Program, report: &mut Report) -> Names<'a> {
     let mut first: BTreeMap<String, &Ident> = BTreeMap::new();
     let mut names = Names { dims: vec![], nets: vec![], meanings: Dims::new(), broken: vec![] };
+    names.broken.extend(program.broken.iter().map(ToString::to_string));
     let mut dims = vec![];
     for item in &program.items {
         let name = match item {
@@ -123,6 +124,10 @@ fn declare<'a>(items: &[&'a DimItem], names: &mut Names<'a>, report: &mut Report
 
 fn alias(item: &DimItem, names: &mut Names<'_>, report: &mut Report) {
     let name = item.name.to_string();
+    if names_in(&item.size).iter().any(|part| names.broken.iter().any(|broken| *part == broken)) {
+        names.broken.push(name);
+        return;
+    }
     let lower = names_in(&item.size).into_iter().find(|n| names.meanings.meaning(&n.to_string()).is_none());
     if let Some(unknown) = lower {
         let known: Vec<_> = names.meanings.names().collect();

@@ -2,6 +2,7 @@
 
 use super::{print, read};
 use crate::ast::{ExprKind, Item, Program};
+use crate::report::Diagnostic;
 
 /// Asserts that a source has one error, on the token `mark`.
 fn one_error(source: &str, mark: &str, message: &str, help: &str) -> Program {
@@ -297,4 +298,15 @@ fn a_broken_argument_stands_in_its_place() {
     let ExprKind::Call { arguments, .. } = &net.body.as_ref().unwrap().result.kind else { panic!("it is a call") };
     let broken: Vec<_> = arguments.iter().map(|a| matches!(a.value.kind, ExprKind::Error)).collect();
     assert_eq!(broken, [false, true, false]);
+}
+
+/// The stages after the parser add nothing to a mistake that the parser has reported.
+#[test]
+fn one_mistake_is_one_error_after_all_stages() {
+    for body in ["x.relu()", "x |>", "x ** 2", "let y = ; y", "let y = x |> relu;", "x |> linear(3 bias = true)", ""] {
+        let source = format!("dim A = 3.5; dim B = 2 * A; pub net F(x: [n, A]) -> [n, B] {{ {body} }}");
+        let diagnostics = crate::expand(source.parse().unwrap()).diagnostics;
+        let texts: Vec<_> = diagnostics.iter().map(Diagnostic::text).collect();
+        assert_eq!(texts.len(), 2, "{source}\n{texts:#?}");
+    }
 }
