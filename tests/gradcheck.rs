@@ -85,3 +85,37 @@ fn both_compute_the_same_function() {
         assert!((a - b).abs() < 1e-7, "{a} and {b}");
     }
 }
+
+mod nets {
+    use ansatz::net;
+
+    net! {
+        pub dim Digit = 3;
+
+        net Mlp(x: [n, 4]) -> [n, Digit] {
+            x |> fc1: linear(6) |> gelu |> dropout(0.2) |> fc2: linear(Digit)
+        }
+
+        pub net Risk(x: [n, 4], y: [n] in Digit) -> (loss: [], correct: []) {
+            let logits = mlp: Mlp(x);
+            (loss = cross_entropy(logits, y), correct = mean(argmax(logits, over = Digit) == y))
+        }
+
+        /// The entropy of positive weights, which [−2, 2] is not the domain of.
+        pub net Entropy(p: [n, m]) -> [] {
+            let total = p * ln(p);
+            mean(total)
+        }
+    }
+}
+
+use nets::{Entropy, Risk};
+
+ansatz::gradcheck!(Risk);
+ansatz::gradcheck!(Entropy, sizes = [[1, 4], [3, 2]], "p" = Domain::reals(0.1, 2.0));
+
+#[test]
+fn a_point_outside_of_the_function_is_named() {
+    let failure = ansatz::check::net::<Entropy<f64>>(&Default::default()).unwrap_err();
+    assert!(matches!(failure, Failure::NotFinite { .. }), "{failure}");
+}

@@ -1,5 +1,6 @@
 //! Every op's own cases: first and second derivatives against finite differences of the interpreter.
 
+use super::compiled::Compiled;
 use super::{Domain, Input, Settings, derivative};
 use crate::graph::{DType, Graph, NodeId, Op};
 use crate::ops::{Case, cases, interpret};
@@ -75,4 +76,100 @@ fn first_derivatives_of_every_op() {
 fn second_derivatives_of_every_op() {
     let settings = Settings { cases: 8, ..Settings::default() };
     differentiable().map(|case| differentiated(&case)).for_each(|case| check(&case, &settings));
+}
+
+/// Reals as an element type holds them.
+fn rounded(values: Vec<f64>, float: DType) -> Vec<f64> {
+    if float == DType::F32 { values.into_iter().map(|x| f64::from(x as f32)).collect() } else { values }
+}
+
+/// Compares the compiled program of a graph with the interpreter, element by element, within a few units in the last
+/// place of the greatest element. Both get the same inputs.
+fn compare(name: &str, graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>], float: DType) {
+    let expected = interpret(graph, states, inputs).unwrap().outputs;
+    let mut program = Compiled::new(graph).unwrap_or_else(|e| panic!("{name}: {e}\n{graph}"));
+    let found = program.run(states, inputs).unwrap_or_else(|e| panic!("{name}: {e}\n{graph}"));
+    let epsilon = if float == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(expected.len(), found.len(), "{name}");
+        let scale = expected.iter().filter(|y| y.is_finite()).fold(1.0, |max: f64, y| max.max(y.abs()));
+        for (i, (y, z)) in expected.iter().zip(found).enumerate() {
+            let y = if float == DType::F32 { f64::from(*y as f32) } else { *y };
+            let same = y == *z || (y.is_nan() && z.is_nan()) || (y - z).abs() <= 16.0 * epsilon * scale;
+            assert!(same, "{name}, element {i} from {inputs:?}: interpreted {y}, computed {z}\n{graph}");
+        }
+    }
+}
+
+/// A program computes in one type of reals, so casts between them have no program.
+fn one_real_type(graph: &Graph) -> bool {
+    let has = |dtype| graph.nodes().any(|(_, node)| node.dtype == dtype);
+    !(has(DType::F32) && has(DType::F64))
+}
+
+#[test]
+fn compiled_values_and_derivatives_of_every_op() {
+    let mut graphs = 0;
+    for float in [DType::F32, DType::F64] {
+        let all = cases(float).expect("a real type").into_iter().filter(|case| one_real_type(&case.graph));
+        for case in all {
+            let smooth = case.graph.outputs().iter().all(|(_, y)| case.graph[*y].dtype.is_float());
+            let derived = smooth.then(|| differentiated(&case));
+            for case in [Some(case), derived].into_iter().flatten() {
+                for seed in 0..8 {
+                    let inputs: Vec<_> = case.sample(seed).into_iter().map(|x| rounded(x, float)).collect();
+                    compare(&case.name, &case.graph, &case.states, &inputs, float);
+                }
+                graphs += 1;
+            }
+        }
+    }
+    assert!(graphs > 300, "only {graphs} graphs were compared");
+}
+
+/// Zeros, infinities, NaN, and what overflows or vanishes: elementwise ops agree there too.
+#[test]
+fn compiled_values_at_special_points() {
+    let specials = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        1e-30,
+        -1e-30,
+        20.0,
+        -20.0,
+        88.0,
+        -88.0,
+        1e4,
+        -1e4,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+    ];
+    let mut ops = 0;
+    for float in [DType::F32, DType::F64] {
+        for case in cases(float).expect("a real type") {
+            let [one] = case.graph.outputs() else { continue };
+            let elementwise = matches!(case.graph[one.1].op, Op::Unary(_) | Op::Binary(_) | Op::Compare(_));
+            let reals = case.graph.inputs().iter().all(|slot| slot.dtype == float && slot.dims == [3, 5]);
+            if !elementwise || !reals {
+                continue;
+            }
+            // One operand takes every value, and the other every value beside it.
+            for turn in 0..specials.len() {
+                for i in 0..specials.len() {
+                    let value = |operand: usize| specials[(i + operand * turn) % specials.len()];
+                    let inputs: Vec<_> = (0..case.domains.len()).map(|k| rounded(vec![value(k); 15], float)).collect();
+                    compare(&case.name, &case.graph, &case.states, &inputs, float);
+                }
+                if case.domains.len() == 1 {
+                    break;
+                }
+            }
+            ops += 1;
+        }
+    }
+    assert!(ops >= 2 * 25, "only {ops} elementwise ops were compared");
 }
