@@ -1,6 +1,7 @@
 //! Folds of tiles `[outer, reduced, inner]` over the middle axis.
 
 use super::math::Real;
+use super::vectorized::vectorized;
 use crate::kernel::tiled::Fold;
 use pulp::Arch;
 
@@ -70,11 +71,12 @@ pub(super) fn merge<T: Real>(
     next: &[T],
     next_index: &[u32],
 ) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || match fold {
             Fold::Sum => {
-                for ((value, correction), &next) in value.iter_mut().zip(correction).zip(next) {
+                for ((value, correction), &next) in value.iter_mut().zip(correction.iter_mut()).zip(next) {
                     let next = next - *correction;
                     let sum = *value + next;
                     let lost = (sum - *value) - next;
@@ -86,7 +88,9 @@ pub(super) fn merge<T: Real>(
             Fold::Max => value.iter_mut().zip(next).for_each(|(value, &next)| *value = value.nan_max(next)),
             Fold::Min => value.iter_mut().zip(next).for_each(|(value, &next)| *value = value.nan_min(next)),
             Fold::ArgMax => {
-                for (((value, index), &next), &next_index) in value.iter_mut().zip(index).zip(next).zip(next_index) {
+                for (((value, index), &next), &next_index) in
+                    value.iter_mut().zip(index.iter_mut()).zip(next).zip(next_index)
+                {
                     let greater = (next > *value) | (next.is_nan() & !value.is_nan());
                     *index = if greater { next_index } else { *index };
                     *value = if greater { next } else { *value };
@@ -99,7 +103,8 @@ pub(super) fn merge<T: Real>(
 /// Folds `[reduced, inner]` to `[inner]`.
 #[inline(always)]
 fn one<T: Real>(arch: Arch, tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> T + Copy) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || match out {
             [out] => *out = row(tile, identity, f),
@@ -174,7 +179,8 @@ fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> 
 /// NaN counts as greatest.
 fn argmax<T: Real>(arch: Arch, tile: &[T], out: &mut [T], index: &mut [u32], first: u32) {
     if let ([out], [index]) = (&mut *out, &mut *index) {
-        *out = arch.dispatch(
+        *out = vectorized(
+            arch,
             #[inline(always)]
             || row(tile, -T::INFINITY, |x, y| x.nan_max(y)),
         );
@@ -184,7 +190,8 @@ fn argmax<T: Real>(arch: Arch, tile: &[T], out: &mut [T], index: &mut [u32], fir
         return;
     }
     let inner = out.len();
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || {
             out.copy_from_slice(&tile[..inner]);

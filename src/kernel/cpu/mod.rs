@@ -7,6 +7,7 @@ pub mod random;
 pub mod parallel;
 pub mod math;
 pub mod scratch;
+mod vectorized;
 mod rows;
 mod fold;
 mod strided;

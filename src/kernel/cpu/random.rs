@@ -6,6 +6,7 @@
 //! `16·g + i`, so that whole vectors of words are stored side by side.
 
 use super::math::Real;
+use super::vectorized::vectorized;
 use pulp::Arch;
 
 const GROUP: usize = 64;
@@ -43,7 +44,8 @@ impl Stream {
 
     /// Fills `out` with the draws of consecutive positions from `first`.
     pub(super) fn fill<T: Real>(&self, arch: Arch, out: &mut [T], first: u64, normal: bool) {
-        arch.dispatch(
+        vectorized(
+            arch,
             #[inline(always)]
             || {
                 let mut done = 0;

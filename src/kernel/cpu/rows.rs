@@ -1,6 +1,7 @@
 //! The loops that compute one row of a fused kernel over one tile.
 
 use super::math::Real;
+use super::vectorized::vectorized;
 use crate::kernel::tiled::Code;
 use pulp::Arch;
 
@@ -309,7 +310,8 @@ pub(super) fn cost(code: Code) -> f64 {
 
 #[inline(always)]
 fn unary<T: Real>(arch: Arch, out: &mut [T], a: &[T], f: impl Fn(T) -> T) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || {
             for (out, &a) in out.iter_mut().zip(a) {
@@ -321,7 +323,8 @@ fn unary<T: Real>(arch: Arch, out: &mut [T], a: &[T], f: impl Fn(T) -> T) {
 
 #[inline(always)]
 fn binary<T: Real>(arch: Arch, out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || {
             for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -333,7 +336,8 @@ fn binary<T: Real>(arch: Arch, out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T)
 
 #[inline(always)]
 fn ternary<T: Real>(arch: Arch, out: &mut [T], a: &[T], b: &[T], c: &[T], f: impl Fn(T, T, T) -> T) {
-    arch.dispatch(
+    vectorized(
+        arch,
         #[inline(always)]
         || {
             for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {

@@ -4,6 +4,7 @@ use super::math::Real;
 use super::random::Stream;
 use super::strided::{RANK, gather, runs, scatter};
 use super::tiled::{ALIGN, Fill, Output, Place, Prepared, Step};
+use super::vectorized::vectorized;
 use super::{Operand, fold, rows};
 use crate::kernel::tiled::{Cell, Fold};
 use pulp::Arch;
@@ -236,7 +237,8 @@ impl<'a, T: Real> Task<'a, T> {
             Fill::Load(place) => {
                 let strides = &place.strides[..rank];
                 // SAFETY: the tile lies inside the view.
-                self.arch.dispatch(
+                vectorized(
+                    self.arch,
                     #[inline(always)]
                     || unsafe {
                         match place.cell {
@@ -304,11 +306,12 @@ impl<'a, T: Real> Task<'a, T> {
         convert: impl Fn(S) -> D,
     ) {
         let rank = self.kernel.layout.dims.len();
-        self.arch.dispatch(
+        vectorized(
+            self.arch,
             #[inline(always)]
             || {
                 // SAFETY: as the caller says.
-                unsafe { scatter(self.address::<D>(place), from, &extents[..rank], &place.strides[..rank], convert) }
+                unsafe { scatter(self.address::<D>(place), from, &extents[..rank], &place.strides[..rank], &convert) }
             },
         );
     }

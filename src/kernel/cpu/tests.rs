@@ -42,7 +42,7 @@ const CODES: [Code; 33] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn random_kernels_agree_with_naive_evaluation_in_f32(

@@ -5,6 +5,8 @@
 
 mod single;
 mod double;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -74,7 +76,8 @@ pub trait Real:
     /// `1 / (1 + exp(−x))`
     #[inline(always)]
     fn sigmoid(self) -> Self {
-        Self::ONE / (Self::ONE + (-self).exp())
+        let e = (-self.abs()).exp();
+        (if self < Self::ZERO { e } else { Self::ONE }) / (Self::ONE + e)
     }
 
     /// `ln(1 + exp(x))`
