@@ -4,9 +4,16 @@ mod model;
 mod net;
 mod init;
 mod linear;
+mod compiled;
+mod call;
+mod session;
+mod tape;
 
 pub use crate::tensor::Path;
+pub use call::{forward, gradient, loss};
 pub use init::{Seeded, init};
 pub use linear::{Linear, UnbiasedLinear};
 pub use model::{Init, Model, Slot, Source, Visitor, slots};
 pub use net::{Batch, BatchOf, Bindings, Net, Outputs, Value, trace};
+pub use session::Session;
+pub use tape::on_tape;
