@@ -219,7 +219,7 @@ fn gradient(graph: &Graph, loss: NodeId, arguments: &[Argument]) -> Result<Graph
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Batch, Linear, Model, Path, Source, Visitor};
+    use crate::nn::{Batch, BatchOf, Linear, Model, Path, Source, Visitor};
     use crate::tensor::{
         Const, Cpu, CrossEntropy, Feed, In, Scope, Tensor, cross_entropy, dropout, relu, stop_gradient,
     };
@@ -239,6 +239,8 @@ mod tests {
 
         fn feed(&self, _: &mut Feed) {}
     }
+
+    impl<const CUT: bool> BatchOf<Risk<CUT>> for Nothing {}
 
     impl<const CUT: bool> Model<f64> for Risk<CUT> {
         const PARAMETERS: usize = 3 * 6 + 6 + 6 * 4 + 4;

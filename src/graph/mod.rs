@@ -67,6 +67,11 @@ impl Node {
     pub fn len(&self) -> usize {
         self.dims.iter().product()
     }
+
+    /// Whether there is no element: an axis has size 0.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// What a tensor of the state is for; each checkpoint and each check says which kinds it touches.
