@@ -81,7 +81,10 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>) -> Homes {
             _ => keep[id.index()].then_some(Home::Arena),
         };
         homes.home[id.index()] = home.map(|home| homes.buffer(node.len(), node.dtype, home));
-        let place = homes.view(graph, id);
+        let place = match homes.home[id.index()] {
+            Some(buffer) => Some(Place { buffer, offset: 0, strides: strides(&node.dims) }),
+            None => homes.seen(graph, id),
+        };
         homes.place.push(place);
         if home == Some(Home::Arena) {
             homes.write(graph, id);
@@ -154,12 +157,9 @@ impl Homes {
         }
     }
 
-    /// Where a node can be read, given where its operands can.
-    fn view(&self, graph: &Graph, id: NodeId) -> Option<Place> {
+    /// Where a view can be read, given where its operand can.
+    pub fn seen(&self, graph: &Graph, id: NodeId) -> Option<Place> {
         let node = &graph[id];
-        if let Some(buffer) = self.home[id.index()] {
-            return Some(Place { buffer, offset: 0, strides: strides(&node.dims) });
-        }
         if !is_view(&node.op) {
             return None;
         }

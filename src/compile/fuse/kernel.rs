@@ -243,6 +243,11 @@ impl<'a> Builder<'a> {
                 self.value(operand(0), &inner)?
             }
             Op::Reshape => {
+                // A kept operand has no position along its axes that it would need; its memory is in row-major order.
+                if let Some(place) = self.homes.seen(self.graph, id).filter(|place| !self.own.contains(&place.buffer)) {
+                    let view = self.view(&place, map);
+                    return Ok(self.source(Source::Load(view)));
+                }
                 let inner = self.reshape(id, map)?;
                 self.value(operand(0), &inner)?
             }

@@ -101,7 +101,9 @@ pub(super) fn fuse(graph: &Graph) -> Schedule {
         match attempt(&graph, &kept) {
             Ok(schedule) => return schedule,
             // The node cannot be computed where it is used, so it is kept in memory.
-            Err(node) => assert!(kept.insert(node), "node {} cannot be laid out although it is kept", node.index()),
+            Err(node) => {
+                assert!(kept.insert(node), "node {} cannot be laid out although it is kept\n{graph}", node.index())
+            }
         }
     }
 }
