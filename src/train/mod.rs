@@ -1,10 +1,19 @@
-//! Training: files of models, figures.
+//! Training: the loop, its files, and gradients for hand-written loops.
 
+mod settings;
+mod trainer;
+mod fit;
+mod metrics;
+mod progress;
+mod programs;
 mod checkpoint;
+mod resume;
 #[cfg(feature = "plot")]
 pub mod plot;
 
 pub use checkpoint::{Load, Loaded, load, load_into, save};
+pub use metrics::{Epoch, History, Metrics};
+pub use settings::Builder;
+pub use trainer::Trainer;
 
-/// The note by which a training file is known: how far the training is.
-const TRAINING_NOTE: &str = "ansatz.training";
+use resume::NOTE as TRAINING_NOTE;

@@ -6,4 +6,6 @@
 mod file;
 mod model;
 
+pub(super) use file::{Entry, TensorFile, decode, stored, write};
+pub(super) use model::name;
 pub use model::{Load, Loaded, load, load_into, save};

@@ -1,0 +1,114 @@
+//! The loop over epochs.
+
+use super::metrics::{Epoch, History, Metrics, MetricsFile};
+use super::programs::GRADIENT_NORM;
+use super::progress::Bar;
+use super::trainer::Trainer;
+use crate::data::{Dataset, epoch_order};
+use crate::nn::Net;
+use crate::tensor::Float;
+use crate::{Error, Result};
+use std::time::Instant;
+
+impl<E: Float, N: Net<E>> Trainer<N, E> {
+    /// Trains for the epochs that are left, in a new seeded order each; evaluates on the validation samples after each.
+    ///
+    /// # Errors
+    /// If there is no sample, one cannot be read, a file cannot be written, or the loss is not finite; the state is
+    /// then that of the last good step.
+    pub fn fit(
+        &mut self,
+        train: &dyn Dataset<N::Batch>,
+        validation: Option<&dyn Dataset<N::Batch>>,
+    ) -> Result<History> {
+        if train.is_empty() || validation.is_some_and(|data| data.is_empty()) {
+            return Err(Error::value("there is no sample to train on or to validate with"));
+        }
+        let mut metrics_file = self.settings.metrics.as_deref().map(MetricsFile::open).transpose()?;
+        let mut history = History { best_epoch: self.clock.best_epoch, ..History::default() };
+        let mut order = Vec::new();
+        while self.clock.epoch < self.settings.epochs && !self.is_done() {
+            epoch_order(train.len(), self.settings.seed, self.clock.epoch, &mut order);
+            let Some(mut epoch) = self.epoch(train, &order)? else { break };
+            epoch.validation = validation.map(|data| self.evaluate(data)).transpose()?;
+            self.judge(&epoch)?;
+            if let Some(file) = &mut metrics_file {
+                file.write(&epoch)?;
+            }
+            history.epochs.push(epoch);
+            history.best_epoch = self.clock.best_epoch;
+            if let Some(path) = self.settings.checkpoint.clone() {
+                self.save(path)?;
+            }
+            if self.settings.patience.is_some_and(|patience| self.clock.waited >= patience) {
+                history.stopped_early = true;
+                break;
+            }
+        }
+        Ok(history)
+    }
+
+    fn is_done(&self) -> bool {
+        self.settings.updates.is_some_and(|updates| self.clock.updates >= updates)
+    }
+
+    /// The batches of an epoch that are left; nothing if the updates ran out within it.
+    fn epoch(&mut self, train: &dyn Dataset<N::Batch>, order: &[u32]) -> Result<Option<Epoch>> {
+        let begin = Instant::now();
+        let batches = order.chunks(self.settings.batch_size);
+        let first = self.clock.position as usize;
+        let mut bar = Bar::new(self.settings.progress, self.clock.epoch + 1, self.settings.epochs, order.len());
+        let mut samples = 0;
+        let mut learning_rate = self.learning_rate();
+        for rows in batches.skip(first) {
+            if self.is_done() {
+                return Ok(None);
+            }
+            learning_rate = self.learning_rate();
+            self.step_on(train, rows)?;
+            let clock = &mut self.clock;
+            clock.position += 1;
+            clock.samples += rows.len() as u64;
+            samples += rows.len();
+            clock.sums.resize(self.metrics.values.len().max(clock.sums.len()), 0.0);
+            for (sum, value) in clock.sums.iter_mut().zip(&self.metrics.values) {
+                *sum += rows.len() as f64 * value;
+            }
+            bar.advance(rows.len(), clock.sums[self.metrics.loss] / clock.samples as f64);
+        }
+        bar.finish();
+        let seen = self.clock.samples as f64;
+        // The norm of the gradients is a fact about single updates, not a mean over samples.
+        let names: Vec<&str> = self.metrics.names.iter().copied().filter(|name| *name != GRADIENT_NORM).collect();
+        let values = self.clock.sums.iter().take(names.len()).map(|sum| sum / seen).collect();
+        let train = Metrics { names: self.metrics.names[..names.len()].to_vec(), values, loss: self.metrics.loss };
+        self.clock.epoch += 1;
+        self.clock.position = 0;
+        self.clock.samples = 0;
+        self.clock.sums.clear();
+        Ok(Some(Epoch {
+            epoch: self.clock.epoch,
+            updates: self.clock.updates,
+            train,
+            validation: None,
+            learning_rate,
+            samples_per_second: samples as f64 / begin.elapsed().as_secs_f64(),
+        }))
+    }
+
+    /// Is this the best epoch so far?
+    fn judge(&mut self, epoch: &Epoch) -> Result<()> {
+        let loss = epoch.validation.as_ref().unwrap_or(&epoch.train).loss();
+        if loss < self.clock.best_loss {
+            self.clock.best_loss = loss;
+            self.clock.best_epoch = epoch.epoch;
+            self.clock.waited = 0;
+            if self.settings.patience.is_some() {
+                self.best = Some(self.model()?);
+            }
+        } else {
+            self.clock.waited += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! The programs of a training: one for each mode and each choice of run-time dimensions, all over one state.
+
+use crate::Result;
+use crate::compile::compile;
+use crate::graph::{Binary, Graph, NodeId, StateKind, StateSlot};
+use crate::nn::{self, Net, Slot};
+use crate::optim::{self, Phase, Recipe};
+use crate::run::{Program, State, Workspace};
+use crate::tensor::{Float, Scope};
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A batch of a training.
+    Train(Phase),
+    /// The results alone; dropout is off.
+    Evaluate,
+}
+
+/// A compiled program and its scratch memory.
+pub struct Compiled {
+    pub program: Program,
+    pub names: Names,
+    pub workspace: Workspace,
+}
+
+impl Compiled {
+    pub fn new((graph, names): (Graph, Names), state: &State) -> Result<Self> {
+        let program = compile(&graph)?;
+        let workspace = program.workspace(state)?;
+        Ok(Compiled { program, names, workspace })
+    }
+}
+
+/// What the outputs of a program are called, and which of them is the loss.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    pub all: Vec<&'static str>,
+    pub loss: usize,
+}
+
+/// A recorded net, its scalar results by name, and the loss among them.
+struct Traced {
+    graph: Graph,
+    scalars: Vec<(&'static str, NodeId)>,
+    loss: NodeId,
+}
+
+fn trace<E: Float, N: Net<E>>(training: bool, dims: &[usize]) -> Result<Traced> {
+    let scope = Scope::new(training);
+    let results = N::trace(&scope, dims);
+    let graph = scope.finish()?;
+    let loss = nn::loss::<E, N>(&graph, &results)?;
+    let is_scalar = |id: NodeId| graph[id].dims.is_empty() && graph[id].dtype.is_float();
+    let scalars = N::OUTPUTS.iter().copied().zip(results).filter(|&(_, id)| is_scalar(id)).collect();
+    Ok(Traced { graph, scalars, loss })
+}
+
+/// Declares the results as outputs.
+fn finish(Traced { mut graph, scalars, loss }: Traced) -> (Graph, Names) {
+    for &(name, id) in &scalars {
+        graph.output(name, id);
+    }
+    let loss = scalars.iter().position(|&(_, id)| id == loss).unwrap_or(0);
+    (graph, Names { all: scalars.into_iter().map(|(name, _)| name).collect(), loss })
+}
+
+/// The graph of a batch of a training.
+pub fn training_graph<E: Float, N: Net<E>>(
+    dims: &[usize],
+    slots: &[Slot],
+    recipe: &Recipe,
+    phase: Phase,
+) -> Result<(Graph, Names)> {
+    let mut traced = trace::<E, N>(true, dims)?;
+    let norm = optim::record(&mut traced.graph, traced.loss, slots, recipe, phase)?;
+    traced.scalars.extend(norm.map(|norm| (GRADIENT_NORM, norm)));
+    Ok(finish(traced))
+}
+
+/// The name under which the global norm of the gradients is shown.
+pub const GRADIENT_NORM: &str = "gradient_norm";
+
+/// The graph that gives the scalar results alone.
+pub fn evaluation_graph<E: Float, N: Net<E>>(dims: &[usize]) -> Result<(Graph, Names)> {
+    Ok(finish(trace::<E, N>(false, dims)?))
+}
+
+/// Everything that outlives a step: the model, the key of random draws, and what the optimiser keeps.
+pub fn state_slots<E: Float>(slots: &[Slot], recipe: &Recipe) -> Result<Vec<StateSlot>> {
+    // The optimiser names its state while it records, so it records: on a graph of the parameters alone, whose result
+    // is their sum.
+    let mut graph = Graph::new();
+    let mut total = graph.constant(0.0, &[], E::DTYPE);
+    for slot in slots {
+        let node = graph.state(&*slot.key, slot.kind, &slot.dims, E::DTYPE)?;
+        if slot.kind == StateKind::Parameter {
+            let axes: Vec<usize> = (0..slot.dims.len()).collect();
+            let sum = graph.sum(node, &axes)?;
+            total = graph.binary(Binary::Add, total, sum)?;
+        }
+    }
+    graph.key()?;
+    optim::record(&mut graph, total, slots, recipe, Phase::Update)?;
+    let mut states = graph.states().to_vec();
+    for state in &mut states {
+        state.update = None;
+    }
+    Ok(states)
+}

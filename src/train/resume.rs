@@ -1,0 +1,186 @@
+//! Training files: everything from which a training goes on bit by bit as if it had never stopped.
+
+use super::checkpoint::{Entry, TensorFile, decode, name, write};
+use super::settings::Settings;
+use super::trainer::{Clock, Trainer, copy};
+use crate::Result;
+use crate::graph::{DType, StateKind};
+use crate::nn::{self, Net, Slot, Source, Visitor};
+use crate::run::State;
+use crate::tensor::{Float, HostTensor};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The name of the note that says how far the training is.
+pub(super) const NOTE: &str = "ansatz.training";
+/// Where the tensors of the best model stand.
+const BEST: &str = "optimiser.best.";
+
+impl<E: Float, N: Net<E>> Trainer<N, E> {
+    /// Writes a training file: the model under its own keys, the optimiser's state, and how far the training is.
+    /// [`load`](super::load) reads the model from it.
+    ///
+    /// # Errors
+    /// If it cannot be written; an earlier file of that name is then still there.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let mut entries: Vec<Entry<'_>> = Vec::new();
+        for (i, slot) in self.state.slots().iter().enumerate() {
+            // The key of random draws follows from seed and step, which stand in the note.
+            if slot.kind != StateKind::Key {
+                entries.push(Entry { key: &slot.key, dims: &slot.dims, data: self.state.get(i) });
+            }
+        }
+        let mut best = Best(Vec::new());
+        if let Some(model) = &self.best {
+            model.visit(&nn::Path::root(), &mut best)?;
+        }
+        for (slot, values) in &best.0 {
+            entries.push(Entry { key: &slot.key, dims: &slot.dims, data: E::data(values) });
+        }
+        let note = self.clock.note(&self.settings, self.recipe.accumulate, N::NAME).to_string();
+        write(path.as_ref(), &entries, HashMap::from([(NOTE.to_owned(), note), ("format".to_owned(), "pt".to_owned())]))
+    }
+
+    /// Goes on where a training file ends. The trainer must be built for the same net with the same optimiser; the seed
+    /// is taken from the file. [`Trainer::fit`] on the same data then gives the bits of an uninterrupted training.
+    ///
+    /// # Errors
+    /// If the file cannot be read or does not fit; the error lists every mismatch, and the trainer is unchanged.
+    pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let file = TensorFile::open(path.as_ref())?;
+        let mut problems = Vec::new();
+        let (mut seed, mut clock) = (0, None);
+        match file.note(NOTE).map(|note| serde_json::from_str::<Value>(note).ok()) {
+            None => {
+                problems.push(format!("it is a model file, without the note `{NOTE}`; `train::load` reads the model"));
+            }
+            Some(note) => match note.as_ref().and_then(|note| Some((note, Clock::read(note)?))) {
+                None => problems.push(format!("the note `{NOTE}` on how far the training is cannot be read")),
+                Some((note, (read_seed, read))) => {
+                    (seed, clock) = (read_seed, Some(read));
+                    // Within an epoch or an update, the batches that are left depend on these.
+                    for (name, ours) in
+                        [("batch_size", self.settings.batch_size), ("accumulate", self.recipe.accumulate)]
+                    {
+                        if note[name] != ours {
+                            problems
+                                .push(format!("`{name}` is {} in the file and {ours} in this training", note[name]));
+                        }
+                    }
+                }
+            },
+        }
+        let mut state = State::new(self.state.slots());
+        for (i, slot) in self.state.slots().iter().enumerate() {
+            if slot.kind != StateKind::Key
+                && let Err(problem) = fill::<E>(&file, &slot.key, &slot.dims, slot.dtype, &mut state, i)
+            {
+                problems.push(problem);
+            }
+        }
+        let mut has_best = false;
+        for key in file.keys() {
+            match key.strip_prefix(BEST) {
+                Some(_) => has_best = true,
+                None if state.position(&key).is_none() => {
+                    problems.push(format!("`{key}` is in the file, but not in this training"));
+                }
+                None => {}
+            }
+        }
+        let (Some(clock), true) = (clock, problems.is_empty()) else { return Err(file.error(problems)) };
+        let best = if has_best { Some(N::build(&nn::Path::root(), &mut BestOf(&file))?) } else { None };
+        self.settings.seed = seed;
+        self.clock = clock;
+        self.best = best;
+        self.state = state;
+        Ok(())
+    }
+}
+
+/// Copies a tensor of the file to a slot of the state.
+fn fill<E: Float>(
+    file: &TensorFile,
+    key: &str,
+    dims: &[usize],
+    dtype: DType,
+    state: &mut State,
+    slot: usize,
+) -> Result<(), String> {
+    let Some(tensor) = file.get(key) else {
+        return Err(format!("`{key}` of shape {dims:?} is missing"));
+    };
+    if tensor.shape() != dims {
+        return Err(format!("`{key}` is {:?} in the file and {dims:?} in this training", tensor.shape()));
+    }
+    let values = if tensor.dtype() == super::checkpoint::stored(dtype) { decode::<E>(&tensor) } else { None };
+    let copied = values.and_then(|values| copy(E::data(&values), state.get_mut(slot)));
+    copied.ok_or_else(|| {
+        let expected = name(super::checkpoint::stored(dtype));
+        format!("`{key}` is {} in the file and {expected} in this training", name(tensor.dtype()))
+    })
+}
+
+impl Clock {
+    /// Floating-point numbers are written as their bits: they must come back exactly.
+    fn note(&self, settings: &Settings, accumulate: usize, net: &str) -> Value {
+        json!({
+            "version": 1,
+            "net": net,
+            "seed": settings.seed,
+            "batch_size": settings.batch_size,
+            "accumulate": accumulate,
+            "steps": self.steps,
+            "updates": self.updates,
+            "epoch": self.epoch,
+            "position": self.position,
+            "samples": self.samples,
+            "sums": self.sums.iter().map(|sum| sum.to_bits()).collect::<Vec<_>>(),
+            "best_loss": self.best_loss.to_bits(),
+            "best_epoch": self.best_epoch,
+            "waited": self.waited,
+        })
+    }
+
+    fn read(note: &Value) -> Option<(u64, Clock)> {
+        let number = |name: &str| note.get(name)?.as_u64();
+        if number("version")? != 1 {
+            return None;
+        }
+        let sums = note.get("sums")?.as_array()?.iter().map(|sum| Some(f64::from_bits(sum.as_u64()?)));
+        let clock = Clock {
+            steps: number("steps")?,
+            updates: number("updates")?,
+            epoch: number("epoch")?,
+            position: number("position")?,
+            samples: number("samples")?,
+            sums: sums.collect::<Option<_>>()?,
+            best_loss: f64::from_bits(number("best_loss")?),
+            best_epoch: number("best_epoch")?,
+            waited: number("waited")?,
+        };
+        Some((number("seed")?, clock))
+    }
+}
+
+/// The tensors of the best model, under their keys in the file.
+struct Best<E>(Vec<(Slot, Vec<E>)>);
+
+impl<E: Float> Visitor<E> for Best<E> {
+    fn tensor(&mut self, slot: &Slot, tensor: &dyn HostTensor<E>) -> Result<()> {
+        self.0.push((Slot { key: format!("{BEST}{}", slot.key), ..slot.clone() }, tensor.to_vec()));
+        Ok(())
+    }
+}
+
+struct BestOf<'a>(&'a TensorFile);
+
+impl<E: Float> Source<E> for BestOf<'_> {
+    fn tensor(&mut self, slot: &Slot) -> Result<Vec<E>> {
+        let key = format!("{BEST}{}", slot.key);
+        let tensor = self.0.get(&key).filter(|tensor| tensor.shape() == slot.dims);
+        let values = tensor.as_ref().and_then(decode::<E>);
+        values.ok_or_else(|| self.0.error(vec![format!("`{key}` is missing or is not {:?}", slot.dims)]))
+    }
+}

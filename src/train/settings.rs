@@ -1,0 +1,153 @@
+//! How a training goes: everything that is chosen before the first step.
+
+use super::Trainer;
+use crate::nn::Net;
+use crate::optim::{Group, Optimiser, Recipe, Schedule};
+use crate::tensor::Float;
+use crate::{Error, Result};
+use std::marker::PhantomData;
+use std::path::PathBuf;
+
+/// A training that is being described; [`Builder::build`] makes the trainer.
+#[derive(Debug)]
+pub struct Builder<N, E = f32> {
+    model: N,
+    recipe: Recipe,
+    settings: Settings,
+    element: PhantomData<E>,
+}
+
+/// What the loop needs to know.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub seed: u64,
+    pub batch_size: usize,
+    pub epochs: u64,
+    pub updates: Option<u64>,
+    pub patience: Option<u64>,
+    pub metrics: Option<PathBuf>,
+    pub checkpoint: Option<PathBuf>,
+    pub progress: bool,
+}
+
+impl<E: Float, N: Net<E>> Builder<N, E> {
+    pub(super) fn new(model: N, optimiser: impl Optimiser + 'static) -> Self {
+        let settings = Settings {
+            seed: 0,
+            batch_size: 32,
+            epochs: 1,
+            updates: None,
+            patience: None,
+            metrics: None,
+            checkpoint: None,
+            progress: false,
+        };
+        Builder { model, recipe: Recipe::new(optimiser), settings, element: PhantomData }
+    }
+
+    /// Decides the order of the samples and every random draw; 0 unless set.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// Samples in a batch; 32 unless set. The last batch of an epoch may be smaller.
+    pub fn batch_size(mut self, samples: usize) -> Self {
+        self.settings.batch_size = samples;
+        self
+    }
+
+    /// How often [`Trainer::fit`] goes through the samples; once unless set.
+    pub fn epochs(mut self, epochs: u64) -> Self {
+        self.settings.epochs = epochs;
+        self
+    }
+
+    /// Ends [`Trainer::fit`] after so many updates in all, even within an epoch.
+    pub fn updates(mut self, updates: u64) -> Self {
+        self.settings.updates = Some(updates);
+        self
+    }
+
+    /// The learning rate over time; constant unless set.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.recipe.schedule = schedule;
+        self
+    }
+
+    /// Adds a group of parameters that are fitted in their own way. The first group that fits a parameter decides.
+    pub fn group(mut self, group: Group) -> Self {
+        self.recipe.groups.push(group);
+        self
+    }
+
+    /// Lets weight decay act on biases and scales too, as PyTorch does by default.
+    pub fn decay_everything(mut self) -> Self {
+        self.recipe.decay_everything = true;
+        self
+    }
+
+    /// Scales the gradients down to this global norm where it is longer.
+    pub fn clip(mut self, norm: f64) -> Self {
+        self.recipe.clip = Some(norm);
+        self
+    }
+
+    /// Makes an update from the mean gradient of so many batches.
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.recipe.accumulate = batches;
+        self
+    }
+
+    /// Keeps an exponential moving average of the parameters, of which each update keeps this share (0.999, say).
+    /// It begins at the first parameters; [`Trainer::averaged`] reads it.
+    pub fn average(mut self, share: f64) -> Self {
+        self.recipe.average = Some(share);
+        self
+    }
+
+    /// Lets a step whose loss is not finite spoil the parameters. This saves a comparison for each of them.
+    pub fn unguarded(mut self) -> Self {
+        self.recipe.guard = false;
+        self
+    }
+
+    /// Ends [`Trainer::fit`] when the loss (of validation, if there is one) has not fallen for so many epochs.
+    pub fn early_stopping(mut self, patience: u64) -> Self {
+        self.settings.patience = Some(patience);
+        self
+    }
+
+    /// Appends a line of JSON to this file after each epoch.
+    pub fn metrics(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.metrics = Some(path.into());
+        self
+    }
+
+    /// Writes a training file after each epoch, from which [`Trainer::resume`] goes on.
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.checkpoint = Some(path.into());
+        self
+    }
+
+    /// Shows a bar with the loss and the samples per second (with the feature `progress`).
+    pub fn progress(mut self) -> Self {
+        self.settings.progress = true;
+        self
+    }
+
+    /// Makes the trainer: the state of the model and of the optimiser is laid out.
+    ///
+    /// # Errors
+    /// If a number lies outside its range, or no parameter is left to fit.
+    pub fn build(self) -> Result<Trainer<N, E>> {
+        self.recipe.check()?;
+        if self.settings.batch_size == 0 {
+            return Err(Error::value("a batch needs at least one sample"));
+        }
+        if self.settings.patience == Some(0) {
+            return Err(Error::value("early stopping needs a patience of at least one epoch"));
+        }
+        Trainer::start(&self.model, self.recipe, self.settings)
+    }
+}

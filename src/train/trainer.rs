@@ -1,0 +1,310 @@
+//! The trainer: a state and the programs that change it.
+
+use super::metrics::Metrics;
+use super::programs::{Compiled, GRADIENT_NORM, Mode, evaluation_graph, state_slots, training_graph};
+use super::settings::{Builder, Settings};
+use crate::data::Dataset;
+use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
+use crate::optim::{AVERAGE, Optimiser, Phase, Recipe};
+use crate::run::{Cache, Data, DataMut, State};
+use crate::tensor::{Feed, Float, HostTensor};
+use crate::{Error, Result};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Fits the parameters of a net. While it exists, the truth is its state; models are snapshots of it.
+///
+/// Equal seed, data and number of threads give equal bits.
+pub struct Trainer<N: Net<E>, E: Float = f32> {
+    pub(super) recipe: Recipe,
+    pub(super) settings: Settings,
+    pub(super) slots: Vec<Slot>,
+    pub(super) state: State,
+    pub(super) clock: Clock,
+    pub(super) best: Option<N>,
+    /// One program for each mode and each choice of run-time dimensions that came lately, all over one state.
+    programs: Cache<(Mode, Vec<usize>), Compiled>,
+    feed: Feed,
+    dims: Vec<usize>,
+    scalars: Vec<f64>,
+    pub(super) metrics: Metrics,
+    element: PhantomData<E>,
+}
+
+/// How far a training is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Clock {
+    /// Batches seen; keys the random draws.
+    pub steps: u64,
+    /// Updates made.
+    pub updates: u64,
+    /// Epochs finished.
+    pub epoch: u64,
+    /// Batches seen in this epoch.
+    pub position: u64,
+    /// Samples seen in this epoch, and the sums of the results over them.
+    pub samples: u64,
+    pub sums: Vec<f64>,
+    /// The least loss so far, its epoch (from 1), and the epochs since.
+    pub best_loss: f64,
+    pub best_epoch: u64,
+    pub waited: u64,
+}
+
+impl<E: Float, N: Net<E>> Trainer<N, E> {
+    /// Begins the description of a training.
+    ///
+    /// ```no_run
+    /// # use ansatz::{optim::AdamW, train::Trainer, nn::Net};
+    /// # fn example<Risk: Net<f32>>(risk: Risk) -> ansatz::Result<()> {
+    /// let mut trainer = Trainer::builder(risk, AdamW::new(1e-3)).batch_size(64).epochs(20).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn builder(model: N, optimiser: impl Optimiser + 'static) -> Builder<N, E> {
+        Builder::new(model, optimiser)
+    }
+
+    pub(super) fn start(model: &N, recipe: Recipe, settings: Settings) -> Result<Self> {
+        let slots = nn::slots::<E, N>();
+        let mut state = State::new(&state_slots::<E>(&slots, &recipe)?);
+        model.visit(&nn::Path::root(), &mut IntoState { state: &mut state, prefix: "" })?;
+        if recipe.average.is_some() {
+            model.visit(&nn::Path::root(), &mut IntoState { state: &mut state, prefix: AVERAGE })?;
+        }
+        let clock = Clock {
+            steps: 0,
+            updates: 0,
+            epoch: 0,
+            position: 0,
+            samples: 0,
+            sums: Vec::new(),
+            best_loss: f64::INFINITY,
+            best_epoch: 0,
+            waited: 0,
+        };
+        Ok(Trainer {
+            recipe,
+            settings,
+            slots,
+            state,
+            clock,
+            best: None,
+            programs: Cache::default(),
+            feed: Feed::default(),
+            dims: Vec::new(),
+            scalars: Vec::new(),
+            metrics: Metrics::default(),
+            element: PhantomData,
+        })
+    }
+
+    /// Trains on one batch: forward, gradients, and (unless the batch only accumulates) the update. Gives the scalar
+    /// results before the update, and `gradient_norm` if gradients are clipped.
+    ///
+    /// # Errors
+    /// If the batch does not fit the net, or the loss is not finite; the state is then as it was before the step.
+    pub fn step(&mut self, batch: &N::Batch) -> Result<&Metrics> {
+        self.feed.clear();
+        batch.feed(&mut self.feed);
+        self.dims.clear();
+        self.dims.extend(batch.dims()?);
+        self.step_on_feed()
+    }
+
+    /// Trains on these samples of a data set, as [`Trainer::step`].
+    ///
+    /// # Errors
+    /// Those of the data set and of [`Trainer::step`].
+    pub fn step_on(&mut self, data: &dyn Dataset<N::Batch>, rows: &[u32]) -> Result<&Metrics> {
+        self.feed_rows(data, rows)?;
+        self.step_on_feed()
+    }
+
+    /// The means of the scalar results over all samples, without dropout. Random draws of the net do not depend on how
+    /// far the training is.
+    ///
+    /// # Errors
+    /// If there is no sample or one cannot be read.
+    pub fn evaluate(&mut self, data: &dyn Dataset<N::Batch>) -> Result<Metrics> {
+        if data.is_empty() {
+            return Err(Error::value("there is no sample to evaluate on"));
+        }
+        let (mut means, mut rows) = (Metrics::default(), Vec::new());
+        let total = data.len();
+        for (i, start) in (0..total).step_by(self.settings.batch_size).enumerate() {
+            rows.clear();
+            rows.extend(start as u32..(start + self.settings.batch_size).min(total) as u32);
+            self.feed_rows(data, &rows)?;
+            // The upper half of the steps belongs to evaluation: its draws are those of no training step.
+            self.run(Mode::Evaluate, (1 << 63) + i as u64)?;
+            let share = rows.len() as f64 / total as f64;
+            means.values.resize(self.metrics.values.len(), 0.0);
+            means.values.iter_mut().zip(&self.metrics.values).for_each(|(mean, value)| *mean += share * value);
+        }
+        means.names.clone_from(&self.metrics.names);
+        means.loss = self.metrics.loss;
+        Ok(means)
+    }
+
+    /// The model as it is now.
+    ///
+    /// # Errors
+    /// Only if the declared net lists other tensors than it builds from.
+    pub fn model(&self) -> Result<N> {
+        N::build(&nn::Path::root(), &mut FromState { state: &self.state, prefix: "" })
+    }
+
+    /// The model of the averaged parameters; frozen ones and buffers are as they are now.
+    ///
+    /// # Errors
+    /// If the training keeps no average.
+    pub fn averaged(&self) -> Result<N> {
+        if self.recipe.average.is_none() {
+            return Err(Error::value("this training keeps no average of its parameters; `Builder::average` does"));
+        }
+        N::build(&nn::Path::root(), &mut FromState { state: &self.state, prefix: AVERAGE })
+    }
+
+    /// The model after the best epoch of [`Trainer::fit`], if early stopping looks for it.
+    pub fn best(&self) -> Option<&N> {
+        self.best.as_ref()
+    }
+
+    /// The updates made so far.
+    pub fn updates(&self) -> u64 {
+        self.clock.updates
+    }
+
+    /// The learning rate of the next update, before groups.
+    pub fn learning_rate(&self) -> f64 {
+        self.recipe.optimiser.learning_rate() * self.recipe.schedule.factor(self.clock.updates)
+    }
+
+    /// The bytes of everything that outlives a step.
+    pub fn state_bytes(&self) -> usize {
+        self.state.bytes()
+    }
+
+    fn feed_rows(&mut self, data: &dyn Dataset<N::Batch>, rows: &[u32]) -> Result<()> {
+        self.feed.clear();
+        self.dims.clear();
+        data.feed(rows, &mut self.feed, &mut self.dims)
+    }
+
+    fn step_on_feed(&mut self) -> Result<&Metrics> {
+        let batches = self.recipe.accumulate as u64;
+        let phase = if self.clock.steps % batches == batches - 1 { Phase::Update } else { Phase::Accumulate };
+        self.recipe.scalars(&self.slots)(self.clock.updates, &mut self.scalars);
+        for &scalar in &self.scalars {
+            self.feed.slice(&[<E as Float>::from_f64(scalar)]);
+        }
+        self.run(Mode::Train(phase), self.clock.steps)?;
+        let loss = self.metrics.loss();
+        if !loss.is_finite() || self.metrics.get(GRADIENT_NORM).is_some_and(|norm| !norm.is_finite()) {
+            let state = if self.recipe.guard { "the model is as it was before it" } else { "the model is spoilt" };
+            return Err(Error::value(format!(
+                "the results of batch {} are not finite ({}); {state}. Try a smaller learning rate than {:e}, clip \
+                 the gradients, or look for bad numbers in the data",
+                self.clock.steps + 1,
+                self.metrics,
+                self.learning_rate(),
+            )));
+        }
+        self.clock.steps += 1;
+        self.clock.updates += u64::from(phase == Phase::Update);
+        Ok(&self.metrics)
+    }
+
+    /// Runs a program on the inputs fed, and reads its outputs.
+    fn run(&mut self, mode: Mode, step: u64) -> Result<()> {
+        self.set_key(step);
+        let Trainer { slots, recipe, state, feed, metrics, .. } = self;
+        let key = (mode, self.dims.clone());
+        let compiled = self.programs.get_or_make(&key, || {
+            let recorded = match mode {
+                Mode::Train(phase) => training_graph::<E, N>(&key.1, slots, recipe, phase),
+                Mode::Evaluate => evaluation_graph::<E, N>(&key.1),
+            };
+            Compiled::new(recorded?, state)
+        })?;
+        compiled.program.run(state, &feed.data(), &mut compiled.workspace)?;
+        if metrics.names != compiled.names.all {
+            metrics.names.clone_from(&compiled.names.all);
+        }
+        metrics.loss = compiled.names.loss;
+        metrics.values.clear();
+        for i in 0..compiled.names.all.len() {
+            let output = compiled.program.output(&compiled.workspace, i);
+            let value = E::slice(&output).and_then(|values| values.first());
+            metrics.values.push(value.map_or(f64::NAN, |&value| Float::to_f64(value)));
+        }
+        Ok(())
+    }
+
+    fn set_key(&mut self, step: u64) {
+        let seed = self.settings.seed;
+        if let Some(slot) = self.state.position("key")
+            && let DataMut::Index(key) = self.state.get_mut(slot)
+        {
+            key.copy_from_slice(&[seed as u32, (seed >> 32) as u32, step as u32, (step >> 32) as u32]);
+        }
+    }
+}
+
+impl<E: Float, N: Net<E>> fmt::Debug for Trainer<N, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trainer")
+            .field("net", &N::NAME)
+            .field("recipe", &self.recipe)
+            .field("settings", &self.settings)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes a model into a state. With a prefix, tensors that the state has no slot for are left out.
+struct IntoState<'a> {
+    state: &'a mut State,
+    prefix: &'a str,
+}
+
+impl<E: Float> Visitor<E> for IntoState<'_> {
+    fn tensor(&mut self, slot: &Slot, tensor: &dyn HostTensor<E>) -> Result<()> {
+        let position = self.state.position(&format!("{}{}", self.prefix, slot.key));
+        let Some(position) = position else {
+            return if self.prefix.is_empty() { Err(missing(&slot.key)) } else { Ok(()) };
+        };
+        let values = tensor.to_vec();
+        copy(E::data(&values), self.state.get_mut(position)).ok_or_else(|| missing(&slot.key))
+    }
+}
+
+/// Reads a model from a state: each tensor under the prefix if it is there, else under its own key.
+pub(super) struct FromState<'a> {
+    pub state: &'a State,
+    pub prefix: &'a str,
+}
+
+impl<E: Float> Source<E> for FromState<'_> {
+    fn tensor(&mut self, slot: &Slot) -> Result<Vec<E>> {
+        let position = self.state.position(&format!("{}{}", self.prefix, slot.key));
+        let position = position.or_else(|| self.state.position(&slot.key)).ok_or_else(|| missing(&slot.key))?;
+        E::slice(&self.state.get(position)).map(<[E]>::to_vec).ok_or_else(|| missing(&slot.key))
+    }
+}
+
+/// Copies elements of equal type and number.
+pub(super) fn copy(from: Data<'_>, to: DataMut<'_>) -> Option<()> {
+    match (from, to) {
+        (Data::F32(from), DataMut::F32(to)) if from.len() == to.len() => to.copy_from_slice(from),
+        (Data::F64(from), DataMut::F64(to)) if from.len() == to.len() => to.copy_from_slice(from),
+        (Data::Index(from), DataMut::Index(to)) if from.len() == to.len() => to.copy_from_slice(from),
+        (Data::Bool(from), DataMut::Bool(to)) if from.len() == to.len() => to.copy_from_slice(from),
+        _ => return None,
+    }
+    Some(())
+}
+
+fn missing(key: &str) -> Error {
+    Error::value(format!("the state holds no `{key}` of this shape; the net describes other tensors than it uses"))
+}
