@@ -3,6 +3,7 @@
 pub mod tiled;
 mod task;
 pub mod gemm;
+mod vector_product;
 pub mod random;
 pub mod parallel;
 pub mod math;
