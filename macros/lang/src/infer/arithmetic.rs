@@ -1,5 +1,6 @@
 //! Operators, and broadcasting.
 
+use super::blame::confused;
 use super::block::Inference;
 use super::text::text;
 use super::typed::{Operation, Scalar};
@@ -199,7 +200,7 @@ impl<'a> Inference<'a, '_, '_> {
                 for tensor in [a, b] {
                     notes.extend(self.notes(tensor, &[]).into_iter().filter(|_| tensor.trail.len() > 1));
                 }
-                notes.extend(self.notes(&Tensor { trail: std::rc::Rc::default(), ..a.clone() }, &sizes));
+                notes.extend(confused(&sizes));
                 let error = self.fault(at, message);
                 error.notes = notes;
                 error.help(help);

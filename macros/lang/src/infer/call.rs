@@ -108,7 +108,7 @@ impl<'a> Inference<'a, '_, '_> {
             return Err(Absorbed);
         }
         match &layer.kind {
-            Callable::Closure(closure) => self.inline(closure, &layer.text, values, span),
+            Callable::Closure(closure) => self.inline(closure, layer, values, span),
             Callable::Bound(inner) => self.apply(inner, values, span),
             Callable::Chain(layers) => {
                 let mut values = values;
@@ -158,31 +158,20 @@ impl<'a> Inference<'a, '_, '_> {
         if whole { Ok(tensors) } else { Err(Absorbed) }
     }
 
-    /// Reports something that is no tensor in the place of one.
-    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Span) {
-        let (what, number) = (value.what(), matches!(value, Value::Number { .. }));
-        let tuple = matches!(value, Value::Tuple(_));
-        let error = self.fault(span, format!("`{callee}` takes a tensor here, not {what}"));
-        if number {
-            error.help("numbers never fill the places of tensors");
-        } else if tuple {
-            error.help("bind its parts: `let (a, b) = …;`");
-        }
-    }
-
     /// A closure's body in the place of its call.
     fn inline(
         &mut self,
         closure: &Closure<'a>,
-        text: &str,
+        layer: &LayerValue<'a>,
         values: Vec<(Value<'a>, Span)>,
         span: Span,
     ) -> Checked<Value<'a>> {
         let wanted = closure.parameters.len();
         if values.len() != wanted {
-            let message = format!("the closure takes {wanted} values, not {}", values.len());
+            let name = layer.label.as_ref().map_or("the closure".to_owned(), |label| format!("`{}`", label.name));
             let names: Vec<_> = closure.parameters.iter().map(ToString::to_string).collect();
-            self.fault(span, message).note(format!("`{text}` begins with |{}|", names.join(", ")));
+            let message = format!("{name} takes {wanted} values, |{}|, not {}", names.join(", "), values.len());
+            self.fault(span, message);
             return Err(Absorbed);
         }
         let mut environment = closure.environment.clone();

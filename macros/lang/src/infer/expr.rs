@@ -131,7 +131,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(function) = functions::find(&text) {
             return Ok(Callable::Function(function, Rc::default()));
         }
-        if self.nets.names.broken.contains(&text) {
+        if self.signature.broken.contains(&text) {
             return Err(Absorbed);
         }
         let known: Vec<String> = environment

@@ -1,7 +1,7 @@
 //! Parts with a name: `linear`, and what draws at random. Their labels, and which uses share one part.
 
+use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
-use super::functions::{Gift, Given, flag};
 use super::typed::{Layer, LayerKind, Operation};
 use super::types::{Axis, Type, shape};
 use super::value::{Label, LayerValue, Tensor};
@@ -51,6 +51,7 @@ impl<'a> Inference<'a, '_, '_> {
             label,
             kind: LayerKind::Linear { inputs: last.size.clone(), outputs, bias },
             text: unlabelled(&layer.text).to_owned(),
+            shown: layer.label.as_ref().map_or_else(|| layer.text.clone(), |label| label.name.to_string()),
             signature: (x.ty.to_string(), ty.to_string()),
             multiply_adds,
         });
@@ -69,12 +70,12 @@ impl<'a> Inference<'a, '_, '_> {
                 self.tensor(operation, Type::real(axes), at)
             }
             Err(misfit) => {
-                let label = &self.layers[position].label;
+                let callee = self.layers[position].shown.clone();
                 let holes = vec!["_".to_owned(); x.ty.rank().saturating_sub(1)];
                 let wanted = holes.into_iter().chain([inputs.to_string()]).collect::<Vec<_>>().join(", ");
-                let message = format!("`{label}` takes [{wanted}] but is given {}", x.ty);
+                let message = format!("`{callee}` takes [{wanted}] but is given {}", x.ty);
                 let note = format!("its first use gave it {}", self.layers[position].signature.0);
-                self.misfit(&misfit, message, x, at).note(note);
+                self.misfit(&misfit, &callee, message, x, at).note(note);
                 Err(Absorbed)
             }
         }

@@ -1,13 +1,18 @@
 //! The type of every expression: nets become lists of steps, each with its shape.
 
+mod arguments;
 mod arithmetic;
+mod blame;
 mod block;
 mod call;
 mod expr;
+mod facts;
 mod functions;
 mod layers;
+mod loss;
 mod nets;
 mod reduce;
+mod results;
 mod signature;
 mod text;
 mod typed;

@@ -94,6 +94,7 @@ impl<'a> Inference<'a, '_, '_> {
             label,
             kind: LayerKind::Net(net),
             text: inner.item.name.to_string(),
+            shown: layer.label.as_ref().map_or_else(|| inner.item.name.to_string(), |label| label.name.to_string()),
             signature: (
                 list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect()),
                 list(results.unwrap_or_default().iter().map(ToString::to_string).collect()),
@@ -173,7 +174,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let Err(misfit) = fit else { return Ok(()) };
         let message = format!("`{name}` takes {}{input} but is given {}", pattern(declared), tensor.ty);
-        self.misfit(&misfit, message, tensor, span);
+        self.misfit(&misfit, &name, message, tensor, span);
         Err(Absorbed)
     }
 }

@@ -1,7 +1,7 @@
 //! Reductions, and which axes `over` names.
 
+use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
-use super::functions::{Gift, Given, flag};
 use super::text::text;
 use super::typed::Operation;
 use super::types::{Element, Type};

@@ -16,6 +16,8 @@ pub struct Signature {
     pub run_time: Vec<Ident>,
     /// Declared and run-time dimensions.
     pub dims: Dims,
+    /// Names that an error elsewhere has left without meaning: to use one is no further error.
+    pub broken: Vec<String>,
     /// The types of the inputs.
     pub inputs: Vec<Checked<Type>>,
     /// The types of the results; an axis is `None` where `_` is written.
@@ -57,10 +59,10 @@ pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Sign
         Size::Name(name) => Some(name),
         _ => None,
     });
-    for name in bare.chain(item.inputs.iter().flat_map(|input| type_names(&input.ty))) {
+    let inner = item.inputs.iter().flat_map(|input| &input.ty.axes).flat_map(|axis| names_in(&axis.size));
+    for name in bare.chain(inner) {
         let text = name.to_string();
-        let lower = text.starts_with(|c: char| c.is_lowercase() || c == '_');
-        if lower && !names.broken.contains(&text) && dims.declare(text, Meaning::RunTime).is_ok() {
+        if is_lower(&text) && !names.broken.contains(&text) && dims.declare(text, Meaning::RunTime).is_ok() {
             run_time.push(name.clone());
         }
     }
@@ -79,10 +81,21 @@ pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Sign
                 .help(format!("let an input have an axis `{name}`"));
         }
     }
-    let inputs = item.inputs.iter().map(|input| whole(&input.ty, &dims, names, report)).collect();
-    let results = results(item).into_iter().map(|(_, ty)| declared(ty, &dims, names, report)).collect();
+    let mut broken = names.broken.clone();
+    let inputs: Vec<_> = item.inputs.iter().map(|input| whole(&input.ty, &dims, &broken, report)).collect();
+    if inputs.iter().any(Result::is_err) {
+        // The broken input may have been meant to have the dimensions that no other has.
+        let lost = results(item).into_iter().flat_map(|(_, ty)| type_names(ty)).map(ToString::to_string);
+        broken.extend(lost.filter(|name| is_lower(name) && dims.meaning(name).is_none()));
+    }
+    let results = results(item).into_iter().map(|(_, ty)| declared(ty, &dims, &broken, report)).collect();
     visible(item, names, report);
-    Signature { run_time, dims, inputs, results }
+    Signature { run_time, dims, broken, inputs, results }
+}
+
+/// Whether a name is one of a run-time dimension.
+fn is_lower(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_lowercase() || c == '_')
 }
 
 fn type_names(ty: &TensorType) -> impl Iterator<Item = &Ident> {
@@ -106,7 +119,7 @@ fn twice(item: &NetItem, report: &mut Report) {
     }
 }
 
-fn whole(ty: &TensorType, dims: &Dims, names: &Names<'_>, report: &mut Report) -> Checked<Type> {
+fn whole(ty: &TensorType, dims: &Dims, broken: &[String], report: &mut Report) -> Checked<Type> {
     let hole = ty.axes.iter().find_map(|axis| match axis.size {
         Size::Infer(span) => Some(span),
         _ => None,
@@ -115,10 +128,10 @@ fn whole(ty: &TensorType, dims: &Dims, names: &Names<'_>, report: &mut Report) -
         report.error(span, "the size of an input cannot be inferred").help("a lower-case name stands for any size");
         return Err(Absorbed);
     }
-    declared(ty, dims, names, report)?.whole().ok_or(Absorbed)
+    declared(ty, dims, broken, report)?.whole().ok_or(Absorbed)
 }
 
-fn declared(ty: &TensorType, dims: &Dims, names: &Names<'_>, report: &mut Report) -> Checked<Declared> {
+fn declared(ty: &TensorType, dims: &Dims, broken: &[String], report: &mut Report) -> Checked<Declared> {
     if ty.axes.len() > MAX_RANK {
         let rank = ty.axes.len();
         report.error(ty.span, format!("a tensor has at most {MAX_RANK} axes, this one has {rank}"));
@@ -131,13 +144,13 @@ fn declared(ty: &TensorType, dims: &Dims, names: &Names<'_>, report: &mut Report
             Size::Infer(_) => Ok(None),
             written => {
                 let label = axis.label.as_ref().map(ToString::to_string);
-                Ok(Some(Axis { label, size: size(written, dims, &names.broken, report)? }))
+                Ok(Some(Axis { label, size: size(written, dims, broken, report)? }))
             }
         })
         .collect();
     let element = match &ty.space {
         None => Ok(Element::Real),
-        Some(space) => match size(space, dims, &names.broken, report) {
+        Some(space) => match size(space, dims, broken, report) {
             Ok(term) if term.number().is_none() => {
                 report
                     .error(ty.span, format!("indices into {term} need its size at compile time"))

@@ -45,6 +45,8 @@ pub struct Layer {
     pub kind: LayerKind,
     /// How it reads in the source: `linear(256)`.
     pub text: String,
+    /// What errors call it: its label if it has one, else how it reads.
+    pub shown: String,
     /// The type it took and the type it gave at its first use.
     pub signature: (String, String),
     /// The multiply-adds of one use (the first), in the net's dimensions.

@@ -1,6 +1,6 @@
 //! What an expression is while a net is inferred.
 
-use super::functions::Given;
+use super::arguments::Given;
 use super::typed::ValueId;
 use super::types::Type;
 use crate::ast::Expr;

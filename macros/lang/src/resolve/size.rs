@@ -34,11 +34,16 @@ pub fn size(size: &Size, dims: &Dims, broken: &[String], report: &mut Report) ->
             if !broken.contains(&text) {
                 let known: Vec<_> = dims.names().collect();
                 let guess = did_you_mean(&text, &known);
-                let error = report.error(name.span(), format!("no dimension `{text}` is declared"));
-                match guess {
-                    Some(guess) => error.help(format!("did you mean `{guess}`?")),
-                    None => error.help(format!("declare it: `dim {text} = …;`")),
+                let lower = text.starts_with(char::is_lowercase);
+                let message = match lower {
+                    true => format!("no input has a dimension `{text}`"),
+                    false => format!("no dimension `{text}` is declared"),
                 };
+                report.error(name.span(), message).help(match guess {
+                    Some(guess) => format!("did you mean `{guess}`?"),
+                    None if lower => "a dimension that is known only at run time is read off an input".to_owned(),
+                    None => format!("declare it: `dim {text} = …;`"),
+                });
             }
             Err(Absorbed)
         }
@@ -67,8 +72,13 @@ pub fn arithmetic(op: char, left: &Term, right: &Term, span: Span, report: &mut 
             None => match (left.number(), right.number()) {
                 (Some(l), Some(r)) if r != 0 && l.is_multiple_of(r) => Ok(Term::literal(l / r)),
                 (Some(l), Some(r)) => {
+                    let says = |term: &Term, number: usize| match term.as_literal() {
+                        Some(_) => number.to_string(),
+                        None => format!("{term} = {number}"),
+                    };
+                    let (left, right) = (says(left, l), says(right, r));
                     report
-                        .error(span, format!("`/` is exact, and {right} = {r} does not divide {left} = {l}"))
+                        .error(span, format!("`/` is exact, and {right} does not divide {left}"))
                         .help("`floor_div` and `ceil_div` round");
                     Err(Absorbed)
                 }

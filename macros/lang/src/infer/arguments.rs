@@ -1,0 +1,301 @@
+//! The arguments of a function: which are tensors, which are parameters.
+
+use super::block::Inference;
+use super::call::count;
+use super::types::Axis;
+use super::value::{Environment, Tensor, Value};
+use crate::ast::{Argument, Expr, ExprKind};
+use crate::functions::{Default, Function, Kind, Parameter, Rule};
+use crate::report::did_you_mean;
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::Term;
+use proc_macro2::Span;
+use std::collections::BTreeMap;
+
+/// What a call gives a function besides tensors, by the names of the parameters.
+pub(super) type Given<'a> = BTreeMap<&'static str, Gift<'a>>;
+
+/// One argument.
+#[derive(Clone, Debug)]
+pub(super) enum Gift<'a> {
+    Number(f64),
+    Flag(bool),
+    Count(usize),
+    Width(Term, Span),
+    Shape(Vec<Axis>),
+    Axes(&'a Expr),
+    Tensor(Tensor, Span),
+}
+
+/// The arguments of a call.
+pub(super) struct Arguments<'a> {
+    pub(super) tensors: Vec<(Tensor, Span)>,
+    pub(super) given: Given<'a>,
+}
+
+impl Function {
+    /// The first parameter that must be given and is not.
+    pub(super) fn missing(&self, given: &Given<'_>) -> Option<&'static str> {
+        let missing = |p: &&Parameter| p.default == Default::Required && !given.contains_key(p.name);
+        self.parameters.iter().find(missing).map(|p| p.name)
+    }
+
+    /// A number that is given, or its default.
+    pub(super) fn number(&self, name: &str, given: &Given<'_>) -> Option<f64> {
+        match given.get(name) {
+            Some(Gift::Number(number)) => Some(*number),
+            _ => match self.parameter(name)?.default {
+                Default::Value(value) => Some(value.parse().expect("the defaults in the table are numbers")),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// `true` or `false` as given, or else `absent`.
+pub(super) fn flag(name: &str, given: &Given<'_>, absent: bool) -> bool {
+    match given.get(name) {
+        Some(Gift::Flag(flag)) => *flag,
+        _ => absent,
+    }
+}
+
+impl<'a> Inference<'a, '_, '_> {
+    /// Sorts the arguments of a call into tensors and parameters.
+    pub(super) fn arguments(
+        &mut self,
+        function: &'static Function,
+        at: Span,
+        arguments: &'a [Argument],
+        piped: Option<Value<'a>>,
+        environment: &Environment<'a>,
+    ) -> Checked<Arguments<'a>> {
+        let mut bound = Arguments { tensors: vec![], given: Given::new() };
+        let mut whole = true;
+        match piped {
+            Some(Value::Tensor(tensor)) => bound.tensors.push((tensor, at)),
+            Some(Value::Error) => whole = false,
+            Some(other) => {
+                self.slot(function.name, &other, at);
+                whole = false;
+            }
+            None => {}
+        }
+        let mut expected = bound.tensors.len();
+        for argument in arguments {
+            let expr = &argument.value;
+            let shorthand = match &expr.kind {
+                ExprKind::Name(name) if argument.name.is_none() => function
+                    .parameter(&name.to_string())
+                    .filter(|p| !p.positional && !bound.given.contains_key(p.name) && p.kind != Kind::Axes),
+                _ => None,
+            };
+            if argument.name.is_some() || shorthand.is_some() {
+                let parameter = match &argument.name {
+                    Some(name) => self.parameter(function, name),
+                    None => shorthand.ok_or(Absorbed),
+                };
+                let Ok(parameter) = parameter else {
+                    whole = false;
+                    continue;
+                };
+                if bound.given.contains_key(parameter.name) {
+                    let span = argument.name.as_ref().map_or(expr.span, proc_macro2::Ident::span);
+                    self.fault(span, format!("`{}` is given twice", parameter.name));
+                    whole = false;
+                    continue;
+                }
+                match self.gift(function, parameter, expr, None, environment) {
+                    Ok(gift) => {
+                        bound.given.insert(parameter.name, gift);
+                    }
+                    Err(Absorbed) => whole = false,
+                }
+                continue;
+            }
+            let next = function.parameters.iter().find(|p| p.positional && !bound.given.contains_key(p.name));
+            let slots = function.tensors.len();
+            let value = self.value(expr, environment);
+            let open = expected < slots || function.rule == Rule::Concat;
+            match value {
+                Err(Absorbed) | Ok(Value::Error) => {
+                    // What could not be read may have been a tensor.
+                    expected += 1;
+                    whole = false;
+                }
+                Ok(Value::Tensor(tensor)) if open => {
+                    expected += 1;
+                    bound.tensors.push((tensor, expr.span));
+                }
+                Ok(value) => match next {
+                    Some(parameter) if expected == 0 || expected >= slots => {
+                        match self.gift(function, parameter, expr, Some(value), environment) {
+                            Ok(gift) => {
+                                bound.given.insert(parameter.name, gift);
+                            }
+                            Err(Absorbed) => return Err(Absorbed),
+                        }
+                    }
+                    _ if open => {
+                        self.slot(function.name, &value, expr.span);
+                        expected += 1;
+                        whole = false;
+                    }
+                    _ => {
+                        self.too_many(function, expr.span);
+                        return Err(Absorbed);
+                    }
+                },
+            }
+        }
+        if !whole {
+            return Err(Absorbed);
+        }
+        self.enough(function, &bound, at)?;
+        Ok(bound)
+    }
+
+    fn parameter(&mut self, function: &'static Function, name: &proc_macro2::Ident) -> Checked<&'static Parameter> {
+        let text = name.to_string();
+        if let Some(parameter) = function.parameter(&text) {
+            return Ok(parameter);
+        }
+        let known: Vec<_> = function.parameters.iter().map(|p| p.name).collect();
+        let guess = did_you_mean(&text, &known);
+        if function.tensors.contains(&text.as_str()) {
+            let message = format!("`{text}` is a tensor of `{}`: give it by position", function.name);
+            self.fault(name.span(), message).help(format!("it is called `{}`", function.usage()));
+            return Err(Absorbed);
+        }
+        let error = self.fault(name.span(), format!("`{}` has no parameter `{text}`", function.name));
+        match guess {
+            Some(guess) => error.help(format!("did you mean `{guess}`?")),
+            None => error.help(format!("it is called `{}`", function.usage())),
+        };
+        Err(Absorbed)
+    }
+
+    fn too_many(&mut self, function: &'static Function, span: Span) {
+        let pair = match function.name {
+            "max" => Some("maximum"),
+            "min" => Some("minimum"),
+            _ => None,
+        };
+        let error = self.fault(span, format!("`{}` takes no further value by position", function.name));
+        match pair {
+            Some(pair) => error.help(format!("`{pair}(a, b)` takes two tensors elementwise")),
+            None => error.help(format!("it is called `{}`", function.usage())),
+        };
+    }
+
+    fn enough(&mut self, function: &'static Function, bound: &Arguments<'a>, at: Span) -> Checked<()> {
+        let (wanted, came) = (function.tensors.len(), bound.tensors.len());
+        if 0 < came && came < wanted {
+            let message = format!("`{}` takes {}, not {came}", function.name, count(wanted));
+            self.fault(at, message).help(format!("it is called `{}`", function.usage()));
+            return Err(Absorbed);
+        }
+        if let Some(missing) = function.missing(&bound.given)
+            && (came > 0 || wanted == 0 || !bound.given.is_empty())
+        {
+            let message = format!("`{}` needs `{missing}`", function.name);
+            self.fault(at, message).help(format!("it is called `{}`", function.usage()));
+            return Err(Absorbed);
+        }
+        Ok(())
+    }
+
+    /// One argument as its parameter takes it; `value` if it was evaluated already.
+    fn gift(
+        &mut self,
+        function: &'static Function,
+        parameter: &'static Parameter,
+        expr: &'a Expr,
+        value: Option<Value<'a>>,
+        environment: &Environment<'a>,
+    ) -> Checked<Gift<'a>> {
+        if parameter.kind == Kind::Axes {
+            return Ok(Gift::Axes(expr));
+        }
+        let value = match value {
+            Some(value) => value,
+            None => self.value(expr, environment)?,
+        };
+        match (parameter.kind, value) {
+            (_, Value::Error) => Err(Absorbed),
+            (Kind::Probability, Value::Number { value, .. }) if !(0.0..1.0).contains(&value) => {
+                let message = format!("`{}` of `{}` lies in [0, 1), {value} does not", parameter.name, function.name);
+                self.fault(expr.span, message);
+                Err(Absorbed)
+            }
+            (Kind::Number | Kind::Exponent | Kind::Probability, Value::Number { value, .. }) => Ok(Gift::Number(value)),
+            (Kind::Count, Value::Number { integer: Some(count), .. }) if count >= 0 => {
+                Ok(Gift::Count(usize::try_from(count).map_err(|_| Absorbed)?))
+            }
+            (Kind::Flag, Value::Flag(flag)) => Ok(Gift::Flag(flag)),
+            (Kind::Exponent | Kind::Tensor, Value::Tensor(tensor)) => Ok(Gift::Tensor(tensor, expr.span)),
+            (Kind::Shape, Value::List(items)) => self.shape(items, expr).map(Gift::Shape),
+            (Kind::Width, value) => match self.dimension(&value) {
+                Some(size) => Ok(Gift::Width(self.positive(size, expr.span)?, expr.span)),
+                None => self.misgiven(function, parameter, &value, expr),
+            },
+            (_, value) => self.misgiven(function, parameter, &value, expr),
+        }
+    }
+
+    fn misgiven<T>(
+        &mut self,
+        function: &'static Function,
+        parameter: &'static Parameter,
+        value: &Value<'a>,
+        expr: &Expr,
+    ) -> Checked<T> {
+        let wanted = match parameter.kind {
+            Kind::Number | Kind::Probability => "a number that is known at compile time",
+            Kind::Exponent => "a number or a tensor",
+            Kind::Count => "a whole number",
+            Kind::Flag => "`true` or `false`",
+            Kind::Width => "a dimension",
+            Kind::Shape => "a shape in brackets, `[n, 1]`",
+            Kind::Axes => "axes",
+            Kind::Tensor => "a tensor",
+        };
+        let message = format!("`{}` of `{}` is {wanted}, not {}", parameter.name, function.name, value.what());
+        self.fault(expr.span, message);
+        Err(Absorbed)
+    }
+
+    /// A value as a dimension.
+    pub(super) fn dimension(&self, value: &Value<'a>) -> Option<Term> {
+        match value {
+            Value::Size(term) => Some(term.clone()),
+            Value::Number { integer: Some(number), .. } => Some(Term::integer(*number)),
+            _ => None,
+        }
+    }
+
+    fn positive(&mut self, size: Term, span: Span) -> Checked<Term> {
+        let literal = size.as_integer().is_some_and(|number| number <= 0);
+        if literal || size.number() == Some(0) {
+            self.fault(span, format!("a dimension has at least size 1, not {size}"));
+            return Err(Absorbed);
+        }
+        Ok(size)
+    }
+
+    fn shape(&mut self, items: Vec<Value<'a>>, expr: &'a Expr) -> Checked<Vec<Axis>> {
+        let places: Vec<Span> = match &expr.kind {
+            ExprKind::List(items) => items.iter().map(|item| item.span).collect(),
+            _ => vec![expr.span; items.len()],
+        };
+        let axes = items.into_iter().zip(places).map(|(item, span)| match self.dimension(&item) {
+            Some(size) => Ok(Axis::from(self.positive(size, span)?)),
+            None => {
+                self.fault(span, format!("a shape lists dimensions, not {}", item.what()));
+                Err(Absorbed)
+            }
+        });
+        let axes: Vec<Checked<Axis>> = axes.collect();
+        axes.into_iter().collect()
+    }
+}

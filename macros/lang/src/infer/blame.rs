@@ -1,0 +1,100 @@
+//! What errors about tensors say besides: where they come from, why equal numbers are not enough, what would mend it.
+
+use super::block::Inference;
+use super::typed::{LayerKind, Operation};
+use super::types::Axis;
+use super::value::{Tensor, Value};
+use crate::report::Diagnostic;
+use crate::terms::Term;
+use ansatz_shapes::Misfit;
+use proc_macro2::Span;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// Reports shapes that do not fit, with the history of `tensor`. `callee` took it.
+    pub(super) fn misfit(
+        &mut self,
+        misfit: &Misfit<Axis>,
+        callee: &str,
+        message: String,
+        tensor: &Tensor,
+        at: Span,
+    ) -> &mut Diagnostic {
+        let (sizes, help) = match misfit {
+            Misfit::Size { axis, expected, found, .. } => {
+                let labels = (&expected.label, &found.label);
+                let help = match (labels, self.producer(tensor, *axis)) {
+                    ((Some(a), Some(b)), _) if expected.size == found.size => {
+                        format!("the axes `{a}` and `{b}` differ")
+                    }
+                    (_, Some(producer)) if producer == callee || crate::functions::find(callee).is_some() => {
+                        format!("make `{producer}` produce {}", expected.size)
+                    }
+                    (_, Some(producer)) => {
+                        format!("make `{producer}` produce {}, or let `{callee}` take {}", expected.size, found.size)
+                    }
+                    _ => format!("{} should be {}", found.size, expected.size),
+                };
+                (vec![(expected.size.clone(), found.size.clone())], help)
+            }
+            Misfit::Rank { expected, found, .. } => {
+                let axes = if *expected == 1 { "axis is" } else { "axes are" };
+                (vec![], format!("{expected} {axes} wanted, {found} came"))
+            }
+            Misfit::Axis { axis, rank } => (vec![], format!("there is no axis {axis} among {rank}")),
+        };
+        let notes = self.notes(tensor, &sizes);
+        let error = self.fault(at, message);
+        error.notes = notes;
+        error.help(help)
+    }
+
+    /// How the tensor came about, and which sizes are equal numbers of different dimensions.
+    pub(super) fn notes(&self, tensor: &Tensor, sizes: &[(Term, Term)]) -> Vec<String> {
+        let trail = (!tensor.trail.is_empty()).then(|| tensor.trail.join("  |> "));
+        trail.into_iter().chain(confused(sizes)).collect()
+    }
+
+    /// The layer that gives the last axis of a tensor its size.
+    pub(super) fn producer(&self, tensor: &Tensor, axis: usize) -> Option<String> {
+        if axis + 1 != tensor.ty.rank() {
+            return None;
+        }
+        let mut value = tensor.id;
+        loop {
+            let step = self.steps.iter().find(|step| step.results.contains(&value))?;
+            value = match &step.operation {
+                Operation::Layer { layer, .. } => {
+                    let layer = &self.layers[*layer];
+                    return matches!(layer.kind, LayerKind::Linear { .. }).then(|| layer.shown.clone());
+                }
+                Operation::Map { inputs, .. } => *inputs.first()?,
+                Operation::Dropout { input, .. } | Operation::Along { input, .. } => *input,
+                _ => return None,
+            };
+        }
+    }
+
+    /// Reports something that is no tensor in the place of one.
+    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Span) {
+        let help = match value {
+            Value::Number { .. } => Some("numbers never fill the places of tensors"),
+            Value::Tuple(_) => Some("bind its parts: `let (a, b) = …;`"),
+            _ => None,
+        };
+        let error = self.fault(span, format!("`{callee}` takes a tensor here, not {}", value.what()));
+        if let Some(help) = help {
+            error.help(help);
+        }
+    }
+}
+
+/// A sentence about the first pair of different dimensions that have the same size.
+pub(super) fn confused(sizes: &[(Term, Term)]) -> Option<String> {
+    let (a, b) = sizes.iter().find(|(a, b)| a.number().is_some() && a.number() == b.number() && a != b)?;
+    let number = a.number().unwrap_or_default();
+    Some(match (a.as_literal(), b.as_literal()) {
+        (None, None) => format!("`{a}` and `{b}` both have size {number}, but they are different dimensions"),
+        (Some(_), _) => format!("`{b}` has size {number}, but a literal is never equal to a named dimension"),
+        (_, Some(_)) => format!("`{a}` has size {number}, but a literal is never equal to a named dimension"),
+    })
+}

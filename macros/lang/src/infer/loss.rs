@@ -1,0 +1,98 @@
+//! Losses.
+
+use super::arguments::{Gift, Given};
+use super::block::Inference;
+use super::typed::Operation;
+use super::types::{Element, Type, shape};
+use super::value::Tensor;
+use crate::functions::Function;
+use crate::resolve::{Absorbed, Checked};
+use proc_macro2::Span;
+
+impl<'a> Inference<'a, '_, '_> {
+    pub(super) fn cross_entropy(
+        &mut self,
+        function: &'static Function,
+        logits: &Tensor,
+        target: &Tensor,
+        given: &Given<'a>,
+        at: Span,
+    ) -> Checked<Tensor> {
+        self.reals(function.name, logits, at)?;
+        let Some((classes, leading)) = logits.ty.axes.split_last() else {
+            self.fault(at, "`cross_entropy` takes logits with an axis of classes, but is given []");
+            return Err(Absorbed);
+        };
+        let Element::Index(space) = &target.ty.element else {
+            let message = format!("the target of `cross_entropy` holds indices into {classes}, but is {}", target.ty);
+            let notes = self.notes(target, &[]);
+            let error = self.fault(at, message);
+            error.notes = notes;
+            error.help(format!("declare it `[…] in {}`", classes.size));
+            return Err(Absorbed);
+        };
+        if *space != classes.size {
+            let message =
+                format!("the last axis of the logits is {}, but the target holds indices into {space}", classes.size);
+            let notes = self.notes(logits, &[(classes.size.clone(), space.clone())]);
+            let error = self.fault(at, message);
+            error.notes = notes;
+            error.help(format!("let the logits end in {space}, or declare the target `in {}`", classes.size));
+            return Err(Absorbed);
+        }
+        if let Err(misfit) = ansatz_shapes::same(leading, &target.ty.axes) {
+            let message = format!(
+                "`cross_entropy` of logits {} takes targets {}, but is given {}",
+                logits.ty,
+                shape(leading),
+                shape(&target.ty.axes)
+            );
+            self.misfit(&misfit, function.name, message, target, at);
+            return Err(Absorbed);
+        }
+        let weights = match given.get("weights") {
+            Some(Gift::Tensor(weights, span)) => {
+                self.reals(function.name, weights, *span)?;
+                if let Err(misfit) = ansatz_shapes::same(std::slice::from_ref(classes), &weights.ty.axes) {
+                    let message =
+                        format!("`weights` has one weight for each class, [{classes}], but is {}", weights.ty);
+                    self.misfit(&misfit, "weights", message, weights, *span);
+                    return Err(Absorbed);
+                }
+                Some(weights.id)
+            }
+            _ => None,
+        };
+        let ignore = match given.get("ignore") {
+            Some(Gift::Count(class)) => Some(*class as u64),
+            _ => None,
+        };
+        if let (Some(class), Some(number)) = (ignore, classes.size.number())
+            && class >= number as u64
+        {
+            self.fault(at, format!("`ignore = {class}` is no index into {}, which has size {number}", classes.size));
+            return Err(Absorbed);
+        }
+        let label_smoothing = function.number("label_smoothing", given).unwrap_or(0.0);
+        let (logits, target) = (logits.id, target.id);
+        let operation = Operation::CrossEntropy { logits, target, weights, ignore, label_smoothing };
+        self.tensor(operation, Type::real(vec![]), at)
+    }
+
+    pub(super) fn pair_loss(
+        &mut self,
+        function: &'static Function,
+        a: &Tensor,
+        b: &Tensor,
+        at: Span,
+    ) -> Checked<Tensor> {
+        self.reals(function.name, a, at)?;
+        self.reals(function.name, b, at)?;
+        if let Err(misfit) = ansatz_shapes::same(&a.ty.axes, &b.ty.axes) {
+            let message = format!("`{}` takes two tensors of one shape, not {} and {}", function.name, a.ty, b.ty);
+            self.misfit(&misfit, function.name, message, b, at);
+            return Err(Absorbed);
+        }
+        self.map(function.name, &[a, b], vec![], Type::real(vec![]), at)
+    }
+}
