@@ -83,3 +83,32 @@ fn tensors_become_batches() {
     assert_eq!(batch.dims().expect("all agree"), [2]);
     assert_eq!(MlpBatch::from(x).dims().expect("one input"), [2]);
 }
+
+#[test]
+fn a_net_runs_trains_and_is_kept() {
+    use ansatz::nn::Session;
+    let risk: Risk<f64> = Risk::init(3);
+    let pixels: Vec<f64> = (0..2 * 784).map(|i| (0.37 * i as f64).sin()).collect();
+    let x = from_vec(pixels, (2, Pixels)).expect("two images");
+    let y = Indices::new(vec![3, 7], (2,)).expect("two digits");
+    let logits: Tensor<(usize, Digit), f64, _> = risk.mlp.forward(x.clone()).expect("it runs");
+    // The loss by its formula, from the logits.
+    let rows: Vec<f64> = to_vec(&logits);
+    let row_loss = |row: &[f64], class: usize| row.iter().map(|z| z.exp()).sum::<f64>().ln() - row[class];
+    let expected = (row_loss(&rows[..10], 3) + row_loss(&rows[10..], 7)) / 2.0;
+    let output = risk.forward(x.clone(), y.clone()).expect("it runs");
+    assert!((to_vec(&output.loss)[0] - expected).abs() < 1e-12);
+
+    let batch = RiskBatch::from((x, y));
+    let session: Session<f64, Risk<f64>> = risk.session().expect("the model is whole");
+    assert_eq!(to_vec(&session.run(&batch).expect("it runs").loss), to_vec(&output.loss));
+    let (_, gradient) = risk.gradient(&batch).expect("it has a loss");
+    let bias = to_vec(&gradient.mlp.fc3.bias);
+    assert!(bias.iter().sum::<f64>().abs() < 1e-12 && bias.iter().any(|d| d.abs() > 1e-3), "{bias:?}");
+
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().join("risk.safetensors");
+    risk.save(&path).expect("the folder can be written to");
+    let read: Risk<f64> = Risk::load(&path).expect("the file was just written");
+    assert_eq!(to_vec(&read.mlp.fc2.weight), to_vec(&risk.mlp.fc2.weight));
+}

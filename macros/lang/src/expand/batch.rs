@@ -123,7 +123,7 @@ impl Context<'_, '_> {
     }
 
     /// The type parameter of the elements, if one of these types holds reals.
-    fn element_parameter<'t>(&self, mut types: impl Iterator<Item = &'t Type>) -> Option<Ident> {
+    pub(super) fn element_parameter<'t>(&self, mut types: impl Iterator<Item = &'t Type>) -> Option<Ident> {
         types.any(|ty| ty.element == Element::Real).then(|| self.element().clone())
     }
 
@@ -204,15 +204,5 @@ impl Context<'_, '_> {
                 }
             }
         }
-    }
-
-    /// `forward`: typed inputs to typed results.
-    pub(super) fn forward(&self) -> TokenStream {
-        TokenStream::new()
-    }
-
-    /// What reads and writes files, differentiates, and runs elsewhere.
-    pub(super) fn files(&self) -> TokenStream {
-        TokenStream::new()
     }
 }

@@ -5,6 +5,7 @@ mod dims;
 mod docs;
 mod model;
 mod record;
+mod run;
 
 use crate::ast::{Item, Program, Visibility};
 use crate::infer::TypedNet;
@@ -37,7 +38,7 @@ struct Context<'c, 'a> {
 
 impl Context<'_, '_> {
     fn net(&self) -> TokenStream {
-        let parts = [self.model(), self.inherent(), self.batch(), self.outputs(), self.net_trait()];
+        let parts = [self.model(), self.inherent(), self.module(), self.batch(), self.outputs(), self.net_trait()];
         parts.into_iter().collect()
     }
 

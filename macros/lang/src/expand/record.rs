@@ -13,8 +13,7 @@ impl Context<'_, '_> {
     pub(super) fn inherent(&self) -> TokenStream {
         let (name, element, allow) = (self.name(), self.element(), allowances());
         let record = self.record();
-        let forward = self.forward();
-        let files = self.files();
+        let methods = self.methods();
         let dims: Vec<&Ident> = self.spelling.run_time.iter().map(|(dim, _)| dim).collect();
         let total = self.net.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
         let count = self.spelling.number(&super::docs::numeric(&total), &quote! { u64 });
@@ -42,8 +41,7 @@ impl Context<'_, '_> {
                     ::ansatz::nn::init(seed)
                 }
 
-                #forward
-                #files
+                #methods
                 #record
             }
         }
@@ -96,19 +94,19 @@ impl Context<'_, '_> {
     /// `let n: N = x.shape().0;` for every run-time dimension.
     fn bindings(&self) -> TokenStream {
         let bindings = self.spelling.run_time.iter().filter_map(|(dim, parameter)| {
-            let (input, axis) = self.place(&dim.to_string())?;
+            let (input, _, axis) = self.place(&dim.to_string())?;
             let axis = Literal::usize_unsuffixed(axis);
             Some(quote! { let #dim: #parameter = #input.shape().#axis; })
         });
         quote! { #(#bindings)* }
     }
 
-    /// The first input that has a run-time dimension as an axis by itself, and the axis.
-    fn place(&self, dim: &str) -> Option<(&Ident, usize)> {
-        self.net.item.inputs.iter().zip(&self.net.inputs).find_map(|(input, ty)| {
+    /// The first input that has a run-time dimension as an axis by itself, its position, and the axis.
+    pub(super) fn place(&self, dim: &str) -> Option<(&Ident, usize, usize)> {
+        self.net.item.inputs.iter().zip(&self.net.inputs).enumerate().find_map(|(i, (input, ty))| {
             let is_dim = |size: &Term| matches!(size.as_atom(), Some(Atom::RunTime(name)) if name == dim);
             let axis = ty.as_ref()?.axes.iter().position(|axis| is_dim(&axis.size))?;
-            Some((&input.name, axis))
+            Some((&input.name, i, axis))
         })
     }
 

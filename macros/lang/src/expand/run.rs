@@ -1,0 +1,180 @@
+//! What one does with a net: run it, differentiate it, keep it in files.
+
+use super::Context;
+use super::dims::Mode;
+use super::record::known;
+use crate::ast::ResultType;
+use crate::infer::{Element, Type};
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+impl Context<'_, '_> {
+    /// `forward`, `gradient`, `session`, `save`, `load`.
+    pub(super) fn methods(&self) -> TokenStream {
+        let element = self.element();
+        let (forward, gradient) = (self.forward(), self.gradient());
+        quote! {
+            #forward
+            #gradient
+
+            /// The net kept ready to run: weights stay where they are used, and several threads may run it.
+            ///
+            /// # Errors
+            /// If a tensor of the model is not of the shape that its type promises.
+            pub fn session(&self) -> ::ansatz::Result<::ansatz::nn::Session<#element, Self>> {
+                ::ansatz::nn::Session::new(self)
+            }
+
+            /// Writes parameters and buffers as safetensors, with PyTorch's names and layouts.
+            ///
+            /// # Errors
+            /// If the file cannot be written.
+            pub fn save(&self, path: impl ::core::convert::AsRef<::std::path::Path>) -> ::ansatz::Result<()> {
+                ::ansatz::train::save(self, path)
+            }
+
+            /// Reads the net from a file that [`Self::save`] wrote, or PyTorch.
+            ///
+            /// # Errors
+            /// All tensors that are missing, too many or of another shape or type, together.
+            pub fn load(path: impl ::core::convert::AsRef<::std::path::Path>) -> ::ansatz::Result<Self> {
+                ::ansatz::train::load(path)
+            }
+        }
+    }
+
+    fn forward(&self) -> TokenStream {
+        let (spelling, batch, element) = (&self.spelling, self.batch_name(), self.element());
+        let parameters = spelling.parameters();
+        let names: Vec<_> = self.net.item.inputs.iter().map(|input| &input.name).collect();
+        let inputs = names.iter().zip(&self.net.inputs).map(|(name, ty)| {
+            let ty = spelling.host(&known(ty), Mode::Parameters);
+            quote! { #name: #ty }
+        });
+        let run = quote! { ::ansatz::nn::forward::<#element, Self>(self, &#batch { #(#names),* }) };
+        let (result, body) = match self.one_real_result() {
+            Some(ty) => {
+                let (host, bindings) = (spelling.host(&ty, Mode::Parameters), self.host_bindings());
+                let shape = spelling.shape_value(&ty.axes);
+                (host, quote! { #bindings ::ansatz::tensor::realize(#run?, #shape) })
+            }
+            None => (self.output_type(), run),
+        };
+        let body = if self.whole() { body } else { unreachable() };
+        quote! {
+            /// What the net gives for these inputs, as it is used after training.
+            ///
+            /// # Errors
+            /// If the inputs disagree on a dimension.
+            pub fn forward<#parameters>(&self, #(#inputs),*) -> ::ansatz::Result<#result> {
+                #body
+            }
+        }
+    }
+
+    /// The result, if there is one and it holds reals.
+    fn one_real_result(&self) -> Option<Type> {
+        match (&self.net.item.result, self.net.results.as_slice()) {
+            (ResultType::One(_), [one]) => Some(known(one)).filter(|ty| ty.element == Element::Real),
+            _ => None,
+        }
+    }
+
+    /// `let n: N = HasShape::shape(&x).0;` for every run-time dimension.
+    fn host_bindings(&self) -> TokenStream {
+        let bindings = self.spelling.run_time.iter().filter_map(|(dim, parameter)| {
+            let (input, index, axis) = self.place(&dim.to_string())?;
+            let axis = Literal::usize_unsuffixed(axis);
+            let shape = match self.net.inputs[index].as_ref()?.element {
+                Element::Index(_) => quote! { #input.shape() },
+                _ => quote! { ::ansatz::tensor::HasShape::shape(&#input) },
+            };
+            Some(quote! { let #dim: #parameter = #shape.#axis; })
+        });
+        quote! { #(#bindings)* }
+    }
+
+    /// `gradient`, for nets with a scalar `loss`, or with one scalar result.
+    fn gradient(&self) -> TokenStream {
+        let scalar =
+            |ty: &Option<Type>| ty.as_ref().is_some_and(|ty| ty.element == Element::Real && ty.axes.is_empty());
+        let scalars = self.net.results.iter().filter(|ty| scalar(ty)).count();
+        let named = match &self.net.item.result {
+            ResultType::One(_) => false,
+            ResultType::Named(results) => {
+                results.iter().zip(&self.net.results).any(|(result, ty)| result.name == "loss" && scalar(ty))
+            }
+        };
+        if scalars != 1 && !named {
+            return TokenStream::new();
+        }
+        let (batch, element) = (self.batch_name(), self.element());
+        let parameters = self.spelling.parameters();
+        let inputs: Vec<Type> = self.net.inputs.iter().map(known).collect();
+        let own = self.element_parameter(inputs.iter());
+        let arguments = own.iter().chain(self.spelling.run_time.iter().map(|(_, parameter)| parameter));
+        quote! {
+            /// The loss of a batch and its gradient, which has the type of the model: for hand-written loops.
+            ///
+            /// # Errors
+            /// If the inputs disagree on a dimension.
+            pub fn gradient<#parameters>(
+                &self,
+                batch: &#batch<#(#arguments),*>,
+            ) -> ::ansatz::Result<(::ansatz::tensor::Tensor<(), #element, ::ansatz::tensor::Cpu>, Self)> {
+                ::ansatz::nn::gradient::<#element, Self>(self, batch)
+            }
+        }
+    }
+
+    /// dfdx's `Module`, for nets with one input and one result, both of reals.
+    pub(super) fn module(&self) -> TokenStream {
+        let inputs: Vec<Type> = self.net.inputs.iter().map(known).collect();
+        let (Some(result), [input]) = (self.one_real_result(), inputs.as_slice()) else { return TokenStream::new() };
+        if input.element != Element::Real {
+            return TokenStream::new();
+        }
+        let (name, element, spelling) = (self.name(), self.element(), &self.spelling);
+        let parameters = spelling.run_time.iter().map(|(_, parameter)| parameter);
+        let taken = spelling.shape(&input.axes, Mode::Parameters);
+        let given = spelling.shape(&result.axes, Mode::Parameters);
+        let sizes = spelling.run_time.iter().filter_map(|(dim, _)| {
+            let (_, _, axis) = self.place(&dim.to_string())?;
+            let axis = Literal::usize_unsuffixed(axis);
+            Some(quote! { ::ansatz::tensor::Dim::size(&::ansatz::tensor::HasShape::shape(&input).#axis) })
+        });
+        let body = match self.whole() {
+            true => quote! {
+                let dims = [#(#sizes),*];
+                ::ansatz::nn::on_tape(self, input, &dims)
+            },
+            false => unreachable(),
+        };
+        quote! {
+            #[automatically_derived]
+            #[allow(unused_variables)]
+            impl<#(#parameters: ::ansatz::tensor::Dim,)* #element, RecordedOn>
+                ::ansatz::dfdx::nn::Module<
+                    ::ansatz::tensor::Tensor<#taken, #element, ::ansatz::tensor::Cpu, RecordedOn>
+                > for #name<#element>
+            where
+                #element: ::ansatz::tensor::Float,
+                RecordedOn: ::ansatz::tensor::Tape<#element, ::ansatz::tensor::Cpu>,
+            {
+                type Output = ::ansatz::tensor::Tensor<#given, #element, ::ansatz::tensor::Cpu, RecordedOn>;
+                type Error = ::ansatz::Error;
+
+                fn try_forward(
+                    &self,
+                    input: ::ansatz::tensor::Tensor<#taken, #element, ::ansatz::tensor::Cpu, RecordedOn>,
+                ) -> ::core::result::Result<Self::Output, Self::Error> {
+                    #body
+                }
+            }
+        }
+    }
+}
+
+fn unreachable() -> TokenStream {
+    quote! { ::core::unreachable!("the net holds an error") }
+}
