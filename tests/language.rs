@@ -112,3 +112,64 @@ fn a_net_runs_trains_and_is_kept() {
     let read: Risk<f64> = Risk::load(&path).expect("the file was just written");
     assert_eq!(to_vec(&read.mlp.fc2.weight), to_vec(&risk.mlp.fc2.weight));
 }
+
+net! {
+    pub dim Wide3 = 3;
+    dim Hidden = 5;
+
+    /// Every elementwise function, in one sum.
+    pub net Elementwise(x: [n, Wide3], y: [n, Wide3]) -> [n, Wide3] {
+        let a = relu(x) + leaky_relu(x, 0.1) + gelu(x) + gelu_tanh(x) + silu(x) + sigmoid(x) + tanh(x);
+        let b = softplus(x) + elu(x) + exp(x) + expm1(x) + square(x) + sin(x) + cos(x) + erf(x) + sign(x);
+        let c = abs(x) |> ln |> clamp(-2.0, 2) |> pow(2) |> log1p |> sqrt;
+        let d = rsqrt(square(x) + 1) + recip(square(y) + 1) + pow(abs(x), y);
+        let e = minimum(x, y) + maximum(x, y) + select(x > y && !(x <= 0.5) || x == y, x, y) - to_real(x != y);
+        a + b / 2 - c * d + -e
+    }
+
+    pub net Reductions(x: [n, t, Wide3], target: [n, t] in Wide3, weights: [Wide3])
+        -> (loss: [], kept: [n], spread: [t, Wide3], best: [n, t] in Wide3, likely: [n, t, Wide3]) {
+        let p = softmax(x, over = t) + log_softmax(x);
+        let loss = cross_entropy(x, target, weights = weights, ignore = 1, label_smoothing = 0.1)
+            + mse(x, p) + bce_with_logits(x, sigmoid(p)) + max(x) - min(x) + sum(x) / n;
+        let kept = logsumexp(x, over = (t, Wide3)) + var(x, over = (Wide3, t), unbiased = true);
+        (loss = loss, kept = kept, spread = var(x, over = n), best = argmax(x), likely = x * weights)
+    }
+
+    /// One layer in two places, closures, draws, layers without a bias.
+    pub net Shared(x: [n, Wide3], y: [n, Wide3]) -> [n, 6] {
+        let twin = linear(Wide3, bias = false);
+        let block = |z| z |> fc: linear(Hidden) |> relu |> linear(Wide3);
+        let keep = bernoulli([n, 1], p = 0.9);
+        concat(block(twin(x)) * keep, block(y |> twin)) |> linear(6)
+    }
+}
+
+/// Every function of the language is recorded as a graph that compiles and whose derivative exists.
+#[test]
+fn every_function_runs() {
+    let real = |size: usize| (0..size).map(|i| 0.3 + (0.7 * i as f64).sin()).collect::<Vec<_>>();
+    let table = |phase: usize| from_vec(real(6 + phase).split_off(phase), (2, Wide3)).expect("two rows");
+    let elementwise: Elementwise<f64> = Elementwise::init(0);
+    let values = to_vec(&elementwise.forward(table(0), table(2)).expect("it runs"));
+    assert!(values.iter().all(|v| v.is_finite()), "{values:?}");
+
+    let reductions: Reductions<f64> = Reductions::init(0);
+    let x = from_vec(real(24), (2, 4, Wide3)).expect("two by four rows");
+    let target = Indices::new(vec![0, 1, 2, 0, 2, 2, 1, 0], (2, 4)).expect("indices");
+    let weights = from_vec(vec![1.0, 2.0, 3.0], (Wide3,)).expect("three");
+    let found = reductions.forward(x.clone(), target.clone(), weights.clone()).expect("it runs");
+    let row = &to_vec(&x)[..3];
+    let best = (0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).expect("three");
+    assert_eq!(found.best.values()[0] as usize, best);
+    let spread: Vec<f64> = (0..12).map(|i| (to_vec(&x)[i] - to_vec(&x)[12 + i]).powi(2) / 4.0).collect();
+    assert!(to_vec(&found.spread).iter().zip(&spread).all(|(f, e)| (f - e).abs() < 1e-12));
+    assert!(reductions.gradient(&(x, target, weights).into()).is_ok());
+
+    assert_eq!(
+        keys::<Shared>(),
+        ["twin.weight", "fc.weight", "fc.bias", "linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias"]
+    );
+    let shared: Shared<f64> = Shared::init(1);
+    assert_eq!(to_vec(&shared.forward(table(0), table(1)).expect("it runs")).len(), 12);
+}
