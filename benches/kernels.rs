@@ -1,0 +1,62 @@
+//! Matrix products and fused elementwise code, as a program runs them.
+
+use ansatz::compile::compile;
+use ansatz::graph::{Binary, DType, Graph, NodeId, StateKind, Unary};
+use ansatz::run::{Data, State};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+/// Compiles the graph that `build` records over one input of `dims` and times its runs.
+fn bench_graph(
+    c: &mut Criterion,
+    group: &str,
+    name: &str,
+    throughput: Throughput,
+    dims: &[usize],
+    build: impl Fn(&mut Graph, NodeId) -> ansatz::Result<NodeId>,
+) {
+    let mut graph = Graph::new();
+    let x = graph.input("x", dims, DType::F32);
+    let y = build(&mut graph, x).expect("the graph is well-formed");
+    graph.output("y", y);
+    let program = compile(&graph).expect("the graph compiles");
+    let state = State::new(program.states());
+    let mut workspace = program.workspace(&state).expect("the state is the program's own");
+    let input: Vec<f32> = (0..dims.iter().product()).map(|i| (i as f32 * 0.37).sin()).collect();
+    let mut group = c.benchmark_group(group);
+    group.throughput(throughput);
+    group.bench_function(BenchmarkId::from_parameter(name), |b| {
+        b.iter(|| program.evaluate(&state, &[Data::F32(&input)], &mut workspace).expect("the input fits"));
+    });
+    group.finish();
+}
+
+/// `x · Wᵀ` as a linear layer does it; throughput in floating-point operations.
+fn matmul(c: &mut Criterion) {
+    for (m, k, n) in [(1, 784, 512), (128, 784, 512), (256, 64, 64), (1024, 1024, 1024)] {
+        let operations = Throughput::Elements(2 * (m * k * n) as u64);
+        bench_graph(c, "matmul", &format!("{m}x{k}x{n}"), operations, &[m, k], |graph, x| {
+            let weight = graph.state("weight", StateKind::Parameter, &[n, k], DType::F32)?;
+            graph.matmul(x, weight, [false, true])
+        });
+    }
+}
+
+/// Chains of elementwise ops, with and without a reduction; throughput in elements.
+fn elementwise(c: &mut Criterion) {
+    let dims = [512, 1024];
+    let elements = Throughput::Elements(dims.iter().product::<usize>() as u64);
+    for (name, op) in [("exp", Unary::Exp), ("tanh", Unary::Tanh), ("erf", Unary::Erf), ("ln", Unary::Ln)] {
+        bench_graph(c, "elementwise", name, elements.clone(), &dims, |graph, x| graph.unary(op, x));
+    }
+    bench_graph(c, "elementwise", "silu", elements.clone(), &dims, |graph, x| {
+        let gate = graph.unary(Unary::Sigmoid, x)?;
+        graph.binary(Binary::Mul, x, gate)
+    });
+    bench_graph(c, "elementwise", "sum of squares by row", elements, &dims, |graph, x| {
+        let square = graph.unary(Unary::Square, x)?;
+        graph.sum(square, &[1])
+    });
+}
+
+criterion_group!(benches, matmul, elementwise);
+criterion_main!(benches);
