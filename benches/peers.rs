@@ -4,9 +4,8 @@
 //! `PEER_SECS` sets how long the timed phase lasts, `PEER_THREADS` the threads; the first and the eighth loss show
 //! whether two libraries compute the same.
 
-use ansatz::nn::{Slot, Source};
+use ansatz::nn::{Path, Slot, Source};
 use ansatz::prelude::*;
-use ansatz::tensor::Tensor;
 use std::time::{Duration, Instant};
 
 /// Steps before the clock starts.
@@ -59,8 +58,8 @@ fn main() -> ansatz::Result<()> {
         }
         Some("infer_mlp") => {
             let session = Session::new(&build::<LargestLogit>()?)?;
-            let x: Tensor<(usize, Pixels), f32, Cpu> = tensor(&input(1000, 784), 1)?;
-            measure("infer_mlp", || Ok(f64::from(session.run(LargestLogitBatch { x: x.clone() })?.array())))
+            let batch = LargestLogitBatch { x: tensor(&input(1000, 784), 1)? };
+            measure("infer_mlp", || Ok(f64::from(to_vec(&session.run(&batch)?)[0])))
         }
         _ => {
             // `cargo bench` without a workload and `cargo test --benches` come here too.

@@ -27,8 +27,11 @@ pub use ansatz_macros::net;
 
 /// What a program that declares and trains nets needs: `use ansatz::prelude::*;`.
 pub mod prelude {
+    pub use crate::data::{self, Dataset};
     pub use crate::net;
-    pub use crate::nn::{Batch, Model, Net};
-    pub use crate::tensor::{Const, Indices, Tensor, from_vec, to_vec};
+    pub use crate::nn::{Batch, Model, Net, Session};
+    pub use crate::optim::{Adam, AdamW, Schedule, Sgd};
+    pub use crate::tensor::{Const, ConstDim, Cpu, Dim, Indices, Tensor, from_vec, to_vec};
+    pub use crate::train::{self, Trainer};
     pub use crate::{Error, Result};
 }
