@@ -135,7 +135,7 @@ fn tensor<D: ConstDim>(values: &[f32], rows: usize) -> ansatz::Result<Tensor<(us
 }
 
 fn labels(seed: u64, len: usize) -> ansatz::Result<Indices<(usize,), Class>> {
-    let values: Vec<u32> = (0..len as u64).map(|i| (bits(seed, i) * 10 >> 24) as u32).collect();
+    let values: Vec<u32> = (0..len as u64).map(|i| ((bits(seed, i) * 10) >> 24) as u32).collect();
     Indices::new(values, (len,))
 }
 

@@ -251,7 +251,7 @@ fn reductions_and_arrangement_by_formula() {
         squeeze::<(Const<1>, usize), (usize,), Axis<0>, f64>(&reshape(&column, (Const, 2))).id(),
         mean::<(), (), Axis<0>, f64>(&constant(&scope, 4.0, ())).id(),
     ];
-    let found = evaluate(scope.finish().expect("recording does not fail"), &nodes, &[x.clone()]);
+    let found = evaluate(scope.finish().expect("recording does not fail"), &nodes, std::slice::from_ref(&x));
     let (top, bottom) = x.split_at(5);
     let means: Vec<f64> = [top, bottom].map(|row| row.iter().sum::<f64>() / 5.0).to_vec();
     let expected: [Vec<f64>; 12] = [

@@ -49,9 +49,11 @@ fn named_rooms(line: &str) -> Vec<String> {
                 Some(list) => list.split_once('}').map_or(list, |(list, _)| list),
                 None => rest,
             };
-            names.split(',').map(|name| {
-                name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
-            }).take(if rest.starts_with('{') { usize::MAX } else { 1 }).collect::<Vec<_>>()
+            names
+                .split(',')
+                .map(|name| name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>())
+                .take(if rest.starts_with('{') { usize::MAX } else { 1 })
+                .collect::<Vec<_>>()
         })
         .collect()
 }

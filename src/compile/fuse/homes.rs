@@ -57,7 +57,7 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>) -> Homes {
     let mut shown: HashSet<NodeId> = HashSet::new();
     for (_, output) in &graph.outputs {
         let base = unshaped(graph, *output);
-        if !is_stored(&graph[base].op) && graph[base].len() > 0 {
+        if !is_stored(&graph[base].op) && !graph[base].is_empty() {
             keep[base.index()] = true;
             shown.insert(base);
         }
@@ -66,7 +66,7 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>) -> Homes {
         let Some(value) = state.update.filter(|&value| graph[value].op != Op::State(slot)) else { continue };
         let base = unshaped(graph, value);
         let computed = !is_stored(&graph[base].op) && !matches!(graph[base].op, Op::Concat { .. });
-        if computed && graph[base].len() > 0 && shown.insert(base) {
+        if computed && !graph[base].is_empty() && shown.insert(base) {
             keep[base.index()] = true;
         } else {
             copied.insert(slot);
@@ -119,7 +119,7 @@ impl Homes {
     fn copy(&mut self, graph: &Graph, source: NodeId) -> BufferId {
         let node = &graph[source];
         let buffer = self.buffer(node.len(), node.dtype, Home::Arena);
-        if node.len() > 0 {
+        if !node.is_empty() {
             let target = Place { buffer, offset: 0, strides: strides(&node.dims) };
             self.tasks.push(Task::Compute { source, fold: None, target });
         }

@@ -316,9 +316,9 @@ fn check<T: Real>(dims: &[usize], seed: u64, threads: usize) -> Result<(), TestC
     }
     for (accumulation, magnitudes) in kernel.accumulations.iter().zip(magnitudes) {
         let (expected, found) = (&expected[accumulation.view.operand], &mut found[accumulation.view.operand]);
-        for i in 0..found.operand().len {
+        for (i, magnitude) in magnitudes.iter().enumerate().take(found.operand().len) {
             let (e, f) = (expected.get(i), found.get(i));
-            let bound = magnitudes[i] * if size_of::<T>() == 4 { 4e-7 } else { 1e-15 };
+            let bound = magnitude * if size_of::<T>() == 4 { 4e-7 } else { 1e-15 };
             // A sum whose partial sums may overflow has no meaning.
             let large = accumulation.fold == Fold::Sum && bound > T::GREATEST.to_f64() * 1e-8;
             let near = accumulation.fold == Fold::Sum && (e.to_f64() - f.to_f64()).abs() <= bound;
