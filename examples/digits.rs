@@ -4,12 +4,10 @@
 //! cargo run --release --example digits
 //! ```
 
-use ansatz::data::{Labelled, Samples, digits};
-use ansatz::nn::forward;
-use ansatz::optim::{AdamW, Schedule};
+use ansatz::data::{Labelled, digits};
 use ansatz::prelude::*;
+use ansatz::train::History;
 use ansatz::train::plot::{Diagram, Figure, Grid, Picture};
-use ansatz::train::{History, Trainer, save};
 
 net! {
     /// 8 × 8 grey values.
@@ -35,7 +33,6 @@ const BATCH: usize = 64;
 
 fn main() -> Result<()> {
     let (train, test) = digits::<Pixels, Digit, f32>()?.split(0.8, 7)?;
-    let samples = |part: &Labelled<_, _, _>| Samples::new(&RiskBatch { x: part.features(), y: part.labels() });
     let updates = EPOCHS * train.len().div_ceil(BATCH) as u64;
 
     let mut trainer = Trainer::builder(Risk::init(1), AdamW { weight_decay: 0.05, ..AdamW::new(2e-3) })
@@ -45,10 +42,10 @@ fn main() -> Result<()> {
         .schedule(Schedule::cosine(updates / 20, updates))
         .progress()
         .build()?;
-    let history = trainer.fit(&samples(&train)?, Some(&samples(&test)?))?;
+    let history = trainer.fit(&train, Some(&test))?;
 
     let model = trainer.model()?.mlp;
-    save(&model, "out/digits.safetensors")?;
+    model.save("out/digits.safetensors")?;
     let accuracy = draw(&model, &test, &history, "out/digits.png")?;
 
     println!("{} parameters, {} updates", Mlp::PARAMETERS, trainer.updates());
@@ -60,7 +57,7 @@ fn main() -> Result<()> {
 
 /// Draws the loss, the accuracy and some test digits; gives the share of right answers on all of them.
 fn draw(model: &Mlp, test: &Labelled<Pixels, Digit, f32>, history: &History, path: &str) -> Result<f64> {
-    let logits = to_vec(&forward(model, &MlpBatch { x: test.features() })?);
+    let logits = to_vec(&model.forward(test.features())?);
     let answers: Vec<u32> = logits.chunks_exact(10).map(greatest).collect();
     let (labels, pixels) = (test.labels(), to_vec(&test.features()));
     let wrong: Vec<bool> = answers.iter().zip(labels.values()).map(|(answer, label)| answer != label).collect();
@@ -72,7 +69,11 @@ fn draw(model: &Mlp, test: &Labelled<Pixels, Digit, f32>, history: &History, pat
     let picture = |&i: &usize| Picture {
         width: 8,
         pixels: pixels[64 * i..64 * (i + 1)].iter().map(|&ink| f64::from(ink)).collect(),
-        caption: if wrong[i] { format!("{}, not {}", labels.values()[i], answers[i]) } else { answers[i].to_string() },
+        caption: if wrong[i] {
+            format!("{} read as {}", labels.values()[i], answers[i])
+        } else {
+            answers[i].to_string()
+        },
         wrong: wrong[i],
     };
     let pictures = shown.iter().take(40).map(picture).collect();

@@ -1,4 +1,4 @@
-//! Ansatz.
+#![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 
 extern crate self as ansatz;

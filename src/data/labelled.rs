@@ -1,7 +1,9 @@
 //! Samples of features with a class each.
 
-use super::split;
-use crate::tensor::{Cpu, Float, Indices, Named, Tensor, from_vec};
+use super::{Dataset, split};
+use crate::nn::Batch;
+use crate::run::Data;
+use crate::tensor::{Cpu, Feed, Float, Indices, Named, Tensor, from_vec};
 use crate::{Error, Result};
 use std::marker::PhantomData;
 
@@ -54,9 +56,7 @@ impl<X: Named, Y: Named, E: Float> Labelled<X, Y, E> {
     /// # Errors
     /// If a position is beyond the samples.
     pub fn select(&self, rows: &[u32]) -> Result<Self> {
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= self.len()) {
-            return Err(Error::value(format!("there is no sample {row}; the data set has {}", self.len())));
-        }
+        self.check(rows)?;
         let mut features = Vec::with_capacity(rows.len() * X::SIZE);
         for &row in rows {
             let start = row as usize * X::SIZE;
@@ -66,6 +66,13 @@ impl<X: Named, Y: Named, E: Float> Labelled<X, Y, E> {
         Ok(Labelled { features, labels, dims: PhantomData })
     }
 
+    fn check(&self, rows: &[u32]) -> Result<()> {
+        match rows.iter().find(|&&row| row as usize >= self.len()) {
+            None => Ok(()),
+            Some(row) => Err(Error::value(format!("there is no sample {row}; the data set has {}", self.len()))),
+        }
+    }
+
     /// Two parts by a fixed shuffle: the share `first`, and the rest.
     ///
     /// # Errors
@@ -73,5 +80,24 @@ impl<X: Named, Y: Named, E: Float> Labelled<X, Y, E> {
     pub fn split(&self, first: f64, seed: u64) -> Result<(Self, Self)> {
         let (left, right) = split(self.len(), first, seed);
         Ok((self.select(&left)?, self.select(&right)?))
+    }
+}
+
+/// For every net that takes features and labels, in this order.
+impl<X: Named, Y: Named, E: Float, B> Dataset<B> for Labelled<X, Y, E>
+where
+    B: Batch + From<(Tensor<(usize, X), E, Cpu>, Indices<(usize,), Y>)>,
+{
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn feed(&self, rows: &[u32], feed: &mut Feed, dims: &mut Vec<usize>) -> Result<()> {
+        self.check(rows)?;
+        let positions = || rows.iter().map(|&row| row as usize);
+        feed.rows(E::data(&self.features), X::SIZE, positions());
+        feed.rows(Data::Index(&self.labels), 1, positions());
+        dims.push(rows.len());
+        Ok(())
     }
 }
