@@ -8,6 +8,20 @@ use pulp::Arch;
 /// Partial results that run side by side, so that the processor need not wait for each addition.
 const LANES: usize = 64;
 
+/// On a cache line: where the compiler keeps lanes in memory, vectors across two lines would take twice the time.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Lanes<T>([T; LANES]);
+
+impl<T: Real> Lanes<T> {
+    #[inline(always)]
+    fn combine(&mut self, chunk: &[T; LANES], f: impl Fn(T, T) -> T) {
+        for i in 0..LANES {
+            self.0[i] = f(self.0[i], chunk[i]);
+        }
+    }
+}
+
 /// The result for no elements.
 pub(super) fn identity<T: Real>(fold: Fold) -> T {
     match fold {
@@ -118,13 +132,12 @@ fn row<T: Real>(row: &[T], identity: T, f: impl Fn(T, T) -> T) -> T {
     if row.len() < LANES / 2 {
         return row.iter().fold(identity, |x, &y| f(x, y));
     }
-    let mut lanes = [identity; LANES];
+    let mut lanes = Lanes([identity; LANES]);
     let (chunks, rest) = row.as_chunks::<LANES>();
     for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = f(*lane, x);
-        }
+        lanes.combine(chunk, &f);
     }
+    let Lanes(mut lanes) = lanes;
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane = f(*lane, x);
     }
@@ -146,25 +159,25 @@ fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> 
     } else if inner <= LANES / 2 {
         // Several rows side by side fill the lanes.
         let width = LANES / inner * inner;
-        let mut lanes = [identity; LANES];
+        let mut lanes = Lanes([identity; LANES]);
         for chunk in tile.chunks(width) {
-            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            for (lane, &x) in lanes.0.iter_mut().zip(chunk) {
                 *lane = f(*lane, x);
             }
         }
         for (i, out) in out.iter_mut().enumerate() {
-            *out = lanes[..width].iter().skip(i).step_by(inner).fold(identity, |x, &y| f(x, y));
+            *out = lanes.0[..width].iter().skip(i).step_by(inner).fold(identity, |x, &y| f(x, y));
         }
     } else {
         let mut first = 0;
         while first + LANES <= inner {
-            let mut lanes = [identity; LANES];
+            let mut lanes = Lanes([identity; LANES]);
             for row in tile.chunks_exact(inner) {
-                for (lane, &x) in lanes.iter_mut().zip(&row[first..first + LANES]) {
-                    *lane = f(*lane, x);
+                if let Some(chunk) = row[first..].first_chunk() {
+                    lanes.combine(chunk, f);
                 }
             }
-            out[first..first + LANES].copy_from_slice(&lanes);
+            out[first..first + LANES].copy_from_slice(&lanes.0);
             first += LANES;
         }
         out[first..].fill(identity);

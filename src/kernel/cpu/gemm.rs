@@ -6,8 +6,8 @@ use super::parallel;
 use super::vector_product;
 use std::ops::Range;
 
-/// Products of fewer multiply-adds stay on one thread, which needs 15 to 30 µs for as many.
-const WORTH_A_FORK: usize = 1 << 21;
+/// Products of fewer multiply-adds stay on one thread. One thread needs about 11 µs for as many, two threads 7.
+const WORTH_A_FORK: usize = 1 << 20;
 /// Products of a vector and a matrix of fewer elements stay on one thread, which reads as many in 10 µs.
 const WORTH_A_FORK_FOR_VECTORS: usize = 300_000;
 /// Heights and widths of the microkernels divide this.

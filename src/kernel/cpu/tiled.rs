@@ -13,11 +13,14 @@ use pulp::Arch;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// A launch below this many nanoseconds of work stays on one thread: waking another would cost more than it gives.
-const WORTH_A_FORK: f64 = 20_000.0;
+/// A launch below this many nanoseconds of work stays on one thread. Fork and join take 1 µs between launches in quick
+/// succession, but more where the other thread has gone to sleep.
+const WORTH_A_FORK: f64 = 10_000.0;
 /// About the time to move one element from or to memory, in nanoseconds.
 const ELEMENT: f64 = 0.15;
 pub(super) const ALIGN: usize = 64;
+/// Cache lines that are near each other would wander between the processors that write them.
+const BETWEEN_TASKS: usize = 256;
 
 /// A fused kernel with all decisions taken: tiles, which operands are used in place, what is computed once.
 #[derive(Clone, Debug)]
@@ -213,7 +216,7 @@ impl<T: Real> Prepared<T> {
 
     /// The scratch memory that a launch on so many threads uses.
     pub fn scratch_bytes(&self, threads: usize) -> usize {
-        self.task_bytes() * threads.max(1)
+        self.task_bytes() * threads.max(1) + BETWEEN_TASKS
     }
 
     /// Runs the kernel on at most `threads` threads. The result depends on `threads`, by rounding, where sums are
@@ -239,11 +242,12 @@ impl<T: Real> Prepared<T> {
         let by_unit = units >= 4 * most || steps < most;
         let threads = most.min(if by_unit { units } else { steps }).max(1);
         let bytes = self.task_bytes();
-        let memory = Memory(scratch.memory(bytes * threads));
+        let memory = Memory(scratch.memory(bytes * threads + BETWEEN_TASKS));
         let direct = self.direct(operands);
         let arch = Arch::new();
         // SAFETY: every task has its own part of the scratch memory; the caller vouches for the operands.
-        let task = |i: usize| unsafe { Task::new(self, operands, memory.part(i * bytes), direct, arch) };
+        let task =
+            |i: usize| unsafe { Task::new(self, operands, memory.part(BETWEEN_TASKS + i * bytes), direct, arch) };
         if threads == 1 || by_unit {
             parallel::split(threads, &|i| {
                 // SAFETY: as above; the tasks write different units.
@@ -306,7 +310,8 @@ impl<T: Real> Prepared<T> {
     fn task_bytes(&self) -> usize {
         let pointers = (self.slots.len() * size_of::<*mut T>()).next_multiple_of(ALIGN);
         // Value, correction and index, per fold and for one tile.
-        pointers + self.slot_count * self.tile_bytes() + 3 * (self.folds.len() + 1) * self.result_bytes()
+        let results = 3 * (self.folds.len() + 1) * self.result_bytes();
+        pointers + self.slot_count * self.tile_bytes() + results + BETWEEN_TASKS
     }
 }
 

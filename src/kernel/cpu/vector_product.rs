@@ -34,15 +34,15 @@ pub(super) unsafe fn run<T: Real>(
                     // SAFETY: rows of the matrix, which hold the columns of this chunk.
                     let row =
                         |j: usize| unsafe { from_raw_parts(b.offset(j as isize * k_stride).add(i * LANES), LANES) };
-                    let mut sums = if add { *chunk } else { [T::ZERO; LANES] };
+                    let mut sums = Sums(if add { *chunk } else { [T::ZERO; LANES] });
                     for j in 0..k {
                         // SAFETY: an element of the vector.
                         let x = unsafe { *x.offset(j as isize * x_stride) };
-                        for (sum, &b) in sums.iter_mut().zip(row(j)) {
+                        for (sum, &b) in sums.0.iter_mut().zip(row(j)) {
                             *sum = x.mul_add(b, *sum);
                         }
                     }
-                    *chunk = sums;
+                    *chunk = sums.0;
                 }
                 if !add {
                     rest.fill(T::ZERO);
@@ -64,3 +64,7 @@ pub(super) unsafe fn run<T: Real>(
         false
     }
 }
+
+/// On a cache line: where the compiler keeps sums in memory, vectors across two lines would take twice the time.
+#[repr(C, align(64))]
+struct Sums<T>([T; LANES]);

@@ -1,4 +1,5 @@
 //! Every function against the standard library in f64, over all magnitudes, vectorised as kernels use them.
+#![allow(clippy::excessive_precision)] // digits as published
 
 use super::Real;
 use crate::kernel::cpu::rows::apply;
