@@ -5,9 +5,9 @@
 //! ```
 
 use ansatz::data::{Labelled, digits};
+use ansatz::plot::{Diagram, Figure, Grid, Picture};
 use ansatz::prelude::*;
 use ansatz::train::History;
-use ansatz::train::plot::{Diagram, Figure, Grid, Picture};
 
 net! {
     /// 8 × 8 grey values.

@@ -15,6 +15,8 @@ pub mod nn;
 pub mod optim;
 pub mod data;
 pub mod train;
+#[cfg(feature = "plot")]
+pub mod plot;
 #[cfg(feature = "check")]
 pub mod check;
 

@@ -8,8 +8,6 @@ mod progress;
 mod programs;
 mod checkpoint;
 mod resume;
-#[cfg(feature = "plot")]
-pub mod plot;
 
 pub use checkpoint::{Load, Loaded, load, load_into, save};
 pub use metrics::{Epoch, History, Metrics};

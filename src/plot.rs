@@ -14,7 +14,7 @@ use std::sync::Once;
 /// A figure: diagrams one below the other, and image grids beside them.
 ///
 /// ```no_run
-/// use ansatz::train::plot::{Diagram, Figure};
+/// use ansatz::plot::{Diagram, Figure};
 ///
 /// Figure::new("digits")
 ///     .diagram(Diagram::new("loss").logarithmic().curve("training", vec![2.3, 0.4, 0.1]))
