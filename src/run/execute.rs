@@ -115,7 +115,9 @@ unsafe fn walk<T: Real>(steps: &[Step<T>], operands: &[Operand], threads: usize,
         unsafe {
             match &step.launch {
                 Launch::Fused(kernel) => kernel.launch(operands, threads, scratch),
-                Launch::Products(gemms) => gemms.iter().for_each(|product| gemm::<T>(product, operands, threads)),
+                Launch::Products(gemms) => {
+                    gemms.iter().for_each(|product| gemm::<T>(product, operands, threads, scratch));
+                }
             }
         }
     }

@@ -101,7 +101,7 @@ impl Program {
 fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
     let bytes = |step: &Step<T>| match &step.launch {
         Launch::Fused(kernel) => kernel.scratch_bytes(threads),
-        Launch::Products(_) => 0,
+        Launch::Products(gemms) => gemms.iter().map(|g| g.scratch_bytes::<T>(threads)).max().unwrap_or(0),
     };
     steps.iter().map(bytes).max().unwrap_or(0)
 }

@@ -3,7 +3,6 @@
 pub mod tiled;
 mod task;
 pub mod gemm;
-mod vector_product;
 pub mod random;
 pub mod parallel;
 pub mod math;
@@ -16,7 +15,7 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-pub use gemm::{Gemm, MatrixView, gemm};
+pub use gemm::{Factor, Gemm, MatrixView, gemm};
 pub use math::Real;
 pub use scratch::Scratch;
 pub use tiled::Prepared;

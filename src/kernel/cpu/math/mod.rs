@@ -8,6 +8,7 @@ mod double;
 #[cfg(test)]
 mod tests;
 
+use super::gemm::Factor;
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -15,6 +16,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 #[allow(missing_docs)] // each is the function of its name; the rest are explained
 pub trait Real:
     Copy
+    + Factor
     + Send
     + Sync
     + 'static

@@ -1,0 +1,98 @@
+//! Which microkernels run: those of the best instruction set that the processor has.
+
+use super::lanes::Portable;
+use super::tile::{Dots, Kernels, Source, Tile, dots, pack, tile};
+#[cfg(target_arch = "x86_64")]
+use super::x86::{Avx2, Avx512};
+use std::sync::OnceLock;
+
+/// The instruction sets that microkernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instructions {
+    /// What every processor has.
+    Portable,
+    /// AVX2 and FMA of x86.
+    Avx2,
+    /// AVX-512F of x86.
+    Avx512,
+}
+
+impl Instructions {
+    /// Those that this processor has, the best last.
+    pub fn available() -> &'static [Instructions] {
+        static AVAILABLE: OnceLock<Vec<Instructions>> = OnceLock::new();
+        AVAILABLE.get_or_init(|| {
+            #[allow(unused_mut)]
+            let mut all = vec![Instructions::Portable];
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                all.push(Instructions::Avx2);
+                if is_x86_feature_detected!("avx512f") {
+                    all.push(Instructions::Avx512);
+                }
+            }
+            all
+        })
+    }
+
+    /// The best that this processor has.
+    pub fn best() -> Instructions {
+        Self::available().last().copied().unwrap_or(Instructions::Portable)
+    }
+}
+
+/// Element types that there are microkernels for.
+pub trait Factor: Copy + 'static {
+    #[doc(hidden)]
+    #[allow(private_interfaces)]
+    fn kernels(instructions: Instructions) -> &'static Kernels<Self>;
+}
+
+macro_rules! kernels {
+    ($lanes:ty, $float:ty, $rows:literal, [$($row:literal)*] $(, $feature:literal)?) => {{
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn one<const R: usize, const W: usize>(t: &Tile<$float>) {
+            // SAFETY: as the caller says.
+            unsafe { tile::<$lanes, R, W>(t) }
+        }
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn copy(block: &Source<$float>, to: *mut $float, stride: usize) {
+            // SAFETY: as the caller says.
+            unsafe { pack::<$lanes>(block, to, stride) }
+        }
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn by_vector(d: &Dots<$float>) {
+            // SAFETY: as the caller says.
+            unsafe { dots::<$lanes>(d) }
+        }
+        static KERNELS: Kernels<$float> = Kernels {
+            lanes: <$lanes as super::lanes::Lanes>::LANES,
+            rows: $rows,
+            tiles: [$([one::<$row, 1>, one::<$row, 2>, one::<$row, 3>]),*],
+            pack: copy,
+            dots: by_vector,
+        };
+        &KERNELS
+    }};
+}
+
+macro_rules! factor {
+    ($float:ty) => {
+        impl Factor for $float {
+            #[allow(private_interfaces)]
+            fn kernels(instructions: Instructions) -> &'static Kernels<$float> {
+                // Sixteen registers hold sums of four rows, three vectors and a factor.
+                match instructions {
+                    #[cfg(target_arch = "x86_64")]
+                    Instructions::Avx512 => kernels!(Avx512<$float>, $float, 8, [1 2 3 4 5 6 7 8], "avx512f,avx2,fma"),
+                    #[cfg(target_arch = "x86_64")]
+                    Instructions::Avx2 => kernels!(Avx2<$float>, $float, 4, [1 2 3 4 4 4 4 4], "avx2,fma"),
+                    _ => kernels!(Portable<$float>, $float, 4, [1 2 3 4 4 4 4 4]),
+                }
+            }
+        }
+    };
+}
+
+factor!(f32);
+factor!(f64);

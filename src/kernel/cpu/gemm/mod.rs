@@ -1,0 +1,167 @@
+//! Matrix products.
+
+mod lanes;
+mod tile;
+mod dispatch;
+mod block;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+#[cfg(test)]
+mod tests;
+
+pub use dispatch::{Factor, Instructions};
+
+use super::math::Real;
+use super::{Operand, Scratch, parallel};
+use block::{Matrix, Product, memory, multiply};
+use std::ops::Range;
+use tile::Kernels;
+
+/// Products of fewer multiply-adds stay on one thread. One thread needs about 11 µs for as many, two threads 7.
+const WORTH_A_FORK: usize = 1 << 20;
+/// Products of a vector and a matrix of fewer elements stay on one thread, which reads as many in 10 µs.
+const WORTH_A_FORK_FOR_VECTORS: usize = 300_000;
+
+/// `C = A·B`, or `C += A·B`, for a batch of matrices with any strides: `A` is `[m, k]`, `B` `[k, n]`, `C` `[m, n]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gemm {
+    /// The number of products.
+    pub batch: usize,
+    /// Rows of `A` and `C`.
+    pub m: usize,
+    /// Columns of `B` and `C`.
+    pub n: usize,
+    /// Columns of `A`, rows of `B`.
+    pub k: usize,
+    /// The left factor.
+    pub a: MatrixView,
+    /// The right factor.
+    pub b: MatrixView,
+    /// The product.
+    pub c: MatrixView,
+    /// Whether to add to `C` instead of replacing it.
+    pub accumulate: bool,
+}
+
+/// A batch of matrices in an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixView {
+    /// Which operand of the launch holds them.
+    pub operand: usize,
+    /// The first element.
+    pub offset: usize,
+    /// Elements between matrices.
+    pub batch_stride: isize,
+    /// Elements between rows.
+    pub row_stride: isize,
+    /// Elements between columns.
+    pub column_stride: isize,
+}
+
+impl Gemm {
+    /// The scratch memory that a product of elements of type `T` uses on so many threads.
+    pub fn scratch_bytes<T: Real>(&self, threads: usize) -> usize {
+        let kernels = T::kernels(Instructions::best());
+        // Either side may become the columns.
+        let most = memory(kernels, self.n, self.k).max(memory(kernels, self.m, self.k));
+        self.threads(threads) * share::<T>(most)
+    }
+
+    /// On how many threads the product is worth computing.
+    fn threads(&self, most: usize) -> usize {
+        let work = self.batch * self.m * self.n * self.k;
+        let worth = if self.m == 1 || self.n == 1 { WORTH_A_FORK_FOR_VECTORS } else { WORTH_A_FORK };
+        if work < worth { 1 } else { most.max(1) }
+    }
+}
+
+/// Computes the product on at most `threads` threads. The result does not depend on how many.
+///
+/// # Safety
+/// The views stay inside their operands, which hold aligned elements of type `T`; `C` overlaps neither `A` nor `B` nor
+/// itself and is not used elsewhere during the call.
+pub unsafe fn gemm<T: Real>(g: &Gemm, operands: &[Operand], threads: usize, scratch: &mut Scratch) {
+    // SAFETY: as the caller says; the processor has its best instructions.
+    unsafe { gemm_on(g, operands, g.threads(threads), T::kernels(Instructions::best()), scratch) };
+}
+
+/// As `gemm`, on so many threads wherever there are so many rows, columns or matrices.
+///
+/// # Safety
+/// As for `gemm`; the processor has the instructions of `kernels`.
+unsafe fn gemm_on<T: Real>(
+    g: &Gemm,
+    operands: &[Operand],
+    threads: usize,
+    kernels: &Kernels<T>,
+    scratch: &mut Scratch,
+) {
+    let matrix = |view: &MatrixView| Matrix {
+        // SAFETY: inside the operand.
+        first: unsafe { operands[view.operand].pointer.cast::<T>().add(view.offset) },
+        row: view.row_stride,
+        column: view.column_stride,
+    };
+    let (mut p, mut steps) = (
+        Product { m: g.m, n: g.n, k: g.k, a: matrix(&g.a), b: matrix(&g.b), c: matrix(&g.c), add: g.accumulate },
+        [g.a.batch_stride, g.b.batch_stride, g.c.batch_stride],
+    );
+    // Rows of the product shall be contiguous: else compute its transpose, `Bᵀ·Aᵀ`. The left of two vectors is one row.
+    if p.m != 1 && (p.n == 1 || (p.c.column != 1 && p.c.row == 1)) {
+        p = Product { m: p.n, n: p.m, a: p.b.transposed(), b: p.a.transposed(), c: p.c.transposed(), ..p };
+        steps.swap(0, 1);
+    }
+    let bytes = share::<T>(memory(kernels, p.n, p.k));
+    let all = Shared { p, memory: scratch.memory(bytes * threads) };
+    // SAFETY: ranges inside the matrices; each thread has its own share of the scratch memory.
+    let run = |thread: usize, batch: Range<usize>, rows: Range<usize>, columns: Range<usize>| unsafe {
+        let all = &all;
+        if rows.is_empty() || columns.is_empty() {
+            return;
+        }
+        for i in batch {
+            let at = |matrix: Matrix<T>, step: isize, row: usize, column: usize| {
+                let first = matrix.first.offset(i as isize * step);
+                Matrix { first, ..matrix }.from(row, column)
+            };
+            let p = Product {
+                m: rows.len(),
+                n: columns.len(),
+                a: at(all.p.a, steps[0], rows.start, 0),
+                b: at(all.p.b, steps[1], 0, columns.start),
+                c: at(all.p.c, steps[2], rows.start, columns.start),
+                ..all.p
+            };
+            multiply(kernels, &p, all.memory.add(thread * bytes).cast());
+        }
+    };
+    let vectors = p.n.div_ceil(kernels.lanes);
+    if g.batch >= threads {
+        parallel::split(threads, &|i| run(i, parallel::part(g.batch, i, threads), 0..p.m, 0..p.n));
+    } else if vectors >= 2 * threads || p.m < kernels.rows * threads {
+        // Every thread packs its own columns of `B`.
+        parallel::split(threads, &|i| run(i, 0..g.batch, 0..p.m, share_of(p.n, kernels.lanes, i, threads)));
+    } else {
+        parallel::split(threads, &|i| run(i, 0..g.batch, share_of(p.m, kernels.rows, i, threads), 0..p.n));
+    }
+}
+
+/// A share of rows or columns, in multiples of what microkernels compute at once.
+fn share_of(len: usize, unit: usize, i: usize, parts: usize) -> Range<usize> {
+    let units = parallel::part(len.div_ceil(unit), i, parts);
+    (units.start * unit).min(len)..(units.end * unit).min(len)
+}
+
+/// Bytes of the scratch memory of a thread.
+fn share<T>(elements: usize) -> usize {
+    (elements * size_of::<T>()).next_multiple_of(64)
+}
+
+/// What threads share.
+struct Shared<T> {
+    p: Product<T>,
+    memory: *mut u8,
+}
+
+// SAFETY: threads write disjoint parts of the product and of the memory.
+unsafe impl<T> Sync for Shared<T> {}
