@@ -16,7 +16,7 @@ net! {
 
     /// A multi-layer perceptron: x_{l+1} = σ(W_l x_l + b_l).
     pub net Mlp(x: [n, Pixels]) -> [n, Digit] {
-        x |> fc1: linear(256) |> relu
+        x |> fc1: linear(256) |> relu |> dropout(0.2)
           |> fc2: linear(128) |> relu
           |> fc3: linear(Digit)
     }
@@ -32,7 +32,7 @@ const EPOCHS: u64 = 60;
 const BATCH: usize = 64;
 
 fn main() -> Result<()> {
-    let (train, test) = digits::<Pixels, Digit, f32>()?.split(0.8, 7)?;
+    let (train, test) = digits::<Pixels, Digit, f32>()?.split(0.8, 1)?;
     let updates = EPOCHS * train.len().div_ceil(BATCH) as u64;
 
     let mut trainer = Trainer::builder(Risk::init(1), AdamW { weight_decay: 0.05, ..AdamW::new(2e-3) })
@@ -42,13 +42,13 @@ fn main() -> Result<()> {
         .schedule(Schedule::cosine(updates / 20, updates))
         .progress()
         .build()?;
+    println!("{} parameters; memory {}", Mlp::PARAMETERS, trainer.memory(&[BATCH])?);
     let history = trainer.fit(&train, Some(&test))?;
 
     let model = trainer.model()?.mlp;
     model.save("out/digits.safetensors")?;
     let accuracy = draw(&model, &test, &history, "out/digits.png")?;
 
-    println!("{} parameters, {} updates", Mlp::PARAMETERS, trainer.updates());
     println!("test accuracy: {accuracy:.4}");
     println!("out/digits.safetensors");
     println!("out/digits.png");

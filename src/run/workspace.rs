@@ -98,6 +98,13 @@ impl Program {
     }
 }
 
+impl Workspace {
+    /// The bytes of its memory: intermediate values at their peak, and what the kernels use while they run.
+    pub fn bytes(&self) -> usize {
+        self.arena.bytes() + self.scratch.0.bytes()
+    }
+}
+
 fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
     let bytes = |step: &Step<T>| match &step.launch {
         Launch::Fused(kernel) => kernel.scratch_bytes(threads),

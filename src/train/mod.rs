@@ -11,6 +11,7 @@ mod resume;
 
 pub use checkpoint::{Load, Loaded, load, load_into, save};
 pub use metrics::{Epoch, History, Metrics};
+pub use programs::Memory;
 pub use settings::Builder;
 pub use trainer::Trainer;
 

@@ -5,8 +5,9 @@ use crate::compile::compile;
 use crate::graph::{Binary, Graph, NodeId, StateKind, StateSlot};
 use crate::nn::{self, Net, Slot};
 use crate::optim::{self, Phase, Recipe};
-use crate::run::{Program, State, Workspace};
+use crate::run::{Cache, Program, State, Workspace};
 use crate::tensor::{Float, Scope};
+use std::fmt;
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +26,31 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    pub fn new((graph, names): (Graph, Names), state: &State) -> Result<Self> {
+    fn new((graph, names): (Graph, Names), state: &State) -> Result<Self> {
         let program = compile(&graph)?;
         let workspace = program.workspace(state)?;
         Ok(Compiled { program, names, workspace })
     }
+}
+
+/// The programs of a training that came lately, by mode and run-time dimensions.
+pub type Programs = Cache<(Mode, Vec<usize>), Compiled>;
+
+/// The program for this mode and these dimensions, compiled if it is new.
+pub fn compiled<'p, E: Float, N: Net<E>>(
+    programs: &'p mut Programs,
+    key: &(Mode, Vec<usize>),
+    slots: &[Slot],
+    recipe: &Recipe,
+    state: &State,
+) -> Result<&'p mut Compiled> {
+    programs.get_or_make(key, || {
+        let recorded = match key.0 {
+            Mode::Train(phase) => training_graph::<E, N>(&key.1, slots, recipe, phase),
+            Mode::Evaluate => evaluation_graph::<E, N>(&key.1),
+        };
+        Compiled::new(recorded?, state)
+    })
 }
 
 /// What the outputs of a program are called, and which of them is the loss.
@@ -66,7 +87,7 @@ fn finish(Traced { mut graph, scalars, loss }: Traced) -> (Graph, Names) {
 }
 
 /// The graph of a batch of a training.
-pub fn training_graph<E: Float, N: Net<E>>(
+fn training_graph<E: Float, N: Net<E>>(
     dims: &[usize],
     slots: &[Slot],
     recipe: &Recipe,
@@ -82,7 +103,7 @@ pub fn training_graph<E: Float, N: Net<E>>(
 pub const GRADIENT_NORM: &str = "gradient_norm";
 
 /// The graph that gives the scalar results alone.
-pub fn evaluation_graph<E: Float, N: Net<E>>(dims: &[usize]) -> Result<(Graph, Names)> {
+fn evaluation_graph<E: Float, N: Net<E>>(dims: &[usize]) -> Result<(Graph, Names)> {
     Ok(finish(trace::<E, N>(false, dims)?))
 }
 
@@ -107,4 +128,32 @@ pub fn state_slots<E: Float>(slots: &[Slot], recipe: &Recipe) -> Result<Vec<Stat
         state.update = None;
     }
     Ok(states)
+}
+
+/// The bytes that a training holds while it steps on batches of one size. Programs for other sizes that came lately are
+/// kept beside it, each with a workspace of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Parameters, buffers, and what the optimiser keeps.
+    pub state: usize,
+    /// Intermediate values at their peak, and the memory that kernels use while they run.
+    pub workspace: usize,
+    /// The batch.
+    pub inputs: usize,
+}
+
+impl Memory {
+    /// All of it.
+    pub fn total(&self) -> usize {
+        self.state + self.workspace + self.inputs
+    }
+}
+
+/// In megabytes of a million bytes.
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [state, workspace, inputs, total] =
+            [self.state, self.workspace, self.inputs, self.total()].map(|bytes| bytes as f64 / 1e6);
+        write!(f, "{total:.1} MB: state {state:.1}, workspace {workspace:.1}, batch {inputs:.1}")
+    }
 }

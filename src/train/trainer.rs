@@ -1,12 +1,12 @@
 //! The trainer: a state and the programs that change it.
 
 use super::metrics::Metrics;
-use super::programs::{Compiled, GRADIENT_NORM, Mode, evaluation_graph, state_slots, training_graph};
+use super::programs::{GRADIENT_NORM, Memory, Mode, Programs, compiled, state_slots};
 use super::settings::{Builder, Settings};
 use crate::data::Dataset;
 use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
 use crate::optim::{AVERAGE, Optimiser, Phase, Recipe};
-use crate::run::{Cache, Data, DataMut, State};
+use crate::run::{Data, DataMut, State};
 use crate::tensor::{Feed, Float, HostTensor};
 use crate::{Error, Result};
 use std::fmt;
@@ -23,7 +23,7 @@ pub struct Trainer<N: Net<E>, E: Float = f32> {
     pub(super) clock: Clock,
     pub(super) best: Option<N>,
     /// One program for each mode and each choice of run-time dimensions that came lately, all over one state.
-    programs: Cache<(Mode, Vec<usize>), Compiled>,
+    programs: Programs,
     feed: Feed,
     dims: Vec<usize>,
     scalars: Vec<f64>,
@@ -89,7 +89,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             state,
             clock,
             best: None,
-            programs: Cache::default(),
+            programs: Programs::default(),
             feed: Feed::default(),
             dims: Vec::new(),
             scalars: Vec::new(),
@@ -180,9 +180,18 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         self.recipe.optimiser.learning_rate() * self.recipe.schedule.factor(self.clock.updates)
     }
 
-    /// The bytes of everything that outlives a step.
-    pub fn state_bytes(&self) -> usize {
-        self.state.bytes()
+    /// What a step on a batch of these run-time dimensions (in the order of [`Batch::dims`]) holds in memory, known
+    /// before any step is made.
+    ///
+    /// # Errors
+    /// If the net cannot take these dimensions.
+    pub fn memory(&mut self, dims: &[usize]) -> Result<Memory> {
+        let key = (Mode::Train(Phase::Update), dims.to_vec());
+        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.slots, &self.recipe, &self.state)?;
+        let inputs = compiled.program.inputs().iter();
+        let inputs = inputs.map(|input| input.dims.iter().product::<usize>() * input.dtype.size()).sum();
+        let workspace = compiled.workspace.bytes();
+        Ok(Memory { state: self.state.bytes(), workspace, inputs })
     }
 
     fn feed_rows(&mut self, data: &dyn Dataset<N::Batch>, rows: &[u32]) -> Result<()> {
@@ -220,13 +229,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         self.set_key(step);
         let Trainer { slots, recipe, state, feed, metrics, .. } = self;
         let key = (mode, self.dims.clone());
-        let compiled = self.programs.get_or_make(&key, || {
-            let recorded = match mode {
-                Mode::Train(phase) => training_graph::<E, N>(&key.1, slots, recipe, phase),
-                Mode::Evaluate => evaluation_graph::<E, N>(&key.1),
-            };
-            Compiled::new(recorded?, state)
-        })?;
+        let compiled = compiled::<E, N>(&mut self.programs, &key, slots, recipe, state)?;
         compiled.program.run(state, &feed.data(), &mut compiled.workspace)?;
         if metrics.names != compiled.names.all {
             metrics.names.clone_from(&compiled.names.all);

@@ -25,6 +25,11 @@ impl Scratch {
         }
     }
 
+    /// The bytes it has.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.lines)
+    }
+
     /// The first byte, on a cache line, of at least `bytes`.
     pub(crate) fn memory(&mut self, bytes: usize) -> *mut u8 {
         self.reserve(bytes);
