@@ -3,6 +3,7 @@
 use super::metrics::{Epoch, History, Metrics, MetricsFile};
 use super::programs::GRADIENT_NORM;
 use super::progress::Bar;
+use super::settings::Settings;
 use super::trainer::Trainer;
 use crate::data::{Dataset, epoch_order};
 use crate::nn::Net;
@@ -27,9 +28,12 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let mut metrics_file = self.settings.metrics.as_deref().map(MetricsFile::open).transpose()?;
         let mut history = History { best_epoch: self.clock.best_epoch, ..History::default() };
         let mut order = Vec::new();
+        let Settings { epochs, batch_size, progress, .. } = self.settings;
+        let done = self.clock.epoch * train.len() as u64 + self.clock.position * batch_size as u64;
+        let mut bar = Bar::new(progress, epochs, train.len(), done);
         while self.clock.epoch < self.settings.epochs && !self.is_done() {
             epoch_order(train.len(), self.settings.seed, self.clock.epoch, &mut order);
-            let Some(mut epoch) = self.epoch(train, &order)? else { break };
+            let Some(mut epoch) = self.epoch(train, &order, &mut bar)? else { break };
             epoch.validation = validation.map(|data| self.evaluate(data)).transpose()?;
             self.judge(&epoch)?;
             if let Some(file) = &mut metrics_file {
@@ -45,6 +49,9 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
                 break;
             }
         }
+        if let Some(last) = history.epochs.last() {
+            bar.finish(last.epoch, last.train.loss(), last.validation.as_ref().map(Metrics::loss));
+        }
         Ok(history)
     }
 
@@ -53,11 +60,10 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     }
 
     /// The batches of an epoch that are left; nothing if the updates ran out within it.
-    fn epoch(&mut self, train: &dyn Dataset<N::Batch>, order: &[u32]) -> Result<Option<Epoch>> {
+    fn epoch(&mut self, train: &dyn Dataset<N::Batch>, order: &[u32], bar: &mut Bar) -> Result<Option<Epoch>> {
         let begin = Instant::now();
         let batches = order.chunks(self.settings.batch_size);
         let first = self.clock.position as usize;
-        let mut bar = Bar::new(self.settings.progress, self.clock.epoch + 1, self.settings.epochs, order.len());
         let mut samples = 0;
         let mut learning_rate = self.learning_rate();
         for rows in batches.skip(first) {
@@ -74,9 +80,8 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             for (sum, value) in clock.sums.iter_mut().zip(&self.metrics.values) {
                 *sum += rows.len() as f64 * value;
             }
-            bar.advance(rows.len(), clock.sums[self.metrics.loss] / clock.samples as f64);
+            bar.advance(rows.len(), clock.epoch + 1, clock.sums[self.metrics.loss] / clock.samples as f64);
         }
-        bar.finish();
         let seen = self.clock.samples as f64;
         // The norm of the gradients is a fact about single updates, not a mean over samples.
         let names: Vec<&str> = self.metrics.names.iter().copied().filter(|name| *name != GRADIENT_NORM).collect();
