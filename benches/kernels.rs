@@ -58,5 +58,28 @@ fn elementwise(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, matmul, elementwise);
+/// A hundred small residual steps, as a loop and written out.
+fn loops(c: &mut Criterion) {
+    let step = |graph: &mut Graph, h: NodeId, w: NodeId| {
+        let product = graph.matmul(h, w, [false, true])?;
+        let y = graph.unary(Unary::Tanh, product)?;
+        graph.binary(Binary::Add, h, y)
+    };
+    let weight = |graph: &mut Graph| graph.state("weight", StateKind::Parameter, &[8, 8], DType::F32);
+    let steps = Throughput::Elements(100);
+    bench_graph(c, "100 steps", "loop", steps.clone(), &[8, 8], |graph, x| {
+        let w = weight(graph)?;
+        let last = graph.repeat(100, &[x], |outer, body, carries| {
+            let w = body.lift(outer, w);
+            Ok(vec![step(body, carries[0], w)?])
+        });
+        Ok(last?[0])
+    });
+    bench_graph(c, "100 steps", "written out", steps, &[8, 8], |graph, x| {
+        let w = weight(graph)?;
+        (0..100).try_fold(x, |h, _| step(graph, h, w))
+    });
+}
+
+criterion_group!(benches, matmul, elementwise, loops);
 criterion_main!(benches);

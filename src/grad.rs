@@ -1,5 +1,5 @@
 //! Reverse-mode differentiation, from graph to graph: derivatives are further nodes, so they can be differentiated
-//! again. The walk names no op; [`ops::vjp`](crate::ops::vjp) knows them.
+//! again. The walk names no op; [`ops::vjp`] knows them.
 
 use crate::graph::{Graph, NodeId};
 use crate::{Error, Result, ops};
@@ -48,31 +48,44 @@ pub fn vjp(graph: &mut Graph, outputs: &[(NodeId, NodeId)], wrt: &[NodeId]) -> R
     }
     let end = outputs.iter().map(|(y, _)| y.index() + 1).max().unwrap_or(0);
     let depends = dependents(graph, wrt, end);
-    // What has arrived at each node so far; complete once the walk reaches it, since all its users stand behind it.
-    let mut arrived: Vec<Vec<NodeId>> = vec![vec![]; end];
+    // What has arrived at each result of each node so far; complete once the walk reaches the node, since all its users
+    // stand behind it.
+    let mut arrived: Vec<Vec<Vec<NodeId>>> = vec![vec![]; end];
     for &(y, c) in outputs {
-        arrived[y.index()].push(c);
+        arrive(&mut arrived[y.index()], 0, c);
     }
     let mut found: Vec<Option<NodeId>> = vec![None; wrt.len()];
     for at in (0..end).rev() {
         if !depends[at] {
             continue;
         }
-        let Some(cotangent) = ops::total(graph, &arrived[at])? else { continue };
+        let cotangents: Vec<Option<NodeId>> =
+            arrived[at].iter().map(|terms| ops::total(graph, terms)).collect::<Result<_>>()?;
+        if cotangents.iter().all(Option::is_none) {
+            continue;
+        }
         let node = NodeId(at as u32);
         for (slot, _) in found.iter_mut().zip(wrt).filter(|(_, x)| **x == node) {
-            *slot = Some(cotangent);
+            *slot = cotangents[0];
         }
         let inputs = graph[node].inputs.clone();
         if inputs.iter().any(|input| depends[input.index()]) {
-            for (input, part) in inputs.iter().zip(ops::vjp(graph, node, cotangent)?) {
+            let result = graph[node].part();
+            for (input, part) in inputs.iter().zip(ops::vjp(graph, node, &cotangents, vjp)?) {
                 if let (true, Some(part)) = (depends[input.index()], part) {
-                    arrived[input.index()].push(part);
+                    arrive(&mut arrived[input.index()], result, part);
                 }
             }
         }
     }
     Ok(found.into_iter().zip(wrt).map(|(known, &x)| known.unwrap_or_else(|| graph.constant_like(0.0, x))).collect())
+}
+
+fn arrive(at: &mut Vec<Vec<NodeId>>, result: usize, cotangent: NodeId) {
+    if at.len() <= result {
+        at.resize(result + 1, Vec::new());
+    }
+    at[result].push(cotangent);
 }
 
 /// Which of the first `end` nodes are in `wrt` or computed from one, by way of real numbers alone.
@@ -169,6 +182,21 @@ mod tests {
         let d = grad(&mut graph, y, &[x]).unwrap()[0];
         let result = interpret(&graph, &[], &[vec![2.0, 5.0, 5.0, 1.0]]).unwrap();
         assert_eq!(result.value(d), [0.0, 0.5, 0.5, 0.0]);
+    }
+
+    #[test]
+    fn derivatives_of_a_loop_share_its_stored_carries() {
+        let mut graph = Graph::new();
+        let x = scalar(&mut graph);
+        let y = graph.repeat(3, &[x], |_, body, c| Ok(vec![body.unary(Unary::Sin, c[0])?])).unwrap()[0];
+        let whole = graph[y].inputs[0];
+        assert_eq!(graph[whole].results(), 1);
+        for _ in 0..2 {
+            let d = grad(&mut graph, y, &[x]).unwrap()[0];
+            assert_eq!(graph[whole].results(), 2);
+            let expected = 0.7f64.cos() * 0.7f64.sin().cos() * 0.7f64.sin().sin().cos();
+            assert!((value(&graph, d, 0.7) - expected).abs() < 1e-15);
+        }
     }
 
     #[test]

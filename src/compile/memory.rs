@@ -154,6 +154,11 @@ mod tests {
                 owner[write].fill(Some(target));
             }
         }
+        for step in &schedule.steps {
+            if let crate::compile::fuse::Work::Loop(repeat) = &step.work {
+                verify(&repeat.nest.schedule, &repeat.nest.layout)?;
+            }
+        }
         match schedule.outputs.iter().find(|&&buffer| !owned(&owner, buffer)) {
             Some(buffer) => Err(format!("output buffer {buffer} is lost")),
             None => Ok(()),

@@ -8,13 +8,16 @@ mod simplify;
 mod fuse;
 mod memory;
 mod program;
+mod listing;
 #[cfg(test)]
 pub(crate) mod sample;
 
 pub use program::Program;
 pub use simplify::simplify;
 
-pub(crate) use program::{Launch, Place, Plan, Step};
+pub(crate) use program::{Inner, Launch, Nest, Place, Plan, Step};
+
+pub(crate) use fuse::Piece;
 
 use crate::Result;
 use crate::graph::Graph;

@@ -1,12 +1,11 @@
 //! The program: every launch prepared, every operand resolved to an offset. Room `run` executes it.
 
-use super::fuse::{BufferId, Home, Schedule, Work};
+use super::fuse::{self, Home, Piece, Repeat, Schedule, Work};
+use super::listing::{self, Line};
 use super::memory::Layout;
-use crate::graph::{DType, Graph, InputSlot, StateSlot};
+use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
 use crate::kernel::cpu::{Gemm, Prepared, Real};
-use crate::kernel::tiled::{Source, Tiled};
 use crate::{Error, Result};
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,7 +25,8 @@ pub struct Program {
     /// What the workspaces of this program hold as well, to be told from those of others.
     pub(crate) identity: Arc<()>,
     /// What each launch does, for reading.
-    listing: Vec<Line>,
+    pub(super) listing: Vec<Line>,
+    launches: usize,
     dtype: DType,
 }
 
@@ -64,6 +64,10 @@ pub(crate) enum Launch<T: Real> {
     Fused(Box<Prepared<T>>),
     /// Matrix products, one after the other.
     Products(Vec<Gemm>),
+    /// A loop.
+    Loop(Box<Nest<T>>),
+    /// A key for random draws: which operands are the key, the number folded in, and the new key.
+    FoldIn([usize; 3]),
 }
 
 /// Where an operand begins and how many elements it has.
@@ -84,21 +88,41 @@ pub(crate) enum Place {
     Arena(usize),
 }
 
+/// A loop over launches of its own.
 #[derive(Debug)]
-struct Line {
-    tiled: Result<Tiled, Vec<Gemm>>,
-    operands: Vec<String>,
-    bytes: usize,
+pub(crate) struct Nest<T: Real> {
+    pub count: usize,
+    /// Whether the last step runs first.
+    pub reverse: bool,
+    /// What each step launches.
+    pub steps: Vec<Step<T>>,
+    /// What the views of the launches name.
+    pub slots: Vec<Inner>,
+    /// Slots that move on with each step, and by how many bytes.
+    pub moving: Vec<(usize, usize)>,
+    /// What the carries begin with.
+    pub carries: Vec<Carry>,
+    /// Where the number of the step is, as one `u32`.
+    pub counter: Piece,
+}
+
+/// An operand within a loop: where it begins in the operands of the loop, and how many elements it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inner {
+    pub piece: Piece,
+    pub len: usize,
+}
+
+/// The first value of a carry, to be copied to the operand `to` unless it lies there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carry {
+    pub from: Piece,
+    pub to: usize,
+    pub bytes: usize,
 }
 
 impl Program {
     pub(super) fn new(graph: &Graph, dtype: DType, schedule: Schedule, layout: Layout) -> Self {
-        let place = |buffer: BufferId| match schedule.buffers[buffer].home {
-            Home::Input(i) => Place::Input(i),
-            Home::State(i) => Place::State(i),
-            // Only an empty buffer is in no launch.
-            Home::Arena => Place::Arena(layout.offsets[buffer].unwrap_or(0)),
-        };
         let outputs = graph.outputs.iter().zip(&schedule.outputs).map(|((name, id), &buffer)| Output {
             name: name.clone(),
             dims: graph[*id].dims.clone(),
@@ -106,46 +130,27 @@ impl Program {
             offset: layout.offsets[buffer].unwrap_or(0),
         });
         let outputs = outputs.collect();
-
-        let mut slots: Vec<Slot> = Vec::new();
-        let mut listing = Vec::new();
-        let mut works = Vec::new();
-        for step in &schedule.steps {
-            // Buffers that share memory are one operand.
-            let mut own: Vec<Slot> = Vec::new();
-            let mut names: Vec<String> = Vec::new();
-            let mut number = Vec::new();
-            for &buffer in &step.operands {
-                let slot = Slot { place: place(buffer), len: schedule.buffers[buffer].len };
-                number.push(own.iter().position(|known| *known == slot).unwrap_or_else(|| {
-                    names.push(name(graph, slot.place));
-                    own.push(slot);
-                    own.len() - 1
-                }));
-            }
-            let bytes = |&buffer: &BufferId| schedule.buffers[buffer].len * schedule.buffers[buffer].dtype.size();
-            let work = renumbered(&step.work, &number);
-            listing.push(Line {
-                tiled: match &work {
-                    Work::Fused(tiled) => Ok(tiled.clone()),
-                    Work::Products(gemms) => Err(gemms.clone()),
-                },
-                operands: names,
-                bytes: step.operands.iter().map(bytes).sum(),
-            });
-            let first = slots.len();
-            slots.extend(own);
-            works.push((work, first..slots.len()));
-        }
-        let divides = schedule.steps.iter().any(|step| work(&step.work) >= WORTH_DIVIDING);
-        let plan = match dtype {
-            DType::F64 => Plan::F64(steps(works)),
-            _ => Plan::F32(steps(works)),
+        let name = |place: Place| match place {
+            Place::Input(i) => format!("input {}", graph.inputs[i].name),
+            Place::State(i) => format!("state {}", graph.states[i].key),
+            Place::Arena(offset) => format!("@{offset}"),
         };
-        let (inputs, states) = (graph.inputs.clone(), graph.states.clone());
+        let listing = listing::lines(&schedule, &layout, &name);
+        let launches = listing::launches(&schedule);
+        let divides = divides(&schedule);
+        let (plan, slots) = match dtype {
+            DType::F64 => {
+                let (steps, slots) = steps(&schedule, &layout);
+                (Plan::F64(steps), slots)
+            }
+            _ => {
+                let (steps, slots) = steps(&schedule, &layout);
+                (Plan::F32(steps), slots)
+            }
+        };
         Program {
-            inputs,
-            states,
+            inputs: graph.inputs.clone(),
+            states: graph.states.clone(),
             outputs,
             plan,
             slots,
@@ -153,6 +158,7 @@ impl Program {
             divides,
             identity: Arc::new(()),
             listing,
+            launches,
             dtype,
         }
     }
@@ -184,14 +190,13 @@ impl Program {
 
     /// How many kernels and matrix products a run launches.
     pub fn launches(&self) -> usize {
-        self.listing.len()
+        self.launches
     }
 }
 
 /// The one float type of a graph; `f32` if it has none.
 pub(super) fn float_type(graph: &Graph) -> Result<DType> {
-    let has = |dtype| graph.nodes().any(|(_, node)| node.dtype == dtype);
-    match (has(DType::F32), has(DType::F64)) {
+    match (has(graph, DType::F32), has(graph, DType::F64)) {
         (true, true) => Err(Error::shape(
             "compile",
             "the graph mixes f32 and f64 numbers; a program computes in one of them, so declare all parts with the same",
@@ -201,126 +206,107 @@ pub(super) fn float_type(graph: &Graph) -> Result<DType> {
     }
 }
 
+fn has(graph: &Graph, dtype: DType) -> bool {
+    graph.nodes().any(|(_, node)| match &node.op {
+        Op::Loop(nest) => node.dtype == dtype || has(&nest.body, dtype),
+        _ => node.dtype == dtype,
+    })
+}
+
 /// Below this work a launch stays on one thread.
 const WORTH_DIVIDING: usize = 1 << 20;
 
-/// Multiply-adds of a product; for a fused kernel as many as take the same time.
-fn work(work: &Work) -> usize {
-    match work {
+fn divides(schedule: &Schedule) -> bool {
+    schedule.steps.iter().any(|step| match &step.work {
         Work::Fused(tiled) => {
+            // As many multiply-adds as take the same time.
             let rows = tiled.sources.len() + tiled.rows.len() + tiled.stores.len() + tiled.accumulations.len();
-            tiled.dims.iter().product::<usize>() * rows * 8
+            tiled.dims.iter().product::<usize>() * rows * 8 >= WORTH_DIVIDING
         }
-        Work::Products(gemms) => gemms.iter().map(|gemm| gemm.batch * gemm.m * gemm.n * gemm.k).sum(),
-    }
+        Work::Products(gemms) => {
+            gemms.iter().map(|gemm| gemm.batch * gemm.m * gemm.n * gemm.k).sum::<usize>() >= WORTH_DIVIDING
+        }
+        Work::Loop(repeat) => divides(&repeat.nest.schedule),
+        Work::FoldIn(_) => false,
+    })
 }
 
-fn steps<T: Real>(works: Vec<(Work, Range<usize>)>) -> Vec<Step<T>> {
-    let prepare = |(work, operands)| {
+/// The launches of a schedule, prepared, and what their operands are.
+fn steps<T: Real>(schedule: &Schedule, layout: &Layout) -> (Vec<Step<T>>, Vec<Slot>) {
+    let mut slots: Vec<Slot> = Vec::new();
+    let mut steps = Vec::with_capacity(schedule.steps.len());
+    for step in &schedule.steps {
+        let (own, work) = resolved(schedule, layout, step);
         let launch = match work {
             Work::Fused(tiled) => Launch::Fused(Box::new(Prepared::new(&tiled))),
             Work::Products(gemms) => Launch::Products(gemms),
+            Work::Loop(repeat) => Launch::Loop(Box::new(nest(&repeat))),
+            Work::FoldIn(operands) => Launch::FoldIn(operands),
         };
-        Step { launch, operands }
-    };
-    works.into_iter().map(prepare).collect()
+        let first = slots.len();
+        slots.extend(own);
+        steps.push(Step { launch, operands: first..slots.len() });
+    }
+    (steps, slots)
 }
 
-/// The work with operand `i` called `number[i]`.
-fn renumbered(work: &Work, number: &[usize]) -> Work {
-    let mut work = work.clone();
-    match &mut work {
-        Work::Fused(tiled) => {
-            for source in &mut tiled.sources {
-                match source {
-                    Source::Load(view) => view.operand = number[view.operand],
-                    Source::Random { key, .. } => *key = number[*key],
-                    Source::Constant(_) | Source::Position { .. } => {}
+/// The operands of a step, and its work over them; buffers that share memory are one operand.
+pub(super) fn resolved(schedule: &Schedule, layout: &Layout, step: &fuse::Step) -> (Vec<Slot>, Work) {
+    let mut own: Vec<Slot> = Vec::new();
+    let mut number = Vec::new();
+    for &buffer in &step.operands {
+        let place = match schedule.buffers[buffer].home {
+            Home::Input(i) => Place::Input(i),
+            Home::State(i) => Place::State(i),
+            // Only an empty buffer is in no launch.
+            Home::Arena => Place::Arena(layout.offsets[buffer].unwrap_or(0)),
+        };
+        let slot = Slot { place, len: schedule.buffers[buffer].len };
+        number.push(own.iter().position(|known| *known == slot).unwrap_or_else(|| {
+            own.push(slot);
+            own.len() - 1
+        }));
+    }
+    let mut work = step.work.clone();
+    work.renumber(&number);
+    (own, work)
+}
+
+/// A loop whose body is prepared: what the body calls input, state and arena lies in operands of the loop.
+fn nest<T: Real>(repeat: &Repeat) -> Nest<T> {
+    let laid_out = &repeat.nest;
+    let (steps, places) = steps(&laid_out.schedule, &laid_out.layout);
+    let (carries, slices) = (laid_out.carries, laid_out.slices);
+    let counter = Piece { operand: repeat.memory, offset: laid_out.counter() };
+    let mut moving = Vec::new();
+    let mut slots = Vec::with_capacity(places.len());
+    for (position, slot) in places.into_iter().enumerate() {
+        let piece = match slot.place {
+            Place::Input(0) => counter,
+            Place::Input(i) => {
+                if (carries + 1..=carries + slices).contains(&i) {
+                    moving.push((position, laid_out.inputs[i - 1]));
                 }
+                repeat.inputs[i - 1]
             }
-            let stores = tiled.stores.iter_mut().map(|store| &mut store.view);
-            for view in stores.chain(tiled.accumulations.iter_mut().map(|accumulation| &mut accumulation.view)) {
-                view.operand = number[view.operand];
-            }
-        }
-        Work::Products(gemms) => {
-            for gemm in gemms {
-                for view in [&mut gemm.a, &mut gemm.b, &mut gemm.c] {
-                    view.operand = number[view.operand];
+            Place::State(i) => {
+                if i >= carries {
+                    moving.push((position, laid_out.results[i]));
                 }
+                Piece { operand: repeat.results[i], offset: 0 }
             }
-        }
+            Place::Arena(offset) => Piece { operand: repeat.memory, offset },
+        };
+        slots.push(Inner { piece, len: slot.len });
     }
-    work
-}
-
-fn name(graph: &Graph, place: Place) -> String {
-    match place {
-        Place::Input(i) => format!("input {}", graph.inputs[i].name),
-        Place::State(i) => format!("state {}", graph.states[i].key),
-        Place::Arena(offset) => format!("@{offset}"),
+    let begin = |i: usize| Carry { from: repeat.inputs[i], to: repeat.results[i], bytes: laid_out.results[i] };
+    Nest {
+        count: laid_out.count,
+        reverse: laid_out.reverse,
+        steps,
+        slots,
+        moving,
+        carries: (0..carries).map(begin).collect(),
+        counter,
     }
-}
-
-impl fmt::Display for Program {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (count, bytes) = (self.listing.len(), self.arena_bytes);
-        writeln!(f, "{:?} program: {count} launches, {bytes} bytes of workspace", self.dtype)?;
-        for (i, line) in self.listing.iter().enumerate() {
-            match &line.tiled {
-                Ok(tiled) => fused(f, i, tiled, &line.operands)?,
-                Err(gemms) => {
-                    for gemm in gemms {
-                        let [a, b, c] = [&gemm.a, &gemm.b, &gemm.c].map(|view| &line.operands[view.operand]);
-                        let (batch, m, n, k) = (gemm.batch, gemm.m, gemm.n, gemm.k);
-                        writeln!(f, "{i:4}  product {batch} × [{m}, {k}]·[{k}, {n}]  {a} · {b} → {c}")?;
-                    }
-                }
-            }
-            writeln!(f, "        {} bytes of operands", line.bytes)?;
-        }
-        for output in &self.outputs {
-            writeln!(f, "output {} : {:?}{:?} @{}", output.name, output.dtype, output.dims, output.offset)?;
-        }
-        Ok(())
-    }
-}
-
-fn fused(f: &mut fmt::Formatter<'_>, i: usize, tiled: &Tiled, operands: &[String]) -> fmt::Result {
-    write!(f, "{i:4}  fused {:?}", tiled.dims)?;
-    if tiled.reduced.contains(&true) {
-        let axes: Vec<usize> = (0..tiled.dims.len()).filter(|&axis| tiled.reduced[axis]).collect();
-        write!(f, " over {axes:?}")?;
-    }
-    writeln!(f)?;
-    for (register, source) in tiled.sources.iter().enumerate() {
-        match source {
-            Source::Load(view) => {
-                let (operand, offset) = (&operands[view.operand], view.offset);
-                writeln!(f, "        r{register} = {operand} + {offset} by {:?}", view.strides)?;
-            }
-            Source::Constant(value) => writeln!(f, "        r{register} = {value}")?,
-            Source::Position { strides, offset } => {
-                writeln!(f, "        r{register} = position {offset} by {strides:?}")?
-            }
-            Source::Random { normal, path, .. } => {
-                let distribution = if *normal { "normal" } else { "uniform" };
-                writeln!(f, "        r{register} = {distribution} {path:016x}")?;
-            }
-        }
-    }
-    for (j, row) in tiled.rows.iter().enumerate() {
-        let [a, b, c] = row.args;
-        writeln!(f, "        r{} = {:?} r{a} r{b} r{c}", tiled.sources.len() + j, row.code)?;
-    }
-    for store in &tiled.stores {
-        let (operand, offset) = (&operands[store.view.operand], store.view.offset);
-        writeln!(f, "        {operand} + {offset} by {:?} ← r{}", store.view.strides, store.register)?;
-    }
-    for accumulation in &tiled.accumulations {
-        let (operand, offset) = (&operands[accumulation.view.operand], accumulation.view.offset);
-        let (fold, register, strides) = (accumulation.fold, accumulation.register, &accumulation.view.strides);
-        writeln!(f, "        {operand} + {offset} by {strides:?} ← {fold:?} r{register}")?;
-    }
-    Ok(())
 }

@@ -122,7 +122,7 @@ impl Maker<'_> {
     }
 
     fn node(&mut self) -> Option<(NodeId, Exact)> {
-        match self.choose(22) {
+        match self.choose(24) {
             0 => self.unary(),
             1..=3 => self.arithmetic(),
             4 => {
@@ -225,6 +225,7 @@ impl Maker<'_> {
                 let path = self.choose(3) as u64;
                 Some((self.graph.random(distribution, path, &dims, self.float).unwrap(), 0))
             }
+            21 => self.nest(),
             _ => {
                 match self.choose(3) {
                     0 => self.input(),
@@ -340,6 +341,34 @@ impl Maker<'_> {
         let transposed = [[false, true], [true, false]][self.choose(2)];
         let id = self.graph.matmul(x, y, transposed).unwrap();
         Some((id, exact.min(other).saturating_sub(2)))
+    }
+
+    /// A loop over two carries of one shape, which reads a captured value, its own draws and a stack.
+    fn nest(&mut self) -> Option<(NodeId, Exact)> {
+        let (x, _) = self.real();
+        let (y, _) = self.like(x);
+        let (w, _) = self.like(x);
+        let dims = self.graph[x].dims.clone();
+        if dims.len() >= 5 {
+            return None;
+        }
+        let (count, form, result) = (self.choose(4), self.choose(8), self.choose(4));
+        let stack = self.graph.broadcast(w, &[0], &[&[count][..], &dims].concat()).unwrap();
+        let float = self.float;
+        let looped = self.graph.scan(count, &[x, y], &[stack], |outer, body, carries, slices| {
+            let w = body.lift(outer, w);
+            let mut a = body.binary(Binary::Add, carries[0], if form & 1 == 0 { w } else { slices[0] })?;
+            if form & 2 == 0 {
+                let noise = body.random(Distribution::Uniform, 5, &dims, float)?;
+                a = body.binary(Binary::Mul, a, noise)?;
+            }
+            let a = body.unary(Unary::Sin, a)?;
+            let next = if form & 4 == 0 { vec![carries[1], a] } else { vec![a, carries[1]] };
+            Ok((next, vec![carries[0], a]))
+        });
+        let looped = looped.unwrap();
+        let results = [looped.carries, looped.stacks].concat();
+        Some((results[result], 0))
     }
 
     fn finish(&mut self) {

@@ -5,9 +5,11 @@
 //! of a node have smaller ids than the node.
 
 mod build;
+mod nest;
 mod op;
 mod print;
 
+pub use nest::{Body, Loop, Looped};
 pub use op::{Binary, Compare, Distribution, Op, ReduceOp, Unary};
 
 /// The type of the elements of a node.

@@ -1,5 +1,8 @@
 //! The closed list of operations. What each one means stands in `ops`.
 
+use super::Loop;
+use std::sync::Arc;
+
 /// What computes a node. Elementwise ops take operands of equal shape; `Broadcast` makes them equal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -84,6 +87,12 @@ pub enum Op {
         /// Whether the right operand is stored transposed.
         transpose_right: bool,
     },
+    /// The key that follows from a key and the number of a step. Operands: the key, one `Index`.
+    FoldIn,
+    /// A body that runs so many times. It has several results, which only `Part` reads.
+    Loop(Arc<Loop>),
+    /// The i-th result of a loop.
+    Part(usize),
 }
 
 /// Functions of one real number.

@@ -1,29 +1,45 @@
-//! Prints a graph, one node a line.
+//! Prints a graph, one node a line; the body of a loop stands under it, indented.
 
-use super::Graph;
+use super::{Graph, Op};
 use std::fmt;
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (id, node) in self.nodes() {
-            write!(f, "%{} : {:?}{:?} = {:?}", id.0, node.dtype, node.dims, node.op)?;
-            for input in &node.inputs {
-                write!(f, " %{}", input.0)?;
-            }
-            match node.op {
-                super::Op::State(i) => writeln!(f, "  # {}", self.states[i].key)?,
-                super::Op::Input(i) => writeln!(f, "  # {}", self.inputs[i].name)?,
-                _ => writeln!(f)?,
-            }
-        }
-        for state in &self.states {
-            if let Some(value) = state.update {
-                writeln!(f, "update {} = %{}", state.key, value.0)?;
-            }
-        }
-        for (name, value) in &self.outputs {
-            writeln!(f, "output {name} = %{}", value.0)?;
-        }
-        Ok(())
+        print(self, f, 0)
     }
+}
+
+fn print(graph: &Graph, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
+    let indent = "    ".repeat(depth);
+    for (id, node) in graph.nodes() {
+        write!(f, "{indent}%{} : {:?}{:?} = ", id.0, node.dtype, node.dims)?;
+        match &node.op {
+            Op::Loop(nest) => {
+                write!(f, "Loop {}{}", nest.count, if nest.reverse { " in reverse" } else { "" })?;
+                write!(f, ", {} carries, {} slices", nest.carries, nest.slices)?;
+            }
+            op => write!(f, "{op:?}")?,
+        }
+        for input in &node.inputs {
+            write!(f, " %{}", input.0)?;
+        }
+        match &node.op {
+            Op::State(i) => writeln!(f, "  # {}", graph.states[*i].key)?,
+            Op::Input(i) => writeln!(f, "  # {}", graph.inputs[*i].name)?,
+            Op::Loop(nest) => {
+                writeln!(f)?;
+                print(&nest.body, f, depth + 1)?;
+            }
+            _ => writeln!(f)?,
+        }
+    }
+    for state in &graph.states {
+        if let Some(value) = state.update {
+            writeln!(f, "{indent}update {} = %{}", state.key, value.0)?;
+        }
+    }
+    for (name, value) in &graph.outputs {
+        writeln!(f, "{indent}output {name} = %{}", value.0)?;
+    }
+    Ok(())
 }

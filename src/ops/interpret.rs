@@ -1,13 +1,13 @@
 //! The meaning of a graph: plain loops in f64, node after node. Every backend is judged against it.
 
-use super::{elementwise, leaf, logic, matmul, reduce, structure, verify};
+use super::{elementwise, leaf, logic, matmul, nest, reduce, structure, verify};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::{Error, Result};
 
 /// What a graph computes from given states and inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Interpretation {
-    /// The elements of every node, row-major, by [`NodeId`] in order.
+    /// The elements of every node, row-major, by [`NodeId`] in order; of a loop, of all its results in order.
     pub values: Vec<Vec<f64>>,
     /// The elements of every output, in order.
     pub outputs: Vec<Vec<f64>>,
@@ -30,6 +30,18 @@ pub fn interpret(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Res
     verify(graph)?;
     expect_lengths("states", states, graph.states().iter().map(|slot| (&slot.key, &slot.dims)))?;
     expect_lengths("inputs", inputs, graph.inputs().iter().map(|slot| (&slot.name, &slot.dims)))?;
+    let values = values(graph, states, inputs);
+    let outputs = graph.outputs().iter().map(|(_, id)| values[id.index()].clone()).collect();
+    let after = graph.states().iter().zip(states).map(|(slot, before)| match slot.update {
+        Some(id) => values[id.index()].clone(),
+        None => before.clone(),
+    });
+    let states = after.collect();
+    Ok(Interpretation { values, outputs, states })
+}
+
+/// The elements of every node of a verified graph.
+pub(super) fn values(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut values: Vec<Vec<f64>> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let value = match node.op {
@@ -42,13 +54,7 @@ pub fn interpret(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Res
         };
         values.push(value);
     }
-    let outputs = graph.outputs().iter().map(|(_, id)| values[id.index()].clone()).collect();
-    let after = graph.states().iter().zip(states).map(|(slot, before)| match slot.update {
-        Some(id) => values[id.index()].clone(),
-        None => before.clone(),
-    });
-    let states = after.collect();
-    Ok(Interpretation { values, outputs, states })
+    values
 }
 
 /// The elements of one node of a verified graph, from those of its operands.
@@ -89,6 +95,12 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Vec<f
             let inner = from(0)[if *transpose_left { rank - 2 } else { rank - 1 }];
             matmul::matmul(operands[0], operands[1], &node.dims, inner, [*transpose_left, *transpose_right])
         }
+        Op::FoldIn => nest::fold_in(operands[0], operands[1]),
+        Op::Loop(nest) => nest::repeat(nest, operands),
+        Op::Part(i) => match &graph[node.inputs[0]].op {
+            Op::Loop(nest) => nest::part(nest, *i, operands[0]),
+            _ => unreachable!("only a loop has parts in a verified graph"),
+        },
     }
 }
 

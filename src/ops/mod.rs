@@ -14,6 +14,7 @@ mod interpret;
 mod leaf;
 mod logic;
 mod matmul;
+mod nest;
 mod reduce;
 mod special;
 mod structure;
@@ -24,6 +25,7 @@ pub use cases::{Case, Domain, cases};
 
 pub(crate) use interpret::evaluate;
 pub use interpret::{Interpretation, interpret};
+pub use nest::Walk;
 pub use verify::verify;
 
 use crate::graph::{Binary, Graph, NodeId, Op};
@@ -33,10 +35,18 @@ use crate::{Error, Result};
 /// operand x, recorded as further nodes. `None` for an operand that the value does not depend on smoothly (indices,
 /// truth values, keys).
 ///
+/// A loop has a cotangent for each of its results, where there is one, all other nodes have one; the cotangent of a
+/// `Part` is that of this one result of its operand. `walk` is the reverse walk, by which a loop differentiates its
+/// body.
+///
 /// # Errors
-/// If the cotangent has not the shape and element type of the node.
-pub fn vjp(graph: &mut Graph, node: NodeId, cotangent: NodeId) -> Result<Vec<Option<NodeId>>> {
-    let (y, c) = (node, cotangent);
+/// If a cotangent has not the shape and element type of its value.
+pub fn vjp(graph: &mut Graph, node: NodeId, cotangents: &[Option<NodeId>], walk: Walk) -> Result<Vec<Option<NodeId>>> {
+    if let Op::Loop(_) = graph[node].op {
+        return nest::vjp(graph, node, cotangents, walk);
+    }
+    let y = node;
+    let Some(c) = cotangents.first().copied().flatten() else { return Ok(vec![None; graph[y].inputs.len()]) };
     if graph[y].dims != graph[c].dims || graph[y].dtype != graph[c].dtype {
         let (value, given) = (&graph[y], &graph[c]);
         return Err(Error::shape(
@@ -75,6 +85,9 @@ pub fn vjp(graph: &mut Graph, node: NodeId, cotangent: NodeId) -> Result<Vec<Opt
         Op::MatMul { transpose_left, transpose_right } => {
             matmul::matmul_vjp(graph, x(0), x(1), c, [transpose_left, transpose_right])?.map(Some).to_vec()
         }
+        Op::FoldIn => vec![None, None],
+        Op::Loop(_) => unreachable!("loops were differentiated above"),
+        Op::Part(_) => vec![Some(c)],
     })
 }
 

@@ -11,7 +11,15 @@ use ansatz_shapes as shapes;
 pub fn verify(graph: &Graph) -> Result<()> {
     for (id, node) in graph.nodes() {
         node_rules(graph, id, node)
-            .map_err(|problem| Error::shape("graph", format!("node %{} ({:?}) {problem}", id.0, node.op)))?;
+            .map_err(|problem| Error::shape("graph", format!("node %{} ({}) {problem}", id.0, name(&node.op))))?;
+    }
+    let whole = |id: NodeId| matches!(graph.nodes.get(id.index()), Some(Node { op: Op::Loop(_), .. }));
+    let ends = graph.outputs().iter().map(|(_, id)| *id).chain(graph.states().iter().filter_map(|slot| slot.update));
+    if let Some(id) = ends.into_iter().find(|&id| whole(id)) {
+        return Err(Error::shape(
+            "graph",
+            format!("%{} is given whole, and only the parts of a loop are values", id.0),
+        ));
     }
     for (name, id) in graph.outputs() {
         if id.index() >= graph.nodes.len() {
@@ -42,6 +50,13 @@ pub fn verify(graph: &Graph) -> Result<()> {
     Ok(())
 }
 
+fn name(op: &Op) -> String {
+    match op {
+        Op::Loop(nest) => format!("Loop {}", nest.count),
+        op => format!("{op:?}"),
+    }
+}
+
 /// The rules of one node: order, number of operands, then shape and element type as the op gives them.
 fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
     if let Some(late) = node.inputs.iter().find(|input| **input >= id) {
@@ -53,9 +68,12 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
             Some(1)
         }
         Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. } | Op::Pad { .. } => Some(1),
-        Op::Binary(_) | Op::Compare(_) | Op::MatMul { .. } => Some(2),
+        Op::Part(_) => Some(1),
+        Op::Binary(_) | Op::Compare(_) | Op::MatMul { .. } | Op::FoldIn => Some(2),
         Op::Select => Some(3),
         Op::Concat { .. } => None,
+        // Its body says.
+        Op::Loop(_) => Some(node.inputs.len()),
     };
     let found = node.inputs.len();
     match arity {
@@ -64,6 +82,10 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
         _ => {}
     }
     let operand = |i: usize| &graph[node.inputs[i]];
+    let whole = |id: &&NodeId| matches!(graph[**id].op, Op::Loop(_));
+    if let (Some(id), false) = (node.inputs.iter().find(whole), matches!(node.op, Op::Part(_))) {
+        return Err(format!("uses %{} whole, and only the parts of a loop are values", id.0));
+    }
     let (dims, dtype) = (&node.dims, node.dtype);
     match &node.op {
         Op::Input(i) => {
@@ -152,6 +174,18 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
                 return Err(format!("multiplies {:?} by {:?}", a.dtype, b.dtype));
             }
             expect(node, &fit(shapes::matmul(&a.dims, &b.dims, [*transpose_left, *transpose_right]))?, a.dtype)
+        }
+        Op::FoldIn => {
+            expect(operand(0), &[4], DType::Index)?;
+            expect(operand(1), &[], DType::Index)?;
+            expect(node, &[4], DType::Index)
+        }
+        Op::Loop(nest) => super::nest::verify(graph, node, nest),
+        Op::Part(i) => {
+            let Op::Loop(nest) = &operand(0).op else { return Err("is a part of what is no loop".into()) };
+            let results = nest.results();
+            let (dims, dtype) = results.get(*i).ok_or("is a result that the loop does not have")?;
+            expect(node, dims, *dtype)
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The run itself: walks the list of launches.
 
+use super::workspace::Frame;
 use super::{Data, State, Workspace};
-use crate::compile::{Launch, Plan, Program, Step};
-use crate::kernel::cpu::{Operand, Real, Scratch, gemm, parallel};
+use crate::compile::{Launch, Nest, Plan, Program, Step};
+use crate::kernel::cpu::{Operand, Real, Scratch, gemm, parallel, random};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -49,20 +50,20 @@ impl Program {
         if workspace.bound != state.arena.pointer() {
             workspace.bound = state.arena.pointer();
             for &(position, offset) in &workspace.states {
-                workspace.operands[position].pointer = workspace.bound.wrapping_add(offset);
+                workspace.frame.operands[position].pointer = workspace.bound.wrapping_add(offset);
             }
         }
         for &(position, input) in &workspace.inputs {
-            workspace.operands[position].pointer = pointer(&inputs[input]);
+            workspace.frame.operands[position].pointer = pointer(&inputs[input]);
         }
-        let Workspace { operands, scratch, threads, .. } = workspace;
-        let (operands, scratch, threads) = (&operands[..], &mut scratch.0, *threads);
+        let Workspace { frame, scratch, threads, .. } = workspace;
+        let (scratch, threads) = (&mut scratch.0, *threads);
         // SAFETY: the plan keeps every view inside its operand; the arena is this workspace's, inputs are only read,
         // and the state is only written by programs with updates, which borrow it alone.
         let mut walk = || unsafe {
             match &self.plan {
-                Plan::F32(steps) => walk(steps, operands, threads, scratch),
-                Plan::F64(steps) => walk(steps, operands, threads, scratch),
+                Plan::F32(steps) => walk(steps, frame, threads, scratch),
+                Plan::F64(steps) => walk(steps, frame, threads, scratch),
             }
         };
         if threads > 1 {
@@ -108,7 +109,9 @@ impl Program {
 
 /// # Safety
 /// Every view of every step stays inside its operand; nothing else uses what the steps write.
-unsafe fn walk<T: Real>(steps: &[Step<T>], operands: &[Operand], threads: usize, scratch: &mut Scratch) {
+unsafe fn walk<T: Real>(steps: &[Step<T>], frame: &mut Frame, threads: usize, scratch: &mut Scratch) {
+    let Frame { operands, loops } = frame;
+    let mut loops = loops.iter_mut();
     for step in steps {
         let operands = &operands[step.operands.clone()];
         // SAFETY: as the caller says.
@@ -118,7 +121,50 @@ unsafe fn walk<T: Real>(steps: &[Step<T>], operands: &[Operand], threads: usize,
                 Launch::Products(gemms) => {
                     gemms.iter().for_each(|product| gemm::<T>(product, operands, threads, scratch));
                 }
+                Launch::Loop(nest) => {
+                    let inner = loops.next().expect("a workspace has a frame for each loop");
+                    repeat(nest, operands, inner, threads, scratch);
+                }
+                Launch::FoldIn([key, number, to]) => {
+                    let key: [u32; 4] = operands[*key].pointer.cast::<[u32; 4]>().read();
+                    let number: u32 = operands[*number].pointer.cast::<u32>().read();
+                    operands[*to].pointer.cast::<[u32; 4]>().write(random::fold_in(key, number));
+                }
             }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`walk`], for the operands of the loop; they hold all pieces that the loop names.
+unsafe fn repeat<T: Real>(
+    nest: &Nest<T>,
+    operands: &[Operand],
+    frame: &mut Frame,
+    threads: usize,
+    scratch: &mut Scratch,
+) {
+    let address = |piece: &crate::compile::Piece| operands[piece.operand].pointer.wrapping_add(piece.offset);
+    for carry in &nest.carries {
+        let (from, to) = (address(&carry.from), operands[carry.to].pointer);
+        if from != to {
+            // SAFETY: both hold the carry; they are buffers of their own where they are not the same one.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, carry.bytes) };
+        }
+    }
+    for (own, slot) in frame.operands.iter_mut().zip(&nest.slots) {
+        own.pointer = address(&slot.piece);
+    }
+    let position = |n: usize| if nest.reverse { nest.count - 1 - n } else { n };
+    let counter = address(&nest.counter).cast::<u32>();
+    for n in 0..nest.count {
+        for &(slot, bytes) in &nest.moving {
+            frame.operands[slot].pointer = address(&nest.slots[slot].piece).wrapping_add(position(n) * bytes);
+        }
+        // SAFETY: the counter is aligned and lies in memory of the loop's own; the rest is as the caller says.
+        unsafe {
+            counter.write(position(n) as u32);
+            walk(&nest.steps, frame, threads, scratch);
         }
     }
 }

@@ -15,3 +15,5 @@ pub use workspace::Workspace;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod loops;

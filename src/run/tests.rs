@@ -46,7 +46,7 @@ fn set(state: &mut State, slot: usize, values: &[f64]) {
 
 /// Runs a graph `runs` times, each on the state that the run before has left, and compares every output and tensor of
 /// the state with the interpreter's.
-fn agrees(graph: &Graph, inputs: &[Vec<f64>], states: &[Vec<f64>], runs: usize) -> Result<(), String> {
+pub(super) fn agrees(graph: &Graph, inputs: &[Vec<f64>], states: &[Vec<f64>], runs: usize) -> Result<(), String> {
     let program = compile(graph).map_err(|error| error.to_string())?;
     let mut state = State::new(graph.states());
     for (slot, values) in states.iter().enumerate() {

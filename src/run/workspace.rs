@@ -3,7 +3,7 @@
 use super::State;
 use super::arena::Arena;
 use super::state::StateLayout;
-use crate::compile::{Launch, Place, Plan, Program, Step};
+use crate::compile::{Inner, Launch, Place, Plan, Program, Step};
 use crate::kernel::cpu::{Operand, Real, Scratch, parallel};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub struct Workspace {
     pub(super) arena: Arena,
     pub(super) scratch: Kept,
-    /// The addresses of `Program::slots`.
-    pub(super) operands: Vec<Operand>,
+    /// The addresses of `Program::slots`, and those within loops.
+    pub(super) frame: Frame,
     /// Operands that are inputs: position and input.
     pub(super) inputs: Vec<(usize, usize)>,
     /// Operands that are state: position and byte in the arena of the state.
@@ -25,6 +25,27 @@ pub struct Workspace {
     /// Which program this is for.
     pub(super) program: Arc<()>,
     pub(super) threads: usize,
+}
+
+/// The addresses of all operands of a list of launches.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub operands: Vec<Operand>,
+    /// The same for each loop among the launches, in order.
+    pub loops: Vec<Frame>,
+}
+
+impl Frame {
+    fn new<T: Real>(operands: Vec<Operand>, steps: &[Step<T>]) -> Self {
+        let inner = |step: &Step<T>| match &step.launch {
+            Launch::Loop(nest) => {
+                let unbound = |slot: &Inner| Operand { pointer: std::ptr::null_mut(), len: slot.len };
+                Some(Frame::new(nest.slots.iter().map(unbound).collect(), &nest.steps))
+            }
+            Launch::Fused(_) | Launch::Products(_) | Launch::FoldIn(_) => None,
+        };
+        Frame { operands, loops: steps.iter().filter_map(inner).collect() }
+    }
 }
 
 /// Scratch memory has nothing to show.
@@ -65,9 +86,10 @@ impl Program {
             binding.push(state.layout.offsets[slot]);
         }
         let arena = Arena::new(self.arena_bytes);
+        let mut operands = Vec::with_capacity(self.slots.len());
         let mut workspace = Workspace {
             scratch: Kept(Scratch::new()),
-            operands: Vec::with_capacity(self.slots.len()),
+            frame: Frame { operands: Vec::new(), loops: Vec::new() },
             inputs: Vec::new(),
             states: Vec::new(),
             bound: std::ptr::null_mut(),
@@ -88,8 +110,12 @@ impl Program {
                 }
                 Place::Arena(offset) => workspace.arena.pointer().wrapping_add(offset),
             };
-            workspace.operands.push(Operand { pointer, len: slot.len });
+            operands.push(Operand { pointer, len: slot.len });
         }
+        workspace.frame = match &self.plan {
+            Plan::F32(steps) => Frame::new(operands, steps),
+            Plan::F64(steps) => Frame::new(operands, steps),
+        };
         workspace.scratch.0.reserve(match &self.plan {
             Plan::F32(steps) => scratch_bytes(steps, workspace.threads),
             Plan::F64(steps) => scratch_bytes(steps, workspace.threads),
@@ -109,6 +135,8 @@ fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
     let bytes = |step: &Step<T>| match &step.launch {
         Launch::Fused(kernel) => kernel.scratch_bytes(threads),
         Launch::Products(gemms) => gemms.iter().map(|g| g.scratch_bytes::<T>(threads)).max().unwrap_or(0),
+        Launch::Loop(nest) => scratch_bytes(&nest.steps, threads),
+        Launch::FoldIn(_) => 0,
     };
     steps.iter().map(bytes).max().unwrap_or(0)
 }

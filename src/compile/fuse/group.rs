@@ -1,9 +1,9 @@
 //! Joins tasks over one iteration space into one kernel, so that what they share is read and computed once.
 
 use super::BufferId;
+use super::alone::alone;
 use super::homes::{Homes, Task};
 use super::kernel::{Failure, build};
-use super::product::products;
 use crate::graph::{Graph, NodeId};
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ pub(super) type GroupId = usize;
 pub(super) struct Group {
     /// Positions in the list of tasks, ascending.
     pub tasks: Vec<usize>,
-    /// The number of elements of the iteration space; 0 for a product, which nothing joins.
+    /// The number of elements of the iteration space; 0 for what is launched alone.
     pub len: usize,
     /// Buffers read that other groups or the user fill.
     pub reads: Vec<BufferId>,
@@ -40,13 +40,12 @@ pub(super) fn group(graph: &Graph, homes: &Homes) -> Result<Vec<Group>, NodeId> 
     for (number, task) in homes.tasks.iter().enumerate() {
         let (source, target) = match task {
             Task::Compute { source, target, .. } => (*source, target.buffer),
-            Task::Product(id) => {
-                let (_, operands) = products(graph, homes, *id)?;
-                let own = homes.home[id.index()].expect("products are kept");
-                let reads: Vec<BufferId> = operands.into_iter().filter(|&buffer| buffer != own).collect();
+            Task::Alone(id) => {
+                let (_, operands, writes) = alone(graph, homes, *id)?;
+                let reads: Vec<BufferId> = operands.into_iter().filter(|buffer| !writes.contains(buffer)).collect();
                 let after = producers(&writers, &reads);
-                writers[own].push(groups.len());
-                groups.push(Group { tasks: vec![number], len: 0, reads, writes: vec![own], after });
+                writes.iter().for_each(|&buffer| writers[buffer].push(groups.len()));
+                groups.push(Group { tasks: vec![number], len: 0, reads, writes, after });
                 continue;
             }
         };

@@ -1,10 +1,11 @@
 //! Which nodes are kept in memory, and where.
 
 use super::affine::{groups, strides};
-use super::{Buffer, BufferId, Home};
+use super::{Buffer, BufferId, Home, Nest};
 use crate::graph::{Binary, DType, Graph, NodeId, Op, ReduceOp, Unary};
 use crate::kernel::tiled::Fold;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// A node seen in memory: element = `offset + Σ position[axis] * strides[axis]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +21,8 @@ pub(super) enum Task {
     /// The values of `source`, or their combination over the axes of `fold`, written to `target`. `target.strides`
     /// count the axes of the result.
     Compute { source: NodeId, fold: Option<(Fold, Vec<usize>)>, target: Place },
-    /// The matrix product of this node.
-    Product(NodeId),
+    /// A node that is a launch of its own: a matrix product, a loop, a folded key.
+    Alone(NodeId),
 }
 
 /// What is kept and how it comes there.
@@ -38,17 +39,36 @@ pub(super) struct Homes {
     pub outputs: Vec<BufferId>,
     /// Slots of the state and the buffer that holds the new value.
     pub updates: Vec<(usize, BufferId)>,
+    pub loops: HashMap<NodeId, LoopHome>,
+}
+
+/// The memory of a loop.
+#[derive(Clone, Debug)]
+pub(super) struct LoopHome {
+    pub nest: Arc<Nest>,
+    /// The buffer of each result.
+    pub results: Vec<BufferId>,
+    /// What the body works in.
+    pub memory: BufferId,
+}
+
+impl Place {
+    /// Whether the elements lie one after the other.
+    pub fn dense(&self, dims: &[usize]) -> bool {
+        let axes = dims.iter().zip(&self.strides).zip(strides(dims));
+        axes.into_iter().all(|((&size, &own), dense)| size == 1 || own == dense)
+    }
 }
 
 /// Decides what is kept: what products, reductions and the user need in memory, nodes of `kept`, and what is too dear
 /// to compute again for each use.
-pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>) -> Homes {
+pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeId, Arc<Nest>>) -> Homes {
     let mut homes = Homes { home: vec![None; graph.nodes.len()], ..Homes::default() };
     let mut keep: Vec<bool> = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes() {
         keep[id.index()] = kept.contains(&id) || keep[id.index()] || is_boundary(graph, id);
-        if let Op::MatMul { .. } = node.op {
-            for &operand in &node.inputs {
+        if let Op::MatMul { .. } | Op::Loop(_) | Op::FoldIn = node.op {
+            for &operand in node.inputs.iter().filter(|operand| !graph[**operand].is_empty()) {
                 keep[viewed(graph, operand).index()] = true;
             }
         }
@@ -75,6 +95,16 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>) -> Homes {
     keep_expensive(graph, &mut keep);
 
     for (id, node) in graph.nodes() {
+        if let Op::Loop(nest) = &node.op {
+            homes.repeat(id, nest.results(), &nests[&id]);
+            continue;
+        }
+        if let Op::Part(i) = node.op {
+            let buffer = homes.loops[&node.inputs[0]].results[i];
+            homes.home[id.index()] = Some(buffer);
+            homes.place.push(Some(Place { buffer, offset: 0, strides: strides(&node.dims) }));
+            continue;
+        }
         let home = match node.op {
             Op::Input(i) => Some(Home::Input(i)),
             Op::State(i) => Some(Home::State(i)),
@@ -115,6 +145,16 @@ impl Homes {
         self.buffers.len() - 1
     }
 
+    /// The buffers of a loop.
+    fn repeat(&mut self, id: NodeId, results: Vec<(Vec<usize>, DType)>, nest: &Arc<Nest>) {
+        let buffer = |(dims, dtype): (Vec<usize>, DType)| self.buffer(dims.iter().product(), dtype, Home::Arena);
+        let results = results.into_iter().map(buffer).collect();
+        let memory = self.buffer(nest.bytes(), DType::Bool, Home::Arena);
+        self.loops.insert(id, LoopHome { nest: Arc::clone(nest), results, memory });
+        self.place.push(None);
+        self.tasks.push(Task::Alone(id));
+    }
+
     /// A fresh buffer with the values of a node.
     fn copy(&mut self, graph: &Graph, source: NodeId) -> BufferId {
         let node = &graph[source];
@@ -131,7 +171,7 @@ impl Homes {
         let node = &graph[id];
         let Some(target) = self.place[id.index()].clone() else { return };
         match &node.op {
-            Op::MatMul { .. } => self.tasks.push(Task::Product(id)),
+            Op::MatMul { .. } | Op::FoldIn => self.tasks.push(Task::Alone(id)),
             Op::Reduce { op, axes } => {
                 let fold = match op {
                     ReduceOp::Sum => Fold::Sum,
@@ -215,6 +255,7 @@ pub(super) fn is_boundary(graph: &Graph, id: NodeId) -> bool {
     let node = &graph[id];
     match node.op {
         Op::Reduce { .. } | Op::ArgMax { .. } | Op::Concat { .. } | Op::MatMul { .. } | Op::Pad { .. } => true,
+        Op::FoldIn | Op::Part(_) => true,
         // Registers are real numbers, which storing rounds.
         Op::Cast => node.dtype == DType::Index && graph[node.inputs[0]].dtype.is_float(),
         _ => false,
@@ -256,7 +297,7 @@ fn keep_expensive(graph: &Graph, keep: &mut [bool]) {
     let mut costs = vec![Cost::default(); graph.nodes.len()];
     for (id, node) in graph.nodes() {
         let at = id.index();
-        if is_stored(&node.op) || keep[at] {
+        if is_stored(&node.op) || keep[at] || matches!(node.op, Op::Loop(_)) {
             costs[at] = Cost { rows: 0, loads: 1 };
             continue;
         }
@@ -267,7 +308,9 @@ fn keep_expensive(graph: &Graph, keep: &mut [bool]) {
         }
         if let Op::Broadcast { .. } = node.op {
             let base = viewed(graph, id);
-            if costs[base.index()].rows > 0 && node.len() > graph[base].len() {
+            // A single number is computed once for all tiles of a kernel, which is cheaper than another launch.
+            let free = usize::from(graph[base].len() == 1);
+            if costs[base.index()].rows > free && node.len() > graph[base].len() {
                 keep[base.index()] = true;
             }
             // What is repeated stays in the cache.

@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
     fn new(graph: &'a Graph, homes: &'a Homes, tasks: &[usize], space: &'a [usize]) -> Self {
         let own = tasks.iter().filter_map(|&task| match &homes.tasks[task] {
             Task::Compute { target, .. } => Some(target.buffer),
-            Task::Product(_) => None,
+            Task::Alone(_) => None,
         });
         let mut linear = Affine::zero(space.len());
         for (axis, stride) in strides(space).into_iter().enumerate() {
@@ -255,6 +255,7 @@ impl<'a> Builder<'a> {
             Op::Reduce { .. } | Op::ArgMax { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::MatMul { .. } => {
                 return Err(Stop::Failure(Failure::Conflict));
             }
+            Op::FoldIn | Op::Loop(_) | Op::Part(_) => return Err(Stop::Failure(Failure::Conflict)),
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! - `homes` decides which nodes are kept in memory; all others are computed where they are used.
 //! - `kernel` builds one fused kernel from the nodes it stores, folding views into the strides of its loads.
-//! - `product` lays out one matrix product.
+//! - `product` lays out one matrix product, `nest` one loop, whose body is a schedule of its own; each is launched `alone`.
 //! - `group` joins stores and reductions over one iteration space into one kernel.
 //! - `order` puts updates of the state in place where that is legal, and all launches in order.
 
@@ -10,13 +10,19 @@ mod affine;
 mod homes;
 mod kernel;
 mod product;
+mod nest;
+mod alone;
 mod group;
 mod order;
+
+pub(crate) use nest::Piece;
+pub(super) use nest::{Nest, Repeat};
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
 use crate::kernel::cpu::Gemm;
 use crate::kernel::tiled::{Source, Tiled, View};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// The number of a buffer within a schedule.
 pub(super) type BufferId = usize;
@@ -58,7 +64,14 @@ impl Step {
     /// Whether `target` may lie where `source` is: the step reads `source` only at the very element of `target` that it
     /// writes.
     pub fn replaces(&self, source: BufferId, target: BufferId) -> bool {
-        let Work::Fused(tiled) = &self.work else { return false };
+        let tiled = match &self.work {
+            Work::Fused(tiled) => tiled,
+            Work::Loop(repeat) => {
+                let number = |buffer| self.operands.iter().position(|&known| known == buffer);
+                return matches!((number(source), number(target)), (Some(s), Some(t)) if repeat.replaces(s, t));
+            }
+            Work::Products(_) | Work::FoldIn(_) => return false,
+        };
         let mut stores = tiled.stores.iter().filter(|store| self.operands[store.view.operand] == target);
         let (Some(store), None) = (stores.next(), stores.next()) else { return false };
         let accumulated = tiled.accumulations.iter().any(|other| self.operands[other.view.operand] == target);
@@ -82,6 +95,44 @@ pub(super) enum Work {
     Fused(Tiled),
     /// Matrix products, one after the other.
     Products(Vec<Gemm>),
+    /// The steps of a loop, one after the other.
+    Loop(Repeat),
+    /// A key for random draws: which operands are the key, the number folded in, and the new key.
+    FoldIn([usize; 3]),
+}
+
+impl Work {
+    /// Calls operand `i` by the name `number[i]`.
+    pub fn renumber(&mut self, number: &[usize]) {
+        match self {
+            Work::Fused(tiled) => {
+                for source in &mut tiled.sources {
+                    match source {
+                        Source::Load(view) => view.operand = number[view.operand],
+                        Source::Random { key, .. } => *key = number[*key],
+                        Source::Constant(_) | Source::Position { .. } => {}
+                    }
+                }
+                let stores = tiled.stores.iter_mut().map(|store| &mut store.view);
+                for view in stores.chain(tiled.accumulations.iter_mut().map(|accumulation| &mut accumulation.view)) {
+                    view.operand = number[view.operand];
+                }
+            }
+            Work::Products(gemms) => {
+                for gemm in gemms {
+                    for view in [&mut gemm.a, &mut gemm.b, &mut gemm.c] {
+                        view.operand = number[view.operand];
+                    }
+                }
+            }
+            Work::Loop(repeat) => {
+                repeat.inputs.iter_mut().for_each(|piece| piece.operand = number[piece.operand]);
+                let own = repeat.results.iter_mut().chain([&mut repeat.memory]);
+                own.for_each(|operand| *operand = number[*operand]);
+            }
+            Work::FoldIn(operands) => operands.iter_mut().for_each(|operand| *operand = number[*operand]),
+        }
+    }
 }
 
 /// All steps of a run, in order, and the buffers they touch.
@@ -96,9 +147,15 @@ pub(super) struct Schedule {
 /// The launches that compute the outputs and updates of `graph`.
 pub(super) fn fuse(graph: &Graph) -> Schedule {
     let graph = lower(graph);
+    let mut nests = HashMap::new();
+    for (id, node) in graph.nodes() {
+        if let Op::Loop(nest) = &node.op {
+            nests.insert(id, Arc::new(Nest::new(nest)));
+        }
+    }
     let mut kept = HashSet::new();
     loop {
-        match attempt(&graph, &kept) {
+        match attempt(&graph, &kept, &nests) {
             Ok(schedule) => return schedule,
             // The node cannot be computed where it is used, so it is kept in memory.
             Err(node) => {
@@ -108,8 +165,8 @@ pub(super) fn fuse(graph: &Graph) -> Schedule {
     }
 }
 
-fn attempt(graph: &Graph, kept: &HashSet<NodeId>) -> Result<Schedule, NodeId> {
-    let homes = homes::homes(graph, kept);
+fn attempt(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeId, Arc<Nest>>) -> Result<Schedule, NodeId> {
+    let homes = homes::homes(graph, kept, nests);
     let groups = group::group(graph, &homes)?;
     Ok(order::order(graph, homes, groups))
 }

@@ -1,9 +1,9 @@
 //! Puts new values of the state in place where that is legal, and all launches in order.
 
+use super::alone::alone;
 use super::group::{Group, GroupId};
 use super::homes::{Homes, Task};
 use super::kernel::{Built, build, cell};
-use super::product::products;
 use super::{BufferId, Home, Schedule, Step, Work};
 use crate::graph::Graph;
 use crate::kernel::tiled::{Source, Store, Tiled, View};
@@ -17,7 +17,13 @@ pub(super) fn order(graph: &Graph, mut homes: Homes, mut groups: Vec<Group>) -> 
     let last: HashSet<BufferId> =
         homes.outputs.iter().copied().chain(homes.updates.iter().map(|(_, buffer)| *buffer)).collect();
     let written = |buffer: BufferId| read.contains(&buffer) || last.contains(&buffer);
-    groups.iter_mut().for_each(|group| group.writes.retain(|&buffer| written(buffer)));
+    for group in &mut groups {
+        match homes.tasks[group.tasks[0]] {
+            // All or nothing: a loop has several results, and memory besides.
+            Task::Alone(_) if group.writes.iter().any(|&buffer| written(buffer)) => {}
+            _ => group.writes.retain(|&buffer| written(buffer)),
+        }
+    }
 
     let mut steps: Vec<Option<Step>> = groups
         .iter_mut()
@@ -38,9 +44,9 @@ pub(super) fn order(graph: &Graph, mut homes: Homes, mut groups: Vec<Group>) -> 
 
 fn step(graph: &Graph, homes: &Homes, group: &Group, written: &dyn Fn(BufferId) -> bool) -> Step {
     let writes = group.writes.clone();
-    if let Task::Product(id) = homes.tasks[group.tasks[0]] {
-        let (gemms, operands) = products(graph, homes, id).expect("the product was laid out before");
-        return Step { work: Work::Products(gemms), operands, writes };
+    if let Task::Alone(id) = homes.tasks[group.tasks[0]] {
+        let (work, operands, writes) = alone(graph, homes, id).expect("the launch was laid out before");
+        return Step { work, operands, writes };
     }
     let Built { tiled, operands } = build(graph, homes, &group.tasks, written).expect("the kernel was built before");
     Step { work: Work::Fused(tiled), operands, writes }

@@ -3,6 +3,7 @@
 //! Outputs and updates keep their values up to rounding. Rules that would hide a NaN (`x * 0`, `x − x`) are left out.
 
 mod elementwise;
+mod nest;
 mod structure;
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
@@ -23,6 +24,9 @@ pub fn simplify(graph: &Graph) -> Graph {
 }
 
 fn rewrite(graph: &Graph) -> Graph {
+    let nested = graph.nodes().any(|(_, node)| matches!(node.op, Op::Loop(_)));
+    let outer = nested.then(|| nest::loops(graph));
+    let graph = outer.as_ref().unwrap_or(graph);
     let live = live(graph);
     let mut rewriter = Rewriter::default();
     rewriter.graph.inputs = graph.inputs.clone();
@@ -70,8 +74,8 @@ struct Rewriter {
 impl Rewriter {
     /// A node equal to the one described.
     fn make(&mut self, op: Op, inputs: Vec<NodeId>, dims: &[usize], dtype: DType) -> NodeId {
-        let stored = matches!(op, Op::Input(_) | Op::State(_));
-        if !stored && dims.contains(&0) {
+        let given = matches!(op, Op::Input(_) | Op::State(_) | Op::Loop(_));
+        if !given && dims.contains(&0) {
             return self.append(Op::Constant(0.0), vec![], dims, dtype);
         }
         let simpler = match &op {
@@ -94,6 +98,7 @@ impl Rewriter {
             }
             Op::Iota { axis } => (dims[*axis] == 1).then(|| self.constant(0.0, dims, dtype)),
             Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::Random { .. } => None,
+            Op::FoldIn | Op::Loop(_) | Op::Part(_) => None,
         };
         simpler.unwrap_or_else(|| self.append(op, inputs, dims, dtype))
     }

@@ -28,6 +28,12 @@ pub fn normal(key: [u32; 4], path: u64, position: u64) -> f64 {
     if w % 2 == 0 { cos } else { sin }
 }
 
+/// The key that follows from a key and a number: the block with the seed for its key, and step and number for its
+/// counter. The fourth word of the counter sets it apart from the streams, which have the upper half of a path there.
+pub fn fold_in([seed_low, seed_high, step_low, step_high]: [u32; 4], number: u32) -> [u32; 4] {
+    philox([seed_low, seed_high], [[step_low], [step_high], [number], [u32::MAX]]).map(|[word]| word)
+}
+
 /// The draws of one key and path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stream {

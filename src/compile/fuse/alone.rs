@@ -1,0 +1,37 @@
+//! Work that is a launch of its own, which no other joins.
+
+use super::homes::{Homes, Place};
+use super::nest::repeat;
+use super::product::products;
+use super::{BufferId, Work};
+use crate::graph::{Graph, NodeId, Op};
+
+/// The work of a node, the buffers that it names, and those of them that it writes.
+///
+/// # Errors
+/// The operand that has to be kept in memory first.
+pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, Vec<BufferId>, Vec<BufferId>), NodeId> {
+    let own = || homes.home[id.index()].ok_or(id);
+    match graph[id].op {
+        Op::MatMul { .. } => {
+            let (gemms, operands) = products(graph, homes, id)?;
+            Ok((Work::Products(gemms), operands, vec![own()?]))
+        }
+        Op::Loop(_) => {
+            let (work, operands) = repeat(graph, homes, id)?;
+            let writes = work.results.iter().chain([&work.memory]).map(|&i| operands[i]).collect();
+            Ok((Work::Loop(work), operands, writes))
+        }
+        Op::FoldIn => {
+            let mut operands = Vec::new();
+            for &x in &graph[id].inputs {
+                let first = |place: &&Place| place.offset == 0 && place.dense(&graph[x].dims);
+                let place = homes.place[x.index()].as_ref().filter(first).ok_or(x)?;
+                operands.push(place.buffer);
+            }
+            operands.push(own()?);
+            Ok((Work::FoldIn([0, 1, 2]), operands, vec![own()?]))
+        }
+        _ => Err(id),
+    }
+}

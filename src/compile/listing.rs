@@ -1,0 +1,128 @@
+//! What a program does, for reading.
+
+use super::fuse::{Schedule, Work};
+use super::memory::Layout;
+use super::program::{Place, Program, resolved};
+use crate::kernel::tiled::{Source, Tiled};
+use std::fmt;
+
+/// A launch and the names of its operands.
+#[derive(Debug)]
+pub(super) struct Line {
+    work: Work,
+    operands: Vec<String>,
+    bytes: usize,
+    /// The launches of a step of a loop.
+    inner: Vec<Line>,
+}
+
+/// The lines of a schedule.
+pub(super) fn lines(schedule: &Schedule, layout: &Layout, name: &dyn Fn(Place) -> String) -> Vec<Line> {
+    let line = |step| {
+        let (slots, work) = resolved(schedule, layout, step);
+        let buffers = step.operands.iter().map(|&buffer| &schedule.buffers[buffer]);
+        let bytes = buffers.map(|buffer| buffer.len * buffer.dtype.size()).sum();
+        let operands: Vec<String> = slots.iter().map(|slot| name(slot.place)).collect();
+        let mut inner = Vec::new();
+        if let Work::Loop(repeat) = &work {
+            let nest = &repeat.nest;
+            let memory = &operands[repeat.memory];
+            let own = |place: Place| match place {
+                Place::Input(0) => "step".into(),
+                Place::Input(i) => operands[repeat.inputs[i - 1].operand].clone(),
+                Place::State(i) => operands[repeat.results[i]].clone(),
+                Place::Arena(offset) => format!("{memory}+{offset}"),
+            };
+            inner = lines(&nest.schedule, &nest.layout, &own);
+        }
+        Line { work, operands, bytes, inner }
+    };
+    schedule.steps.iter().map(line).collect()
+}
+
+/// How many kernels and matrix products a run launches.
+pub(super) fn launches(schedule: &Schedule) -> usize {
+    let of = |work: &Work| match work {
+        Work::Loop(repeat) => repeat.nest.count * launches(&repeat.nest.schedule),
+        Work::Fused(_) | Work::Products(_) | Work::FoldIn(_) => 1,
+    };
+    schedule.steps.iter().map(|step| of(&step.work)).sum()
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dtype, count, bytes) = (self.dtype(), self.launches(), self.arena_bytes);
+        writeln!(f, "{dtype:?} program: {count} launches, {bytes} bytes of workspace")?;
+        list(f, "", &self.listing)?;
+        for output in &self.outputs {
+            writeln!(f, "output {} : {:?}{:?} @{}", output.name, output.dtype, output.dims, output.offset)?;
+        }
+        Ok(())
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result {
+    for (i, line) in lines.iter().enumerate() {
+        write!(f, "{indent}{i:4}  ")?;
+        let name = |operand: usize| &line.operands[operand];
+        match &line.work {
+            Work::Fused(tiled) => fused(f, indent, tiled, &line.operands)?,
+            Work::Products(gemms) => {
+                for gemm in gemms {
+                    let [a, b, c] = [&gemm.a, &gemm.b, &gemm.c].map(|view| name(view.operand));
+                    let (batch, m, n, k) = (gemm.batch, gemm.m, gemm.n, gemm.k);
+                    writeln!(f, "product {batch} × [{m}, {k}]·[{k}, {n}]  {a} · {b} → {c}")?;
+                }
+            }
+            Work::Loop(repeat) => {
+                let order = if repeat.nest.reverse { " in reverse" } else { "" };
+                writeln!(f, "loop of {} steps{order} in {}", repeat.nest.count, name(repeat.memory))?;
+                list(f, &format!("{indent}    "), &line.inner)?;
+            }
+            Work::FoldIn([key, number, to]) => {
+                writeln!(f, "fold {} into {} → {}", name(*number), name(*key), name(*to))?
+            }
+        }
+        writeln!(f, "{indent}        {} bytes of operands", line.bytes)?;
+    }
+    Ok(())
+}
+
+fn fused(f: &mut fmt::Formatter<'_>, indent: &str, tiled: &Tiled, operands: &[String]) -> fmt::Result {
+    write!(f, "fused {:?}", tiled.dims)?;
+    if tiled.reduced.contains(&true) {
+        let axes: Vec<usize> = (0..tiled.dims.len()).filter(|&axis| tiled.reduced[axis]).collect();
+        write!(f, " over {axes:?}")?;
+    }
+    writeln!(f)?;
+    for (register, source) in tiled.sources.iter().enumerate() {
+        match source {
+            Source::Load(view) => {
+                let (operand, offset) = (&operands[view.operand], view.offset);
+                writeln!(f, "{indent}        r{register} = {operand} + {offset} by {:?}", view.strides)?;
+            }
+            Source::Constant(value) => writeln!(f, "{indent}        r{register} = {value}")?,
+            Source::Position { strides, offset } => {
+                writeln!(f, "{indent}        r{register} = position {offset} by {strides:?}")?
+            }
+            Source::Random { normal, path, .. } => {
+                let distribution = if *normal { "normal" } else { "uniform" };
+                writeln!(f, "{indent}        r{register} = {distribution} {path:016x}")?;
+            }
+        }
+    }
+    for (j, row) in tiled.rows.iter().enumerate() {
+        let [a, b, c] = row.args;
+        writeln!(f, "{indent}        r{} = {:?} r{a} r{b} r{c}", tiled.sources.len() + j, row.code)?;
+    }
+    for store in &tiled.stores {
+        let (operand, offset) = (&operands[store.view.operand], store.view.offset);
+        writeln!(f, "{indent}        {operand} + {offset} by {:?} ← r{}", store.view.strides, store.register)?;
+    }
+    for accumulation in &tiled.accumulations {
+        let (operand, offset) = (&operands[accumulation.view.operand], accumulation.view.offset);
+        let (fold, register, strides) = (accumulation.fold, accumulation.register, &accumulation.view.strides);
+        writeln!(f, "{indent}        {operand} + {offset} by {strides:?} ← {fold:?} r{register}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,380 @@
+//! Loops: the body runs step after step. The derivative is a loop too, which runs the other way: the loop stores the
+//! carries of each step, and the reverse loop computes the step again from them and passes the cotangents back. It
+//! adds up the cotangents of what the body captures, and stacks those of the slices.
+
+use super::cases::{Case, Domain};
+use super::{interpret, total};
+use crate::Result;
+use crate::graph::{Binary, DType, Distribution, Graph, Loop, Looped, Node, NodeId, Op, StateKind, Unary};
+use crate::kernel::cpu::random;
+use std::sync::Arc;
+
+/// The reverse walk over a graph: the vector-Jacobian product of pairs (node, cotangent) with respect to some nodes.
+pub type Walk = fn(&mut Graph, &[(NodeId, NodeId)], &[NodeId]) -> Result<Vec<NodeId>>;
+
+/// Whether the loop's operands and results are what its body takes and gives.
+pub(super) fn verify(graph: &Graph, node: &Node, nest: &Loop) -> Result<(), String> {
+    let body = &nest.body;
+    super::verify(body).map_err(|problem| format!("has a body in which {problem}"))?;
+    if !body.states().is_empty() {
+        return Err("has a body with state of its own".into());
+    }
+    let (inputs, outputs) = (body.inputs().len(), body.outputs().len());
+    if inputs < 1 + nest.carries + nest.slices || outputs < nest.carries || outputs == 0 {
+        return Err(format!("has a body of {inputs} inputs and {outputs} outputs, too few"));
+    }
+    if !body.inputs()[0].dims.is_empty() || body.inputs()[0].dtype != DType::Index {
+        return Err("has a body whose first input is not the number of the step".into());
+    }
+    if node.inputs.len() + 1 != inputs {
+        return Err(format!("has {} operands for the {} inputs of its body", node.inputs.len(), inputs - 1));
+    }
+    let stated = |(dims, dtype): &(Vec<usize>, DType)| format!("{dtype:?}{dims:?}");
+    for (i, (expected, &operand)) in nest.operands().iter().zip(&node.inputs).enumerate() {
+        let found = (graph[operand].dims.clone(), graph[operand].dtype);
+        if found != *expected {
+            return Err(format!("needs {} as operand {i} and finds {}", stated(expected), stated(&found)));
+        }
+    }
+    for (i, (first, (_, next))) in body.inputs()[1..].iter().zip(&body.outputs()[..nest.carries]).enumerate() {
+        let next = &body[*next];
+        if (&first.dims, first.dtype) != (&next.dims, next.dtype) {
+            let (first, next) = ((first.dims.clone(), first.dtype), (next.dims.clone(), next.dtype));
+            return Err(format!("begins carry {i} as {} and goes on with {}", stated(&first), stated(&next)));
+        }
+    }
+    let (len, dtype) = nest.whole();
+    if (&node.dims[..], node.dtype) != (&[len], dtype) {
+        return Err(format!("has results of {len} {dtype:?} elements and claims {:?}{:?}", node.dtype, node.dims));
+    }
+    Ok(())
+}
+
+/// All results, one after the other.
+pub(super) fn repeat(nest: &Loop, operands: &[&[f64]]) -> Vec<f64> {
+    let (carries, rest) = operands.split_at(nest.carries);
+    let (stacked, captures) = rest.split_at(nest.slices);
+    let mut carries: Vec<Vec<f64>> = carries.iter().map(|x| x.to_vec()).collect();
+    let results = nest.results();
+    let mut stacks: Vec<Vec<f64>> =
+        results[nest.carries..].iter().map(|(dims, _)| vec![0.0; dims.iter().product()]).collect();
+    for n in 0..nest.count {
+        let step = if nest.reverse { nest.count - 1 - n } else { n };
+        let part = |x: &[f64]| {
+            let len = x.len() / nest.count;
+            x[step * len..][..len].to_vec()
+        };
+        let mut inputs = vec![vec![step as f64]];
+        inputs.append(&mut carries);
+        inputs.extend(stacked.iter().map(|x| part(x)));
+        inputs.extend(captures.iter().map(|x| x.to_vec()));
+        let values = interpret::values(&nest.body, &[], &inputs);
+        let mut outputs = nest.body.outputs().iter().map(|(_, id)| values[id.index()].clone());
+        carries.extend(outputs.by_ref().take(nest.carries));
+        for (stack, value) in stacks.iter_mut().zip(outputs) {
+            stack[step * value.len()..][..value.len()].copy_from_slice(&value);
+        }
+    }
+    carries.into_iter().chain(stacks).flatten().collect()
+}
+
+/// The i-th of all results, which `whole` has one after the other.
+pub(super) fn part(nest: &Loop, i: usize, whole: &[f64]) -> Vec<f64> {
+    let lens: Vec<usize> = nest.results().iter().map(|(dims, _)| dims.iter().product()).collect();
+    let start: usize = lens[..i].iter().sum();
+    whole[start..start + lens[i]].to_vec()
+}
+
+/// The key that follows from a key and the number of a step.
+pub(super) fn fold_in(key: &[f64], number: &[f64]) -> Vec<f64> {
+    let key = [0, 1, 2, 3].map(|i| key[i] as u32);
+    random::fold_in(key, number[0] as u32).map(f64::from).to_vec()
+}
+
+/// The cotangents of the loop's operands, from those of its results (`None`: nothing depends on it).
+///
+/// With carries cᵢ₊₁ = f(i, cᵢ, xᵢ, w) and values yᵢ = g(i, cᵢ, xᵢ, w), the reverse loop has the carries c̄ and w̄:
+/// c̄ ← c̄·∂f/∂c + ȳᵢ·∂g/∂c and w̄ ← w̄ + c̄·∂f/∂w + ȳᵢ·∂g/∂w, and stacks x̄ᵢ = c̄·∂f/∂x + ȳᵢ·∂g/∂x.
+pub(super) fn vjp(
+    graph: &mut Graph,
+    node: NodeId,
+    cotangents: &[Option<NodeId>],
+    walk: Walk,
+) -> Result<Vec<Option<NodeId>>> {
+    let stored = store_carries(graph, node);
+    let Op::Loop(nest) = graph[node].op.clone() else { unreachable!("the derivative of a loop is taken of a loop") };
+    let operands = graph[node].inputs.clone();
+    let (first, rest) = operands.split_at(nest.carries);
+    let (stacked, captures) = rest.split_at(nest.slices);
+    let real = |graph: &Graph, x: &NodeId| graph[*x].dtype.is_float();
+    let reals = |graph: &Graph, list: &[NodeId]| -> Vec<(usize, NodeId)> {
+        list.iter().copied().enumerate().filter(|(_, x)| real(graph, x)).collect()
+    };
+
+    // What the reverse loop begins with and reads, with the slots of its body in the same order.
+    let mut body = Graph::new();
+    let step = body.input("step", &[], DType::Index);
+    let mut given: Vec<NodeId> = Vec::new();
+    let mut slot = |body: &mut Graph, graph: &Graph, name: String, operand: NodeId, slice: bool| {
+        given.push(operand);
+        let node = &graph[operand];
+        body.input(name, &node.dims[usize::from(slice)..], node.dtype)
+    };
+    let mut next_cotangents = Vec::new();
+    for (i, x) in reals(graph, first) {
+        let last = cotangents.get(i).copied().flatten().unwrap_or_else(|| graph.constant_like(0.0, x));
+        next_cotangents.push((i, slot(&mut body, graph, format!("cotangent {i}"), last, false)));
+    }
+    let mut sums = Vec::new();
+    for (i, x) in reals(graph, captures) {
+        let zero = graph.constant_like(0.0, x);
+        sums.push((i, slot(&mut body, graph, format!("sum {i}"), zero, false)));
+    }
+    let mut inputs = vec![step];
+    inputs.extend(stored.iter().enumerate().map(|(i, &x)| slot(&mut body, graph, format!("carry {i}"), x, true)));
+    inputs.extend(stacked.iter().enumerate().map(|(i, &x)| slot(&mut body, graph, format!("slice {i}"), x, true)));
+    let mut stack_cotangents = Vec::new();
+    for (i, c) in cotangents.iter().enumerate().skip(nest.carries).filter_map(|(i, c)| Some((i, (*c)?))) {
+        stack_cotangents.push((i, slot(&mut body, graph, format!("cotangent {i}"), c, true)));
+    }
+    inputs.extend(captures.iter().enumerate().map(|(i, &x)| slot(&mut body, graph, format!("capture {i}"), x, false)));
+
+    let values = body.inline(&nest.body, &inputs);
+    let outputs = nest.body.outputs();
+    let pairs: Vec<(NodeId, NodeId)> = next_cotangents
+        .iter()
+        .chain(&stack_cotangents)
+        .map(|&(i, c)| (values[outputs[i].1.index()], c))
+        .filter(|(y, _)| body[*y].dtype.is_float())
+        .collect();
+    let own = &inputs[1..];
+    let wrt: Vec<NodeId> = own.iter().copied().filter(|x| real(&body, x)).collect();
+    let mut found = walk(&mut body, &pairs, &wrt)?.into_iter();
+    // By the operands of the loop: carries, slices, captures.
+    let parts: Vec<Option<NodeId>> = own.iter().map(|x| if real(&body, x) { found.next() } else { None }).collect();
+    let (of_carries, rest) = parts.split_at(nest.carries);
+    let (of_slices, of_captures) = rest.split_at(nest.slices);
+    for part in of_carries.iter().flatten() {
+        body.output("cotangent", *part);
+    }
+    for (part, (_, sum)) in of_captures.iter().flatten().zip(&sums) {
+        let sum = total(&mut body, &[*sum, *part])?.expect("two terms have a sum");
+        body.output("sum", sum);
+    }
+    for part in of_slices.iter().flatten() {
+        body.output("slice", *part);
+    }
+    if body.outputs().is_empty() {
+        return Ok(vec![None; operands.len()]);
+    }
+    let carries = next_cotangents.len() + sums.len();
+    let slices = stored.len() + stacked.len() + stack_cotangents.len();
+    let reverse = Loop { body, count: nest.count, reverse: !nest.reverse, carries, slices };
+    let mut results = graph.nest(reverse, given).into_iter();
+    let mut next = |x: &NodeId| if real(graph, x) { results.next() } else { None };
+    let of_carries: Vec<_> = first.iter().map(&mut next).collect();
+    let of_captures: Vec<_> = captures.iter().map(&mut next).collect();
+    let of_slices: Vec<_> = stacked.iter().map(&mut next).collect();
+    Ok([of_carries, of_slices, of_captures].concat())
+}
+
+/// Makes the loop stack the carries that each step begins with, where it does not yet; gives the stacks. The results
+/// that the loop had keep their places.
+fn store_carries(graph: &mut Graph, node: NodeId) -> Vec<NodeId> {
+    let Op::Loop(nest) = &mut graph.nodes[node.index()].op else { return vec![] };
+    let nest = Arc::make_mut(nest);
+    let mut places = Vec::with_capacity(nest.carries);
+    for i in 0..nest.carries {
+        let known = nest.body.nodes().find(|(_, node)| node.op == Op::Input(1 + i)).map(|(id, _)| id);
+        let carry = known.unwrap_or_else(|| {
+            let slot = nest.body.inputs[1 + i].clone();
+            nest.body.push(Op::Input(1 + i), vec![], slot.dims, slot.dtype)
+        });
+        let stacked = nest.body.outputs.iter().skip(nest.carries).position(|(_, id)| *id == carry);
+        places.push(stacked.map_or(nest.body.outputs.len(), |place| nest.carries + place));
+        if stacked.is_none() {
+            nest.body.output(format!("stored {i}"), carry);
+        }
+    }
+    let (results, (len, dtype)) = (nest.results(), nest.whole());
+    let whole = &mut graph.nodes[node.index()];
+    (whole.dims, whole.dtype) = (vec![len], dtype);
+    let stack = |place: usize| {
+        let (dims, dtype) = results[place].clone();
+        graph.push(Op::Part(place), vec![node], dims, dtype)
+    };
+    places.into_iter().map(stack).collect()
+}
+
+const ALL: Domain = Domain::reals(-1.5, 1.5);
+
+/// h ← h + tanh(h·w)/4, with w captured.
+fn residual(graph: &mut Graph, count: usize, h: NodeId, w: NodeId) -> Result<NodeId> {
+    let repeated = graph.repeat(count, &[h], |outer, body, carries| {
+        let w = body.lift(outer, w);
+        let y = body.matmul(carries[0], w, [false, false])?;
+        let y = body.unary(Unary::Tanh, y)?;
+        let quarter = body.constant_like(0.25, y);
+        let y = body.binary(Binary::Mul, y, quarter)?;
+        Ok(vec![body.binary(Binary::Add, carries[0], y)?])
+    });
+    Ok(repeated?[0])
+}
+
+/// One vector of all that a loop gives, so that every result is tested at once.
+fn joined(graph: &mut Graph, looped: &Looped) -> Result<NodeId> {
+    let mut all = Vec::new();
+    for &result in looped.carries.iter().chain(&looped.stacks) {
+        let len = graph[result].len();
+        all.push(graph.reshape(result, &[len])?);
+    }
+    graph.concat(&all, 0)
+}
+
+pub(super) fn loop_cases(float: DType) -> Result<Vec<Case>> {
+    let matrices = [(&[2, 3][..], ALL), (&[3, 3][..], ALL)];
+    let mut cases = Vec::new();
+    for count in [0, 1, 2, 4] {
+        cases.push(Case::new(format!("Loop of {count} residual steps"), float, &matrices, |graph, x| {
+            residual(graph, count, x[0], x[1])
+        })?);
+    }
+    // (a, b) ← (b, sin(a)·x_i + i/8), and a·b stacked: two carries that change places, slices, stacks, the step.
+    for count in [1, 3] {
+        let inputs = [(&[3][..], ALL), (&[3][..], ALL), (&[count, 3][..], ALL)];
+        cases.push(Case::new(format!("Loop of {count} steps over slices"), float, &inputs, |graph, x| {
+            let looped = graph.scan(count, &x[..2], &x[2..], |_, body, carries, slices| {
+                let sin = body.unary(Unary::Sin, carries[0])?;
+                let driven = body.binary(Binary::Mul, sin, slices[0])?;
+                let step = body.step();
+                let time = body.cast(step, float);
+                let time = body.broadcast(time, &[0], &[3])?;
+                let eighth = body.constant_like(0.125, time);
+                let time = body.binary(Binary::Mul, time, eighth)?;
+                let next = body.binary(Binary::Add, driven, time)?;
+                let product = body.binary(Binary::Mul, carries[0], carries[1])?;
+                Ok((vec![carries[1], next], vec![product, carries[0]]))
+            })?;
+            joined(graph, &looped)
+        })?);
+    }
+    cases.push(Case::new("Loop in a loop", float, &matrices, |graph, x| {
+        let repeated = graph.repeat(2, &[x[0]], |outer, body, carries| {
+            let w = body.lift(outer, x[1]);
+            let inner = residual(body, 3, carries[0], w)?;
+            Ok(vec![body.unary(Unary::Sin, inner)?])
+        });
+        Ok(repeated?[0])
+    })?);
+    cases.push(Case::new("Loop with state and draws", float, &[(&[2, 3], ALL)], |graph, x| {
+        let repeated = graph.repeat(3, &[x[0]], |_, body, carries| {
+            let scale = body.state("scale", StateKind::Parameter, &[2, 3], float)?;
+            let noise = body.random(Distribution::Uniform, 7, &[2, 3], float)?;
+            let y = body.binary(Binary::Mul, noise, carries[0])?;
+            let y = body.unary(Unary::Sin, y)?;
+            let third = body.constant_like(0.3, y);
+            let scale = body.binary(Binary::Mul, scale, third)?;
+            Ok(vec![body.binary(Binary::Mul, y, scale)?])
+        });
+        Ok(repeated?[0])
+    })?);
+    // Views of what is captured, an index and a truth value from step to step.
+    let inputs = [(&[4][..], ALL), (&[2, 4][..], ALL), (&[4][..], Domain::Bools)];
+    cases.push(Case::new("Loop with an index and a truth value", float, &inputs, |graph, x| {
+        let row = graph.slice(x[1], 0, 1, 1)?;
+        let row = graph.reshape(row, &[4])?;
+        let begin = graph.constant(0.0, &[4], DType::Index);
+        let looped = graph.scan(3, &[x[0], begin, x[2]], &[], |outer, body, carries, _| {
+            let row = body.lift(outer, row);
+            let position = body.cast(carries[1], float);
+            let eighth = body.constant_like(0.125, position);
+            let position = body.binary(Binary::Mul, position, eighth)?;
+            let sum = body.binary(Binary::Add, carries[0], position)?;
+            let other = body.binary(Binary::Mul, sum, row)?;
+            let next = body.select(carries[2], sum, other)?;
+            let step = body.step();
+            let step = body.broadcast(step, &[0], &[4])?;
+            let one = body.constant(1.0, &[4], DType::Index);
+            let odd = body.compare(crate::graph::Compare::Eq, step, one)?;
+            Ok((vec![next, step, odd], vec![next]))
+        })?;
+        joined(graph, &Looped { carries: looped.carries[..1].to_vec(), stacks: looped.stacks })
+    })?);
+    Ok(cases)
+}
+
+pub(super) fn part_cases(float: DType) -> Result<Vec<Case>> {
+    // A result that is a view of what went in, and one that nobody uses.
+    Ok(vec![Case::new("Part", float, &[(&[2], ALL), (&[3, 2], ALL)], |graph, x| {
+        let looped = graph.scan(3, &[x[0], x[0]], &[x[1]], |_, body, carries, slices| {
+            let next = body.binary(Binary::Mul, carries[0], slices[0])?;
+            let unused = body.unary(Unary::Exp, carries[1])?;
+            Ok((vec![next, unused], vec![slices[0], next]))
+        })?;
+        let sum = graph.binary(Binary::Add, looped.stacks[0], looped.stacks[1])?;
+        let last = graph.broadcast(looped.carries[0], &[0], &[3, 2])?;
+        graph.binary(Binary::Mul, sum, last)
+    })?])
+}
+
+pub(super) fn fold_in_cases(float: DType) -> Result<Vec<Case>> {
+    let case = Case::new("FoldIn", float, &[(&[], Domain::Indices(9))], |graph, x| {
+        let key = graph.key()?;
+        let folded = graph.fold_in(key, x[0])?;
+        let other = graph.fold_in(folded, x[0])?;
+        let noise = Op::Random { distribution: Distribution::Uniform, path: 3 };
+        let noise = graph.push(noise, vec![other], vec![5, 7], float);
+        Ok(noise)
+    });
+    Ok(vec![case?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(change: impl FnOnce(&mut Graph, NodeId, &mut Loop)) -> String {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[3], DType::F64);
+        let y = graph.input("y", &[2, 3], DType::F64);
+        let looped = graph.scan(2, &[x], &[y], |_, body, carries, slices| {
+            let sum = body.binary(Binary::Add, carries[0], slices[0])?;
+            Ok((vec![sum], vec![sum]))
+        });
+        let last = looped.unwrap().carries[0];
+        graph.output("last", last);
+        super::super::verify(&graph).unwrap();
+        let whole = graph[last].inputs[0];
+        let Op::Loop(nest) = graph[whole].op.clone() else { panic!("{graph}") };
+        let mut nest = (*nest).clone();
+        change(&mut graph, whole, &mut nest);
+        graph.nodes[whole.index()].op = Op::Loop(Arc::new(nest));
+        super::super::verify(&graph).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_the_rule_that_a_loop_breaks() {
+        for (message, expected) in [
+            (broken(|_, _, nest| nest.count = 3), "needs F64[3, 3] as operand 1 and finds F64[2, 3]"),
+            (
+                broken(|graph, whole, _| graph.nodes[whole.index()].dims[0] = 8),
+                "has results of 9 F64 elements and claims F64[8]",
+            ),
+            (broken(|_, _, nest| nest.carries = 3), "has a body of 3 inputs and 2 outputs, too few"),
+            (
+                broken(|graph, whole, _| graph.outputs[0].1 = whole),
+                "%2 is given whole, and only the parts of a loop are values",
+            ),
+            (
+                broken(|graph, whole, _| graph.nodes[whole.index() + 1].op = Op::Part(2)),
+                "is a result that the loop does not have",
+            ),
+            (
+                broken(|_, _, nest| nest.body.outputs[0].1 = NodeId(0)),
+                "begins carry 0 as F64[3] and goes on with Index[]",
+            ),
+        ] {
+            assert!(message.ends_with(expected), "{message}");
+        }
+    }
+}
