@@ -4,6 +4,7 @@
 
 use ansatz::graph::{Graph, Op};
 use ansatz::nn;
+use ansatz::nn::Path;
 use ansatz::prelude::*;
 
 net! {
@@ -172,4 +173,64 @@ fn every_function_runs() {
     );
     let shared: Shared<f64> = Shared::init(1);
     assert_eq!(to_vec(&shared.forward(table(0), table(1)).expect("it runs")).len(), 12);
+}
+
+net! {
+    pub dim Features = 4;
+
+    /// Scopes: what is made inside has a key below the label.
+    pub net Scoped(x: [n, Features]) -> [n, 2] {
+        let twice = block: { |z| z |> linear(Features) |> relu };
+        x |> twice |> dropout(0.5)
+          |> head: (linear(8) |> relu |> dropout(0.1) |> out: (dropout(0.2) |> linear(4) |> last: linear(2)))
+          |> tail: (relu)
+    }
+
+    /// Sizes that are calculated from others.
+    pub net Pairs(x: [n, Features], pairs: [2 * n, Features], rest: [t, ceil_div(n, 2)]) -> [] {
+        mean(square(x)) + mean(pairs) + mean(rest)
+    }
+}
+
+#[test]
+fn a_label_opens_a_scope() {
+    assert_eq!(
+        keys::<Scoped>(),
+        [
+            "block.linear1.weight",
+            "block.linear1.bias",
+            "head.linear1.weight",
+            "head.linear1.bias",
+            "head.out.linear1.weight",
+            "head.out.linear1.bias",
+            "head.out.last.weight",
+            "head.out.last.bias"
+        ]
+    );
+    assert_eq!(Scoped::PARAMETERS, 20 + 40 + 36 + 10);
+    assert_eq!(Scoped::multiply_adds(2), 2 * (16 + 32 + 32 + 8));
+    let scoped: Scoped<f64> = Scoped::init(0);
+    let head: &ScopedHead<f64> = &scoped.head;
+    assert_eq!(to_vec(&head.out.last.bias).len(), 2);
+    let x = from_vec(vec![1.0; 12], (3, Features)).expect("three rows");
+    assert_eq!(to_vec(&scoped.forward(x).expect("it runs")).len(), 6);
+    // Draws are keyed under the label too.
+    let graph = nn::trace::<f64, Scoped<f64>>(&[3], true).expect("the net is well-formed");
+    let drawn = |path: Path| count(&graph, |op| matches!(op, Op::Random { path: drawn, .. } if *drawn == path.hash()));
+    assert_eq!(drawn(Path::root().child("dropout1")), 1);
+    assert_eq!(drawn(Path::root().child("head").child("dropout1")), 1);
+    assert_eq!(drawn(Path::root().child("head").child("out").child("dropout1")), 1);
+}
+
+#[test]
+fn calculated_sizes_of_a_batch_are_checked() {
+    let table = |rows: usize| from_vec(vec![1.0_f32; rows * 4], (rows, Features)).expect("rows of four");
+    let rest = |columns: usize| from_vec(vec![1.0_f32; 5 * columns], (5, columns)).expect("five rows");
+    let pairs: Pairs = Pairs::init(0);
+    let value = pairs.forward(table(3), table(6), rest(2)).expect("all sizes agree");
+    assert_eq!(to_vec(&value), [3.0]);
+    let error = pairs.forward(table(3), table(5), rest(2)).expect_err("5 is not twice 3");
+    assert_eq!(error.to_string(), "axis 0 of `pairs` is 5 and should be 2 * n = 6, where `n` is 3 in `x`");
+    let error = pairs.forward(table(3), table(6), rest(1)).expect_err("1 is not 3 / 2, rounded up");
+    assert_eq!(error.to_string(), "axis 1 of `rest` is 1 and should be ceil_div(n, 2) = 2, where `n` is 3 in `x`");
 }

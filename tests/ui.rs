@@ -16,9 +16,11 @@ fn no_error_shows_the_digits_of_a_type_level_number() {
         if path.extension().is_some_and(|extension| extension == "stderr") {
             let text = std::fs::read_to_string(&path).expect("the file can be read");
             assert!(!text.contains("UInt<"), "{}", path.display());
-            assert_eq!(text.matches("error").count(), text.matches("error: ").count(), "{}", path.display());
+            // What is wrong inside of `net!` is said by `net!` alone; `rust_…` are mistakes in the code around it.
+            let around = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rust_"));
+            assert_eq!(text.contains("error[E"), around, "{}", path.display());
             seen += 1;
         }
     }
-    assert!(seen >= 5, "only {seen} expected texts are there");
+    assert!(seen >= 11, "only {seen} expected texts are there");
 }

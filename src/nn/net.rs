@@ -96,6 +96,36 @@ impl Bindings {
         }
     }
 
+    /// The size of a dimension, 0 if nothing has bound it.
+    pub fn size(&self, dim: &str) -> usize {
+        self.names.iter().position(|&(name, _)| name == dim).map_or(0, |i| self.sizes[i])
+    }
+
+    /// An axis whose size is calculated from other dimensions, `written` as in the declaration, has the size `found`.
+    ///
+    /// # Errors
+    /// If that is not the size `expected`.
+    ///
+    /// ```
+    /// let mut bindings = ansatz::nn::Bindings::default();
+    /// bindings.bind("n", "x", 4)?;
+    /// let error = bindings.check("pairs", 0, "2 * n", 2 * bindings.size("n"), 7).unwrap_err();
+    /// assert_eq!(error.to_string(), "axis 0 of `pairs` is 7 and should be 2 * n = 8, where `n` is 4 in `x`");
+    /// # Ok::<(), ansatz::Error>(())
+    /// ```
+    pub fn check(&self, input: &str, axis: usize, written: &str, expected: usize, found: usize) -> Result<()> {
+        if expected == found {
+            return Ok(());
+        }
+        let words: Vec<&str> = written.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        let origins = self.names.iter().zip(&self.sizes).filter(|((dim, _), _)| words.contains(dim));
+        let origins: Vec<_> = origins.map(|((dim, input), size)| format!("`{dim}` is {size} in `{input}`")).collect();
+        Err(Error::value(format!(
+            "axis {axis} of `{input}` is {found} and should be {written} = {expected}, where {}",
+            origins.join(" and ")
+        )))
+    }
+
     /// The sizes in the order of first appearance.
     pub fn sizes(self) -> Vec<usize> {
         self.sizes

@@ -66,6 +66,7 @@ where
 )]
 pub trait AreSameSize<A, B> {}
 
+#[diagnostic::do_not_recommend]
 impl<A, B> AreSameSize<A, B> for B1 {}
 
 /// The answer to "does `A` divide `B`?", for yes alone.
@@ -76,6 +77,7 @@ impl<A, B> AreSameSize<A, B> for B1 {}
 )]
 pub trait IsDivisor<A, B> {}
 
+#[diagnostic::do_not_recommend]
 impl<A, B> IsDivisor<A, B> for B1 {}
 
 /// The answer to "is `C` the product of `A` and `B`?", for yes alone.
@@ -86,6 +88,7 @@ impl<A, B> IsDivisor<A, B> for B1 {}
 )]
 pub trait IsProduct<A, B, C> {}
 
+#[diagnostic::do_not_recommend]
 impl<A, B, C> IsProduct<A, B, C> for B1 {}
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a program says, as the parser leaves it: names unresolved, every part with the span it came from.
 
+use crate::report::Place;
 use proc_macro2::{Ident, Span, TokenStream};
 
 /// Everything inside one `net! { … }`.
@@ -7,8 +8,30 @@ use proc_macro2::{Ident, Span, TokenStream};
 pub struct Program {
     /// The items in source order; items that could not be read are missing here and stand in the report.
     pub items: Vec<Item>,
-    /// The names of the missing items: to use one is no further error.
-    pub broken: Vec<Ident>,
+    /// The missing items: to use one is no further error.
+    pub broken: Vec<Broken>,
+}
+
+/// An item of which only the name could be read.
+#[derive(Debug)]
+pub struct Broken {
+    /// The name.
+    pub name: Ident,
+    /// `pub`, `pub(crate)` or nothing.
+    pub visibility: Visibility,
+    /// What it was meant to declare.
+    pub kind: BrokenKind,
+}
+
+/// What a missing item was meant to declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenKind {
+    /// A dimension.
+    Dim,
+    /// A net.
+    Net,
+    /// Nothing: the name belongs to something outside of `net!`.
+    Foreign,
 }
 
 /// A declaration.
@@ -64,6 +87,8 @@ pub struct NetItem {
     pub facts: Vec<Fact>,
     /// The body; `None` if it could not be read (the signature still stands).
     pub body: Option<Block>,
+    /// Whether the head held a mistake that was mended: a body that disagrees with it may be right.
+    pub mended: bool,
     /// Whether the body holds a mistake already: that a name seems unused then says nothing.
     pub damaged: bool,
 }
@@ -177,7 +202,7 @@ pub struct Expr {
     /// What it says.
     pub kind: ExprKind,
     /// Where an error about it should point.
-    pub span: Span,
+    pub span: Place,
 }
 
 /// The forms of expressions.

@@ -18,7 +18,7 @@ use report::{Diagnostic, Report};
 /// What a `net! { … }` becomes.
 #[derive(Debug)]
 pub struct Expansion {
-    /// The items, and a `compile_error!` for each diagnostic.
+    /// The items, with a `compile_error!` for each diagnostic.
     pub tokens: TokenStream,
     /// What is wrong, in the order of the source.
     pub diagnostics: Vec<Diagnostic>,
@@ -31,8 +31,7 @@ pub fn expand(input: TokenStream) -> Expansion {
     let program = parse::parse(input, &mut report);
     let names = resolve::resolve(&program, &mut report);
     let nets = infer::infer(&names, &mut report);
-    let items = expand::expand(&program, &names, &nets);
     let diagnostics = report.into_diagnostics();
-    let tokens = diagnostics.iter().map(Diagnostic::tokens).chain([items]).collect();
+    let tokens = expand::expand(&program, &names, &nets, &diagnostics);
     Expansion { tokens, diagnostics }
 }

@@ -8,13 +8,26 @@ pub struct Report {
     diagnostics: Vec<Diagnostic>,
 }
 
+/// Where an error points: from one token to another, which are mostly the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The first token.
+    pub first: Span,
+    /// The last token.
+    pub last: Span,
+}
+
+impl From<Span> for Place {
+    fn from(span: Span) -> Self {
+        Place { first: span, last: span }
+    }
+}
+
 /// One error: a sentence about a token, with what else helps.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
-    /// The token that is wrong; the first one of several.
-    pub span: Span,
-    /// The last token, where the error is about more than one.
-    pub last: Option<Span>,
+    /// The tokens that are wrong.
+    pub place: Place,
     /// What was expected and what came, in one sentence.
     pub message: String,
     /// Further lines: where the thing came from.
@@ -30,9 +43,9 @@ impl Report {
     }
 
     /// Adds an error at a token; notes and help follow in builder style.
-    pub fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
-        let message = message.into();
-        self.diagnostics.push(Diagnostic { span, last: None, message, notes: vec![], help: None });
+    pub fn error(&mut self, place: impl Into<Place>, message: impl Into<String>) -> &mut Diagnostic {
+        let (place, message) = (place.into(), message.into());
+        self.diagnostics.push(Diagnostic { place, message, notes: vec![], help: None });
         self.diagnostics.last_mut().expect("one was just pushed")
     }
 
@@ -51,13 +64,13 @@ impl Report {
         let mut kept: Vec<(String, Diagnostic)> = Vec::with_capacity(self.diagnostics.len());
         for diagnostic in self.diagnostics {
             // Spans cannot be compared on stable; their debug form names the bytes.
-            let place = format!("{:?}", diagnostic.span);
+            let place = format!("{:?}", diagnostic.place.first);
             if !kept.iter().any(|(p, d)| *p == place && d.message == diagnostic.message) {
                 kept.push((place, diagnostic));
             }
         }
         kept.sort_by_key(|(_, d)| {
-            let start = d.span.start();
+            let start = d.place.first.start();
             (start.line, start.column)
         });
         kept.into_iter().map(|(_, diagnostic)| diagnostic).collect()
@@ -67,7 +80,7 @@ impl Report {
 impl Diagnostic {
     /// Extends the marked range to the end of `last`.
     pub fn to(&mut self, last: Span) -> &mut Self {
-        self.last = Some(last);
+        self.place.last = last;
         self
     }
 
@@ -90,9 +103,9 @@ impl Diagnostic {
         lines.join("\n")
     }
 
-    /// `::core::compile_error! { "…" }`, placed so that rustc underlines the range from `span` to `last`.
+    /// `::core::compile_error! { "…" }`, placed so that rustc underlines the whole place.
     pub fn tokens(&self) -> TokenStream {
-        let (first, last) = (self.span, self.last.unwrap_or(self.span));
+        let Place { first, last } = self.place;
         let punct = |character, spacing| {
             let mut punct = Punct::new(character, spacing);
             punct.set_span(first);

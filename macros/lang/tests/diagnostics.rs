@@ -18,8 +18,8 @@ fn errors(source: &str) -> String {
     let lines: Vec<&str> = program.lines().collect();
     let mut shown = String::new();
     for diagnostic in expand(program.parse().expect("the programs of the file are tokens")).diagnostics {
-        let start = diagnostic.span.start();
-        let end = diagnostic.last.unwrap_or(diagnostic.span).end();
+        let start = diagnostic.place.first.start();
+        let end = diagnostic.place.last.end();
         let line = lines[start.line - 1];
         let length = if end.line == start.line { end.column - start.column } else { line.len() };
         let token: String = line.chars().skip(start.column).take(length).collect();

@@ -30,16 +30,32 @@ impl Context<'_, '_> {
         let of_bounds = std::iter::once(quote! { #net_element: ::ansatz::tensor::Float })
             .chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim }));
         let bindings = inputs.iter().flat_map(|(input, ty)| {
-            let shape = match ty.element {
-                Element::Index(_) => quote! { self.#input.shape() },
-                _ => quote! { ::ansatz::tensor::HasShape::shape(&self.#input) },
-            };
+            let shape = host_shape(input, ty);
             let text = input.to_string();
             ty.axes.iter().enumerate().filter_map(move |(axis, size)| {
                 let Some(Atom::RunTime(dim)) = size.size.as_atom() else { return None };
                 let axis = Literal::usize_unsuffixed(axis);
                 Some(quote! { bindings.bind(#dim, #text, ::ansatz::tensor::Dim::size(&#shape.#axis))?; })
             })
+        });
+        // What is no bare name is checked once the names are bound.
+        let checks = inputs.iter().flat_map(|(input, ty)| {
+            let shape = host_shape(input, ty);
+            let text = input.to_string();
+            ty.axes.iter().enumerate().filter_map(move |(axis, size)| {
+                if size.size.number().is_some() || matches!(size.size.as_atom(), Some(Atom::RunTime(_))) {
+                    return None;
+                }
+                let (written, place) = (size.size.to_string(), Literal::usize_unsuffixed(axis));
+                let expected = self.spelling.number(&size.size, &quote! { usize });
+                let found = quote! { ::ansatz::tensor::Dim::size(&#shape.#place) };
+                Some(quote! { bindings.check(#text, #place, #written, #expected, #found)?; })
+            })
+        });
+        let checks: Vec<_> = checks.collect();
+        let sizes = self.spelling.run_time.iter().filter(|_| !checks.is_empty()).map(|(dim, _)| {
+            let text = dim.to_string();
+            quote! { let #dim = bindings.size(#text); }
         });
         let feeds = inputs.iter().map(|(input, ty)| match ty.element {
             Element::Index(_) => quote! { feed.indices(&self.#input); },
@@ -62,11 +78,13 @@ impl Context<'_, '_> {
             }
 
             #[automatically_derived]
-            #[allow(unused_mut)]
+            #[allow(unused_mut, unused_variables)]
             impl<#(#bounds),*> ::ansatz::nn::Batch for #name<#(#arguments),*> {
                 fn dims(&self) -> ::ansatz::Result<::std::vec::Vec<usize>> {
                     let mut bindings = ::ansatz::nn::Bindings::default();
                     #(#bindings)*
+                    #(#sizes)*
+                    #(#checks)*
                     ::core::result::Result::Ok(bindings.sizes())
                 }
 
@@ -204,5 +222,13 @@ impl Context<'_, '_> {
                 }
             }
         }
+    }
+}
+
+/// The shape of an input of a batch.
+fn host_shape(input: &Ident, ty: &Type) -> TokenStream {
+    match ty.element {
+        Element::Index(_) => quote! { self.#input.shape() },
+        _ => quote! { ::ansatz::tensor::HasShape::shape(&self.#input) },
     }
 }

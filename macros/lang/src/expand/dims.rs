@@ -7,6 +7,11 @@ use crate::terms::{Atom, Term};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::quote;
 
+/// Whether the size of a dimension could not be understood.
+pub fn is_unknown(item: &DimItem, names: &Names<'_>) -> bool {
+    !matches!(item.size, Size::Literal(..)) && names.dim(&item.name.to_string()).is_none()
+}
+
 /// `dim Pixels = 784;` as a type, `dim Wide = 4 * Pixels;` as another name of one.
 pub fn declare(item: &DimItem, names: &Names<'_>) -> TokenStream {
     let DimItem { attributes, visibility, name, size } = item;
@@ -27,12 +32,9 @@ pub fn declare(item: &DimItem, names: &Names<'_>) -> TokenStream {
         };
     }
     let spelling = Spelling { element: super::here("E"), run_time: vec![] };
-    let (ty, doc) = match names.dim(&name.to_string()) {
-        Some(dim) => {
-            (spelling.dim(&dim.term, Mode::Sizes), format!("{}, a dimension of size {}.", dim.term, dim.number))
-        }
-        None => (quote! { ::ansatz::tensor::Const<1> }, String::new()),
-    };
+    let Some(dim) = names.dim(&name.to_string()) else { return TokenStream::new() };
+    let (ty, doc) =
+        (spelling.dim(&dim.term, Mode::Sizes), format!("{}, a dimension of size {}.", dim.term, dim.number));
     quote! {
         #attributes
         #[doc = ""]
@@ -141,7 +143,7 @@ impl Spelling {
             true => quote! { 0 },
             false => {
                 let sum = joined(&sum, '+');
-                quote! { #sum #(- #less)* }
+                less.iter().fold(sum, |sum, less| quote! { <#ty>::saturating_sub(#sum, #less) })
             }
         }
     }
@@ -232,7 +234,7 @@ impl IntoToken for Literal {
 }
 
 /// `n` → `N`, `batch_size` → `BatchSize`
-fn capitals(name: &str) -> String {
+pub fn capitals(name: &str) -> String {
     let words = name.split('_').filter(|word| !word.is_empty());
     let words = words.map(|word| {
         let mut letters = word.chars();

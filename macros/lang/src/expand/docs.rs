@@ -31,10 +31,15 @@ impl Context<'_, '_> {
         lines.push("| layer | output | parameters | multiply-adds |".to_owned());
         lines.push("|---|---|---:|---:|".to_owned());
         let (mut parameters, mut work) = (0, Term::literal(0));
-        for layer in &self.net.layers {
+        for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope)) {
             let own = numeric(&layer.multiply_adds);
             let count = count(layer, self.nets);
-            lines.push(format!("| `{}: {}` | `{}` | {count} | {own} |", layer.label, layer.text, layer.signature.1));
+            lines.push(format!(
+                "| `{}: {}` | `{}` | {count} | {own} |",
+                self.net.key(layer),
+                layer.text,
+                layer.signature.1
+            ));
             parameters += count;
             work = work.plus(&own);
         }
@@ -50,6 +55,7 @@ fn count(layer: &Layer, nets: &[Rc<TypedNet<'_>>]) -> usize {
             let (i, o) = (inputs.number().unwrap_or_default(), outputs.number().unwrap_or_default());
             i * o + if *bias { o } else { 0 }
         }
+        LayerKind::Scope => 0,
         LayerKind::Net(net) => nets[*net].layers.iter().map(|layer| count(layer, nets)).sum(),
     }
 }

@@ -6,26 +6,34 @@ mod docs;
 mod model;
 mod record;
 mod run;
+mod stubs;
 
 use crate::ast::{Item, Program, Visibility};
 use crate::infer::TypedNet;
+use crate::report::Diagnostic;
 use crate::resolve::Names;
 use dims::Spelling;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use std::rc::Rc;
 
-/// The items of a program.
-pub fn expand(program: &Program, names: &Names<'_>, nets: &[Rc<TypedNet<'_>>]) -> TokenStream {
+/// The items of a program, and its errors.
+pub fn expand(
+    program: &Program,
+    names: &Names<'_>,
+    nets: &[Rc<TypedNet<'_>>],
+    diagnostics: &[Diagnostic],
+) -> TokenStream {
+    let stubs = stubs::stubs(program, names, nets, diagnostics);
     let dims = program.items.iter().filter_map(|item| match item {
-        Item::Dim(dim) => Some(dims::declare(dim, names)),
-        Item::Net(_) => None,
+        Item::Dim(dim) if !dims::is_unknown(dim, names) => Some(dims::declare(dim, names)),
+        _ => None,
     });
-    let nets_tokens = nets.iter().map(|net| {
+    let nets_tokens = nets.iter().filter(|net| net.is_typed()).map(|net| {
         let context = Context { names, nets, net, spelling: Spelling::new(names, net) };
         context.net()
     });
-    dims.chain(nets_tokens).collect()
+    std::iter::once(stubs).chain(dims).chain(nets_tokens).collect()
 }
 
 /// One net with everything around it.
@@ -44,6 +52,11 @@ impl Context<'_, '_> {
 
     fn name(&self) -> &Ident {
         &self.net.item.name
+    }
+
+    /// The name of a function of the net, placed on the net's name: that is where errors say it is defined.
+    fn method(&self, name: &str) -> Ident {
+        Ident::new(name, self.name().span())
     }
 
     fn visibility(&self) -> &Visibility {

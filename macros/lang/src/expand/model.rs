@@ -6,23 +6,43 @@ use crate::ast::Visibility;
 use crate::infer::{Layer, LayerKind};
 use crate::resolve::reach;
 use crate::terms::{Atom, Term};
-use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{format_ident, quote};
 
 impl Context<'_, '_> {
-    /// The struct, and its `Model`.
+    /// The struct, and its `Model`; those of its scopes with them.
     pub(super) fn model(&self) -> TokenStream {
-        let (name, element) = (self.name(), self.element());
-        let (attributes, visibility) = (&self.net.item.attributes, &self.visibility().tokens);
+        let attributes = &self.net.item.attributes;
         let docs = self.table();
-        let fields = self.net.layers.iter().map(|layer| {
-            let (label, ty, visibility) = (&layer.label, self.layer_type(layer), self.field_visibility(layer));
-            let doc = format!("`{}`: {} → {}", layer.text, layer.signature.0, layer.signature.1);
+        let scopes = self
+            .net
+            .layers
+            .iter()
+            .enumerate()
+            .filter(|(i, layer)| matches!(layer.kind, LayerKind::Scope) && !self.net.parts(Some(*i)).is_empty());
+        let scopes = scopes.map(|(i, layer)| {
+            let doc = format!("The part `{}` of [`{}`].", self.net.key(layer), self.name());
+            self.tree(&self.scope_name(i), &quote! { #[doc = #doc] }, Some(i))
+        });
+        let net = self.tree(self.name(), &quote! { #attributes #docs }, None);
+        quote! { #net #(#scopes)* }
+    }
+
+    /// The struct of a net or a scope.
+    fn tree(&self, name: &Ident, attributes: &TokenStream, scope: Option<usize>) -> TokenStream {
+        let (element, visibility) = (self.element(), &self.visibility().tokens);
+        let parts = self.net.parts(scope);
+        let fields = parts.iter().map(|(i, layer)| {
+            let (label, ty, visibility) = (&layer.label, self.field_type(*i), self.field_visibility(layer));
+            let doc = match layer.kind {
+                LayerKind::Scope => format!("`{}: {}`", layer.label, layer.text),
+                _ => format!("`{}`: {} → {}", layer.text, layer.signature.0, layer.signature.1),
+            };
             quote! { #[doc = #doc] #visibility #label: #ty }
         });
-        let labels: Vec<_> = self.net.layers.iter().map(|layer| &layer.label).collect();
+        let labels: Vec<_> = parts.iter().map(|(_, layer)| &layer.label).collect();
         let keys: Vec<_> = labels.iter().map(|label| Literal::string(&label.to_string().replace("r#", ""))).collect();
-        let types: Vec<_> = self.net.layers.iter().map(|layer| self.layer_type(layer)).collect();
+        let types: Vec<_> = parts.iter().map(|(i, _)| self.field_type(*i)).collect();
         // A net without parameters still has elements of some type.
         let (marker, marker_value) = match labels.is_empty() {
             true => (
@@ -34,7 +54,6 @@ impl Context<'_, '_> {
         let allow = allowances();
         quote! {
             #attributes
-            #docs
             #[derive(Clone, Debug)]
             #allow
             #visibility struct #name<#element: ::ansatz::tensor::Float = f32> {
@@ -73,6 +92,35 @@ impl Context<'_, '_> {
         }
     }
 
+    /// The type of a field, by the position of its part.
+    fn field_type(&self, part: usize) -> TokenStream {
+        let element = self.element();
+        match self.net.layers[part].kind {
+            LayerKind::Scope => {
+                let name = self.scope_name(part);
+                quote! { #name<#element> }
+            }
+            _ => self.layer_type(&self.net.layers[part]),
+        }
+    }
+
+    /// The struct of a scope: `MlpHead` for `head` in `Mlp`.
+    fn scope_name(&self, scope: usize) -> Ident {
+        let layer = &self.net.layers[scope];
+        let outer = layer.scope.map_or_else(|| self.name().clone(), |outer| self.scope_name(outer));
+        let name = format!("{outer}{}", super::dims::capitals(&layer.label.to_string().replace("r#", "")));
+        let taken = |name: &str| {
+            let generated = |net: &Ident| name == format!("{net}Batch") || name == format!("{net}Output");
+            self.names.net(name).is_some()
+                || self.names.dim(name).is_some()
+                || self.names.nets.iter().any(|net| generated(&net.name))
+        };
+        match taken(&name) {
+            true => format_ident!("{name}Part", span = layer.label.span()),
+            false => Ident::new(&name, layer.label.span()),
+        }
+    }
+
     /// The type of a field.
     pub(super) fn layer_type(&self, layer: &Layer) -> TokenStream {
         let element = self.element();
@@ -88,6 +136,7 @@ impl Context<'_, '_> {
                 let name = &self.names.nets[*net].name;
                 quote! { #name<#element> }
             }
+            LayerKind::Scope => unreachable!("no step records a scope by itself"),
         }
     }
 
@@ -98,6 +147,7 @@ impl Context<'_, '_> {
             LayerKind::Linear { inputs, outputs, .. } => {
                 [inputs, outputs].into_iter().filter_map(|size| self.dim_visibility(size)).collect()
             }
+            LayerKind::Scope => vec![],
             LayerKind::Net(net) => vec![&self.names.nets[*net].visibility],
         };
         let least = named.into_iter().chain([own]).min_by_key(|visibility| reach(visibility));

@@ -2,7 +2,7 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
-use crate::infer::{LayerKind, Operation, Scalar, Step, Type, ValueId};
+use crate::infer::{Operation, Scalar, Step, Type, ValueId};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -76,9 +76,10 @@ impl Context<'_, '_> {
                 quote! { #bindings #(#steps)* #value }
             }
         };
+        let record = self.method("record");
         quote! {
             /// Records the net on a graph, as nets that contain it do.
-            pub fn record<#parameters>(#scope: &::ansatz::tensor::Scope, #(#inputs),*) -> #result {
+            pub fn #record<#parameters>(#scope: &::ansatz::tensor::Scope, #(#inputs),*) -> #result {
                 #body
             }
         }
@@ -159,12 +160,9 @@ impl Context<'_, '_> {
         match operation {
             Operation::Layer { layer, inputs } => {
                 let layer = &self.net.layers[*layer];
-                let of = self.layer_type(layer);
-                let scope = child(&layer.label.to_string().replace("r#", ""));
+                let (of, scope) = (self.layer_type(layer), child(&self.net.key(layer)));
                 let inputs = inputs.iter().map(|&id| self.borrowed(id));
-                match layer.kind {
-                    LayerKind::Linear { .. } | LayerKind::Net(_) => quote! { <#of>::record(#scope, #(#inputs),*) },
-                }
+                quote! { <#of>::record(#scope, #(#inputs),*) }
             }
             Operation::Map { function, inputs, numbers } => {
                 let function = here(function);

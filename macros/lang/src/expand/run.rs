@@ -61,12 +61,13 @@ impl Context<'_, '_> {
             None => (self.output_type(), run),
         };
         let body = if self.whole() { body } else { unreachable() };
+        let forward = self.method("forward");
         quote! {
             /// What the net gives for these inputs, as it is used after training.
             ///
             /// # Errors
             /// If the inputs disagree on a dimension.
-            pub fn forward<#parameters>(&self, #(#inputs),*) -> ::ansatz::Result<#result> {
+            pub fn #forward<#parameters>(&self, #(#inputs),*) -> ::ansatz::Result<#result> {
                 #body
             }
         }
@@ -108,7 +109,7 @@ impl Context<'_, '_> {
         if scalars != 1 && !named {
             return TokenStream::new();
         }
-        let (batch, element) = (self.batch_name(), self.element());
+        let (batch, element, gradient) = (self.batch_name(), self.element(), self.method("gradient"));
         let parameters = self.spelling.parameters();
         let inputs: Vec<Type> = self.net.inputs.iter().map(known).collect();
         let own = self.element_parameter(inputs.iter());
@@ -118,7 +119,7 @@ impl Context<'_, '_> {
             ///
             /// # Errors
             /// If the inputs disagree on a dimension.
-            pub fn gradient<#parameters>(
+            pub fn #gradient<#parameters>(
                 &self,
                 batch: &#batch<#(#arguments),*>,
             ) -> ::ansatz::Result<(::ansatz::tensor::Tensor<(), #element, ::ansatz::tensor::Cpu>, Self)> {

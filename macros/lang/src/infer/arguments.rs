@@ -6,10 +6,10 @@ use super::types::Axis;
 use super::value::{Environment, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
+use crate::report::Place;
 use crate::report::did_you_mean;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::Term;
-use proc_macro2::Span;
 use std::collections::BTreeMap;
 
 /// What a call gives a function besides tensors, by the names of the parameters.
@@ -21,15 +21,15 @@ pub(super) enum Gift<'a> {
     Number(f64),
     Flag(bool),
     Count(usize),
-    Width(Term, Span),
+    Width(Term, Place),
     Shape(Vec<Axis>),
     Axes(&'a Expr),
-    Tensor(Tensor, Span),
+    Tensor(Tensor, Place),
 }
 
 /// The arguments of a call.
 pub(super) struct Arguments<'a> {
-    pub(super) tensors: Vec<(Tensor, Span)>,
+    pub(super) tensors: Vec<(Tensor, Place)>,
     pub(super) given: Given<'a>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn arguments(
         &mut self,
         function: &'static Function,
-        at: Span,
+        at: Place,
         arguments: &'a [Argument],
         piped: Option<Value<'a>>,
         environment: &Environment<'a>,
@@ -100,7 +100,7 @@ impl<'a> Inference<'a, '_, '_> {
                     continue;
                 };
                 if bound.given.contains_key(parameter.name) {
-                    let span = argument.name.as_ref().map_or(expr.span, proc_macro2::Ident::span);
+                    let span = argument.name.as_ref().map_or(expr.span, |name| name.span().into());
                     self.fault(span, format!("`{}` is given twice", parameter.name));
                     whole = false;
                     continue;
@@ -175,7 +175,7 @@ impl<'a> Inference<'a, '_, '_> {
         Err(Absorbed)
     }
 
-    fn too_many(&mut self, function: &'static Function, span: Span) {
+    fn too_many(&mut self, function: &'static Function, span: Place) {
         let pair = match function.name {
             "max" => Some("maximum"),
             "min" => Some("minimum"),
@@ -188,7 +188,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
     }
 
-    fn enough(&mut self, function: &'static Function, bound: &Arguments<'a>, at: Span) -> Checked<()> {
+    fn enough(&mut self, function: &'static Function, bound: &Arguments<'a>, at: Place) -> Checked<()> {
         let (wanted, came) = (function.tensors.len(), bound.tensors.len());
         if 0 < came && came < wanted {
             let message = format!("`{}` takes {}, not {came}", function.name, count(wanted));
@@ -274,7 +274,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
     }
 
-    fn positive(&mut self, size: Term, span: Span) -> Checked<Term> {
+    fn positive(&mut self, size: Term, span: Place) -> Checked<Term> {
         let literal = size.as_integer().is_some_and(|number| number <= 0);
         if literal || size.number() == Some(0) {
             self.fault(span, format!("a dimension has at least size 1, not {size}"));
@@ -284,7 +284,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     fn shape(&mut self, items: Vec<Value<'a>>, expr: &'a Expr) -> Checked<Vec<Axis>> {
-        let places: Vec<Span> = match &expr.kind {
+        let places: Vec<Place> = match &expr.kind {
             ExprKind::List(items) => items.iter().map(|item| item.span).collect(),
             _ => vec![expr.span; items.len()],
         };

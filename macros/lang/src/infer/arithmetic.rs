@@ -7,9 +7,9 @@ use super::typed::{Operation, Scalar};
 use super::types::{Axis, Element, Type};
 use super::value::{Tensor, Value};
 use crate::ast::Expr;
+use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
 use ansatz_shapes::{Misfit, Spread};
-use proc_macro2::Span;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `left op right`
@@ -82,7 +82,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// A number next to a tensor becomes a tensor of its shape.
-    fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Span) -> Checked<Tensor> {
+    fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Place) -> Checked<Tensor> {
         let scalar = match &value {
             Value::Number { value, .. } => Scalar::Number(*value),
             Value::Size(term) => match term.number() {
@@ -108,7 +108,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.constant(like, scalar, at)
     }
 
-    fn tensors_binary(&mut self, op: &'static str, a: &Tensor, b: &Tensor, at: Span) -> Checked<Tensor> {
+    fn tensors_binary(&mut self, op: &'static str, a: &Tensor, b: &Tensor, at: Place) -> Checked<Tensor> {
         use Element::{Index, Real, Truth};
         let (function, element) = match op {
             "+" => ("add", Real),
@@ -162,14 +162,14 @@ impl<'a> Inference<'a, '_, '_> {
         a: &Tensor,
         b: &Tensor,
         element: Element,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         let (a, b, axes) = self.broadcast(shown, a, b, at)?;
         self.map(function, &[&a, &b], vec![], Type { element, axes }, at)
     }
 
     /// Two tensors in their common shape.
-    fn broadcast(&mut self, shown: &str, a: &Tensor, b: &Tensor, at: Span) -> Checked<(Tensor, Tensor, Vec<Axis>)> {
+    fn broadcast(&mut self, shown: &str, a: &Tensor, b: &Tensor, at: Place) -> Checked<(Tensor, Tensor, Vec<Axis>)> {
         match ansatz_shapes::broadcast(&a.ty.axes, &b.ty.axes) {
             Ok((mut axes, [left, right])) => {
                 // Equal sizes may carry their label on one side only.
@@ -210,7 +210,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// One operand on its way to the common shape.
-    fn spread(&mut self, tensor: &Tensor, spread: &Spread, axes: &[Axis], at: Span) -> Checked<Tensor> {
+    fn spread(&mut self, tensor: &Tensor, spread: &Spread, axes: &[Axis], at: Place) -> Checked<Tensor> {
         let mut tensor = tensor.clone();
         if !spread.squeezed.is_empty() {
             let kept = ansatz_shapes::reduce(&tensor.ty.axes, &spread.squeezed).map_err(|_| Absorbed)?;
@@ -226,7 +226,7 @@ impl<'a> Inference<'a, '_, '_> {
         Ok(tensor)
     }
 
-    pub(super) fn select(&mut self, condition: &Tensor, yes: &Tensor, no: &Tensor, at: Span) -> Checked<Tensor> {
+    pub(super) fn select(&mut self, condition: &Tensor, yes: &Tensor, no: &Tensor, at: Place) -> Checked<Tensor> {
         if condition.ty.element != Element::Truth {
             let message = format!("`select` chooses by truth values, but is given {}", condition.ty);
             self.fault(at, message).help("compare first: `select(x > 0, a, b)`");
@@ -264,7 +264,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.numbers_binary(op, l as f64, r as f64, at)
     }
 
-    fn numbers_binary(&mut self, op: &'static str, left: f64, right: f64, at: Span) -> Checked<Value<'a>> {
+    fn numbers_binary(&mut self, op: &'static str, left: f64, right: f64, at: Place) -> Checked<Value<'a>> {
         let number = |value: f64| Ok(Value::Number { value, integer: None });
         match op {
             "+" => number(left + right),
@@ -285,7 +285,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
     }
 
-    fn no_operator<T>(&mut self, op: &str, what: &str, at: Span) -> Checked<T> {
+    fn no_operator<T>(&mut self, op: &str, what: &str, at: Place) -> Checked<T> {
         self.fault(at, format!("`{op}` does not apply to {what}"));
         Err(Absorbed)
     }

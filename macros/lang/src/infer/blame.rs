@@ -5,9 +5,9 @@ use super::typed::{LayerKind, Operation};
 use super::types::Axis;
 use super::value::{Tensor, Value};
 use crate::report::Diagnostic;
+use crate::report::Place;
 use crate::terms::Term;
 use ansatz_shapes::Misfit;
-use proc_macro2::Span;
 
 impl<'a> Inference<'a, '_, '_> {
     /// Reports shapes that do not fit, with the history of `tensor`. `callee` took it.
@@ -17,7 +17,7 @@ impl<'a> Inference<'a, '_, '_> {
         callee: &str,
         message: String,
         tensor: &Tensor,
-        at: Span,
+        at: Place,
     ) -> &mut Diagnostic {
         let (sizes, help) = match misfit {
             Misfit::Size { axis, expected, found, .. } => {
@@ -75,7 +75,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Reports something that is no tensor in the place of one.
-    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Span) {
+    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) {
         let help = match value {
             Value::Number { .. } => Some("numbers never fill the places of tensors"),
             Value::Tuple(_) => Some("bind its parts: `let (a, b) = …;`"),

@@ -1,15 +1,16 @@
 //! One net: its inputs, its bindings, its results.
 
+use super::Nets;
 use super::layers::Placed;
 use super::signature::{self, MAX_RANK, Signature};
 use super::typed::{Body, Layer, Operation, Step, TypedNet, ValueId};
 use super::types::Type;
 use super::value::{Binding, Environment, Label, Site, Tensor, Value};
-use super::{Nets, text::text};
 use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem};
 use crate::report::Diagnostic;
+use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -22,16 +23,18 @@ pub(super) struct Inference<'a, 'n, 'r> {
     pub(super) values: Vec<Type>,
     pub(super) steps: Vec<Step>,
     pub(super) layers: Vec<Layer>,
-    /// Labels in use.
+    /// Labels in use, with the scopes before them.
     pub(super) labels: Vec<String>,
-    /// How many unlabelled parts of a kind there are: `linear2` comes after `linear1`.
-    pub(super) counts: HashMap<&'static str, usize>,
+    /// How many unlabelled parts of a kind there are in a scope: `linear2` comes after `linear1`.
+    pub(super) counts: HashMap<(Option<usize>, &'static str), usize>,
     /// What was made where: a second use of a place is a second use of the same part.
     pub(super) placed: HashMap<Site, Placed>,
     /// The frames of closures by where they were written.
     pub(super) frames: HashMap<Site, usize>,
     /// The closure under inference, 0 outside.
     pub(super) frame: usize,
+    /// The scope under inference, by its position among the layers.
+    pub(super) scope: Option<usize>,
     /// Everything that should be used.
     bindings: Vec<(Rc<Binding<'a>>, &'static str)>,
 }
@@ -52,6 +55,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem) -> TypedNet<'a
         placed: HashMap::new(),
         frames: HashMap::new(),
         frame: 0,
+        scope: None,
         bindings: vec![],
     };
     let environment = inference.inputs();
@@ -83,12 +87,12 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem) -> TypedNet<'a
 
 impl<'a> Inference<'a, '_, '_> {
     /// Reports an error at a token.
-    pub(super) fn fault(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
-        self.nets.report.error(span, message)
+    pub(super) fn fault(&mut self, place: impl Into<Place>, message: impl Into<String>) -> &mut Diagnostic {
+        self.nets.report.error(place, message)
     }
 
     /// Adds a step that makes one value.
-    pub(super) fn push(&mut self, operation: Operation, ty: Type, span: Span) -> Checked<ValueId> {
+    pub(super) fn push(&mut self, operation: Operation, ty: Type, span: Place) -> Checked<ValueId> {
         if ty.rank() > MAX_RANK {
             let rank = ty.rank();
             self.fault(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}"));
@@ -101,7 +105,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The same as a tensor without history.
-    pub(super) fn tensor(&mut self, operation: Operation, ty: Type, span: Span) -> Checked<Tensor> {
+    pub(super) fn tensor(&mut self, operation: Operation, ty: Type, span: Place) -> Checked<Tensor> {
         let id = self.push(operation, ty.clone(), span)?;
         Ok(Tensor { id, ty, trail: Rc::default() })
     }
@@ -220,8 +224,8 @@ pub(super) fn last(expr: &Expr) -> &Expr {
 }
 
 /// The trail of a tensor with one more stage.
-pub(super) fn staged(before: &Tensor, stage: &Expr, after: Tensor) -> Tensor {
+pub(super) fn staged(before: &Tensor, stage: &str, after: Tensor) -> Tensor {
     let mut trail = (*before.trail).clone();
-    trail.push(format!("{} : {}", text(stage), after.ty));
+    trail.push(format!("{stage} : {}", after.ty));
     Tensor { trail: Rc::new(trail), ..after }
 }

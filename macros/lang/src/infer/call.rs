@@ -1,10 +1,10 @@
 //! Calls: what is called, and what it is given.
 
-use super::block::Inference;
+use super::block::{Inference, staged};
 use super::value::{Callable, Closure, Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind};
+use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
-use proc_macro2::Span;
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
@@ -38,7 +38,7 @@ impl<'a> Inference<'a, '_, '_> {
             let layer = self.layer_value(Callable::Function(function, Rc::default()), expr, label, callee.span);
             return self.function(function, &layer, bound.tensors, &bound.given, callee.span);
         }
-        let mut values: Vec<(Value<'a>, Span)> = piped.into_iter().map(|value| (value, callee.span)).collect();
+        let mut values: Vec<(Value<'a>, Place)> = piped.into_iter().map(|value| (value, callee.span)).collect();
         let mut whole = true;
         for argument in arguments {
             if let Some(name) = &argument.name {
@@ -67,8 +67,8 @@ impl<'a> Inference<'a, '_, '_> {
         }
     }
 
-    fn layer_value(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>, span: Span) -> LayerValue<'a> {
-        LayerValue { kind, site: self.site(expr), label, text: super::text::text(expr), span }
+    fn layer_value(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>, span: Place) -> LayerValue<'a> {
+        LayerValue { kind, site: self.site(expr), label, scope: self.scope, text: super::text::text(expr), span }
     }
 
     /// What an expression calls, and the label it has.
@@ -101,8 +101,8 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn apply(
         &mut self,
         layer: &LayerValue<'a>,
-        values: Vec<(Value<'a>, Span)>,
-        span: Span,
+        values: Vec<(Value<'a>, Place)>,
+        span: Place,
     ) -> Checked<Value<'a>> {
         if values.iter().any(|(value, _)| matches!(value, Value::Error)) {
             return Err(Absorbed);
@@ -111,12 +111,19 @@ impl<'a> Inference<'a, '_, '_> {
             Callable::Closure(closure) => self.inline(closure, layer, values, span),
             Callable::Bound(inner) => self.apply(inner, values, span),
             Callable::Chain(layers) => {
-                let mut values = values;
-                for layer in layers {
-                    let value = self.apply(layer, values, span)?;
-                    values = vec![(value, span)];
+                let Some((first, rest)) = layers.split_first() else { return Err(Absorbed) };
+                let given = values.clone();
+                let value = self.apply(first, values, span)?;
+                let mut value = match given.as_slice() {
+                    [(given, _)] => stage(given, first, value),
+                    _ => value,
+                };
+                for layer in rest {
+                    // What does not fit inside of the chain is wrong there, not where the chain is used.
+                    let after = self.apply(layer, vec![(value.clone(), layer.span)], layer.span)?;
+                    value = stage(&value, layer, after);
                 }
-                values.into_iter().next().map(|(value, _)| value).ok_or(Absorbed)
+                Ok(value)
             }
             Callable::Net(net) => {
                 let tensors = self.tensors(&layer.text, values)?;
@@ -142,7 +149,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The values as tensors: numbers never fill tensor slots.
-    fn tensors(&mut self, callee: &str, values: Vec<(Value<'a>, Span)>) -> Checked<Vec<(Tensor, Span)>> {
+    fn tensors(&mut self, callee: &str, values: Vec<(Value<'a>, Place)>) -> Checked<Vec<(Tensor, Place)>> {
         let mut tensors = vec![];
         let mut whole = true;
         for (value, span) in values {
@@ -163,8 +170,8 @@ impl<'a> Inference<'a, '_, '_> {
         &mut self,
         closure: &Closure<'a>,
         layer: &LayerValue<'a>,
-        values: Vec<(Value<'a>, Span)>,
-        span: Span,
+        values: Vec<(Value<'a>, Place)>,
+        span: Place,
     ) -> Checked<Value<'a>> {
         let wanted = closure.parameters.len();
         if values.len() != wanted {
@@ -178,10 +185,19 @@ impl<'a> Inference<'a, '_, '_> {
         for (name, (value, _)) in closure.parameters.iter().zip(values) {
             environment = self.bind(name, value, "", &environment);
         }
-        let outer = std::mem::replace(&mut self.frame, closure.frame);
+        let frame = std::mem::replace(&mut self.frame, closure.frame);
+        let scope = std::mem::replace(&mut self.scope, closure.scope);
         let value = self.value(closure.body, &environment);
-        self.frame = outer;
+        (self.frame, self.scope) = (frame, scope);
         value
+    }
+}
+
+/// What a layer of a chain gives, with its history.
+fn stage<'a>(before: &Value<'a>, layer: &LayerValue<'a>, after: Value<'a>) -> Value<'a> {
+    match (before, after) {
+        (Value::Tensor(before), Value::Tensor(after)) => Value::Tensor(staged(before, &layer.shown(), after)),
+        (_, after) => after,
     }
 }
 

@@ -36,6 +36,13 @@ impl<'a> Inference<'a, '_, '_> {
                     self.fault(name.span(), format!("`{}` and `{name}` label one thing", outer.name));
                     return Err(Absorbed);
                 }
+                if let ExprKind::Block(block) = &inner.kind {
+                    let scope = self.open(name, self.site(inner))?;
+                    let outer = self.scope.replace(scope);
+                    let value = self.block(block, environment);
+                    self.scope = outer;
+                    return value;
+                }
                 self.labelled(inner, Some(Label { name: name.clone(), written: true }), environment)
             }
             ExprKind::Pipeline(stages) => self.pipeline(stages, environment),
@@ -52,7 +59,7 @@ impl<'a> Inference<'a, '_, '_> {
                 let site = self.site(expr);
                 let next = self.frames.len() + 1;
                 let frame = *self.frames.entry(site).or_insert(next);
-                let closure = Closure { parameters, body, environment: environment.clone(), frame };
+                let closure = Closure { parameters, body, environment: environment.clone(), scope: self.scope, frame };
                 let kind = Callable::Closure(Rc::new(closure));
                 Ok(self.layer(kind, expr, label))
             }
@@ -98,7 +105,8 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// A layer that waits for its tensors.
     pub(super) fn layer(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>) -> Value<'a> {
-        let layer = LayerValue { kind, site: self.site(expr), label, text: text(expr), span: expr.span };
+        let layer =
+            LayerValue { kind, site: self.site(expr), label, scope: self.scope, text: text(expr), span: expr.span };
         Value::Layer(Rc::new(layer))
     }
 
@@ -165,7 +173,7 @@ impl<'a> Inference<'a, '_, '_> {
         for stage in rest {
             let after = self.stage(stage, stage, None, value.clone(), environment)?;
             value = match (&value, after) {
-                (Value::Tensor(before), Value::Tensor(after)) => Value::Tensor(staged(before, stage, after)),
+                (Value::Tensor(before), Value::Tensor(after)) => Value::Tensor(staged(before, &text(stage), after)),
                 (_, Value::Tensor(after)) => {
                     Value::Tensor(Tensor { trail: Rc::new(vec![format!("{} : {}", text(stage), after.ty)]), ..after })
                 }
@@ -193,7 +201,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (site, span) = (self.site(&stages[0]), stages[0].span);
         let text = layers.iter().map(|layer| layer.text.clone()).collect::<Vec<_>>().join(" |> ");
         let kind = Callable::Chain(layers);
-        Ok(Value::Layer(Rc::new(LayerValue { kind, site, label: None, text, span })))
+        Ok(Value::Layer(Rc::new(LayerValue { kind, site, label: None, scope: self.scope, text, span })))
     }
 
     /// One stage applied to what comes out of the stage before.
@@ -206,7 +214,7 @@ impl<'a> Inference<'a, '_, '_> {
         environment: &Environment<'a>,
     ) -> Checked<Value<'a>> {
         match &stage.kind {
-            ExprKind::Label { label: name, inner } => {
+            ExprKind::Label { label: name, inner } if !matches!(inner.kind, ExprKind::Block(_)) => {
                 if let Some(outer) = label {
                     self.fault(name.span(), format!("`{}` and `{name}` label one thing", outer.name));
                     return Err(Absorbed);

@@ -6,8 +6,8 @@ use super::typed::{Operation, Scalar};
 use super::types::{Axis, Element, Type};
 use super::value::{LayerValue, Tensor, Value};
 use crate::functions::{Function, Rule};
+use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
-use proc_macro2::Span;
 
 impl<'a> Inference<'a, '_, '_> {
     /// Applies a function to its tensors; there are as many as it takes.
@@ -15,9 +15,9 @@ impl<'a> Inference<'a, '_, '_> {
         &mut self,
         function: &'static Function,
         layer: &LayerValue<'a>,
-        tensors: Vec<(Tensor, Span)>,
+        tensors: Vec<(Tensor, Place)>,
         given: &Given<'a>,
-        at: Span,
+        at: Place,
     ) -> Checked<Value<'a>> {
         let all: Vec<Tensor> = tensors.iter().map(|(tensor, _)| tensor.clone()).collect();
         let tensor = match (function.rule, all.as_slice()) {
@@ -75,20 +75,20 @@ impl<'a> Inference<'a, '_, '_> {
         inputs: &[&Tensor],
         numbers: Vec<f64>,
         ty: Type,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         let inputs = inputs.iter().map(|input| input.id).collect();
         self.tensor(Operation::Map { function, inputs, numbers }, ty, at)
     }
 
     /// A number in the shape of a tensor.
-    pub(super) fn constant(&mut self, like: &Tensor, value: Scalar, at: Span) -> Checked<Tensor> {
+    pub(super) fn constant(&mut self, like: &Tensor, value: Scalar, at: Place) -> Checked<Tensor> {
         let ty = like.ty.clone();
         self.tensor(Operation::Constant { like: like.id, value }, ty, at)
     }
 
     /// Checks that a tensor holds reals.
-    pub(super) fn reals(&mut self, callee: &str, tensor: &Tensor, at: Span) -> Checked<()> {
+    pub(super) fn reals(&mut self, callee: &str, tensor: &Tensor, at: Place) -> Checked<()> {
         if tensor.ty.element == Element::Real {
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl<'a> Inference<'a, '_, '_> {
         Err(Absorbed)
     }
 
-    fn concat(&mut self, tensors: &[Tensor], at: Span) -> Checked<Tensor> {
+    fn concat(&mut self, tensors: &[Tensor], at: Place) -> Checked<Tensor> {
         for tensor in tensors {
             self.reals("concat", tensor, at)?;
         }

@@ -2,14 +2,15 @@
 
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
-use super::typed::{Layer, LayerKind, Operation};
+use super::typed::{Layer, LayerKind, Operation, key};
 use super::types::{Axis, Type, shape};
-use super::value::{Label, LayerValue, Tensor};
+use super::value::{Label, LayerValue, Site, Tensor};
 use crate::functions::Function;
+use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 
 /// What was made at a place.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ impl<'a> Inference<'a, '_, '_> {
         layer: &LayerValue<'a>,
         x: &Tensor,
         given: &Given<'a>,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         let Some(Gift::Width(outputs, width)) = given.get("width") else { return Err(Absorbed) };
         let (outputs, width) = (outputs.clone(), *width);
@@ -49,6 +50,7 @@ impl<'a> Inference<'a, '_, '_> {
         let label = self.label(layer, "linear", true)?;
         self.layers.push(Layer {
             label,
+            scope: layer.scope,
             kind: LayerKind::Linear { inputs: last.size.clone(), outputs, bias },
             text: unlabelled(&layer.text).to_owned(),
             shown: layer.label.as_ref().map_or_else(|| layer.text.clone(), |label| label.name.to_string()),
@@ -61,7 +63,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// A further use of a layer must fit the first.
-    fn linear_again(&mut self, position: usize, x: &Tensor, at: Span) -> Checked<Tensor> {
+    fn linear_again(&mut self, position: usize, x: &Tensor, at: Place) -> Checked<Tensor> {
         let LayerKind::Linear { inputs, outputs, .. } = &self.layers[position].kind else { return Err(Absorbed) };
         let (inputs, outputs) = (inputs.clone(), outputs.clone());
         match ansatz_shapes::linear(&x.ty.axes, &Axis::from(inputs.clone()), &Axis::from(outputs)) {
@@ -82,7 +84,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Checks that a dimension that sizes a parameter is known at compile time.
-    fn fixed(&mut self, size: &Term, at: Span, what: &str) -> Checked<()> {
+    fn fixed(&mut self, size: &Term, at: Place, what: &str) -> Checked<()> {
         if size.number().is_some() {
             return Ok(());
         }
@@ -107,7 +109,7 @@ impl<'a> Inference<'a, '_, '_> {
         layer: &LayerValue<'a>,
         x: &Tensor,
         given: &Given<'a>,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         self.reals("dropout", x, at)?;
         let Some(Gift::Number(p)) = given.get("p") else { return Err(Absorbed) };
@@ -120,7 +122,7 @@ impl<'a> Inference<'a, '_, '_> {
         function: &'static Function,
         layer: &LayerValue<'a>,
         given: &Given<'a>,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         let Some(Gift::Shape(axes)) = given.get("shape") else { return Err(Absorbed) };
         let ty = Type::real(axes.clone());
@@ -149,7 +151,8 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(Placed::Draws(label)) = self.placed.get(&layer.site) {
             return Ok(label.clone());
         }
-        let label = self.label(layer, kind, true)?.to_string();
+        let label = self.label(layer, kind, true)?;
+        let label = key(&self.layers, layer.scope, &label);
         self.placed.insert(layer.site, Placed::Draws(label.clone()));
         Ok(label)
     }
@@ -159,23 +162,49 @@ impl<'a> Inference<'a, '_, '_> {
         let (name, written) = match &layer.label {
             Some(Label { name, written }) => (name.clone(), *written),
             None if numbered => {
-                let count = self.counts.entry(kind).or_insert(0);
+                let count = self.counts.entry((layer.scope, kind)).or_insert(0);
                 *count += 1;
-                (Ident::new(&format!("{kind}{count}"), layer.span), true)
+                (Ident::new(&format!("{kind}{count}"), layer.span.first), true)
             }
-            None => (Ident::new(kind, layer.span), true),
+            None => (Ident::new(kind, layer.span.first), true),
         };
-        let text = name.to_string();
-        if self.labels.contains(&text) {
-            let help = match (&layer.label, written) {
-                (Some(_), true) => "each part has a label of its own; bind a layer with `let` to use it twice",
-                _ => "give this one a label: `name: …`",
-            };
-            self.fault(name.span(), format!("two parts of `{}` are called `{text}`", self.item.name)).help(help);
+        let help = match (&layer.label, written) {
+            (Some(_), true) => "each part has a label of its own; bind a layer with `let` to use it twice",
+            _ => "give this one a label: `name: …`",
+        };
+        self.claim(&name, layer.scope, help)?;
+        Ok(name)
+    }
+
+    /// Opens the scope `name: ( … )` at a place; a second use of the place is the same scope.
+    pub(super) fn open(&mut self, name: &Ident, site: Site) -> Checked<usize> {
+        if let Some(Placed::Layer(scope)) = self.placed.get(&site) {
+            return Ok(*scope);
+        }
+        self.claim(name, self.scope, "each scope has a label of its own")?;
+        self.layers.push(Layer {
+            label: name.clone(),
+            scope: self.scope,
+            kind: LayerKind::Scope,
+            text: "( … )".to_owned(),
+            shown: name.to_string(),
+            signature: (String::new(), String::new()),
+            multiply_adds: Term::literal(0),
+        });
+        let scope = self.layers.len() - 1;
+        self.placed.insert(site, Placed::Layer(scope));
+        Ok(scope)
+    }
+
+    /// Takes a label, which must be free.
+    fn claim(&mut self, name: &Ident, scope: Option<usize>, help: &str) -> Checked<()> {
+        let path = key(&self.layers, scope, name);
+        if self.labels.contains(&path) {
+            self.fault(name.span(), format!("two parts of `{}` are called `{path}`", self.item.name)).help(help);
             return Err(Absorbed);
         }
-        self.labels.push(text);
-        Ok(name)
+        self.labels.push(path);
+        Ok(())
     }
 }
 

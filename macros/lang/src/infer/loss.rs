@@ -6,8 +6,8 @@ use super::typed::Operation;
 use super::types::{Element, Type, shape};
 use super::value::Tensor;
 use crate::functions::Function;
+use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
-use proc_macro2::Span;
 
 impl<'a> Inference<'a, '_, '_> {
     pub(super) fn cross_entropy(
@@ -16,7 +16,7 @@ impl<'a> Inference<'a, '_, '_> {
         logits: &Tensor,
         target: &Tensor,
         given: &Given<'a>,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         self.reals(function.name, logits, at)?;
         let Some((classes, leading)) = logits.ty.axes.split_last() else {
@@ -84,7 +84,7 @@ impl<'a> Inference<'a, '_, '_> {
         function: &'static Function,
         a: &Tensor,
         b: &Tensor,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         self.reals(function.name, a, at)?;
         self.reals(function.name, b, at)?;

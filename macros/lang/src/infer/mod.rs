@@ -19,13 +19,13 @@ mod typed;
 mod types;
 mod value;
 
+use crate::report::Place;
 use crate::report::Report;
 use crate::resolve::{Absorbed, Checked, Names};
-use proc_macro2::Span;
 use std::rc::Rc;
 
 pub use signature::Signature;
-pub use typed::{Body, Layer, LayerKind, Operation, Scalar, Step, TypedNet, ValueId};
+pub use typed::{Body, Layer, LayerKind, Operation, Scalar, Step, TypedNet, ValueId, key};
 pub use types::{Axis, Element, Type, shape};
 
 /// Infers every net, in the order of the source.
@@ -70,7 +70,7 @@ impl<'a> Nets<'a, '_> {
     }
 
     /// The net as its user sees it. A net that contains itself is an error at `span`.
-    fn used(&mut self, net: usize, span: Span) -> Checked<Rc<TypedNet<'a>>> {
+    fn used(&mut self, net: usize, span: Place) -> Checked<Rc<TypedNet<'a>>> {
         if matches!(self.states[net], State::Open) {
             let start = self.open.iter().position(|&open| open == net).unwrap_or(0);
             let circle = self.open[start..].iter().chain([&net]);

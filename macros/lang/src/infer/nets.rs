@@ -7,10 +7,10 @@ use super::signature;
 use super::typed::{Layer, LayerKind, Operation, Step, TypedNet};
 use super::types::{Axis, Element, Type};
 use super::value::{LayerValue, Tensor, Value};
+use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
-use proc_macro2::Span;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -23,8 +23,8 @@ impl<'a> Inference<'a, '_, '_> {
         &mut self,
         net: usize,
         layer: &LayerValue<'a>,
-        tensors: Vec<(Tensor, Span)>,
-        at: Span,
+        tensors: Vec<(Tensor, Place)>,
+        at: Place,
     ) -> Checked<Value<'a>> {
         let inner = self.nets.used(net, at)?;
         let name = &inner.item.name;
@@ -65,7 +65,7 @@ impl<'a> Inference<'a, '_, '_> {
         net: usize,
         inner: &TypedNet<'a>,
         layer: &LayerValue<'a>,
-        tensors: &[(Tensor, Span)],
+        tensors: &[(Tensor, Place)],
         results: Option<&[Type]>,
         bound: &Bound,
     ) -> Checked<usize> {
@@ -76,12 +76,13 @@ impl<'a> Inference<'a, '_, '_> {
         let label = match &layer.label {
             Some(_) => self.label(layer, "", false)?,
             None => {
-                let named = proc_macro2::Ident::new(&kind, layer.span);
+                let named = proc_macro2::Ident::new(&kind, layer.span.first);
                 let label = Some(super::value::Label { name: named, written: false });
                 let unlabelled = LayerValue {
                     kind: layer.kind.clone(),
                     site: layer.site,
                     label,
+                    scope: layer.scope,
                     text: layer.text.clone(),
                     span: layer.span,
                 };
@@ -92,6 +93,7 @@ impl<'a> Inference<'a, '_, '_> {
         let multiply_adds = inner.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
         self.layers.push(Layer {
             label,
+            scope: layer.scope,
             kind: LayerKind::Net(net),
             text: inner.item.name.to_string(),
             shown: layer.label.as_ref().map_or_else(|| inner.item.name.to_string(), |label| label.name.to_string()),
@@ -111,7 +113,7 @@ impl<'a> Inference<'a, '_, '_> {
         &mut self,
         inner: &TypedNet<'a>,
         layer: &LayerValue<'a>,
-        tensors: &[(Tensor, Span)],
+        tensors: &[(Tensor, Place)],
     ) -> Checked<Bound> {
         let mut bound = Bound::new();
         // An axis that is a bare name binds it; the first one does.
@@ -144,7 +146,7 @@ impl<'a> Inference<'a, '_, '_> {
         index: usize,
         declared: &Type,
         tensor: &Tensor,
-        span: Span,
+        span: Place,
         bound: &Bound,
     ) -> Checked<()> {
         let wanted = substituted(declared, bound);

@@ -8,10 +8,11 @@ use super::types::{Element, Type};
 use super::value::Tensor;
 use crate::ast::{Expr, ExprKind};
 use crate::functions::Function;
+use crate::report::Place;
 use crate::report::did_you_mean;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::Atom;
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 
 impl<'a> Inference<'a, '_, '_> {
     pub(super) fn reduce(
@@ -19,7 +20,7 @@ impl<'a> Inference<'a, '_, '_> {
         function: &'static Function,
         x: &Tensor,
         given: &Given<'a>,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         let x = match x.ty.element {
             // The mean of truth values is how often they hold.
@@ -48,7 +49,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.tensor(operation, Type::real(kept), at)
     }
 
-    pub(super) fn argmax(&mut self, x: &Tensor, given: &Given<'a>, at: Span) -> Checked<Tensor> {
+    pub(super) fn argmax(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         self.reals("argmax", x, at)?;
         let axis = self.one_axis("argmax", x, given, at)?;
         let kept = ansatz_shapes::reduce(&x.ty.axes, &[axis]).map_err(|_| Absorbed)?;
@@ -61,7 +62,7 @@ impl<'a> Inference<'a, '_, '_> {
         function: &'static Function,
         x: &Tensor,
         given: &Given<'a>,
-        at: Span,
+        at: Place,
     ) -> Checked<Tensor> {
         self.reals(function.name, x, at)?;
         let axis = self.one_axis(function.name, x, given, at)?;
@@ -69,7 +70,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The one axis of `over`, or else the last.
-    fn one_axis(&mut self, callee: &str, x: &Tensor, given: &Given<'a>, at: Span) -> Checked<usize> {
+    fn one_axis(&mut self, callee: &str, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<usize> {
         let Some(Gift::Axes(over)) = given.get("over") else {
             return x.ty.rank().checked_sub(1).ok_or_else(|| {
                 self.fault(at, format!("`{callee}` takes a tensor with axes, but is given a scalar []"));

@@ -5,9 +5,9 @@ use super::typed::ValueId;
 use super::types::Element;
 use super::value::Value;
 use crate::ast::{Expr, ExprKind, ResultType};
+use crate::report::Place;
 use crate::report::did_you_mean;
 use crate::resolve::{Absorbed, Checked};
-use proc_macro2::{Ident, Span};
 
 impl<'a> Inference<'a, '_, '_> {
     /// Checks the results against the signature.
@@ -15,6 +15,9 @@ impl<'a> Inference<'a, '_, '_> {
         let at = last(expr).span;
         match (&self.item.result, value) {
             (_, Value::Error) => Err(Absorbed),
+            // The head may have meant other results.
+            (ResultType::One(_), Value::Tuple(_)) if self.item.mended => Err(Absorbed),
+            (ResultType::Named(_), Value::Tensor(_)) if self.item.mended => Err(Absorbed),
             (ResultType::One(_), Value::Tuple(items)) => {
                 let (name, count) = (&self.item.name, items.len());
                 let message = format!("`{name}` promises one result, but its body gives {count}");
@@ -45,13 +48,13 @@ impl<'a> Inference<'a, '_, '_> {
         names: &[String],
         items: Vec<(Option<String>, Value<'a>)>,
         expr: &'a Expr,
-        at: Span,
+        at: Place,
     ) -> Checked<Vec<ValueId>> {
         let written: Vec<_> = names.iter().map(|name| format!("{name} = …")).collect();
         let form = format!("end the body with `({})`", written.join(", "));
         let place = |i: usize| match &expr.kind {
             ExprKind::Tuple(items) => {
-                (items[i].0.as_ref().map_or(items[i].1.span, Ident::span), last(&items[i].1).span)
+                (items[i].0.as_ref().map_or(items[i].1.span, |name| name.span().into()), last(&items[i].1).span)
             }
             _ => (at, at),
         };
@@ -92,7 +95,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Checks one result against the signature.
-    fn result(&mut self, index: usize, value: Value<'a>, at: Span) -> Checked<ValueId> {
+    fn result(&mut self, index: usize, value: Value<'a>, at: Place) -> Checked<ValueId> {
         let tensor = match value {
             Value::Tensor(tensor) => tensor,
             Value::Error => return Err(Absorbed),

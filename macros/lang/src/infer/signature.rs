@@ -83,7 +83,7 @@ pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Sign
     }
     let mut broken = names.broken.clone();
     let inputs: Vec<_> = item.inputs.iter().map(|input| whole(&input.ty, &dims, &broken, report)).collect();
-    if inputs.iter().any(Result::is_err) {
+    if item.mended || inputs.iter().any(Result::is_err) {
         // The broken input may have been meant to have the dimensions that no other has.
         let lost = results(item).into_iter().flat_map(|(_, ty)| type_names(ty)).map(ToString::to_string);
         broken.extend(lost.filter(|name| is_lower(name) && dims.meaning(name).is_none()));

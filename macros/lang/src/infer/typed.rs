@@ -2,8 +2,9 @@
 
 use super::types::Type;
 use crate::ast::NetItem;
+use crate::report::Place;
 use crate::terms::Term;
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 
 /// A net whose shapes are known.
 #[derive(Debug)]
@@ -24,6 +25,46 @@ pub struct TypedNet<'a> {
     pub body: Option<Body>,
 }
 
+impl TypedNet<'_> {
+    /// Whether the types of all inputs and results are known.
+    pub fn is_typed(&self) -> bool {
+        self.inputs.iter().chain(&self.results).all(Option::is_some)
+    }
+
+    /// The path of a part below the net.
+    pub fn key(&self, layer: &Layer) -> String {
+        key(&self.layers, layer.scope, &layer.label)
+    }
+
+    /// The parts that stand in a scope and have parameters, with their positions, in the order of creation.
+    pub fn parts(&self, scope: Option<usize>) -> Vec<(usize, &Layer)> {
+        let own = self.layers.iter().enumerate().filter(|(_, layer)| layer.scope == scope);
+        // A scope is made where its first part is: it is opened before anything inside of it is applied.
+        let mut parts: Vec<_> = own.filter_map(|(i, layer)| Some((self.first_part(i)?, i, layer))).collect();
+        parts.sort_by_key(|(first, ..)| *first);
+        parts.into_iter().map(|(_, i, layer)| (i, layer)).collect()
+    }
+
+    fn first_part(&self, layer: usize) -> Option<usize> {
+        match self.layers[layer].kind {
+            LayerKind::Scope => {
+                let inside = self.layers.iter().enumerate().filter(|(_, part)| part.scope == Some(layer));
+                inside.filter_map(|(i, _)| self.first_part(i)).min()
+            }
+            _ => Some(layer),
+        }
+    }
+}
+
+/// The path of a part below the net: `head.linear1`.
+pub fn key(layers: &[Layer], scope: Option<usize>, label: &Ident) -> String {
+    let label = label.to_string().replace("r#", "");
+    match scope {
+        Some(scope) => format!("{}.{label}", key(layers, layers[scope].scope, &layers[scope].label)),
+        None => label,
+    }
+}
+
 /// A body in single steps.
 #[derive(Debug)]
 pub struct Body {
@@ -41,6 +82,8 @@ pub type ValueId = usize;
 pub struct Layer {
     /// Its label, the name of the field.
     pub label: Ident,
+    /// The scope that it stands in, by its position; `None` for the net itself.
+    pub scope: Option<usize>,
     /// What it is.
     pub kind: LayerKind,
     /// How it reads in the source: `linear(256)`.
@@ -67,6 +110,8 @@ pub enum LayerKind {
     },
     /// Another net of the program, by its position.
     Net(usize),
+    /// `label: ( … )`: what is made inside has a key below the label.
+    Scope,
 }
 
 /// One step: it makes the values `results`.
@@ -77,7 +122,7 @@ pub struct Step {
     /// What it does.
     pub operation: Operation,
     /// Where it stands in the source.
-    pub span: Span,
+    pub span: Place,
 }
 
 /// What a step does.

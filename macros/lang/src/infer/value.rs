@@ -5,8 +5,9 @@ use super::typed::ValueId;
 use super::types::Type;
 use crate::ast::Expr;
 use crate::functions::Function;
+use crate::report::Place;
 use crate::terms::Term;
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -58,10 +59,22 @@ pub struct LayerValue<'a> {
     pub site: Site,
     /// Its label.
     pub label: Option<Label>,
+    /// The scope that it was made in, by its position among the layers.
+    pub scope: Option<usize>,
     /// How it reads: `linear(64)`.
     pub text: String,
     /// Where it was made.
-    pub span: Span,
+    pub span: Place,
+}
+
+impl LayerValue<'_> {
+    /// How it reads with its label: `fc1: linear(64)`.
+    pub fn shown(&self) -> String {
+        match &self.label {
+            Some(label) if label.written => format!("{}: {}", label.name, self.text),
+            _ => self.text.clone(),
+        }
+    }
 }
 
 /// What can be called.
@@ -88,6 +101,8 @@ pub struct Closure<'a> {
     pub body: &'a Expr,
     /// What was in scope where it was written.
     pub environment: Environment<'a>,
+    /// The scope that it was written in.
+    pub scope: Option<usize>,
     /// Tells the places in its body from those of other closures.
     pub frame: usize,
 }

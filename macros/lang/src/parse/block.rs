@@ -28,7 +28,7 @@ impl Parser {
                     Err(Reported) => {
                         p.next_statement();
                         if p.at_end() {
-                            result = Some(Expr { kind: ExprKind::Error, span: p.here() });
+                            result = Some(Expr { kind: ExprKind::Error, span: p.here().into() });
                         }
                     }
                 }
@@ -37,7 +37,7 @@ impl Parser {
                 if p.report.len() == before {
                     p.no_value(of, &lets);
                 }
-                Expr { kind: ExprKind::Error, span: group.span_close() }
+                Expr { kind: ExprKind::Error, span: group.span_close().into() }
             });
             Block { lets, result: Box::new(result), span: group.span() }
         })
@@ -117,7 +117,7 @@ impl Parser {
                 .help("shapes are inferred; the result of a net is checked against its `->`");
             self.skip_until(|p| p.is_operator("=") || p.is_operator(";") || p.is_word("let"));
         }
-        let broken = |p: &Self| Expr { kind: ExprKind::Error, span: p.here() };
+        let broken = |p: &Self| Expr { kind: ExprKind::Error, span: p.here().into() };
         if self.take_operator("=").is_none() {
             self.unexpected(&format!("`=` and the value of {what}"));
             self.next_statement();

@@ -2,7 +2,8 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
-use crate::report::{Diagnostic, Report};
+use crate::ast::Broken;
+use crate::report::{Diagnostic, Place, Report};
 
 /// Marks that something could not be read and that this has been reported.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,12 @@ pub(super) struct Operator {
     pub last: Span,
 }
 
+impl Operator {
+    pub fn place(&self) -> Place {
+        Place { first: self.first, last: self.last }
+    }
+}
+
 /// Walks over the trees of one group; `within` goes into a group and comes back.
 pub(super) struct Parser {
     trees: Vec<TokenTree>,
@@ -38,8 +45,8 @@ pub(super) struct Parser {
     pub report: Report,
     /// Set when a part of the head is missing, or a name that a body binds: neither can be checked then.
     pub lost: bool,
-    /// The names of items that could not be read.
-    pub broken: Vec<Ident>,
+    /// The items that could not be read.
+    pub broken: Vec<Broken>,
 }
 
 impl Parser {

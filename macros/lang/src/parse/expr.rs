@@ -31,7 +31,7 @@ impl Parser {
                 error.help("`|>` sends a value into a layer; `||` is the logical or");
             }
             self.take_any_operator();
-            span = span.or(Some(operator.first));
+            span = span.or(Some(operator.place()));
             let stage = self.binary(1, "a layer after `|>`")?;
             if let (ExprKind::Name(name), true) = (&stage.kind, self.is_operator("=")) {
                 self.error("a label is followed by `:`").help(format!("write `{name}: …`"));
@@ -40,7 +40,7 @@ impl Parser {
             stages.push(stage);
         }
         Ok(match span {
-            Some(span) => Expr { kind: ExprKind::Pipeline(stages), span },
+            Some(span) => Expr { kind: ExprKind::Pipeline(stages), span: span.into() },
             None => stages.swap_remove(0),
         })
     }
@@ -66,7 +66,7 @@ impl Parser {
             self.take_any_operator();
             let right = self.binary(level + 1, &format!("a value after `{}`", operator.text))?;
             let kind = ExprKind::Binary { op: operator.text, operands: Box::new([left, right]) };
-            left = Expr { kind, span: operator.first };
+            left = Expr { kind, span: operator.place() };
         }
         Ok(left)
     }
@@ -109,14 +109,14 @@ impl Parser {
         };
         self.take_any_operator();
         let operand = self.deeper(|p| p.unary(&format!("a value after `{op}`")))?;
-        Ok(Expr { kind: ExprKind::Unary { op, operand: Box::new(operand) }, span: operator.first })
+        Ok(Expr { kind: ExprKind::Unary { op, operand: Box::new(operand) }, span: operator.place() })
     }
 
     /// The smallest parts: names, numbers, calls, labelled layers, groups, closures, `if`.
     fn primary(&mut self, wanted: &str) -> Parsed<Expr> {
         let span = self.here();
         let expr = match self.peek().cloned() {
-            Some(TokenTree::Literal(literal)) => Expr { kind: self.literal(&literal)?, span },
+            Some(TokenTree::Literal(literal)) => Expr { kind: self.literal(&literal)?, span: span.into() },
             Some(TokenTree::Ident(ident)) => self.word(&ident, wanted)?,
             Some(TokenTree::Group(group)) => self.grouped(&group)?,
             _ => match self.operator().map(|operator| operator.text) {
@@ -144,7 +144,7 @@ impl Parser {
         match ident.to_string().as_str() {
             "true" | "false" => {
                 self.bump();
-                return Ok(Expr { kind: ExprKind::Bool(ident == "true"), span });
+                return Ok(Expr { kind: ExprKind::Bool(ident == "true"), span: span.into() });
             }
             "if" => return self.choice(),
             "let" => {
@@ -181,9 +181,9 @@ impl Parser {
         if name == "einsum" && self.group(Delimiter::Parenthesis).is_some() {
             self.report.error(span, "`einsum` is not in the language yet");
             self.bump();
-            return Ok(Expr { kind: ExprKind::Error, span });
+            return Ok(Expr { kind: ExprKind::Error, span: span.into() });
         }
-        self.calls(Expr { kind: ExprKind::Name(name), span })
+        self.calls(Expr { kind: ExprKind::Name(name), span: span.into() })
     }
 
     /// `my_blocks::Attention`
@@ -203,7 +203,7 @@ impl Parser {
             }
         }
         let span = segments.last().map_or_else(|| self.here(), Ident::span);
-        self.calls(Expr { kind: ExprKind::Path(segments), span })
+        self.calls(Expr { kind: ExprKind::Path(segments), span: span.into() })
     }
 
     /// `f(…)`, `f(…)(…)`
@@ -219,7 +219,7 @@ impl Parser {
                 let broken = |_| Argument { name: None, value: error(group.span()) };
                 places.into_iter().map(|argument| argument.unwrap_or_else(broken)).collect()
             });
-            callee = Expr { kind: ExprKind::Call { callee: Box::new(callee), arguments }, span };
+            callee = Expr { kind: ExprKind::Call { callee: Box::new(callee), arguments }, span: span.into() };
         }
         Ok(callee)
     }
@@ -263,7 +263,7 @@ impl Parser {
                 let span = group.span();
                 let scope = self.within(&group, |p| p.parenthesised(&group))?;
                 let block = Block { lets: vec![], result: Box::new(scope), span };
-                Expr { kind: ExprKind::Block(block), span }
+                Expr { kind: ExprKind::Block(block), span: span.into() }
             }
             None => self.deeper(|p| p.primary(&wanted))?,
         };
@@ -273,7 +273,7 @@ impl Parser {
             return Err(Reported);
         }
         let span = label.span();
-        Ok(Expr { kind: ExprKind::Label { label, inner: Box::new(inner) }, span })
+        Ok(Expr { kind: ExprKind::Label { label, inner: Box::new(inner) }, span: span.into() })
     }
 
     /// `( … )`, `[ … ]`, `{ … }`
@@ -282,7 +282,7 @@ impl Parser {
         self.bump();
         match group.delimiter() {
             Delimiter::Parenthesis => self.within(group, |p| p.parenthesised(group)),
-            Delimiter::Brace => Ok(Expr { kind: ExprKind::Block(self.block(group, "this block")), span }),
+            Delimiter::Brace => Ok(Expr { kind: ExprKind::Block(self.block(group, "this block")), span: span.into() }),
             Delimiter::None => self.within(group, |p| {
                 let value = p.expr("a value")?;
                 p.nothing_left("the value").map(|()| value)
@@ -322,14 +322,14 @@ impl Parser {
         let mut elements = elements.into_iter().collect::<Parsed<Vec<_>>>()?;
         let named = elements.iter().filter(|(name, _)| name.is_some()).count();
         if named > 0 && named < elements.len() {
-            let bare = elements.iter().find(|(name, _)| name.is_none()).map_or(span, |(_, value)| value.span);
+            let bare = elements.iter().find(|(name, _)| name.is_none()).map_or(span.into(), |(_, value)| value.span);
             self.report.error(bare, "this result has no name").help("name every result: `(loss = …, correct = …)`");
             return Err(Reported);
         }
         if elements.len() == 1 && named == 0 {
             return Ok(elements.swap_remove(0).1);
         }
-        Ok(Expr { kind: ExprKind::Tuple(elements), span })
+        Ok(Expr { kind: ExprKind::Tuple(elements), span: span.into() })
     }
 
     /// `[a, b]`, `[layer; 6]`
@@ -339,7 +339,7 @@ impl Parser {
         let mut elements: Vec<Expr> =
             elements.into_iter().map(|element| element.unwrap_or_else(|_| error(span))).collect();
         if self.take_operator(";").is_none() {
-            return Ok(Expr { kind: ExprKind::List(elements), span });
+            return Ok(Expr { kind: ExprKind::List(elements), span: span.into() });
         }
         if broken {
             return Err(Reported);
@@ -362,7 +362,7 @@ impl Parser {
                 return Err(Reported);
             }
         };
-        Ok(Expr { kind: ExprKind::Repeat { layer: Box::new(layer), count }, span })
+        Ok(Expr { kind: ExprKind::Repeat { layer: Box::new(layer), count }, span: span.into() })
     }
 
     /// `|q, k| …`; the body reaches as far right as it can.
@@ -391,7 +391,7 @@ impl Parser {
             return Err(Reported);
         }
         let body = self.expr("the body of the closure")?;
-        Ok(Expr { kind: ExprKind::Closure { parameters, body: Box::new(body) }, span })
+        Ok(Expr { kind: ExprKind::Closure { parameters, body: Box::new(body) }, span: span.into() })
     }
 
     /// `if c == 8 { … } else { … }`
@@ -421,7 +421,7 @@ impl Parser {
         self.bump();
         let no = if self.is_word("if") {
             let chained = self.deeper(Self::choice)?;
-            Block { lets: vec![], span: chained.span, result: Box::new(chained) }
+            Block { lets: vec![], span: chained.span.first, result: Box::new(chained) }
         } else {
             let Some(group) = self.group(Delimiter::Brace) else {
                 self.unexpected("`{` after `else`");
@@ -430,7 +430,7 @@ impl Parser {
             self.bump();
             self.block(&group, "this branch")
         };
-        Ok(Expr { kind: ExprKind::If { condition: Box::new(condition), yes, no }, span })
+        Ok(Expr { kind: ExprKind::If { condition: Box::new(condition), yes, no }, span: span.into() })
     }
 
     /// Speaks about `x.relu()` and `x[0]`.
@@ -478,5 +478,5 @@ impl Parser {
 }
 
 fn error(span: Span) -> Expr {
-    Expr { kind: ExprKind::Error, span }
+    Expr { kind: ExprKind::Error, span: span.into() }
 }

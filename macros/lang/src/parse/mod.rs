@@ -10,7 +10,7 @@ mod literal;
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 
-use crate::ast::{Block, DimItem, Fact, Item, NetItem, Program, Visibility};
+use crate::ast::{Block, Broken, BrokenKind, DimItem, Fact, Item, NetItem, Program, Visibility};
 use crate::report::{Report, did_you_mean};
 use cursor::{Parsed, Parser, Reported};
 
@@ -49,14 +49,14 @@ impl Parser {
             self.unexpected("`dim` or `net`");
             return Err(Reported);
         }
-        match self.item_word()? {
+        match self.item_word(&visibility)? {
             "dim" => Ok(Item::Dim(self.dim(attributes, visibility)?)),
             _ => self.net(attributes, visibility),
         }
     }
 
     /// Takes the word that says which item begins here; a missing or misspelt one is reported and mended.
-    fn item_word(&mut self) -> Parsed<&'static str> {
+    fn item_word(&mut self, visibility: &Visibility) -> Parsed<&'static str> {
         let Some(word) = self.ident().map(ToString::to_string) else {
             self.unexpected("`dim` or `net`");
             return Err(Reported);
@@ -76,20 +76,21 @@ impl Parser {
                 return Ok("net");
             }
             "flow" => {
-                self.broken.extend(self.ident_ahead(1).cloned());
+                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Net);
                 self.error("flows are not in the language yet")
             }
             "use" => {
                 let mut distance = 1;
                 while let Some(tree) = self.ahead(distance).filter(|tree| tree.to_string() != ";") {
-                    self.broken.extend(idents(tree.clone().into()));
+                    let names = idents(tree.clone().into());
+                    self.broken(names, &Visibility::default(), BrokenKind::Foreign);
                     distance += 1;
                 }
                 self.error("names from elsewhere cannot be used in the language yet")
                     .help("declare the dims and nets in the same `net!`")
             }
             "const" | "static" | "type" | "let" => {
-                self.broken.extend(self.ident_ahead(1).cloned());
+                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Dim);
                 self.error(format!("`{word}` cannot stand in `net!`"))
                     .help("a dimension is declared with `dim Name = 784;`")
             }
@@ -173,24 +174,24 @@ impl Parser {
         if self.take_operator("=").is_none() {
             self.unexpected(&format!("`=` and the size of `{name}`")).help(format!("write `dim {name} = 784;`"));
             if self.take_operator(":").is_none() && !matches!(self.peek(), Some(TokenTree::Literal(_))) {
-                return Err(self.broken_dim(name));
+                return Err(self.broken_dim(name, &visibility));
             }
         }
         let wanted = format!("the size of `{name}`");
         if self.begins_item() {
             self.unexpected(&wanted);
-            return Err(self.broken_dim(name));
+            return Err(self.broken_dim(name, &visibility));
         }
         match self.size(&wanted) {
             Ok(size) => {
-                self.end_of_dim(&name);
+                self.end_of_dim(&name, &visibility);
                 Ok(DimItem { attributes, visibility, name, size })
             }
-            Err(Reported) => Err(self.broken_dim(name)),
+            Err(Reported) => Err(self.broken_dim(name, &visibility)),
         }
     }
 
-    fn end_of_dim(&mut self, name: &Ident) {
+    fn end_of_dim(&mut self, name: &Ident, visibility: &Visibility) {
         if self.take_operator(";").is_some() {
             return;
         }
@@ -199,15 +200,21 @@ impl Parser {
         if !begins_item {
             error.help("each dimension has its own `dim`");
             if self.is_operator(",") {
-                self.broken.extend(self.ident_ahead(1).cloned());
+                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Dim);
             }
             self.end_of_broken_item();
         }
     }
 
-    fn broken_dim(&mut self, name: Ident) -> Reported {
-        self.broken.push(name);
+    fn broken_dim(&mut self, name: Ident, visibility: &Visibility) -> Reported {
+        self.broken([name], visibility, BrokenKind::Dim);
         Reported
+    }
+
+    /// Keeps the names of what could not be read.
+    fn broken(&mut self, names: impl IntoIterator<Item = Ident>, visibility: &Visibility, kind: BrokenKind) {
+        let broken = |name| Broken { name, visibility: visibility.clone(), kind };
+        self.broken.extend(names.into_iter().map(broken));
     }
 
     fn end_of_broken_item(&mut self) {
@@ -217,6 +224,7 @@ impl Parser {
 
     /// `Mlp(x: [n, Pixels]) -> [n, Digit] where … { … }`
     fn net(&mut self, attributes: TokenStream, visibility: Visibility) -> Parsed<Item> {
+        let before = self.report.len();
         let name = self.type_name("a net")?;
         self.lost = false;
         let (inputs, result) = match self.inputs(&name) {
@@ -228,14 +236,15 @@ impl Parser {
         let head = result.ok().filter(|_| !self.lost);
         self.lost = head.is_none();
         let errors = self.report.len();
+        let mended = errors > before;
         let body = self.body(&name);
         let damaged = self.report.len() > errors;
         match head {
             Some(result) => {
-                Ok(Item::Net(NetItem { attributes, visibility, name, inputs, result, facts, body, damaged }))
+                Ok(Item::Net(NetItem { attributes, visibility, name, inputs, result, facts, body, mended, damaged }))
             }
             None => {
-                self.broken.push(name);
+                self.broken([name], &visibility, BrokenKind::Net);
                 Err(Reported)
             }
         }

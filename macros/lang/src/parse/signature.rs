@@ -125,8 +125,12 @@ impl Parser {
         if self.ident().is_some() && self.is_operator_ahead(1, ":") {
             let error = self.error("named results stand in parentheses");
             error.help("write `-> (loss: [], correct: [])`");
-            self.bump();
-            self.bump();
+            let mut results = vec![];
+            while self.ident().is_some() && self.is_operator_ahead(1, ":") {
+                results.push(self.input("a result")?);
+                self.take_operator(",");
+            }
+            return Ok(ResultType::Named(results));
         }
         self.tensor_type().map(ResultType::One)
     }

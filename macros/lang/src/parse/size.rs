@@ -12,7 +12,12 @@ impl Parser {
             group
         } else if let Some(group) = self.group(Delimiter::Parenthesis) {
             let error = self.report.error(group.span(), "a shape stands in brackets");
-            error.help("write `[n, d]` instead of `(n, d)`");
+            error.help(match group.span().source_text() {
+                Some(text) if !text.contains('\n') => {
+                    format!("write `[{}]` instead of `{text}`", text.trim_matches(['(', ')']))
+                }
+                _ => "write `[n, d]` instead of `(n, d)`".to_owned(),
+            });
             group
         } else {
             let found = self.ident().map(ToString::to_string).unwrap_or_default();

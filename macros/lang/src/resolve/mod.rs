@@ -50,7 +50,7 @@ impl<'a> Names<'a> {
 pub fn resolve<'a>(program: &'a Program, report: &mut Report) -> Names<'a> {
     let mut first: BTreeMap<String, &Ident> = BTreeMap::new();
     let mut names = Names { dims: vec![], nets: vec![], meanings: Dims::new(), broken: vec![] };
-    names.broken.extend(program.broken.iter().map(ToString::to_string));
+    names.broken.extend(program.broken.iter().map(|broken| broken.name.to_string()));
     let mut dims = vec![];
     for item in &program.items {
         let name = match item {

@@ -1,7 +1,7 @@
 //! What a size in the source stands for.
 
 use crate::ast::Size;
-use crate::report::{Report, did_you_mean};
+use crate::report::{Place, Report, did_you_mean};
 use crate::terms::{Dims, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Span;
@@ -61,7 +61,7 @@ pub fn size(size: &Size, dims: &Dims, broken: &[String], report: &mut Report) ->
 }
 
 /// `left op right` on sizes.
-pub fn arithmetic(op: char, left: &Term, right: &Term, span: Span, report: &mut Report) -> Checked<Term> {
+pub fn arithmetic(op: char, left: &Term, right: &Term, span: impl Into<Place>, report: &mut Report) -> Checked<Term> {
     match op {
         '+' => Ok(left.plus(right)),
         '-' => Ok(left.minus(right)),

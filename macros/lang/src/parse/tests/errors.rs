@@ -10,7 +10,7 @@ fn one_error(source: &str, mark: &str, message: &str, help: &str) -> Program {
     let texts: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.text()).collect();
     assert_eq!(diagnostics.len(), 1, "{source}\n{texts:#?}");
     let diagnostic = &diagnostics[0];
-    let span = diagnostic.last.and_then(|last| diagnostic.span.join(last)).unwrap_or(diagnostic.span);
+    let span = diagnostic.place.first.join(diagnostic.place.last).unwrap_or(diagnostic.place.first);
     assert_eq!(span.source_text().unwrap_or_default(), mark, "{source}\n{texts:#?}");
     assert_eq!(diagnostic.message, message, "{source}");
     assert_eq!(diagnostic.help.as_deref().unwrap_or(""), help, "{source}");
@@ -29,7 +29,7 @@ fn body(program: &Program) -> Option<String> {
 }
 
 fn broken(program: &Program) -> Vec<String> {
-    program.broken.iter().map(ToString::to_string).collect()
+    program.broken.iter().map(|broken| broken.name.to_string()).collect()
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn all_mistakes_of_a_program_are_found_at_once() {
         net H(x: [n, -1]) -> [n] { x; }
     ";
     let (program, diagnostics) = read(source);
-    let marks: Vec<_> = diagnostics.iter().map(|d| d.span.source_text().unwrap()).collect();
+    let marks: Vec<_> = diagnostics.iter().map(|d| d.place.first.source_text().unwrap()).collect();
     assert_eq!(marks, ["3.5", ":", "(n, A)", "relu", "bias", "z", "|", "fn", "[", "-", ";"]);
     assert_eq!(broken(&program), ["A", "H"]);
     assert_eq!(program.items.len(), 3);

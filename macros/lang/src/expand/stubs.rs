@@ -1,0 +1,130 @@
+//! Stand-ins for what holds an error, so that the code that uses it gives no further one.
+//!
+//! A type that depends on a `compile_error!` is unknown to rustc, which then accepts every use of it: here the
+//! projection of an array whose length is the error. A declaration that could not be read becomes such a type. A net
+//! of which only the body holds an error keeps its struct and its functions; it dereferences to the unknown type,
+//! which has whatever field or method is missing.
+
+use crate::ast::{BrokenKind, Item, Program, ResultType, Visibility};
+use crate::infer::TypedNet;
+use crate::report::Diagnostic;
+use crate::resolve::Names;
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use std::rc::Rc;
+
+/// The errors of a program, and what stands for the declarations that hold them.
+pub fn stubs(
+    program: &Program,
+    names: &Names<'_>,
+    nets: &[Rc<TypedNet<'_>>],
+    diagnostics: &[Diagnostic],
+) -> TokenStream {
+    let Some((first, others)) = diagnostics.split_first() else { return TokenStream::new() };
+    let mut unknown = Unknown { error: Some(first.tokens()), name: None };
+    let mut items = TokenStream::new();
+    for missing in missing(program, names, nets) {
+        items.extend(missing.aliases(&mut unknown));
+    }
+    for net in nets.iter().filter(|net| net.is_typed() && net.body.is_none()) {
+        let (name, target) = (&net.item.name, unknown.ty(&[]));
+        unknown.name.get_or_insert_with(|| quote! { <#name as ::core::ops::Deref>::Target });
+        items.extend(quote! {
+            #[automatically_derived]
+            impl<Element: ::ansatz::tensor::Float> ::core::ops::Deref for #name<Element> {
+                type Target = #target;
+
+                fn deref(&self) -> &Self::Target {
+                    ::core::unreachable!("the net holds an error")
+                }
+            }
+        });
+    }
+    // With no declaration to carry it, the first error stands by itself as the others do.
+    let alone = unknown.error.into_iter().chain(others.iter().map(Diagnostic::tokens));
+    std::iter::once(items).chain(alone).collect()
+}
+
+/// The unknown type: the first error makes it, what comes after refers to it.
+struct Unknown {
+    error: Option<TokenStream>,
+    name: Option<TokenStream>,
+}
+
+impl Unknown {
+    /// The unknown type, as an alias with these parameters writes it: each must occur.
+    fn ty(&mut self, parameters: &[Ident]) -> TokenStream {
+        let base = match self.error.take() {
+            Some(error) => quote! { [(); #error] },
+            None => self.name.clone().unwrap_or_default(),
+        };
+        quote! { <(#base, #(#parameters),*) as ::core::ops::Deref>::Target }
+    }
+}
+
+/// A declaration of which nothing but the name is known.
+struct Missing<'a> {
+    name: &'a Ident,
+    visibility: &'a Visibility,
+    kind: BrokenKind,
+    outputs: bool,
+}
+
+fn missing<'a>(program: &'a Program, names: &'a Names<'_>, nets: &'a [Rc<TypedNet<'_>>]) -> Vec<Missing<'a>> {
+    let unread = program.broken.iter().filter(|broken| broken.kind != BrokenKind::Foreign).map(|broken| {
+        let outputs = broken.kind == BrokenKind::Net;
+        Missing { name: &broken.name, visibility: &broken.visibility, kind: broken.kind, outputs }
+    });
+    let dims = program.items.iter().filter_map(|item| match item {
+        Item::Dim(dim) if super::dims::is_unknown(dim, names) => {
+            Some(Missing { name: &dim.name, visibility: &dim.visibility, kind: BrokenKind::Dim, outputs: false })
+        }
+        _ => None,
+    });
+    let untyped = nets.iter().filter(|net| !net.is_typed()).map(|net| Missing {
+        name: &net.item.name,
+        visibility: &net.item.visibility,
+        kind: BrokenKind::Net,
+        outputs: matches!(net.item.result, ResultType::Named(_)),
+    });
+    let mut all: Vec<Missing<'a>> = vec![];
+    for missing in unread.chain(dims).chain(untyped) {
+        let taken = all.iter().any(|other| other.name == missing.name)
+            || names
+                .nets
+                .iter()
+                .any(|net| net.name == *missing.name && !std::ptr::eq(&raw const net.name, missing.name))
+            || names.dim(&missing.name.to_string()).is_some();
+        if !taken {
+            all.push(missing);
+        }
+    }
+    all
+}
+
+impl Missing<'_> {
+    fn aliases(&self, unknown: &mut Unknown) -> TokenStream {
+        let name = self.name;
+        match self.kind {
+            BrokenKind::Net => {
+                let net = self.alias(name.clone(), &["Element"], unknown);
+                let dims = ["Element", "A", "B", "C", "D", "E", "F"];
+                let batch = self.alias(format_ident!("{name}Batch"), &dims, unknown);
+                let output = self.outputs.then(|| self.alias(format_ident!("{name}Output"), &["Element"], unknown));
+                quote! { #net #batch #output }
+            }
+            _ => self.alias(name.clone(), &[], unknown),
+        }
+    }
+
+    fn alias(&self, name: Ident, parameters: &[&str], unknown: &mut Unknown) -> TokenStream {
+        let visibility = &self.visibility.tokens;
+        let parameters: Vec<Ident> = parameters.iter().map(|parameter| super::here(parameter)).collect();
+        let ty = unknown.ty(&parameters);
+        unknown.name.get_or_insert_with(|| quote! { #name });
+        quote! {
+            #[allow(dead_code, missing_docs, non_camel_case_types)]
+            #visibility type #name<#(#parameters = f32),*> = #ty;
+        }
+    }
+}
