@@ -162,11 +162,11 @@ impl Spelling {
             }
             Atom::FloorDiv(a, b) => {
                 let (a, b) = (self.number(a, ty), self.number(b, ty));
-                quote! { ((#a) / (#b)) }
+                quote! { <#ty>::div_euclid(#a, #b) }
             }
             Atom::CeilDiv(a, b) => {
                 let (a, b) = (self.number(a, ty), self.number(b, ty));
-                quote! { (#a).div_ceil(#b) }
+                quote! { <#ty>::div_ceil(#a, #b) }
             }
         }
     }

@@ -40,7 +40,7 @@ impl Parser {
             stages.push(stage);
         }
         Ok(match span {
-            Some(span) => Expr { kind: ExprKind::Pipeline(stages), span: span.into() },
+            Some(span) => Expr { kind: ExprKind::Pipeline(stages), span },
             None => stages.swap_remove(0),
         })
     }
@@ -219,7 +219,7 @@ impl Parser {
                 let broken = |_| Argument { name: None, value: error(group.span()) };
                 places.into_iter().map(|argument| argument.unwrap_or_else(broken)).collect()
             });
-            callee = Expr { kind: ExprKind::Call { callee: Box::new(callee), arguments }, span: span.into() };
+            callee = Expr { kind: ExprKind::Call { callee: Box::new(callee), arguments }, span };
         }
         Ok(callee)
     }
