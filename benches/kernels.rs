@@ -34,11 +34,29 @@ fn bench_graph(
 fn matmul(c: &mut Criterion) {
     for (m, k, n) in [(1, 784, 512), (128, 784, 512), (256, 64, 64), (1024, 1024, 1024)] {
         let operations = Throughput::Elements(2 * (m * k * n) as u64);
-        bench_graph(c, "matmul", &format!("{m}x{k}x{n}"), operations, &[m, k], |graph, x| {
+        bench_graph(c, "matmul", &format!("{m}x{k}x{n}"), operations.clone(), &[m, k], |graph, x| {
             let weight = graph.state("weight", StateKind::Parameter, &[n, k], DType::F32)?;
             graph.matmul(x, weight, [false, true])
         });
+        crate_gemm(c, [m, k, n], operations);
     }
+}
+
+/// The same product by the crate `gemm`, on one thread; compare with `RAYON_NUM_THREADS=1`.
+fn crate_gemm(c: &mut Criterion, [m, k, n]: [usize; 3], operations: Throughput) {
+    let (x, weight, mut y) = (vec![0.5_f32; m * k], vec![0.5_f32; n * k], vec![0.0_f32; m * n]);
+    let mut group = c.benchmark_group("matmul of the crate gemm");
+    group.throughput(operations);
+    group.bench_function(BenchmarkId::from_parameter(format!("{m}x{k}x{n}")), |b| {
+        let [rows, depth] = [n as isize, k as isize];
+        let (y, x, weight) = (y.as_mut_ptr(), x.as_ptr(), weight.as_ptr());
+        let one = gemm::Parallelism::None;
+        // SAFETY: the strides of row-major matrices, the second transposed, of these sizes.
+        b.iter(|| unsafe {
+            gemm::gemm(m, n, k, y, 1, rows, false, x, 1, depth, weight, depth, 1, 0.0, 1.0, false, false, false, one);
+        });
+    });
+    group.finish();
 }
 
 /// Chains of elementwise ops, with and without a reduction; throughput in elements.

@@ -3,13 +3,14 @@
 use super::workspace::Frame;
 use super::{Data, State, Workspace};
 use crate::compile::{Launch, Nest, Plan, Program, Step};
+use crate::kernel::cpu::denormal::Denormals;
 use crate::kernel::cpu::{Operand, Real, Scratch, gemm, parallel, random};
 use crate::{Error, Result};
 use std::sync::Arc;
 
 impl Program {
     /// Computes the outputs and updates the state in place. Inputs are checked for number, type and length; nothing is
-    /// allocated.
+    /// allocated. `f32` programs take denormal numbers, below 1.2e-38, for zero.
     ///
     /// # Errors
     /// If an input does not fit its declaration, or the workspace was made for another program or kind of state.
@@ -62,8 +63,8 @@ impl Program {
         // and the state is only written by programs with updates, which borrow it alone.
         let mut walk = || unsafe {
             match &self.plan {
-                Plan::F32(steps) => walk(steps, frame, threads, scratch),
-                Plan::F64(steps) => walk(steps, frame, threads, scratch),
+                Plan::F32(steps) => Denormals::FLUSHED.during(|| walk(steps, frame, threads, scratch)),
+                Plan::F64(steps) => Denormals::KEPT.during(|| walk(steps, frame, threads, scratch)),
             }
         };
         if threads > 1 {

@@ -3,7 +3,7 @@
 use super::{Data, DataMut, Program, State, Workspace};
 use crate::compile::compile;
 use crate::compile::sample::sample;
-use crate::graph::{DType, Graph};
+use crate::graph::{Binary, DType, Graph};
 use crate::ops::{cases, interpret};
 use proptest::prelude::*;
 
@@ -113,6 +113,51 @@ fn every_op_agrees_with_the_interpreter() {
             }
         }
     }
+}
+
+#[test]
+fn only_single_programs_flush_denormal_numbers() {
+    // Enough for two threads.
+    let dims = [1 << 18];
+    for (dtype, flushed) in [(DType::F32, cfg!(target_arch = "x86_64")), (DType::F64, false)] {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &dims, dtype);
+        let y = graph.binary(Binary::Mul, x, x).unwrap();
+        graph.output("y", y);
+        let program = compile(&graph).unwrap();
+        let state = State::new(program.states());
+        let mut workspace = program.workspace(&state).unwrap();
+        let small = if dtype == DType::F32 { 1e-20 } else { 1e-155 };
+        let input = Tensor::new(&vec![small; 1 << 18], dtype);
+        program.evaluate(&state, &[input.data()], &mut workspace).unwrap();
+        let found = program.output(&workspace, 0).to_f64();
+        assert!(found.iter().all(|&y| (y == 0.0) == flushed), "{dtype:?}");
+    }
+}
+
+/// Reshapes that cut an axis at every bit, in another order each time.
+#[test]
+fn a_kernel_of_too_many_axes_is_cut_in_parts() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[4096], DType::F32);
+    let mut y = x;
+    let cuts: [(&[usize], &[usize]); 4] = [
+        (&[8, 8, 8, 8], &[2, 0, 3, 1]),
+        (&[4, 4, 4, 4, 4, 4], &[5, 2, 0, 4, 1, 3]),
+        (&[2, 8, 8, 8, 4], &[3, 1, 4, 0, 2]),
+        (&[2, 4, 4, 4, 4, 8], &[4, 0, 5, 2, 1, 3]),
+    ];
+    for (dims, order) in cuts {
+        let cut = graph.reshape(y, dims).unwrap();
+        let permuted = graph.permute(cut, order).unwrap();
+        y = graph.reshape(permuted, &[4096]).unwrap();
+    }
+    let sum = graph.binary(Binary::Add, x, y).unwrap();
+    graph.output("y", sum);
+    assert!(compile(&graph).unwrap().launches() > 1);
+    let input: Vec<f64> = (0..4096).map(f64::from).collect();
+    let result = agrees(&graph, &[input], &[], 1);
+    assert!(result.is_ok(), "{}", result.unwrap_err());
 }
 
 proptest! {

@@ -4,6 +4,7 @@ pub mod tiled;
 mod task;
 pub mod gemm;
 pub mod random;
+pub mod denormal;
 pub mod parallel;
 pub mod math;
 pub mod scratch;

@@ -1,5 +1,6 @@
 //! Fork and join over a small pool of threads.
 
+use super::denormal::Denormals;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::OnceLock;
 
@@ -16,19 +17,25 @@ pub fn threads() -> usize {
 /// Runs `work` inside the pool, where forks do not allocate. A loop of many launches belongs inside.
 pub fn install<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     match pool() {
-        Some(pool) => pool.install(work),
+        Some(pool) => {
+            let denormals = Denormals::current();
+            pool.install(|| denormals.during(work))
+        }
         None => work(),
     }
 }
 
-/// Calls `work` with each of `0..parts`, side by side, and returns when all are done.
+/// Calls `work` with each of `0..parts`, side by side, and returns when all are done. Each part takes denormal numbers as
+/// the calling thread does.
 pub fn split(parts: usize, work: &(impl Fn(usize) + Sync)) {
     if parts <= 1 || pool().is_none() {
         (0..parts).for_each(work);
     } else if rayon::current_thread_index().is_some() {
-        halve(0, parts, work);
+        // A thread may wait for its own part by running one of another program.
+        let denormals = Denormals::current();
+        halve(0, parts, &|i| denormals.during(|| work(i)));
     } else {
-        install(|| halve(0, parts, work));
+        install(|| split(parts, work));
     }
 }
 

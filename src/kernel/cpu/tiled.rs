@@ -13,6 +13,8 @@ use pulp::Arch;
 use std::marker::PhantomData;
 use std::ops::Range;
 
+/// The most axes that a kernel may have after neighbours have merged.
+pub const MOST_AXES: usize = RANK;
 /// A launch below this many nanoseconds of work stays on one thread. Fork and join take 1 µs between launches in quick
 /// succession, but more where the other thread has gone to sleep.
 const WORTH_A_FORK: f64 = 10_000.0;

@@ -13,6 +13,8 @@ use crate::kernel::cpu::parallel::part;
 const ROW: usize = 2048;
 /// Bytes of a packed block of `B`.
 const BLOCK: usize = 512 << 10;
+/// Rows of `B` that are packed at a time.
+const STRETCH: usize = 16;
 /// Rows of `B` this many bytes apart are read where they lie.
 const NEAR: usize = 1024;
 
@@ -103,13 +105,18 @@ pub(super) unsafe fn multiply<T: Real>(kernels: &Kernels<T>, p: &Product<T>, scr
             unsafe {
                 let (b, c) = (b.from(first_k, first_n), c.from(0, first_n));
                 let packed = |i: usize| !direct || panel(i).end * lanes > n;
-                for i in (0..count).filter(|&i| packed(i)) {
-                    let columns = panel(i);
-                    let (start, stride) = (columns.start * lanes, columns.len() * lanes);
-                    let from = b.from(0, start);
-                    let columns = stride.min(n - start);
-                    let source = Source { from: from.first, rows: k, columns, row: b.row, column: b.column };
-                    (kernels.pack)(&source, panels.add(start * k), stride);
+                // Rows that are contiguous are read a few at a time, in full length.
+                let stretch = if b.column == 1 { STRETCH } else { k.max(1) };
+                for row in (0..k).step_by(stretch) {
+                    let rows = stretch.min(k - row);
+                    for i in (0..count).filter(|&i| packed(i)) {
+                        let columns = panel(i);
+                        let (start, stride) = (columns.start * lanes, columns.len() * lanes);
+                        let from = b.from(row, start).first;
+                        let columns = stride.min(n - start);
+                        let source = Source { from, rows, columns, row: b.row, column: b.column };
+                        (kernels.pack)(&source, panels.add(start * k + row * stride), stride);
+                    }
                 }
                 for i in 0..strips {
                     let rows = part(m, i, strips);

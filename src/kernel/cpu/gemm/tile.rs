@@ -108,6 +108,13 @@ pub(super) unsafe fn pack<L: Lanes>(block: &Source<L::Element>, to: *mut L::Elem
     // SAFETY: inside the block and the panel, as the caller says.
     unsafe {
         let whole = columns / L::LANES;
+        if column == 1 && columns == 8 && stride == 8 {
+            // A strip of full height.
+            for i in 0..rows {
+                std::ptr::copy_nonoverlapping(from.offset(i as isize * row), to.add(i * 8), 8);
+            }
+            return;
+        }
         if column == 1 {
             let rest = columns - whole * L::LANES;
             for i in 0..rows {
