@@ -75,7 +75,7 @@ impl Gemm {
     }
 }
 
-/// Computes the product on at most `threads` threads. The result does not depend on how many.
+/// Computes the product on at most `threads` threads. For equal `threads` the result is always the same.
 ///
 /// # Safety
 /// The views stay inside their operands, which hold aligned elements of type `T`; `C` overlaps neither `A` nor `B` nor
