@@ -20,6 +20,9 @@ pub mod plot;
 #[cfg(feature = "check")]
 pub mod check;
 
+#[doc = include_str!("language.md")]
+pub mod language {}
+
 pub use error::{Error, Result};
 
 #[doc(hidden)]

@@ -171,6 +171,9 @@ fn every_function_runs() {
         keys::<Shared>(),
         ["twin.weight", "fc.weight", "fc.bias", "linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias"]
     );
+    // A layer in two places works twice and has its parameters once.
+    assert_eq!(Shared::PARAMETERS, 9 + 20 + 18 + 42);
+    assert_eq!(Shared::multiply_adds(7), 7 * (2 * 9 + 2 * 15 + 2 * 15 + 36));
     let shared: Shared<f64> = Shared::init(1);
     assert_eq!(to_vec(&shared.forward(table(0), table(1)).expect("it runs")).len(), 12);
 }

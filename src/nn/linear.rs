@@ -5,7 +5,7 @@ use crate::Result;
 use crate::graph::{Binary, Graph, NodeId, StateKind};
 use crate::tensor::{ConstDim, Cpu, EndsWith, Float, Path, Scope, Tensor, Var, record};
 
-/// `linear(O)`: x · Wᵀ + b over the last axis, with weights [O, I] and bias [O], keyed `weight` and `bias`. Both start
+/// `linear(O)`: x · Wᵀ + b over the last axis, with weights `[O, I]` and bias `[O]`, keyed `weight` and `bias`. Both start
 /// uniform on ±1/√I, as in PyTorch.
 #[derive(Clone, Debug)]
 pub struct Linear<I: ConstDim, O: ConstDim, E: Float = f32> {

@@ -33,11 +33,11 @@ impl<C: Dim, E: Float> Default for CrossEntropy<'_, C, E> {
     }
 }
 
-/// The mean of −ln softmax(logits)[y]. The last axis of `logits` holds the classes `C`, and `y` the right one for each
+/// The mean of `−ln softmax(logits)[y]`. The last axis of `logits` holds the classes `C`, and `y` the right one for each
 /// position. The result is NaN if every target is ignored.
 ///
 /// With smoothing ε, weights w and m classes, each position has the loss
-/// −(1 − ε) w[y] ln p[y] − ε/m Σ w[c] ln p[c], and the sum is divided by Σ w[y].
+/// `−(1 − ε) w[y] ln p[y] − ε/m Σ w[c] ln p[c]`, and the sum is divided by `Σ w[y]`.
 pub fn cross_entropy<S, Dst, C, E>(
     logits: &Var<S, E>,
     y: &Var<Dst, In<C>>,

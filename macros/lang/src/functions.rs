@@ -114,6 +114,25 @@ pub enum Rule {
     Concat,
 }
 
+impl Rule {
+    /// What becomes of the shapes, as the documentation writes it.
+    pub fn shapes(self) -> &'static str {
+        match self {
+            Rule::Map | Rule::Along | Rule::Dropout => "`[…]` → `[…]`",
+            Rule::Pair | Rule::Power => "`[…]`, `[…]` → `[…]`, broadcast",
+            Rule::Select => "`[…]` of truth values, `[…]`, `[…]` → `[…]`, broadcast",
+            Rule::ToReal => "`[…]` of truth values → `[…]`",
+            Rule::Reduce => "`[n, a, d]` → `[n, d]` with `over = a`",
+            Rule::Argmax => "`[…, d]` → `[…] in d`",
+            Rule::Linear => "`[…, d]` → `[…, width]`",
+            Rule::CrossEntropy => "`[…, d]`, `[…] in d` → `[]`",
+            Rule::PairLoss => "`[…]`, `[…]` → `[]`",
+            Rule::Draw => "→ `shape`",
+            Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",
+        }
+    }
+}
+
 /// The function of this name.
 pub fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|f| f.name == name)

@@ -16,36 +16,61 @@ impl Context<'_, '_> {
     }
 
     fn lines(&self) -> Vec<String> {
-        let inputs = self.net.item.inputs.iter().zip(&self.net.inputs).filter_map(|(input, ty)| {
-            let ty = ty.as_ref()?;
-            Some(format!("`{} : {ty}`", input.name))
-        });
-        let results = self.net.results.iter().flatten().map(|ty| format!("`{ty}`"));
-        let inputs: Vec<_> = inputs.collect();
-        let results: Vec<_> = results.collect();
-        let mut lines = vec![String::new(), format!("{} → {}", inputs.join(", "), results.join(", "))];
+        let mut lines = vec![String::new(), self.signature()];
         if self.net.layers.is_empty() {
             return lines;
         }
         lines.push(String::new());
-        lines.push("| layer | output | parameters | multiply-adds |".to_owned());
-        lines.push("|---|---|---:|---:|".to_owned());
+        lines.push("| layer | | output | parameters | multiply-adds |".to_owned());
+        lines.push("|:--|:--|:--|--:|--:|".to_owned());
         let (mut parameters, mut work) = (0, Term::literal(0));
         for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope)) {
-            let own = numeric(&layer.multiply_adds);
-            let count = count(layer, self.nets);
-            lines.push(format!(
-                "| `{}: {}` | `{}` | {count} | {own} |",
-                self.net.key(layer),
-                layer.text,
-                layer.signature.1
-            ));
+            let (key, count, own) = (self.net.key(layer), count(layer, self.nets), numeric(&layer.multiply_adds));
+            let text = match layer.kind {
+                LayerKind::Net(_) => format!("[`{}`]", layer.text),
+                _ => format!("`{}`", layer.text),
+            };
+            let (shown, output) = (grouped(&own.to_string()), &layer.signature.1);
+            lines.push(format!("| `{key}` | {text} | `{output}` | `{}` | `{shown}` |", grouped(&count.to_string())));
             parameters += count;
             work = work.plus(&own);
         }
-        lines.push(format!("| all | | {parameters} | {work} |"));
+        let (parameters, work) = (grouped(&parameters.to_string()), grouped(&work.to_string()));
+        lines.push(format!("| **total** | | | **`{parameters}`** | **`{work}`** |"));
         lines
     }
+
+    /// `x : [n, Pixels]` → `[n, Digit]`
+    fn signature(&self) -> String {
+        let inputs = self.net.item.inputs.iter().zip(&self.net.inputs);
+        let inputs: Vec<_> =
+            inputs.filter_map(|(input, ty)| Some(format!("`{} : {}`", input.name, ty.as_ref()?))).collect();
+        let results = crate::infer::results(self.net.item).into_iter().zip(&self.net.results);
+        let results: Vec<_> = results
+            .filter_map(|((name, _), ty)| {
+                let ty = ty.as_ref()?;
+                Some(name.map_or_else(|| format!("`{ty}`"), |name| format!("`{name} : {ty}`")))
+            })
+            .collect();
+        format!("{} → {}", inputs.join(", "), results.join(", "))
+    }
+}
+
+/// Numbers with their digits in groups of three: `50_826 * n`.
+fn grouped(text: &str) -> String {
+    let mut shown = String::new();
+    let characters: Vec<char> = text.chars().collect();
+    for (i, &character) in characters.iter().enumerate() {
+        let digits = |part: &[char]| part.iter().take_while(|c| c.is_ascii_digit()).count();
+        let before: Vec<char> = characters[..i].iter().rev().copied().collect();
+        let within = digits(&before) > 0 && character.is_ascii_digit();
+        let named = before.get(digits(&before)).is_some_and(|c| c.is_alphanumeric() || *c == '_');
+        if within && !named && digits(&characters[i..]) % 3 == 0 {
+            shown.push('_');
+        }
+        shown.push(character);
+    }
+    shown
 }
 
 /// The number of parameters of a layer.
@@ -72,4 +97,15 @@ pub(super) fn numeric(size: &Term) -> Term {
         });
         sum.plus(&product)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_stand_in_groups_of_three() {
+        assert_eq!(grouped("784"), "784");
+        assert_eq!(grouped("50826 * n + 1234567 * h2048"), "50_826 * n + 1_234_567 * h2048");
+    }
 }

@@ -36,7 +36,7 @@ impl Context<'_, '_> {
             let (label, ty, visibility) = (&layer.label, self.field_type(*i), self.field_visibility(layer));
             let doc = match layer.kind {
                 LayerKind::Scope => format!("`{}: {}`", layer.label, layer.text),
-                _ => format!("`{}`: {} → {}", layer.text, layer.signature.0, layer.signature.1),
+                _ => format!("`{}` : `{}` → `{}`", layer.text, layer.signature.0, layer.signature.1),
             };
             quote! { #[doc = #doc] #visibility #label: #ty }
         });

@@ -32,7 +32,7 @@ impl<'a> Inference<'a, '_, '_> {
         let Some(Gift::Width(outputs, width)) = given.get("width") else { return Err(Absorbed) };
         let (outputs, width) = (outputs.clone(), *width);
         self.reals("linear", x, at)?;
-        let Some((last, leading)) = x.ty.axes.split_last() else {
+        let Some(last) = x.ty.axes.last() else {
             self.fault(at, "`linear` acts on the last axis, but is given a scalar []");
             return Err(Absorbed);
         };
@@ -45,13 +45,13 @@ impl<'a> Inference<'a, '_, '_> {
         let bias = flag("bias", given, true);
         let axes = ansatz_shapes::linear(&x.ty.axes, last, &Axis::from(outputs.clone()));
         let ty = Type::real(axes.map_err(|_| Absorbed)?);
-        let rows = leading.iter().fold(Term::literal(1), |rows, axis| rows.times(&axis.size));
-        let multiply_adds = rows.times(&last.size).times(&outputs);
         let label = self.label(layer, "linear", true)?;
+        let kind = LayerKind::Linear { inputs: last.size.clone(), outputs, bias };
+        let multiply_adds = work(&x.ty, &kind);
         self.layers.push(Layer {
             label,
             scope: layer.scope,
-            kind: LayerKind::Linear { inputs: last.size.clone(), outputs, bias },
+            kind,
             text: unlabelled(&layer.text).to_owned(),
             shown: layer.label.as_ref().map_or_else(|| layer.text.clone(), |label| label.name.to_string()),
             signature: (x.ty.to_string(), ty.to_string()),
@@ -68,6 +68,8 @@ impl<'a> Inference<'a, '_, '_> {
         let (inputs, outputs) = (inputs.clone(), outputs.clone());
         match ansatz_shapes::linear(&x.ty.axes, &Axis::from(inputs.clone()), &Axis::from(outputs)) {
             Ok(axes) => {
+                let multiply_adds = work(&x.ty, &self.layers[position].kind);
+                self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&multiply_adds);
                 let operation = Operation::Layer { layer: position, inputs: vec![x.id] };
                 self.tensor(operation, Type::real(axes), at)
             }
@@ -206,6 +208,12 @@ impl<'a> Inference<'a, '_, '_> {
         self.labels.push(path);
         Ok(())
     }
+}
+
+/// The multiply-adds of a layer applied to a tensor of this type.
+fn work(x: &Type, layer: &LayerKind) -> Term {
+    let LayerKind::Linear { outputs, .. } = layer else { return Term::literal(0) };
+    x.axes.iter().fold(outputs.clone(), |work, axis| work.times(&axis.size))
 }
 
 /// `linear(256)` of `fc1: linear(256)`.

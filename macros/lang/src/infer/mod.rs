@@ -24,7 +24,7 @@ use crate::report::Report;
 use crate::resolve::{Absorbed, Checked, Names};
 use std::rc::Rc;
 
-pub use signature::Signature;
+pub use signature::{Signature, results};
 pub use typed::{Body, Layer, LayerKind, Operation, Scalar, Step, TypedNet, ValueId, key};
 pub use types::{Axis, Element, Type, shape};
 

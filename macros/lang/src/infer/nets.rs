@@ -69,8 +69,12 @@ impl<'a> Inference<'a, '_, '_> {
         results: Option<&[Type]>,
         bound: &Bound,
     ) -> Checked<usize> {
+        let work = inner.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
+        let work = substitute(&work, bound);
         if let Some(Placed::Layer(position)) = self.placed.get(&layer.site) {
-            return Ok(*position);
+            let position = *position;
+            self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
+            return Ok(position);
         }
         let kind = snake_case(&inner.item.name.to_string());
         let label = match &layer.label {
@@ -90,7 +94,6 @@ impl<'a> Inference<'a, '_, '_> {
             }
         };
         let list = |types: Vec<String>| if types.len() == 1 { types.concat() } else { types.join(", ") };
-        let multiply_adds = inner.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
         self.layers.push(Layer {
             label,
             scope: layer.scope,
@@ -101,7 +104,7 @@ impl<'a> Inference<'a, '_, '_> {
                 list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect()),
                 list(results.unwrap_or_default().iter().map(ToString::to_string).collect()),
             ),
-            multiply_adds: substitute(&multiply_adds, bound),
+            multiply_adds: work,
         });
         let position = self.layers.len() - 1;
         self.placed.insert(layer.site, Placed::Layer(position));

@@ -92,7 +92,7 @@ pub struct Layer {
     pub shown: String,
     /// The type it took and the type it gave at its first use.
     pub signature: (String, String),
-    /// The multiply-adds of one use (the first), in the net's dimensions.
+    /// The multiply-adds of all its uses, in the net's dimensions.
     pub multiply_adds: Term,
 }
 
