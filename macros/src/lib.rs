@@ -5,7 +5,7 @@
 use proc_macro::TokenStream;
 
 /// Declares dimensions and neural networks: shapes are inferred and checked at compile time, and each net becomes a
-/// typed struct.
+/// typed struct. The module `ansatz::language` describes the language.
 #[proc_macro]
 pub fn net(input: TokenStream) -> TokenStream {
     ansatz_lang::expand(input.into()).tokens.into()

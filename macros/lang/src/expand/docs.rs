@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::infer::{Layer, LayerKind, TypedNet};
+use crate::resolve::reach;
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::TokenStream;
@@ -27,7 +28,7 @@ impl Context<'_, '_> {
         for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope)) {
             let (key, count, own) = (self.net.key(layer), count(layer, self.nets), numeric(&layer.multiply_adds));
             let text = match layer.kind {
-                LayerKind::Net(_) => format!("[`{}`]", layer.text),
+                LayerKind::Net(net) if self.shows(net) => format!("[`{}`]", layer.text),
                 _ => format!("`{}`", layer.text),
             };
             let (shown, output) = (grouped(&own.to_string()), &layer.signature.1);
@@ -38,6 +39,11 @@ impl Context<'_, '_> {
         let (parameters, work) = (grouped(&parameters.to_string()), grouped(&work.to_string()));
         lines.push(format!("| **total** | | | **`{parameters}`** | **`{work}`** |"));
         lines
+    }
+
+    /// Whether whoever sees this net sees that one too, so that its page can be linked.
+    fn shows(&self, net: usize) -> bool {
+        reach(&self.names.nets[net].visibility) >= reach(self.visibility())
     }
 
     /// `x : [n, Pixels]` → `[n, Digit]`
