@@ -44,6 +44,55 @@ fn every_mistake_has_one_error_on_its_token() {
     assert_eq!(fresh, file);
 }
 
+/// The text that a help line tells to put in the place of the marked tokens, or of another text of the program.
+fn mended(program: &str, marked: &str, help: &str) -> Option<String> {
+    let quoted: Vec<&str> = help.split('`').skip(1).step_by(2).collect();
+    let (wrong, right) = if help.starts_with("did you mean") {
+        (marked.to_owned(), quoted[0].to_owned())
+    } else if help.contains("instead of") {
+        (quoted[1].to_owned(), quoted[0].to_owned())
+    } else if help.starts_with("change the body, or promise") {
+        let promised = program.rsplit_once("-> ")?.1.split_once(" {")?.0;
+        (format!("-> {promised}"), format!("-> {}", quoted[0]))
+    } else if help.starts_with("make ") {
+        let width = help.split_once("produce ")?.1.split(',').next()?;
+        let label = format!("{}: linear(", quoted[0]);
+        let call = match program.split_once(&label) {
+            Some((_, rest)) => format!("{label}{})", rest.split_once(')')?.0),
+            None => quoted[0].to_owned(),
+        };
+        (call.clone(), format!("{}({width})", call.split_once('(')?.0))
+    } else {
+        return None;
+    };
+    let at = program.rfind(&wrong)?;
+    Some(format!("{}{right}{}", &program[..at], &program[at + wrong.len()..]))
+}
+
+/// Does what the help lines say, where that is a matter of replacing text, and asks for that error to be gone.
+#[test]
+fn help_lines_mend_programs() {
+    let file = include_str!("diagnostics.txt");
+    let mut done = 0;
+    for case in file.split("\n\n") {
+        let Some((program, errors_shown)) = case.split_once('\n') else { continue };
+        let mut marked = "";
+        let mut message = "";
+        for line in errors_shown.lines().map(str::trim) {
+            if let Some((token, text)) = line.strip_prefix('«').and_then(|line| line.split_once("» ")) {
+                (marked, message) = (token, text);
+            }
+            let Some(help) = line.strip_prefix("help: ") else { continue };
+            let Some(mended) = mended(program, marked, help) else { continue };
+            let after = errors(&mended);
+            assert!(!after.contains(&format!("«{marked}» {message}")), "{program}\n{help}\n{mended}\n{after}");
+            assert_ne!(mended, program);
+            done += 1;
+        }
+    }
+    assert!(done >= 20, "only {done} help lines were followed");
+}
+
 #[test]
 fn no_error_says_what_only_the_compiler_says() {
     let file = include_str!("diagnostics.txt");

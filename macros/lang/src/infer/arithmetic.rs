@@ -92,7 +92,12 @@ impl<'a> Inference<'a, '_, '_> {
             other => {
                 let message =
                     format!("`{op}` does not join {} and {}", Value::Tensor(like.clone()).what(), other.what());
-                self.fault(at, message);
+                let error = self.fault(at, message);
+                if matches!(other, Value::Layer(_)) {
+                    error.help(format!(
+                        "`|>` binds less than `{op}`: put the pipeline in parentheses, `(x |> f) {op} y`"
+                    ));
+                }
                 return Err(Absorbed);
             }
         };
@@ -148,6 +153,8 @@ impl<'a> Inference<'a, '_, '_> {
             let error = self.fault(at, message);
             if truth && !matches!(op, "&&" | "||") {
                 error.help("`to_real(…)` makes truth values 1 and 0; `!`, `&&` and `||` join truth values");
+            } else if matches!(left, Index(_)) || matches!(right, Index(_)) {
+                error.help("indices are classes, not numbers: `==` compares them, `cross_entropy` learns them");
             }
             return Err(Absorbed);
         }
@@ -189,9 +196,10 @@ impl<'a> Inference<'a, '_, '_> {
                 let message = format!("`{shown}` does not join {} and {}", a.ty, b.ty);
                 let mut sizes = vec![];
                 let mut notes = vec![];
-                let mut help = "axes are compared from the right: equal, or one of them a literal 1".to_owned();
+                let mut rule =
+                    "axes are compared from the right: they are equal, or one of them is a literal 1".to_owned();
                 if let Misfit::Size { expected, found, .. } = misfit {
-                    help = match (&expected.label, &found.label) {
+                    rule = match (&expected.label, &found.label) {
                         (Some(l), Some(r)) if expected.size == found.size => format!("the axes `{l}` and `{r}` differ"),
                         _ => format!("axes are compared from the right, and {} is not {}", found.size, expected.size),
                     };
@@ -200,13 +208,22 @@ impl<'a> Inference<'a, '_, '_> {
                 for tensor in [a, b] {
                     notes.extend(self.notes(tensor, &[]).into_iter().filter(|_| tensor.trail.len() > 1));
                 }
+                notes.push(rule);
                 notes.extend(confused(&sizes));
+                let help = self.mended(a, b).or_else(|| self.mended(b, a));
                 let error = self.fault(at, message);
                 error.notes = notes;
-                error.help(help);
+                error.help = help;
                 Err(Absorbed)
             }
         }
+    }
+
+    /// What would give `tensor` the last axis of `other`, if a layer made it.
+    fn mended(&self, other: &Tensor, tensor: &Tensor) -> Option<String> {
+        let (wanted, came) = (other.ty.axes.last()?, tensor.ty.axes.last()?);
+        let producer = self.producer(tensor, tensor.ty.rank() - 1).filter(|_| wanted.size != came.size)?;
+        Some(format!("make `{producer}` produce {}", wanted.size))
     }
 
     /// One operand on its way to the common shape.

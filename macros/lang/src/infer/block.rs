@@ -186,7 +186,10 @@ impl<'a> Inference<'a, '_, '_> {
             Ok(Value::Error) | Err(Absorbed) => vec![Value::Error; wanted],
             Ok(other) => {
                 let what = other.what();
-                self.fault(expr.span, format!("the `let` binds {wanted} names, but this is {what}"));
+                let error = self.fault(expr.span, format!("the `let` binds {wanted} names, but this is {what}"));
+                if matches!(other, Value::Tensor(_)) {
+                    error.help(format!("bind one name: `let {} = …;`", names[0]));
+                }
                 vec![Value::Error; wanted]
             }
         }

@@ -88,7 +88,10 @@ impl<'a> Inference<'a, '_, '_> {
             Value::Layer(layer) => {
                 if let (Some(label), Some(own)) = (label.filter(|label| label.written), &layer.label) {
                     let message = format!("`{}` has the label `{}` already", layer.text, own.name);
-                    self.fault(label.name.span(), message).help("all its uses share one set of parameters");
+                    self.fault(label.name.span(), message).help(format!(
+                        "leave `{}:` out: all uses of `{}` share one set of parameters",
+                        label.name, own.name
+                    ));
                     return Err(Absorbed);
                 }
                 Ok((Callable::Bound(layer), None))

@@ -33,7 +33,8 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Call { callee, arguments } => self.call(expr, callee, arguments, label, None, environment),
             ExprKind::Label { label: name, inner } => {
                 if let Some(outer) = label.filter(|outer| outer.written) {
-                    self.fault(name.span(), format!("`{}` and `{name}` label one thing", outer.name));
+                    self.fault(name.span(), format!("`{}` and `{name}` both name one part", outer.name))
+                        .help("a part has one label: leave one of them out");
                     return Err(Absorbed);
                 }
                 if let ExprKind::Block(block) = &inner.kind {
@@ -216,7 +217,8 @@ impl<'a> Inference<'a, '_, '_> {
         match &stage.kind {
             ExprKind::Label { label: name, inner } if !matches!(inner.kind, ExprKind::Block(_)) => {
                 if let Some(outer) = label {
-                    self.fault(name.span(), format!("`{}` and `{name}` label one thing", outer.name));
+                    self.fault(name.span(), format!("`{}` and `{name}` both name one part", outer.name))
+                        .help("a part has one label: leave one of them out");
                     return Err(Absorbed);
                 }
                 let label = Label { name: name.clone(), written: true };

@@ -79,7 +79,9 @@ impl<'a> Inference<'a, '_, '_> {
                 let wanted = holes.into_iter().chain([inputs.to_string()]).collect::<Vec<_>>().join(", ");
                 let message = format!("`{callee}` takes [{wanted}] but is given {}", x.ty);
                 let note = format!("its first use gave it {}", self.layers[position].signature.0);
-                self.misfit(&misfit, &callee, message, x, at).note(note);
+                self.misfit(&misfit, &callee, message, x, at)
+                    .note(note)
+                    .help("all uses of a layer share its parameters: give it equal widths, or make a second layer");
                 Err(Absorbed)
             }
         }

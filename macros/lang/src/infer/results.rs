@@ -144,7 +144,7 @@ impl<'a> Inference<'a, '_, '_> {
         let wanted = declared.axes.last().cloned().flatten().filter(|_| last_alone);
         let help = match (wanted, self.producer(&tensor, tensor.ty.rank().saturating_sub(1))) {
             (Some(wanted), Some(producer)) => format!("make `{producer}` produce {}", wanted.size),
-            _ => "change the body, or the type in the signature".to_owned(),
+            _ => format!("change the body, or promise `{}`", tensor.ty),
         };
         let notes = self.notes(&tensor, &sizes);
         let error = self.fault(at, message);

@@ -107,7 +107,9 @@ fn twice(item: &NetItem, report: &mut Report) {
     let mut check = |names: Vec<&Ident>, what: &str| {
         for (i, name) in names.iter().enumerate() {
             if names[..i].contains(name) {
-                report.error(name.span(), format!("two {what} are called `{name}`"));
+                report
+                    .error(name.span(), format!("two {what} are called `{name}`"))
+                    .help("give one of them another name");
             }
         }
     };

@@ -83,7 +83,7 @@ impl Parser {
             match operator.text {
                 "*" | "/" => left = self.size_operation(left, operator, Self::size_atom)?,
                 "%" | "^" | "**" | "<<" | ">>" => {
-                    self.error(format!("sizes know no `{}`", operator.text))
+                    self.error(format!("`{}` is not an operator on sizes", operator.text))
                         .help("there are `+`, `-`, `*`, `/`, `ceil_div(a, b)` and `floor_div(a, b)`");
                     return Err(Reported);
                 }

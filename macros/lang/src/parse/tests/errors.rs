@@ -53,7 +53,7 @@ fn dims() {
         (
             "dim A = 3 % 2;",
             "%",
-            "sizes know no `%`",
+            "`%` is not an operator on sizes",
             "there are `+`, `-`, `*`, `/`, `ceil_div(a, b)` and `floor_div(a, b)`",
         ),
     ] {
