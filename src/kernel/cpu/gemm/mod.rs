@@ -138,7 +138,7 @@ unsafe fn gemm_on<T: Real>(
     let vectors = p.n.div_ceil(kernels.lanes);
     if g.batch >= threads {
         parallel::split(threads, &|i| run(i, parallel::part(g.batch, i, threads), 0..p.m, 0..p.n));
-    } else if vectors >= 2 * threads || p.m < kernels.rows * threads {
+    } else if (2 * p.m < p.n && vectors >= 2 * threads) || p.m < kernels.rows * threads {
         // Every thread packs its own columns of `B`.
         parallel::split(threads, &|i| run(i, 0..g.batch, 0..p.m, share_of(p.n, kernels.lanes, i, threads)));
     } else {
