@@ -108,10 +108,12 @@ struct Progress {
     finished: AtomicUsize,
 }
 
+type Part<'w> = dyn Fn(usize) + Sync + 'w;
+
 #[derive(Clone, Copy)]
 struct Work {
     /// In truth it lives until the offer is finished.
-    part: *const (dyn Fn(usize) + Sync),
+    part: *const Part<'static>,
     denormals: Denormals,
 }
 
@@ -120,9 +122,9 @@ unsafe impl Sync for Team {}
 
 impl Team {
     /// Offers the parts, runs those that nobody else takes, and waits for the others.
-    fn share<'w>(&self, parts: usize, work: &'w (dyn Fn(usize) + Sync + 'w)) {
+    fn share<'w>(&self, parts: usize, work: &'w Part<'w>) {
         // SAFETY: only the lifetime changes; `Finish` waits for all parts before this function returns or unwinds.
-        let part = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + 'w), _>(ptr::from_ref(work)) };
+        let part = unsafe { std::mem::transmute::<*const Part<'w>, *const Part<'static>>(ptr::from_ref(work)) };
         // SAFETY: the last offer is finished, so nobody reads.
         unsafe { *self.work.get() = Some(Work { part, denormals: Denormals::current() }) };
         self.progress.finished.store(0, Ordering::Relaxed);
