@@ -223,9 +223,7 @@ fn divides(schedule: &Schedule) -> bool {
             let rows = tiled.sources.len() + tiled.rows.len() + tiled.stores.len() + tiled.accumulations.len();
             tiled.dims.iter().product::<usize>() * rows * 8 >= WORTH_DIVIDING
         }
-        Work::Products(gemms) => {
-            gemms.iter().map(|gemm| gemm.batch * gemm.m * gemm.n * gemm.k).sum::<usize>() >= WORTH_DIVIDING
-        }
+        Work::Products(gemms) => gemms.iter().any(|gemm| gemm.threads(2) > 1),
         Work::Loop(repeat) => divides(&repeat.nest.schedule),
         Work::FoldIn(_) => false,
     })

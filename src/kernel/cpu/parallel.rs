@@ -1,16 +1,19 @@
 //! Fork and join over a small team of threads.
 //!
 //! A run is a millisecond of launches, most of which fork for some microseconds. A thread that slept between them would
-//! wake too late, so the helpers stay awake while a run lasts, and take parts as soon as they are offered. A part that no
-//! helper took in time is run by the thread that offered it; who runs a part does not change its result.
+//! wake too late, so the helpers stay awake while a run lasts and a little longer, and take parts as soon as they are
+//! offered. A part that no helper took in time is run by the thread that offered it; who runs a part does not change its
+//! result.
 
 use super::denormal::Denormals;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::{Cell, UnsafeCell};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// The number of threads that kernels may use: what the system offers, at most `RAYON_NUM_THREADS` if that is set.
 pub fn threads() -> usize {
@@ -22,33 +25,24 @@ pub fn threads() -> usize {
     })
 }
 
-/// Runs `work` with the help of all threads that help no other run: its calls of `split` fork without sleeping.
+/// Runs `work` with the help of the other threads, unless they help another run: its calls of `split` fork without
+/// sleeping.
 pub fn install<R>(work: impl FnOnce() -> R) -> R {
-    let helpers = Reserved::take();
-    let Some(pool) = pool().filter(|_| helpers.0 > 0 && TEAM.get().is_null()) else { return work() };
-    let team = Team::default();
-    pool.in_place_scope(|scope| {
-        for _ in 0..helpers.0 {
-            scope.spawn(|_| team.help());
-        }
-        let _end = End(&team, helpers.0);
-        let _member = Member::enter(&team);
-        work()
-    })
+    let Some(_lead) = pool().and_then(Lead::take) else { return work() };
+    let _forks = Forks::set(true);
+    work()
 }
 
 /// Calls `work` with each of `0..parts`, side by side, and returns when all are done. Each part takes denormal numbers as
 /// the calling thread does. A fork within a part, or outside of `install`, is no fork: its parts follow one another.
 pub fn split(parts: usize, work: &(impl Fn(usize) + Sync)) {
-    let team = TEAM.get();
-    if parts <= 1 || team.is_null() {
+    if parts <= 1 || !FORKS.get() {
         (0..parts).for_each(work);
-        return;
+    } else {
+        // A part that forks does so in place.
+        let _forks = Forks::set(false);
+        TEAM.share(parts, work);
     }
-    // A part that forks finds no team.
-    let _alone = Member::enter(ptr::null());
-    // SAFETY: the team outlives the `Member` that `install` keeps on this thread.
-    unsafe { &*team }.share(parts, work);
 }
 
 /// The `i`-th of `parts` nearly equal consecutive ranges that make up `0..len`.
@@ -61,40 +55,74 @@ const MOST: usize = 1 << 12;
 /// How often a thread looks again before it lets others run: some ten microseconds.
 const PATIENCE: u32 = 500;
 
+/// How long helpers stay awake after a run: the next step of a training follows sooner.
+const LINGER: Duration = Duration::from_micros(100);
+
 thread_local! {
-    /// The team whose run this thread leads; null if there is none.
-    static TEAM: Cell<*const Team> = const { Cell::new(ptr::null()) };
+    /// Whether this thread leads a run and may fork.
+    static FORKS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sets the team of this thread until it is dropped.
-struct Member(*const Team);
+/// Sets whether this thread may fork, until it is dropped.
+struct Forks(bool);
 
-impl Member {
-    fn enter(team: *const Team) -> Self {
-        Member(TEAM.replace(team))
+impl Forks {
+    fn set(forks: bool) -> Self {
+        Forks(FORKS.replace(forks))
     }
 }
 
-impl Drop for Member {
+impl Drop for Forks {
     fn drop(&mut self) {
-        TEAM.set(self.0);
+        FORKS.set(self.0);
     }
 }
 
-/// A thread that leads a run, and its helpers.
-#[derive(Default)]
+/// The thread that leads a run, and the helpers: there is one such run at a time, and others do without helpers.
+static TEAM: Team = Team {
+    led: AtomicBool::new(false),
+    awake: AtomicUsize::new(0),
+    panicked: AtomicBool::new(false),
+    offer: Offer { state: AtomicU64::new(0) },
+    progress: Progress { finished: AtomicUsize::new(0) },
+    work: UnsafeCell::new(None),
+};
+
 struct Team {
+    /// Whether a run has the helpers.
+    led: AtomicBool,
+    /// Helpers that look for parts.
+    awake: AtomicUsize,
+    /// Whether a part of the offer has panicked.
+    panicked: AtomicBool,
     offer: Offer,
     progress: Progress,
-    over: AtomicBool,
-    /// Helpers that are done.
-    left: AtomicUsize,
-    /// What is offered; only written while no part of it is open.
+    /// What is offered; only written by the leader while no part of it is open.
     work: UnsafeCell<Option<Work>>,
 }
 
+/// The right to offer parts to the team.
+struct Lead;
+
+impl Lead {
+    /// Wakes the helpers, if no other run has them.
+    fn take(pool: &'static ThreadPool) -> Option<Self> {
+        TEAM.led.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        for _ in TEAM.awake.load(Ordering::Relaxed)..threads() - 1 {
+            TEAM.awake.fetch_add(1, Ordering::Relaxed);
+            pool.spawn(|| TEAM.help());
+        }
+        Some(Lead)
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        TEAM.led.store(false, Ordering::Release);
+    }
+}
+
 /// Its own cache line, because the leader writes it while the helpers look.
-#[derive(Default)]
 #[repr(align(64))]
 struct Offer {
     /// Which offer it is (32 bits), its number of parts (16 bits), and the next part (16 bits).
@@ -102,7 +130,6 @@ struct Offer {
 }
 
 /// The parts that are finished, on a cache line of its own.
-#[derive(Default)]
 #[repr(align(64))]
 struct Progress {
     finished: AtomicUsize,
@@ -128,12 +155,15 @@ impl Team {
         // SAFETY: the last offer is finished, so nobody reads.
         unsafe { *self.work.get() = Some(Work { part, denormals: Denormals::current() }) };
         self.progress.finished.store(0, Ordering::Relaxed);
+        self.panicked.store(false, Ordering::Relaxed);
         let number = (self.offer.state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
         self.offer.state.store(number << 32 | (parts as u64) << 16, Ordering::Release);
-        let _finish = Finish(self, parts);
+        let finish = Finish(self, parts);
         while let Some(i) = self.take() {
             self.run(i);
         }
+        drop(finish);
+        assert!(!self.panicked.load(Ordering::Relaxed), "a part of a kernel panicked on another thread");
     }
 
     /// The next part of the offer, if one is left.
@@ -157,6 +187,9 @@ impl Team {
         struct Count<'t>(&'t Team);
         impl Drop for Count<'_> {
             fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.panicked.store(true, Ordering::Relaxed);
+                }
                 self.0.progress.finished.fetch_add(1, Ordering::Release);
             }
         }
@@ -168,19 +201,25 @@ impl Team {
         }
     }
 
-    /// Takes parts until the run is over.
+    /// Takes parts until there was none for a while and no run has the helpers.
     fn help(&self) {
-        let mut patience = PATIENCE;
-        while !self.over.load(Ordering::Acquire) {
-            match self.take() {
-                Some(i) => {
-                    self.run(i);
-                    patience = PATIENCE;
+        let (mut patience, mut idle) = (PATIENCE, None);
+        loop {
+            if let Some(i) = self.take() {
+                // Its message has been printed; the leader panics in its place.
+                let _ = catch_unwind(AssertUnwindSafe(|| self.run(i)));
+                (patience, idle) = (PATIENCE, None);
+            } else {
+                pause(&mut patience);
+                if patience == 0 {
+                    let since = *idle.get_or_insert_with(Instant::now);
+                    if since.elapsed() > LINGER && !self.led.load(Ordering::Relaxed) {
+                        break;
+                    }
                 }
-                None => pause(&mut patience),
             }
         }
-        self.left.fetch_add(1, Ordering::Release);
+        self.awake.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -200,19 +239,6 @@ impl Drop for Finish<'_> {
     }
 }
 
-/// Sends the helpers home. They are a moment away from it, which is shorter than to sleep until they are there.
-struct End<'t>(&'t Team, usize);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.over.store(true, Ordering::Release);
-        let mut patience = PATIENCE;
-        while patience > 0 && self.0.left.load(Ordering::Acquire) < self.1 {
-            pause(&mut patience);
-        }
-    }
-}
-
 /// Looks again soon, and after a while lets other threads run in between.
 fn pause(patience: &mut u32) {
     if *patience > 0 {
@@ -220,26 +246,6 @@ fn pause(patience: &mut u32) {
         std::hint::spin_loop();
     } else {
         std::thread::yield_now();
-    }
-}
-
-/// Helpers that this run has to itself.
-struct Reserved(usize);
-
-impl Reserved {
-    fn free() -> &'static AtomicUsize {
-        static FREE: OnceLock<AtomicUsize> = OnceLock::new();
-        FREE.get_or_init(|| AtomicUsize::new(threads() - 1))
-    }
-
-    fn take() -> Self {
-        Reserved(Self::free().swap(0, Ordering::AcqRel))
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        Self::free().fetch_add(self.0, Ordering::AcqRel);
     }
 }
 

@@ -19,8 +19,8 @@ use tile::Kernels;
 
 /// Products of fewer multiply-adds stay on one thread. One thread needs about 11 µs for as many, two threads 7.
 const WORTH_A_FORK: usize = 1 << 20;
-/// Products of a vector and a matrix of fewer elements stay on one thread, which reads as many in 10 µs.
-const WORTH_A_FORK_FOR_VECTORS: usize = 300_000;
+/// Products of a vector and a matrix of fewer elements stay on one thread.
+const WORTH_A_FORK_FOR_VECTORS: usize = 100_000;
 
 /// `C = A·B`, or `C += A·B`, for a batch of matrices with any strides: `A` is `[m, k]`, `B` `[k, n]`, `C` `[m, n]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,7 @@ impl Gemm {
     }
 
     /// On how many threads the product is worth computing.
-    fn threads(&self, most: usize) -> usize {
+    pub(crate) fn threads(&self, most: usize) -> usize {
         let work = self.batch * self.m * self.n * self.k;
         let worth = if self.m == 1 || self.n == 1 { WORTH_A_FORK_FOR_VECTORS } else { WORTH_A_FORK };
         if work < worth { 1 } else { most.max(1) }
