@@ -45,7 +45,7 @@ fn matmul(c: &mut Criterion) {
 /// The same product by the crate `gemm`, on one thread; compare with `RAYON_NUM_THREADS=1`.
 fn crate_gemm(c: &mut Criterion, [m, k, n]: [usize; 3], operations: Throughput) {
     let (x, weight, mut y) = (vec![0.5_f32; m * k], vec![0.5_f32; n * k], vec![0.0_f32; m * n]);
-    let mut group = c.benchmark_group("matmul of the crate gemm");
+    let mut group = c.benchmark_group("matmul of the crate gemm, one thread");
     group.throughput(operations);
     group.bench_function(BenchmarkId::from_parameter(format!("{m}x{k}x{n}")), |b| {
         let [rows, depth] = [n as isize, k as isize];
