@@ -68,7 +68,7 @@ impl Graph {
 
     /// The key that random draws of this graph are taken from (one per graph).
     pub fn key(&mut self) -> Result<NodeId> {
-        self.state("key", StateKind::Key, &[4], DType::Index)
+        self.state(KEY, StateKind::Key, &[4], DType::Index)
     }
 
     /// A named result.

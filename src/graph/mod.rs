@@ -91,6 +91,9 @@ pub enum StateKind {
     Key,
 }
 
+/// What the key of random draws is called among the tensors of the state.
+pub const KEY: &str = "key";
+
 /// A tensor that outlives a run: `Op::State(i)` reads the i-th of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateSlot {

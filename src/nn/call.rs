@@ -1,6 +1,6 @@
 //! One call of a net: its results, or its gradient.
 
-use super::compiled::{Compiled, Purpose, next_step, reals, remembered, set_key, state};
+use super::compiled::{Compiled, Purpose, next_step, reals, remembered, state};
 use super::{BatchOf, Net, Slot, Source, trace};
 use crate::grad::grad;
 use crate::graph::{Graph, NodeId, Op, StateKind};
@@ -80,7 +80,7 @@ pub(super) fn parameters(graph: &Graph) -> Vec<(String, NodeId)> {
 fn run<E: Float, M: Net<E>>(compiled: &Compiled, model: &M, batch: &impl BatchOf<M>) -> Result<Workspace> {
     let mut state = state(model)?;
     if compiled.draws {
-        set_key(&mut state, 0, next_step());
+        state.set_key(0, next_step());
     }
     let mut feed = Feed::default();
     batch.feed(&mut feed);

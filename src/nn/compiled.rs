@@ -2,8 +2,8 @@
 
 use super::{Model, Net, Outputs, Slot, Value, Visitor, slots, trace};
 use crate::compile::{Program, compile};
-use crate::graph::{DType, Graph, StateKind, StateSlot};
-use crate::run::{Cache, Data, DataMut, State, Workspace};
+use crate::graph::{DType, Graph, KEY, StateKind, StateSlot};
+use crate::run::{Cache, Data, State, Workspace};
 use crate::tensor::{Float, HostTensor, Path};
 use crate::{Error, Result};
 use std::any::TypeId;
@@ -65,9 +65,6 @@ pub(super) fn remembered<M: 'static>(
     programs.get_or_make(&key, || Ok(Arc::new(Compiled::new(&graph()?)?))).cloned()
 }
 
-/// What [`Graph::key`] calls the key of random draws.
-const KEY: &str = "key";
-
 /// A state of the tensors of a model and the key of random draws.
 ///
 /// # Errors
@@ -86,14 +83,6 @@ pub(super) fn state<E: Float, M: Model<E>>(model: &M) -> Result<State> {
     let mut state = State::new(&slots);
     model.visit(&Path::root(), &mut Writer { state: &mut state, next: 0 })?;
     Ok(state)
-}
-
-/// Sets the key of random draws.
-pub(super) fn set_key(state: &mut State, seed: u64, step: u64) {
-    let last = state.slots().len() - 1;
-    if let DataMut::Index(key) = state.get_mut(last) {
-        key.copy_from_slice(&[seed as u32, (seed >> 32) as u32, step as u32, (step >> 32) as u32]);
-    }
 }
 
 /// The step of the next call that keeps nothing between calls: no two draw the same.

@@ -1,6 +1,6 @@
 //! A net kept ready to run.
 
-use super::compiled::{Compiled, set_key, state};
+use super::compiled::{Compiled, state};
 use super::{BatchOf, Net};
 use crate::Result;
 use crate::run::{Cache, State, Workspace};
@@ -66,7 +66,7 @@ impl<E: Float, M: Net<E>> Session<E, M> {
         batch.feed(&mut feed);
         if ready.compiled.draws {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            set_key(&mut state, self.seed, self.step.fetch_add(1, Ordering::Relaxed));
+            state.set_key(self.seed, self.step.fetch_add(1, Ordering::Relaxed));
             ready.compiled.program.evaluate(&state, &feed.data(), &mut workspace)?;
         } else {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! Nets on dfdx's tape.
 
 use super::call::parameters;
-use super::compiled::{Purpose, next_step, reals, remembered, set_key, state};
+use super::compiled::{Purpose, next_step, reals, remembered, state};
 use super::{Net, Outputs, Slot, Visitor, trace};
 use crate::grad::vjp;
 use crate::graph::{Graph, NodeId, Op};
@@ -28,7 +28,7 @@ where
     let x = x.try_contiguous().map_err(|e| Error::value(format!("the input could not be laid out in order: {e}")))?;
     let (x, mut tape) = x.split_tape();
     let mut state = state(model)?;
-    set_key(&mut state, 0, next_step());
+    state.set_key(0, next_step());
     let mut feed = Feed::default();
     feed.tensor(&x);
     let forward = remembered::<M>(Purpose::Forward, dims, || trace::<E, M>(dims, false))?;

@@ -2,7 +2,7 @@
 
 use super::arena::Arena;
 use super::{Data, DataMut};
-use crate::graph::{DType, StateSlot};
+use crate::graph::{DType, KEY, StateSlot};
 use std::sync::Arc;
 
 /// All tensors that outlive a run, by slot, each beginning on a cache line of one arena. Programs with equal keys share
@@ -60,6 +60,15 @@ impl State {
     pub fn get_mut(&mut self, slot: usize) -> DataMut<'_> {
         let (dtype, len) = self.shape(slot);
         self.arena.write(self.layout.offsets[slot], len, dtype)
+    }
+
+    /// Sets the key of random draws, if the state has one.
+    pub fn set_key(&mut self, seed: u64, step: u64) {
+        if let Some(slot) = self.position(KEY)
+            && let DataMut::Index(key) = self.get_mut(slot)
+        {
+            key.copy_from_slice(&[seed as u32, (seed >> 32) as u32, step as u32, (step >> 32) as u32]);
+        }
     }
 
     /// The size of the arena.

@@ -226,7 +226,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
 
     /// Runs a program on the inputs fed, and reads its outputs.
     fn run(&mut self, mode: Mode, step: u64) -> Result<()> {
-        self.set_key(step);
+        self.state.set_key(self.settings.seed, step);
         let Trainer { slots, recipe, state, feed, metrics, .. } = self;
         let key = (mode, self.dims.clone());
         let compiled = compiled::<E, N>(&mut self.programs, &key, slots, recipe, state)?;
@@ -242,15 +242,6 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             metrics.values.push(value.map_or(f64::NAN, |&value| Float::to_f64(value)));
         }
         Ok(())
-    }
-
-    fn set_key(&mut self, step: u64) {
-        let seed = self.settings.seed;
-        if let Some(slot) = self.state.position("key")
-            && let DataMut::Index(key) = self.state.get_mut(slot)
-        {
-            key.copy_from_slice(&[seed as u32, (seed >> 32) as u32, step as u32, (step >> 32) as u32]);
-        }
     }
 }
 

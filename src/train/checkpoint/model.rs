@@ -1,6 +1,7 @@
 //! Saving and loading the parameters and buffers of a model.
 
 use super::file::{Entry, TensorFile, decode, stored, write};
+use crate::graph::KEY;
 use crate::nn::{self, Model, Slot, Source, Visitor};
 use crate::optim::key_matches;
 use crate::tensor::{Float, HostTensor};
@@ -141,7 +142,7 @@ impl Load {
         }
         let training = file.note(super::super::TRAINING_NOTE).is_some();
         for key in keys.iter().filter(|key| !read.contains(*key) && below(key, &self.file_prefix).is_some()) {
-            if training && (key.starts_with("optimiser.") || key == "key") {
+            if training && (key.starts_with("optimiser.") || key == KEY) {
                 continue;
             }
             // PyTorch's batch normalisation counts its batches; nothing here reads the count.
