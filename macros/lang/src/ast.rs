@@ -264,12 +264,12 @@ pub enum ExprKind {
     Tuple(Vec<(Option<Ident>, Expr)>),
     /// `[n, 1]` as an argument (a shape), or a list of layers
     List(Vec<Expr>),
-    /// `[layer; 6]`
+    /// `[layer; 6]`, `[linear(64 * i); i in 1..4]`
     Repeat {
         /// The layer.
         layer: Box<Expr>,
         /// How often.
-        count: Size,
+        times: Times,
     },
     /// `if width == 8 { … } else { … }`
     If {
@@ -284,6 +284,20 @@ pub enum ExprKind {
     Block(Block),
     /// Could not be read; already reported. Its type is unknown and causes no further error.
     Error,
+}
+
+/// How often a layer is repeated.
+#[derive(Debug)]
+pub enum Times {
+    /// `6`
+    Count(Size),
+    /// `i in 1..4`
+    Range {
+        /// The name of the number, which differs from layer to layer.
+        index: Ident,
+        /// The first number, and the one after the last.
+        bounds: Box<[Size; 2]>,
+    },
 }
 
 /// `x`, or `over = Digit`, or the shorthand `stride`

@@ -25,7 +25,7 @@ impl Context<'_, '_> {
         lines.push("| layer | | output | parameters | multiply-adds |".to_owned());
         lines.push("|:--|:--|:--|--:|--:|".to_owned());
         let (mut parameters, mut work) = (0, Term::literal(0));
-        for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope)) {
+        for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope { .. })) {
             let (key, count, own) = (self.net.key(layer), count(layer, self.nets), numeric(&layer.multiply_adds));
             let text = match layer.kind {
                 LayerKind::Net(net) if self.shows(net) => format!("[`{}`]", layer.text),
@@ -86,7 +86,7 @@ fn count(layer: &Layer, nets: &[Rc<TypedNet<'_>>]) -> usize {
             let (i, o) = (inputs.number().unwrap_or_default(), outputs.number().unwrap_or_default());
             i * o + if *bias { o } else { 0 }
         }
-        LayerKind::Scope => 0,
+        LayerKind::Scope { .. } => 0,
         LayerKind::Net(net) => nets[*net].layers.iter().map(|layer| count(layer, nets)).sum(),
     }
 }

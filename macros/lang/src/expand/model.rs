@@ -3,7 +3,7 @@
 use super::dims::Mode;
 use super::{Context, allowances};
 use crate::ast::Visibility;
-use crate::infer::{Layer, LayerKind};
+use crate::infer::{Layer, LayerKind, key_part};
 use crate::resolve::reach;
 use crate::terms::{Atom, Term};
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -19,7 +19,8 @@ impl Context<'_, '_> {
             .layers
             .iter()
             .enumerate()
-            .filter(|(i, layer)| matches!(layer.kind, LayerKind::Scope) && !self.net.parts(Some(*i)).is_empty());
+            .filter(|(i, layer)| matches!(layer.kind, LayerKind::Scope { .. }) && !self.net.parts(Some(*i)).is_empty())
+            .filter(|(i, _)| self.net.repeats[*i].is_none() && !self.is_copy(*i));
         let scopes = scopes.map(|(i, layer)| {
             let doc = format!("The part `{}` of [`{}`].", self.net.key(layer), self.name());
             self.tree(&self.scope_name(i), &quote! { #[doc = #doc] }, Some(i))
@@ -35,13 +36,13 @@ impl Context<'_, '_> {
         let fields = parts.iter().map(|(i, layer)| {
             let (label, ty, visibility) = (&layer.label, self.field_type(*i), self.field_visibility(layer));
             let doc = match layer.kind {
-                LayerKind::Scope => format!("`{}: {}`", layer.label, layer.text),
+                LayerKind::Scope { .. } => format!("`{}: {}`", layer.label, layer.text),
                 _ => format!("`{}` : `{}` → `{}`", layer.text, layer.signature.0, layer.signature.1),
             };
             quote! { #[doc = #doc] #visibility #label: #ty }
         });
         let labels: Vec<_> = parts.iter().map(|(_, layer)| &layer.label).collect();
-        let keys: Vec<_> = labels.iter().map(|label| Literal::string(&label.to_string().replace("r#", ""))).collect();
+        let keys: Vec<_> = labels.iter().map(|label| Literal::string(&key_part(label))).collect();
         let types: Vec<_> = parts.iter().map(|(i, _)| self.field_type(*i)).collect();
         // A net without parameters still has elements of some type.
         let (marker, marker_value) = match labels.is_empty() {
@@ -96,7 +97,11 @@ impl Context<'_, '_> {
     fn field_type(&self, part: usize) -> TokenStream {
         let element = self.element();
         match self.net.layers[part].kind {
-            LayerKind::Scope => {
+            LayerKind::Scope { .. } => {
+                if let Some((first, times)) = self.net.repeats[part] {
+                    let (first, times) = (self.field_type(first), Literal::usize_unsuffixed(times));
+                    return quote! { ::ansatz::nn::Repeat<#first, #times> };
+                }
                 let name = self.scope_name(part);
                 quote! { #name<#element> }
             }
@@ -104,11 +109,24 @@ impl Context<'_, '_> {
         }
     }
 
+    /// Whether a scope stands in a repeated layer other than the first, which has the type of the first.
+    fn is_copy(&self, scope: usize) -> bool {
+        let Some(outer) = self.net.layers[scope].scope else { return false };
+        self.is_copy(outer) || self.net.repeats[outer].is_some_and(|(first, _)| first != scope)
+    }
+
     /// The struct of a scope: `MlpHead` for `head` in `Mlp`.
     fn scope_name(&self, scope: usize) -> Ident {
         let layer = &self.net.layers[scope];
+        if let Some(outer) = layer.scope.filter(|&outer| self.net.repeats[outer].is_some()) {
+            return self.scope_name(outer);
+        }
         let outer = layer.scope.map_or_else(|| self.name().clone(), |outer| self.scope_name(outer));
-        let name = format!("{outer}{}", super::dims::capitals(&layer.label.to_string().replace("r#", "")));
+        let part = key_part(&layer.label);
+        let name = match part.starts_with(|c: char| c.is_ascii_digit()) {
+            true => format!("{outer}Item{part}"),
+            false => format!("{outer}{}", super::dims::capitals(&part)),
+        };
         let taken = |name: &str| {
             let generated = |net: &Ident| name == format!("{net}Batch") || name == format!("{net}Output");
             self.names.net(name).is_some()
@@ -136,7 +154,7 @@ impl Context<'_, '_> {
                 let name = &self.names.nets[*net].name;
                 quote! { #name<#element> }
             }
-            LayerKind::Scope => unreachable!("no step records a scope by itself"),
+            LayerKind::Scope { .. } => unreachable!("no step records a scope by itself"),
         }
     }
 
@@ -147,7 +165,7 @@ impl Context<'_, '_> {
             LayerKind::Linear { inputs, outputs, .. } => {
                 [inputs, outputs].into_iter().filter_map(|size| self.dim_visibility(size)).collect()
             }
-            LayerKind::Scope => vec![],
+            LayerKind::Scope { .. } => vec![],
             LayerKind::Net(net) => vec![&self.names.nets[*net].visibility],
         };
         let least = named.into_iter().chain([own]).min_by_key(|visibility| reach(visibility));

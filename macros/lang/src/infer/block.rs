@@ -29,8 +29,8 @@ pub(super) struct Inference<'a, 'n, 'r> {
     pub(super) counts: HashMap<(Option<usize>, &'static str), usize>,
     /// What was made where: a second use of a place is a second use of the same part.
     pub(super) placed: HashMap<Site, Placed>,
-    /// The frames of closures by where they were written.
-    pub(super) frames: HashMap<Site, usize>,
+    /// The frames of closures and of repeated layers, by where they were written and which one it is.
+    pub(super) frames: HashMap<(Site, usize), usize>,
     /// The closure under inference, 0 outside.
     pub(super) frame: usize,
     /// The scope under inference, by its position among the layers.
@@ -82,7 +82,9 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem) -> TypedNet<'a
         layers: inference.layers,
         values: inference.values,
         body: results.ok().filter(|_| whole).map(|results| Body { steps: inference.steps, results }),
+        repeats: vec![],
     }
+    .with_repeats()
 }
 
 impl<'a> Inference<'a, '_, '_> {
@@ -171,7 +173,14 @@ impl<'a> Inference<'a, '_, '_> {
     /// The value of a `let`. Its name is the label of what the right side makes, unless that has one.
     fn bound(&mut self, pattern: &'a LetPattern, value: &'a Expr, environment: &Environment<'a>) -> Checked<Value<'a>> {
         match (pattern, &value.kind) {
-            (LetPattern::Name(name), ExprKind::Call { .. } | ExprKind::Name(_) | ExprKind::Closure { .. }) => {
+            (
+                LetPattern::Name(name),
+                ExprKind::Call { .. }
+                | ExprKind::Name(_)
+                | ExprKind::Closure { .. }
+                | ExprKind::List(_)
+                | ExprKind::Repeat { .. },
+            ) => {
                 let label = Label { name: name.clone(), written: false };
                 self.labelled(value, Some(label), environment)
             }

@@ -38,7 +38,7 @@ impl<'a> Inference<'a, '_, '_> {
                     return Err(Absorbed);
                 }
                 if let ExprKind::Block(block) = &inner.kind {
-                    let scope = self.open(name, self.site(inner))?;
+                    let scope = self.open(name, self.site(inner), "( … )", None)?;
                     let outer = self.scope.replace(scope);
                     let value = self.block(block, environment);
                     self.scope = outer;
@@ -57,9 +57,7 @@ impl<'a> Inference<'a, '_, '_> {
                 self.unary(*op, value, expr)
             }
             ExprKind::Closure { parameters, body } => {
-                let site = self.site(expr);
-                let next = self.frames.len() + 1;
-                let frame = *self.frames.entry(site).or_insert(next);
+                let frame = self.frame_of(self.site(expr), 0);
                 let closure = Closure { parameters, body, environment: environment.clone(), scope: self.scope, frame };
                 let kind = Callable::Closure(Rc::new(closure));
                 Ok(self.layer(kind, expr, label))
@@ -70,10 +68,8 @@ impl<'a> Inference<'a, '_, '_> {
                 // A part that holds an error leaves the others whole.
                 Ok(Value::Tuple(names.zip(values.into_iter().map(|v| v.unwrap_or(Value::Error))).collect()))
             }
-            ExprKind::List(items) => {
-                let values: Vec<_> = items.iter().map(|item| self.value(item, environment)).collect();
-                Ok(Value::List(values.into_iter().collect::<Checked<_>>()?))
-            }
+            ExprKind::List(items) => self.list(items, expr, label, environment),
+            ExprKind::Repeat { layer, times } => self.repeat(layer, times, expr, label, environment),
             ExprKind::If { condition, yes, no } => match self.value(condition, environment)? {
                 Value::Flag(true) => self.block(yes, environment),
                 Value::Flag(false) => self.block(no, environment),
@@ -89,10 +85,6 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Path(_) => {
                 self.fault(expr.span, format!("`{}` is a path, which `net!` does not know", text(expr)))
                     .help("use a net that is declared in the same `net!`");
-                Err(Absorbed)
-            }
-            ExprKind::Repeat { .. } => {
-                self.fault(expr.span, "`net!` does not know repeated layers").help("write the layers one by one");
                 Err(Absorbed)
             }
             ExprKind::Error => Err(Absorbed),

@@ -82,7 +82,7 @@ fn parameters(layer: &Layer, nets: &mut Nets<'_, '_>) -> Option<usize> {
             let (i, o) = (inputs.number()?, outputs.number()?);
             Some(i * o + if *bias { o } else { 0 })
         }
-        LayerKind::Scope => Some(0),
+        LayerKind::Scope { .. } => Some(0),
         LayerKind::Net(net) => {
             let inner = nets.infer(*net);
             inner.layers.iter().map(|layer| parameters(layer, nets)).sum()

@@ -53,7 +53,7 @@ impl<'a> Inference<'a, '_, '_> {
             scope: layer.scope,
             kind,
             text: unlabelled(&layer.text).to_owned(),
-            shown: layer.label.as_ref().map_or_else(|| layer.text.clone(), |label| label.name.to_string()),
+            shown: self.called(layer),
             signature: (x.ty.to_string(), ty.to_string()),
             multiply_adds,
         });
@@ -180,8 +180,9 @@ impl<'a> Inference<'a, '_, '_> {
         Ok(name)
     }
 
-    /// Opens the scope `name: ( … )` at a place; a second use of the place is the same scope.
-    pub(super) fn open(&mut self, name: &Ident, site: Site) -> Checked<usize> {
+    /// Opens a scope at a place; a second use of the place is the same scope. It reads `text` in the source, and holds
+    /// one layer `times` over, if it does.
+    pub(super) fn open(&mut self, name: &Ident, site: Site, text: &str, times: Option<usize>) -> Checked<usize> {
         if let Some(Placed::Layer(scope)) = self.placed.get(&site) {
             return Ok(*scope);
         }
@@ -189,8 +190,8 @@ impl<'a> Inference<'a, '_, '_> {
         self.layers.push(Layer {
             label: name.clone(),
             scope: self.scope,
-            kind: LayerKind::Scope,
-            text: "( … )".to_owned(),
+            kind: LayerKind::Scope { times },
+            text: text.to_owned(),
             shown: name.to_string(),
             signature: (String::new(), String::new()),
             multiply_adds: Term::literal(0),

@@ -9,6 +9,7 @@ mod expr;
 mod facts;
 mod functions;
 mod layers;
+mod lists;
 mod loss;
 mod nets;
 mod reduce;
@@ -25,7 +26,7 @@ use crate::resolve::{Absorbed, Checked, Names};
 use std::rc::Rc;
 
 pub use signature::{Signature, results};
-pub use typed::{Body, Layer, LayerKind, Operation, Scalar, Step, TypedNet, ValueId, key};
+pub use typed::{Body, Layer, LayerKind, Operation, Scalar, Step, TypedNet, ValueId, key, key_part};
 pub use types::{Axis, Element, Type, shape};
 
 /// Infers every net, in the order of the source.

@@ -99,7 +99,7 @@ impl<'a> Inference<'a, '_, '_> {
             scope: layer.scope,
             kind: LayerKind::Net(net),
             text: inner.item.name.to_string(),
-            shown: layer.label.as_ref().map_or_else(|| inner.item.name.to_string(), |label| label.name.to_string()),
+            shown: layer.label.as_ref().map_or_else(|| inner.item.name.to_string(), |_| self.called(layer)),
             signature: (
                 list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect()),
                 list(results.unwrap_or_default().iter().map(ToString::to_string).collect()),

@@ -1,6 +1,6 @@
 //! Expressions as one would write them, for the trail of shapes in an error.
 
-use crate::ast::{Argument, Expr, ExprKind};
+use crate::ast::{Argument, Expr, ExprKind, Size, Times};
 
 /// The expression on one line; what is long becomes `…`.
 pub fn text(expr: &Expr) -> String {
@@ -28,9 +28,12 @@ pub fn text(expr: &Expr) -> String {
             format!("({})", items.join(", "))
         }
         ExprKind::List(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(", ")),
+        ExprKind::Repeat { layer, times: Times::Count(Size::Literal(count, _)) } => {
+            format!("[{}; {count}]", text(layer))
+        }
+        ExprKind::Repeat { layer, .. } => format!("[{}; …]", text(layer)),
         ExprKind::Closure { .. }
         | ExprKind::Pipeline(_)
-        | ExprKind::Repeat { .. }
         | ExprKind::If { .. }
         | ExprKind::Block(_)
         | ExprKind::Error => "…".to_owned(),

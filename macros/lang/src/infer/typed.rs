@@ -23,6 +23,9 @@ pub struct TypedNet<'a> {
     pub values: Vec<Type>,
     /// The body in single steps; `None` if it holds an error.
     pub body: Option<Body>,
+    /// For every part that is `[layer; 6]` with equal layers that have parameters: the first, by its position, and how
+    /// many there are.
+    pub repeats: Vec<Option<(usize, usize)>>,
 }
 
 impl TypedNet<'_> {
@@ -45,9 +48,34 @@ impl TypedNet<'_> {
         parts.into_iter().map(|(_, i, layer)| (i, layer)).collect()
     }
 
+    /// The same with its repeats found.
+    pub fn with_repeats(self) -> Self {
+        let repeats = (0..self.layers.len()).map(|scope| self.repeated(scope)).collect();
+        TypedNet { repeats, ..self }
+    }
+
+    fn repeated(&self, scope: usize) -> Option<(usize, usize)> {
+        let LayerKind::Scope { times: Some(times) } = self.layers[scope].kind else { return None };
+        let parts = self.parts(Some(scope));
+        let &(first, _) = parts.first()?;
+        let in_order = parts.iter().enumerate().all(|(i, (_, part))| key_part(&part.label) == i.to_string());
+        let alike = parts.iter().all(|&(part, _)| self.alike(first, part));
+        (parts.len() == times && in_order && alike).then_some((first, times))
+    }
+
+    /// Whether two parts have the same parameters under the same keys.
+    fn alike(&self, a: usize, b: usize) -> bool {
+        if self.layers[a].kind != self.layers[b].kind {
+            return false;
+        }
+        let (left, right) = (self.parts(Some(a)), self.parts(Some(b)));
+        let mut pairs = left.iter().zip(&right);
+        left.len() == right.len() && pairs.all(|((i, a), (j, b))| a.label == b.label && self.alike(*i, *j))
+    }
+
     fn first_part(&self, layer: usize) -> Option<usize> {
         match self.layers[layer].kind {
-            LayerKind::Scope => {
+            LayerKind::Scope { .. } => {
                 let inside = self.layers.iter().enumerate().filter(|(_, part)| part.scope == Some(layer));
                 inside.filter_map(|(i, _)| self.first_part(i)).min()
             }
@@ -58,10 +86,19 @@ impl TypedNet<'_> {
 
 /// The path of a part below the net: `head.linear1`.
 pub fn key(layers: &[Layer], scope: Option<usize>, label: &Ident) -> String {
-    let label = label.to_string().replace("r#", "");
+    let label = key_part(label);
     match scope {
         Some(scope) => format!("{}.{label}", key(layers, layers[scope].scope, &layers[scope].label)),
         None => label,
+    }
+}
+
+/// What a label adds to a path. A place in a list is `_0` as a field and `0` in keys.
+pub fn key_part(label: &Ident) -> String {
+    let label = label.to_string().replace("r#", "");
+    match label.strip_prefix('_') {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => digits.to_owned(),
+        _ => label,
     }
 }
 
@@ -97,7 +134,7 @@ pub struct Layer {
 }
 
 /// The kinds of parts.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum LayerKind {
     /// `x Wᵀ + b`
     Linear {
@@ -110,8 +147,11 @@ pub enum LayerKind {
     },
     /// Another net of the program, by its position.
     Net(usize),
-    /// `label: ( … )`: what is made inside has a key below the label.
-    Scope,
+    /// `label: ( … )`, or a list: what is made inside has a key below the label.
+    Scope {
+        /// For `[layer; 6]`: how often.
+        times: Option<usize>,
+    },
 }
 
 /// One step: it makes the values `results`.

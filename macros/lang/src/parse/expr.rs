@@ -332,39 +332,6 @@ impl Parser {
         Ok(Expr { kind: ExprKind::Tuple(elements), span: span.into() })
     }
 
-    /// `[a, b]`, `[layer; 6]`
-    fn bracketed(&mut self, span: Span) -> Parsed<Expr> {
-        let elements = self.list(|p| p.expr("a layer or a size"));
-        let broken = elements.iter().any(Result::is_err);
-        let mut elements: Vec<Expr> =
-            elements.into_iter().map(|element| element.unwrap_or_else(|_| error(span))).collect();
-        if self.take_operator(";").is_none() {
-            return Ok(Expr { kind: ExprKind::List(elements), span: span.into() });
-        }
-        if broken {
-            return Err(Reported);
-        }
-        if self.ident().is_some() && self.ident_ahead(1).is_some_and(|word| word == "in") {
-            self.error("indexed repetition is not in the language yet").help("`[layer; 6]` repeats equal layers");
-            return Err(Reported);
-        }
-        let count = self.size("the number of repetitions")?;
-        self.nothing_left("the count")?;
-        let layer = match elements.len() {
-            1 => elements.swap_remove(0),
-            0 => {
-                self.report.error(span, "no layer stands before the `;`").help("write `[layer; 6]`");
-                return Err(Reported);
-            }
-            _ => {
-                let error = self.report.error(span, "one layer is repeated, several stand before the `;`");
-                error.help("put them in a list of their own: `[[a, b]; 6]`");
-                return Err(Reported);
-            }
-        };
-        Ok(Expr { kind: ExprKind::Repeat { layer: Box::new(layer), count }, span: span.into() })
-    }
-
     /// `|q, k| …`; the body reaches as far right as it can.
     fn closure(&mut self) -> Parsed<Expr> {
         let span = self.here();
@@ -477,6 +444,6 @@ impl Parser {
     }
 }
 
-fn error(span: Span) -> Expr {
+pub(super) fn error(span: Span) -> Expr {
     Expr { kind: ExprKind::Error, span: span.into() }
 }

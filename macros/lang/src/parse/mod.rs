@@ -6,6 +6,7 @@ mod size;
 mod signature;
 mod block;
 mod expr;
+mod list;
 mod literal;
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};

@@ -235,8 +235,6 @@ fn what_is_not_in_the_language_yet() {
     in_body("mean([n, c] -> [n])", "[n, c] -> [n]", patterns, "");
     in_body("einsum(q[n, i], k[n, j] -> [n, i, j])", "einsum", "`einsum` is not in the language yet", "");
     in_body("ode(x, s = 0..1, by = rk4(8))", "..", "ranges are not in the language yet", "");
-    let help = "`[layer; 6]` repeats equal layers";
-    in_body("[B(64 * i); i in 1..5]", "i", "indexed repetition is not in the language yet", help);
     let hyper = one_error(
         "net F(x: [n]; width: usize) -> [n, width] { x |> linear(width) }",
         "width",

@@ -103,7 +103,10 @@ pub fn expr(value: &Expr) -> String {
             format!("({elements})")
         }
         ExprKind::List(elements) => format!("[{}]", join(elements, expr)),
-        ExprKind::Repeat { layer, count } => format!("[{}; {}]", expr(layer), size(count)),
+        ExprKind::Repeat { layer, times: Times::Count(count) } => format!("[{}; {}]", expr(layer), size(count)),
+        ExprKind::Repeat { layer, times: Times::Range { index, bounds } } => {
+            format!("[{}; {index} in {}..{}]", expr(layer), size(&bounds[0]), size(&bounds[1]))
+        }
         ExprKind::If { condition, yes, no } => {
             format!("if {} {{ {} }} else {{ {} }}", expr(condition), block(yes), block(no))
         }

@@ -1,0 +1,226 @@
+//! Layers in sequence: `[a, b, c]`, `[layer; 6]`, `[linear(64 * i); i in 1..4]`. Keys are those of PyTorch's
+//! `Sequential`: `label.0.weight`, where layers without parameters count.
+
+use super::block::Inference;
+use super::text::text;
+use super::value::{Callable, Environment, Label, LayerValue, Site, Value};
+use crate::ast::{Expr, ExprKind, Size, Times};
+use crate::functions;
+use crate::report::Place;
+use crate::resolve::{Absorbed, Checked};
+use proc_macro2::Ident;
+use std::rc::Rc;
+
+/// More layers than this are a slip of the keyboard.
+const MAX_REPEATS: usize = 4096;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `[a, b, c]`: layers in sequence, or a list of sizes.
+    pub(super) fn list(
+        &mut self,
+        items: &'a [Expr],
+        expr: &'a Expr,
+        label: Option<Label>,
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        if !items.iter().any(|item| self.is_layer(item, environment)) {
+            let values: Vec<_> = items.iter().map(|item| self.value(item, environment)).collect();
+            return Ok(Value::List(values.into_iter().collect::<Checked<_>>()?));
+        }
+        let outer = self.open_list(expr, label, None)?;
+        let layers: Vec<_> =
+            items.iter().enumerate().map(|(i, item)| self.element(item, i, false, environment)).collect();
+        self.scope = outer;
+        Ok(self.sequence(layers.into_iter().collect::<Checked<_>>()?, expr))
+    }
+
+    /// `[layer; 6]`, `[linear(64 * i); i in 1..4]`
+    pub(super) fn repeat(
+        &mut self,
+        layer: &'a Expr,
+        times: &'a Times,
+        expr: &'a Expr,
+        label: Option<Label>,
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        let (index, from, to) = match times {
+            Times::Count(count) => (None, 0, self.whole_number(count, environment)?),
+            Times::Range { index, bounds } => {
+                let (from, to) =
+                    (self.whole_number(&bounds[0], environment), self.whole_number(&bounds[1], environment));
+                (Some(index), from?, to?)
+            }
+        };
+        let count = to.saturating_sub(from);
+        if count == 0 || count > MAX_REPEATS {
+            let help = format!("repeat it at least once and at most {MAX_REPEATS} times");
+            self.fault(expr.span, format!("the layer would be repeated {count} times")).help(help);
+            return Err(Absorbed);
+        }
+        // With an index the layers may differ, and so may what reads an index inside of them.
+        let outer = self.open_list(expr, label, index.is_none().then_some(count))?;
+        let frame = self.frame;
+        let mut layers = vec![];
+        for i in 0..count {
+            self.frame = self.frame_of(Site { frame, ..self.site(expr) }, i);
+            let mut environment = environment.clone();
+            if let Some(index) = index {
+                let number = from + i;
+                let value = Value::Number { value: number as f64, integer: Some(number as i128) };
+                environment = self.bind(index, value, "", &environment);
+            }
+            match self.element(layer, i, true, &environment) {
+                Ok(layer) => layers.push(layer),
+                // The others would hold the same error.
+                Err(Absorbed) => break,
+            }
+        }
+        (self.frame, self.scope) = (frame, outer);
+        if layers.len() < count {
+            return Err(Absorbed);
+        }
+        Ok(self.sequence(layers, expr))
+    }
+
+    /// The frame of the i-th use of an expression: what is made there is made once for each i.
+    pub(super) fn frame_of(&mut self, site: Site, i: usize) -> usize {
+        let next = self.frames.len() + 1;
+        *self.frames.entry((site, i)).or_insert(next)
+    }
+
+    /// Opens the scope of a list, and gives the scope before.
+    fn open_list(&mut self, expr: &'a Expr, label: Option<Label>, times: Option<usize>) -> Checked<Option<usize>> {
+        let site = self.site(expr);
+        let name = match label {
+            _ if self.placed.contains_key(&site) => Ident::new("_", expr.span.first),
+            Some(label) => label.name,
+            None => {
+                let count = self.counts.entry((self.scope, "sequential")).or_insert(0);
+                *count += 1;
+                Ident::new(&format!("sequential{count}"), expr.span.first)
+            }
+        };
+        let scope = self.open(&name, site, &text(expr), times)?;
+        Ok(self.scope.replace(scope))
+    }
+
+    /// The i-th layer. Where its parts would have labels of their own, they stand in a scope `i`.
+    fn element(
+        &mut self,
+        item: &'a Expr,
+        i: usize,
+        repeated: bool,
+        environment: &Environment<'a>,
+    ) -> Checked<Rc<LayerValue<'a>>> {
+        let name = Ident::new(&format!("_{i}"), item.span.first);
+        let scoped = match item.kind {
+            ExprKind::Pipeline(_) | ExprKind::Closure { .. } | ExprKind::Block(_) | ExprKind::If { .. } => true,
+            ExprKind::Label { .. } => repeated,
+            _ => false,
+        };
+        let value = if scoped {
+            let scope = self.open(
+                &name,
+                Site { expression: self.site(item).expression + 1, ..self.site(item) },
+                "( … )",
+                None,
+            )?;
+            let outer = self.scope.replace(scope);
+            let value = self.value(item, environment);
+            self.scope = outer;
+            value?
+        } else {
+            self.labelled(item, Some(Label { name, written: false }), environment)?
+        };
+        match value {
+            Value::Layer(layer) => Ok(layer),
+            Value::Error => Err(Absorbed),
+            other => {
+                let message = format!("`{}` is {}, and this list holds layers", text(item), other.what());
+                self.fault(item.span, message).help("a list is layers in sequence: `x |> [linear(64), relu]`");
+                Err(Absorbed)
+            }
+        }
+    }
+
+    fn sequence(&self, layers: Vec<Rc<LayerValue<'a>>>, expr: &'a Expr) -> Value<'a> {
+        let (site, scope) = (self.site(expr), self.scope);
+        let kind = Callable::Chain(layers);
+        Value::Layer(Rc::new(LayerValue { kind, site, label: None, scope, text: text(expr), span: expr.span }))
+    }
+
+    /// Whether an element of a list is meant as a layer: anything but sizes and numbers.
+    fn is_layer(&self, item: &Expr, environment: &Environment<'a>) -> bool {
+        match &item.kind {
+            ExprKind::Name(name) => match environment.iter().find(|binding| binding.name == *name) {
+                Some(binding) => matches!(binding.value, Value::Layer(_)),
+                None => {
+                    let text = name.to_string();
+                    let size = self.signature.dims.term(&text).is_some();
+                    !size && (self.nets.names.net(&text).is_some() || functions::find(&text).is_some())
+                }
+            },
+            ExprKind::Call { callee, .. } => {
+                !matches!(&callee.kind, ExprKind::Name(name) if name == "ceil_div" || name == "floor_div")
+            }
+            ExprKind::Label { .. }
+            | ExprKind::Pipeline(_)
+            | ExprKind::Closure { .. }
+            | ExprKind::List(_)
+            | ExprKind::Repeat { .. }
+            | ExprKind::If { .. }
+            | ExprKind::Block(_) => true,
+            ExprKind::Path(_)
+            | ExprKind::Number { .. }
+            | ExprKind::Bool(_)
+            | ExprKind::Str(_)
+            | ExprKind::Binary { .. }
+            | ExprKind::Unary { .. }
+            | ExprKind::Tuple(_)
+            | ExprKind::Error => false,
+        }
+    }
+
+    /// A number of repetitions, known at compile time.
+    fn whole_number(&mut self, size: &Size, environment: &Environment<'a>) -> Checked<usize> {
+        let place: Place = match size {
+            Size::Literal(number, _) => return Ok(*number),
+            Size::Name(name) => {
+                if let Some(binding) = environment.find(name) {
+                    match binding.value {
+                        Value::Number { integer: Some(number), .. } if number >= 0 => return Ok(number as usize),
+                        Value::Error => return Err(Absorbed),
+                        _ => {
+                            let what = binding.value.what();
+                            self.fault(
+                                name.span(),
+                                format!("a layer is repeated a whole number of times; `{name}` is {what}"),
+                            );
+                            return Err(Absorbed);
+                        }
+                    }
+                }
+                name.span().into()
+            }
+            Size::Infer(span) | Size::Arithmetic { span, .. } => (*span).into(),
+            Size::Call { name, .. } => name.span().into(),
+        };
+        let term = crate::resolve::size(size, &self.signature.dims, &self.signature.broken, self.nets.report)?;
+        term.number().ok_or_else(|| {
+            self.fault(place, format!("a layer is repeated {term} times, which is known only at run time"))
+                .help("repeat it a number of times, or as often as a declared dimension says");
+            Absorbed
+        })
+    }
+
+    /// What errors call a part: its label, its place in a list (`blocks.0`), or how it reads.
+    pub(super) fn called(&self, layer: &LayerValue<'a>) -> String {
+        match &layer.label {
+            Some(label) if label.name.to_string().starts_with('_') && !label.written => {
+                super::typed::key(&self.layers, layer.scope, &label.name)
+            }
+            Some(label) => label.name.to_string(),
+            None => layer.text.clone(),
+        }
+    }
+}
