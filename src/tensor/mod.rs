@@ -12,7 +12,7 @@ mod arrange;
 mod reduce;
 mod random;
 mod loss;
-mod composite;
+pub(crate) mod composite;
 mod dims;
 mod facts;
 mod element;

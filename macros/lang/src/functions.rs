@@ -102,6 +102,8 @@ pub enum Rule {
     Along,
     /// `linear`
     Linear,
+    /// `layer_norm`, `rms_norm`
+    Norm,
     /// `dropout`
     Dropout,
     /// `cross_entropy`
@@ -118,7 +120,7 @@ impl Rule {
     /// What becomes of the shapes, as the documentation writes it.
     pub fn shapes(self) -> &'static str {
         match self {
-            Rule::Map | Rule::Along | Rule::Dropout => "`[…]` → `[…]`",
+            Rule::Map | Rule::Along | Rule::Norm | Rule::Dropout => "`[…]` → `[…]`",
             Rule::Pair | Rule::Power => "`[…]`, `[…]` → `[…]`, broadcast",
             Rule::Select => "`[…]` of truth values, `[…]`, `[…]` → `[…]`, broadcast",
             Rule::ToReal => "`[…]` of truth values → `[…]`",
@@ -150,6 +152,10 @@ const fn pair(name: &'static str, doc: &'static str) -> Function {
     Function { name, tensors: &["a", "b"], parameters: &[], rule: Rule::Pair, doc }
 }
 
+const fn norm(name: &'static str, doc: &'static str) -> Function {
+    Function { name, tensors: &["x"], parameters: &[EPS], rule: Rule::Norm, doc }
+}
+
 const fn number(name: &'static str, default: Default) -> Parameter {
     Parameter { name, kind: Kind::Number, positional: true, default }
 }
@@ -158,6 +164,7 @@ const fn named(name: &'static str, kind: Kind, default: Default) -> Parameter {
     Parameter { name, kind, positional: false, default }
 }
 
+const EPS: Parameter = named("eps", Kind::Number, Default::Value("1e-5"));
 const OVER: Parameter = named("over", Kind::Axes, Default::Absent);
 const SHAPE: Parameter = Parameter { name: "shape", kind: Kind::Shape, positional: true, default: Default::Required };
 
@@ -275,6 +282,8 @@ pub const FUNCTIONS: &[Function] = &[
         rule: Rule::Linear,
         doc: "x Wᵀ + b on the last axis.",
     },
+    norm("layer_norm", "(x − mean) / √(variance + eps) over the last axis, times a weight, plus a bias."),
+    norm("rms_norm", "x / √(mean of x² + eps) over the last axis, times a weight."),
     Function {
         name: "dropout",
         tensors: &["x"],

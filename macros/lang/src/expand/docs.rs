@@ -82,10 +82,7 @@ fn grouped(text: &str) -> String {
 /// The number of parameters of a layer.
 fn count(layer: &Layer, nets: &[Rc<TypedNet<'_>>]) -> usize {
     match &layer.kind {
-        LayerKind::Linear { inputs, outputs, bias } => {
-            let (i, o) = (inputs.number().unwrap_or_default(), outputs.number().unwrap_or_default());
-            i * o + if *bias { o } else { 0 }
-        }
+        LayerKind::Unit { parameters, .. } => *parameters,
         LayerKind::Scope { .. } => 0,
         LayerKind::Net(net) => nets[*net].layers.iter().map(|layer| count(layer, nets)).sum(),
     }

@@ -143,12 +143,10 @@ impl Context<'_, '_> {
     pub(super) fn layer_type(&self, layer: &Layer) -> TokenStream {
         let element = self.element();
         match &layer.kind {
-            LayerKind::Linear { inputs, outputs, bias } => {
-                let (i, o) = (self.spelling.dim(inputs, Mode::Sizes), self.spelling.dim(outputs, Mode::Sizes));
-                match bias {
-                    true => quote! { ::ansatz::nn::Linear<#i, #o, #element> },
-                    false => quote! { ::ansatz::nn::UnbiasedLinear<#i, #o, #element> },
-                }
+            LayerKind::Unit { name, sizes, .. } => {
+                let name = super::here(name);
+                let sizes = sizes.iter().map(|size| self.spelling.dim(size, Mode::Sizes));
+                quote! { ::ansatz::nn::#name<#(#sizes,)* #element> }
             }
             LayerKind::Net(net) => {
                 let name = &self.names.nets[*net].name;
@@ -162,9 +160,7 @@ impl Context<'_, '_> {
     fn field_visibility(&self, layer: &Layer) -> TokenStream {
         let own: &Visibility = self.visibility();
         let named: Vec<&Visibility> = match &layer.kind {
-            LayerKind::Linear { inputs, outputs, .. } => {
-                [inputs, outputs].into_iter().filter_map(|size| self.dim_visibility(size)).collect()
-            }
+            LayerKind::Unit { sizes, .. } => sizes.iter().filter_map(|size| self.dim_visibility(size)).collect(),
             LayerKind::Scope { .. } => vec![],
             LayerKind::Net(net) => vec![&self.names.nets[*net].visibility],
         };

@@ -158,11 +158,12 @@ impl Context<'_, '_> {
         let shape = || spelling.shape(&ty.axes, Mode::Parameters);
         let child = |label: &str| quote! { &#scope.child(#label) };
         match operation {
-            Operation::Layer { layer, inputs } => {
+            Operation::Layer { layer, inputs, settings } => {
                 let layer = &self.net.layers[*layer];
                 let (of, scope) = (self.layer_type(layer), child(&self.net.key(layer)));
                 let inputs = inputs.iter().map(|&id| self.borrowed(id));
-                quote! { <#of>::record(#scope, #(#inputs),*) }
+                let settings = settings.iter().map(|&value| number(value));
+                quote! { <#of>::record(#scope, #(#inputs),* #(, #settings)*) }
             }
             Operation::Map { function, inputs, numbers } => {
                 let function = here(function);

@@ -63,10 +63,11 @@ impl<'a> Inference<'a, '_, '_> {
         loop {
             let step = self.steps.iter().find(|step| step.results.contains(&value))?;
             value = match &step.operation {
-                Operation::Layer { layer, .. } => {
-                    let layer = &self.layers[*layer];
-                    return matches!(layer.kind, LayerKind::Linear { .. }).then(|| layer.shown.clone());
-                }
+                Operation::Layer { layer, inputs, .. } => match &self.layers[*layer].kind {
+                    LayerKind::Unit { sizes, .. } if sizes.len() > 1 => return Some(self.layers[*layer].shown.clone()),
+                    LayerKind::Unit { .. } => *inputs.first()?,
+                    _ => return None,
+                },
                 Operation::Map { inputs, .. } => *inputs.first()?,
                 Operation::Dropout { input, .. } | Operation::Along { input, .. } => *input,
                 _ => return None,

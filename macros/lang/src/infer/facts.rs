@@ -78,10 +78,7 @@ impl Inference<'_, '_, '_> {
 /// The number of parameters of a layer.
 fn parameters(layer: &Layer, nets: &mut Nets<'_, '_>) -> Option<usize> {
     match &layer.kind {
-        LayerKind::Linear { inputs, outputs, bias } => {
-            let (i, o) = (inputs.number()?, outputs.number()?);
-            Some(i * o + if *bias { o } else { 0 })
-        }
+        LayerKind::Unit { parameters, .. } => Some(*parameters),
         LayerKind::Scope { .. } => Some(0),
         LayerKind::Net(net) => {
             let inner = nets.infer(*net);

@@ -58,6 +58,7 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::Argmax, [x]) => self.argmax(x, given, at),
             (Rule::Along, [x]) => self.along(function, x, given, at),
             (Rule::Linear, [x]) => self.linear(layer, x, given, at),
+            (Rule::Norm, [x]) => self.norm(function, layer, x, given, at),
             (Rule::Dropout, [x]) => self.dropout(layer, x, given, at),
             (Rule::CrossEntropy, [logits, target]) => self.cross_entropy(function, logits, target, given, at),
             (Rule::PairLoss, [a, b]) => self.pair_loss(function, a, b, at),

@@ -1,9 +1,9 @@
-//! Parts with a name: `linear`, and what draws at random. Their labels, and which uses share one part.
+//! Parts with a name: their labels, which uses share one part, and what draws at random.
 
-use super::arguments::{Gift, Given, flag};
+use super::arguments::{Gift, Given};
 use super::block::Inference;
 use super::typed::{Layer, LayerKind, Operation, key};
-use super::types::{Axis, Type, shape};
+use super::types::{Type, shape};
 use super::value::{Label, LayerValue, Site, Tensor};
 use crate::functions::Function;
 use crate::report::Place;
@@ -22,92 +22,6 @@ pub(super) enum Placed {
 }
 
 impl<'a> Inference<'a, '_, '_> {
-    pub(super) fn linear(
-        &mut self,
-        layer: &LayerValue<'a>,
-        x: &Tensor,
-        given: &Given<'a>,
-        at: Place,
-    ) -> Checked<Tensor> {
-        let Some(Gift::Width(outputs, width)) = given.get("width") else { return Err(Absorbed) };
-        let (outputs, width) = (outputs.clone(), *width);
-        self.reals("linear", x, at)?;
-        let Some(last) = x.ty.axes.last() else {
-            self.fault(at, "`linear` acts on the last axis, but is given a scalar []");
-            return Err(Absorbed);
-        };
-        if let Some(Placed::Layer(placed)) = self.placed.get(&layer.site) {
-            let placed = *placed;
-            return self.linear_again(placed, x, at);
-        }
-        self.fixed(&outputs, width, "produce")?;
-        self.fixed(&last.size, at, "take")?;
-        let bias = flag("bias", given, true);
-        let axes = ansatz_shapes::linear(&x.ty.axes, last, &Axis::from(outputs.clone()));
-        let ty = Type::real(axes.map_err(|_| Absorbed)?);
-        let label = self.label(layer, "linear", true)?;
-        let kind = LayerKind::Linear { inputs: last.size.clone(), outputs, bias };
-        let multiply_adds = work(&x.ty, &kind);
-        self.layers.push(Layer {
-            label,
-            scope: layer.scope,
-            kind,
-            text: unlabelled(&layer.text).to_owned(),
-            shown: self.called(layer),
-            signature: (x.ty.to_string(), ty.to_string()),
-            multiply_adds,
-        });
-        let position = self.layers.len() - 1;
-        self.placed.insert(layer.site, Placed::Layer(position));
-        self.tensor(Operation::Layer { layer: position, inputs: vec![x.id] }, ty, at)
-    }
-
-    /// A further use of a layer must fit the first.
-    fn linear_again(&mut self, position: usize, x: &Tensor, at: Place) -> Checked<Tensor> {
-        let LayerKind::Linear { inputs, outputs, .. } = &self.layers[position].kind else { return Err(Absorbed) };
-        let (inputs, outputs) = (inputs.clone(), outputs.clone());
-        match ansatz_shapes::linear(&x.ty.axes, &Axis::from(inputs.clone()), &Axis::from(outputs)) {
-            Ok(axes) => {
-                let multiply_adds = work(&x.ty, &self.layers[position].kind);
-                self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&multiply_adds);
-                let operation = Operation::Layer { layer: position, inputs: vec![x.id] };
-                self.tensor(operation, Type::real(axes), at)
-            }
-            Err(misfit) => {
-                let callee = self.layers[position].shown.clone();
-                let holes = vec!["_".to_owned(); x.ty.rank().saturating_sub(1)];
-                let wanted = holes.into_iter().chain([inputs.to_string()]).collect::<Vec<_>>().join(", ");
-                let message = format!("`{callee}` takes [{wanted}] but is given {}", x.ty);
-                let note = format!("its first use gave it {}", self.layers[position].signature.0);
-                self.misfit(&misfit, &callee, message, x, at)
-                    .note(note)
-                    .help("all uses of a layer share its parameters: give it equal widths, or make a second layer");
-                Err(Absorbed)
-            }
-        }
-    }
-
-    /// Checks that a dimension that sizes a parameter is known at compile time.
-    fn fixed(&mut self, size: &Term, at: Place, what: &str) -> Checked<()> {
-        if size.number().is_some() {
-            return Ok(());
-        }
-        let open = size.atoms().into_iter().find_map(|atom| match atom {
-            Atom::RunTime(name) => Some(name.clone()),
-            _ => None,
-        });
-        let name = open.unwrap_or_default();
-        let declared: Vec<_> = self.nets.names.dims.iter().map(|dim| dim.item.name.to_string()).collect();
-        let guess = crate::report::did_you_mean(&name, &declared);
-        let message = format!("`linear` would {what} {size}, which is known only at run time");
-        let error = self.fault(at, message);
-        error.help(match guess {
-            Some(guess) => format!("did you mean `{guess}`?"),
-            None => format!("sizes of parameters are declared: `dim {} = …;`", capital(&name)),
-        });
-        Err(Absorbed)
-    }
-
     pub(super) fn dropout(
         &mut self,
         layer: &LayerValue<'a>,
@@ -211,20 +125,4 @@ impl<'a> Inference<'a, '_, '_> {
         self.labels.push(path);
         Ok(())
     }
-}
-
-/// The multiply-adds of a layer applied to a tensor of this type.
-fn work(x: &Type, layer: &LayerKind) -> Term {
-    let LayerKind::Linear { outputs, .. } = layer else { return Term::literal(0) };
-    x.axes.iter().fold(outputs.clone(), |work, axis| work.times(&axis.size))
-}
-
-/// `linear(256)` of `fc1: linear(256)`.
-fn unlabelled(text: &str) -> &str {
-    text.split_once(": ").map_or(text, |(_, rest)| rest)
-}
-
-fn capital(name: &str) -> String {
-    let mut letters = name.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -18,6 +18,7 @@ mod signature;
 mod text;
 mod typed;
 mod types;
+mod units;
 mod value;
 
 use crate::report::Place;

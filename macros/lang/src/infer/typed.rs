@@ -136,14 +136,17 @@ pub struct Layer {
 /// The kinds of parts.
 #[derive(Debug, PartialEq)]
 pub enum LayerKind {
-    /// `x Wᵀ + b`
-    Linear {
-        /// The size of the last axis it takes.
-        inputs: Term,
-        /// The size of the last axis it gives.
-        outputs: Term,
-        /// Whether it has a bias.
-        bias: bool,
+    /// A layer of `ansatz::nn` on the last axis. A new one is a row in [`crate::functions`], a rule in `infer::units`,
+    /// and a struct with `record` and `Model` there.
+    Unit {
+        /// The struct: `Linear`.
+        name: &'static str,
+        /// The dimensions that the struct is generic over: the last axis it takes, and the one it gives if that differs.
+        sizes: Vec<Term>,
+        /// The number of its parameters.
+        parameters: usize,
+        /// The multiply-adds for each element it takes.
+        work: Term,
     },
     /// Another net of the program, by its position.
     Net(usize),
@@ -168,12 +171,14 @@ pub struct Step {
 /// What a step does.
 #[derive(Debug)]
 pub enum Operation {
-    /// A layer of one input.
+    /// A layer or a net.
     Layer {
         /// Its position in [`TypedNet::layers`].
         layer: usize,
         /// The tensors it takes.
         inputs: Vec<ValueId>,
+        /// The numbers it takes after them.
+        settings: Vec<f64>,
     },
     /// A function on tensors of one shape, with numbers after them.
     Map {

@@ -1,0 +1,185 @@
+//! Layers with parameters on the last axis: `linear`, `layer_norm`, `rms_norm`.
+
+use super::arguments::{Gift, Given, flag};
+use super::block::Inference;
+use super::layers::Placed;
+use super::typed::{Layer, LayerKind, Operation};
+use super::types::{Axis, Type};
+use super::value::{LayerValue, Tensor};
+use crate::functions::Function;
+use crate::report::Place;
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::{Atom, Term};
+use ansatz_shapes::{Misfit, Size as _};
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `x Wᵀ + b`
+    pub(super) fn linear(
+        &mut self,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let Some(Gift::Width(outputs, width)) = given.get("width") else { return Err(Absorbed) };
+        let inputs = self.last_axis("linear", x, at)?;
+        if let Some(position) = self.unit_placed(layer) {
+            return self.unit_again(position, x, vec![], at);
+        }
+        self.fixed("linear", outputs, *width, "produce")?;
+        self.fixed("linear", &inputs, at, "take")?;
+        let bias = flag("bias", given, true);
+        let (i, o) = (inputs.number().ok_or(Absorbed)?, outputs.number().ok_or(Absorbed)?);
+        let kind = LayerKind::Unit {
+            name: if bias { "Linear" } else { "UnbiasedLinear" },
+            sizes: vec![inputs, outputs.clone()],
+            parameters: i * o + if bias { o } else { 0 },
+            work: outputs.clone(),
+        };
+        self.unit("linear", layer, kind, x, vec![], at)
+    }
+
+    /// `layer_norm`, `rms_norm`
+    pub(super) fn norm(
+        &mut self,
+        function: &'static Function,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let width = self.last_axis(function.name, x, at)?;
+        let eps = function.number("eps", given).ok_or(Absorbed)?;
+        if !(eps > 0.0 && eps.is_finite()) {
+            self.fault(at, format!("`eps` of `{}` is a small positive number, {eps} is not", function.name))
+                .help("it keeps the division finite; 1e-5 is usual");
+            return Err(Absorbed);
+        }
+        if let Some(position) = self.unit_placed(layer) {
+            return self.unit_again(position, x, vec![eps], at);
+        }
+        self.fixed(function.name, &width, at, "take")?;
+        let number = width.number().ok_or(Absorbed)?;
+        let (name, parameters) = match function.name {
+            "layer_norm" => ("LayerNorm", 2 * number),
+            _ => ("RmsNorm", number),
+        };
+        let kind = LayerKind::Unit { name, sizes: vec![width], parameters, work: Term::literal(0) };
+        self.unit(function.name, layer, kind, x, vec![eps], at)
+    }
+
+    /// The size of the last axis of a tensor of reals.
+    fn last_axis(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<Term> {
+        self.reals(callee, x, at)?;
+        let Some(last) = x.ty.axes.last() else {
+            self.fault(at, format!("`{callee}` acts on the last axis, but is given a scalar []"));
+            return Err(Absorbed);
+        };
+        Ok(last.size.clone())
+    }
+
+    fn unit_placed(&self, layer: &LayerValue<'a>) -> Option<usize> {
+        match self.placed.get(&layer.site) {
+            Some(Placed::Layer(position)) => Some(*position),
+            _ => None,
+        }
+    }
+
+    /// The first use of a layer makes it.
+    fn unit(
+        &mut self,
+        callee: &'static str,
+        layer: &LayerValue<'a>,
+        kind: LayerKind,
+        x: &Tensor,
+        settings: Vec<f64>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let ty = applied(&kind, &x.ty).map_err(|_| Absorbed)?;
+        let label = self.label(layer, callee, true)?;
+        self.layers.push(Layer {
+            label,
+            scope: layer.scope,
+            multiply_adds: work(&x.ty, &kind),
+            kind,
+            text: unlabelled(&layer.text).to_owned(),
+            shown: self.called(layer),
+            signature: (x.ty.to_string(), ty.to_string()),
+        });
+        let position = self.layers.len() - 1;
+        self.placed.insert(layer.site, Placed::Layer(position));
+        self.tensor(Operation::Layer { layer: position, inputs: vec![x.id], settings }, ty, at)
+    }
+
+    /// A further use of a layer must fit the first.
+    fn unit_again(&mut self, position: usize, x: &Tensor, settings: Vec<f64>, at: Place) -> Checked<Tensor> {
+        let LayerKind::Unit { sizes, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let inputs = sizes[0].clone();
+        match applied(&self.layers[position].kind, &x.ty) {
+            Ok(ty) => {
+                let multiply_adds = work(&x.ty, &self.layers[position].kind);
+                self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&multiply_adds);
+                let operation = Operation::Layer { layer: position, inputs: vec![x.id], settings };
+                self.tensor(operation, ty, at)
+            }
+            Err(misfit) => {
+                let callee = self.layers[position].shown.clone();
+                let holes = vec!["_".to_owned(); x.ty.rank().saturating_sub(1)];
+                let wanted = holes.into_iter().chain([inputs.to_string()]).collect::<Vec<_>>().join(", ");
+                let message = format!("`{callee}` takes [{wanted}] but is given {}", x.ty);
+                let note = format!("its first use gave it {}", self.layers[position].signature.0);
+                self.misfit(&misfit, &callee, message, x, at)
+                    .note(note)
+                    .help("all uses of a layer share its parameters: give it equal widths, or make a second layer");
+                Err(Absorbed)
+            }
+        }
+    }
+
+    /// Checks that a dimension that sizes a parameter is known at compile time.
+    fn fixed(&mut self, callee: &str, size: &Term, at: Place, what: &str) -> Checked<()> {
+        if size.number().is_some() {
+            return Ok(());
+        }
+        let open = size.atoms().into_iter().find_map(|atom| match atom {
+            Atom::RunTime(name) => Some(name.clone()),
+            _ => None,
+        });
+        let name = open.unwrap_or_default();
+        let declared: Vec<_> = self.nets.names.dims.iter().map(|dim| dim.item.name.to_string()).collect();
+        let guess = crate::report::did_you_mean(&name, &declared);
+        let message = format!("`{callee}` would {what} {size}, which is known only at run time");
+        let error = self.fault(at, message);
+        error.help(match guess {
+            Some(guess) => format!("did you mean `{guess}`?"),
+            None => format!("sizes of parameters are declared: `dim {} = …;`", capital(&name)),
+        });
+        Err(Absorbed)
+    }
+}
+
+/// What a layer gives for a tensor of this type.
+fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
+    let LayerKind::Unit { sizes, .. } = kind else { return Ok(x.clone()) };
+    // The label of the last axis is no part of what the layer takes, and stays where its size stays.
+    let unlabelled = Axis::from(sizes[0].clone());
+    let taken = x.axes.last().filter(|last| last.size == sizes[0]).unwrap_or(&unlabelled);
+    let given = sizes.get(1).map(|outputs| Axis::from(outputs.clone()));
+    ansatz_shapes::linear(&x.axes, taken, given.as_ref().unwrap_or(taken)).map(Type::real)
+}
+
+/// The multiply-adds of a layer applied to a tensor of this type.
+fn work(x: &Type, kind: &LayerKind) -> Term {
+    let LayerKind::Unit { work, .. } = kind else { return Term::literal(0) };
+    x.axes.iter().fold(work.clone(), |work, axis| work.times(&axis.size))
+}
+
+/// `linear(256)` of `fc1: linear(256)`.
+fn unlabelled(text: &str) -> &str {
+    text.split_once(": ").map_or(text, |(_, rest)| rest)
+}
+
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
