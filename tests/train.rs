@@ -1,9 +1,9 @@
 //! Trainings: they learn, they repeat bit by bit, they go on from a file as if never stopped.
 
-use ansatz::data::{Samples, digits};
+use ansatz::data::{Augment, Images, Pass, Samples, digits};
 use ansatz::optim::{AdamW, Group, Schedule, Sgd};
 use ansatz::prelude::*;
-use ansatz::tensor::Float;
+use ansatz::tensor::{Feed, Float};
 use ansatz::train::{Builder, History, Trainer, load};
 
 net! {
@@ -17,6 +17,15 @@ net! {
     pub net Risk(x: [n, Pixels], y: [n] in Digit) -> (loss: [], correct: []) {
         let logits = mlp: Mlp(x);
         (loss = cross_entropy(logits, y), correct = mean(argmax(logits, over = Digit) == y))
+    }
+
+    pub dim Grey = 1;
+    pub dim Row = 8;
+    pub dim Column = 8;
+
+    pub net Reader(x: [n, Grey, Row, Column], y: [n] in Digit) -> [] {
+        let rows = x |> linear(16) |> relu |> mean(over = (Grey, Row));
+        cross_entropy(rows |> linear(Digit), y)
     }
 }
 
@@ -221,4 +230,90 @@ fn settings_are_checked() {
     assert!(message(builder().group(Group::matching("*").frozen())).contains("all are frozen"));
     let plain = builder().build().expect("well-formed");
     assert!(plain.averaged().expect_err("no average").to_string().contains("Builder::average"));
+}
+
+type Pictures = Images<Grey, Row, Column, Digit>;
+
+/// Images, but the one at this position cannot be read.
+struct Broken(Pictures, u32);
+
+impl Dataset<ReaderBatch> for Broken {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn feed(&self, rows: &[u32], pass: Pass, feed: &mut Feed, dims: &mut Vec<usize>) -> Result<()> {
+        if rows.contains(&self.1) {
+            return Err(Error::Value(format!("image {} cannot be read", self.1)));
+        }
+        Dataset::<ReaderBatch>::feed(&self.0, rows, pass, feed, dims)
+    }
+}
+
+fn reader(prefetch: usize) -> Builder<Reader, f32> {
+    Trainer::builder(Reader::init(3), AdamW::new(3e-3)).seed(5).batch_size(64).epochs(3).prefetch(prefetch)
+}
+
+fn reader_bits(trainer: &Trainer<Reader>) -> Vec<u32> {
+    let model = trainer.model().expect("a model");
+    to_vec(&model.linear1.weight).iter().chain(&to_vec(&model.linear2.weight)).map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn batches_prepared_ahead_are_those_without() {
+    let images = Pictures::digits().expect("the embedded digits").select(&(0..400).collect::<Vec<_>>());
+    let (train, test) = images.expect("there are 1797").split(0.8, 1).expect("two parts");
+    let train = train.augment(Augment::new().crop(1).flip());
+    let run = |prefetch, updates| {
+        let mut trainer = reader(prefetch).updates(updates).build().expect("well-formed");
+        let history = trainer.fit(&train, Some(&test)).expect("it trains");
+        (reader_bits(&trainer), history.train_loss(), history.validation_loss())
+    };
+    let plain = run(0, 100);
+    assert_eq!(plain.1.len(), 3);
+    for prefetch in [1, 3, 50] {
+        assert_eq!(plain, run(prefetch, 100), "{prefetch} ahead");
+    }
+    // The updates run out within the second epoch.
+    assert_eq!(run(0, 8), run(2, 8));
+    // Augmentation changes the training, and each epoch draws anew.
+    let unchanged = train.clone().augment(Augment::new());
+    let mut trainer = reader(0).build().expect("well-formed");
+    trainer.fit(&unchanged, None).expect("it trains");
+    assert_ne!(plain.0, reader_bits(&trainer));
+}
+
+#[test]
+fn an_error_of_the_data_comes_at_its_batch() {
+    let images = Pictures::digits().expect("the embedded digits").select(&(0..400).collect::<Vec<_>>());
+    let broken = Broken(images.expect("there are 1797"), 300);
+    let run = |prefetch| {
+        let mut trainer = reader(prefetch).build().expect("well-formed");
+        let error = trainer.fit(&broken, None).expect_err("it cannot be read").to_string();
+        assert_eq!(error, "image 300 cannot be read");
+        let error = trainer.evaluate(&broken).expect_err("it cannot be read").to_string();
+        assert_eq!(error, "image 300 cannot be read");
+        (trainer.updates(), reader_bits(&trainer))
+    };
+    let plain = run(0);
+    assert!((0..7).contains(&plain.0));
+    assert_eq!(plain, run(2));
+}
+
+/// A training over augmented images goes on bit by bit from within an epoch.
+#[test]
+fn augmentation_survives_a_stop() {
+    let images = Pictures::digits().expect("the embedded digits").select(&(0..300).collect::<Vec<_>>());
+    let images = images.expect("there are 1797").augment(Augment::new().crop(2).flip());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("training.safetensors");
+    let mut whole = reader(2).build().expect("well-formed");
+    whole.fit(&images, None).expect("it trains");
+    let mut first = reader(2).updates(7).build().expect("well-formed");
+    first.fit(&images, None).expect("it trains");
+    first.save(&path).expect("it is written");
+    let mut second = reader(0).seed(0).build().expect("well-formed");
+    second.resume(&path).expect("the file fits");
+    second.fit(&images, None).expect("it trains");
+    assert_eq!(reader_bits(&whole), reader_bits(&second));
 }

@@ -12,9 +12,15 @@ use std::path::Path;
 /// # Errors
 /// If `X` is not of size 64 or `Y` not of size 10.
 pub fn digits<X: Named, Y: Named, E: Float>() -> Result<Labelled<X, Y, E>> {
+    let (images, labels) = files()?;
+    labelled(&images, &labels, 16.0)
+}
+
+/// The images, of bytes from 0 to 16, and their labels.
+pub(super) fn files() -> Result<(Idx<'static>, Idx<'static>)> {
     let images = Idx::parse(Path::new("the embedded digits"), include_bytes!("digits/images.idx"))?;
     let labels = Idx::parse(Path::new("the embedded labels"), include_bytes!("digits/labels.idx"))?;
-    labelled(&images, &labels, 16.0)
+    Ok((images, labels))
 }
 
 #[cfg(test)]

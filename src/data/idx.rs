@@ -27,18 +27,7 @@ pub(super) fn labelled<X: Named, Y: Named, E: Float>(
     labels: &Idx<'_>,
     white: f64,
 ) -> Result<Labelled<X, Y, E>> {
-    if labels.dims.len() != 1 {
-        return Err(
-            labels.error(format!("holds {} axes; labels have one. Are the two files swapped?", labels.dims.len()))
-        );
-    }
-    if images.dims.len() < 2 {
-        return Err(images.error("holds one axis; images have two or more. Are the two files swapped?".into()));
-    }
-    if images.dims[0] != labels.dims[0] {
-        let (n, other, m) = (images.dims[0], labels.path.display(), labels.dims[0]);
-        return Err(images.error(format!("holds {n} images, but {other} holds {m} labels")));
-    }
+    images.pairs_with(labels)?;
     let features = images.bytes.iter().map(|&byte| <E as Float>::from_f64(f64::from(byte) / white)).collect();
     let classes = labels.bytes.iter().map(|&byte| u32::from(byte)).collect();
     let pixels = images.dims[1..].iter().product();
@@ -48,8 +37,8 @@ pub(super) fn labelled<X: Named, Y: Named, E: Float>(
 /// An IDX file of unsigned bytes.
 pub(super) struct Idx<'a> {
     path: &'a Path,
-    dims: Vec<usize>,
-    bytes: &'a [u8],
+    pub dims: Vec<usize>,
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Idx<'a> {
@@ -85,7 +74,24 @@ impl<'a> Idx<'a> {
         Ok(Idx { path, dims, bytes })
     }
 
-    fn error(&self, problem: String) -> Error {
+    /// Are these images, and those a label for each?
+    pub fn pairs_with(&self, labels: &Idx<'_>) -> Result<()> {
+        if labels.dims.len() != 1 {
+            return Err(
+                labels.error(format!("holds {} axes; labels have one. Are the two files swapped?", labels.dims.len()))
+            );
+        }
+        if self.dims.len() < 2 {
+            return Err(self.error("holds one axis; images have two or more. Are the two files swapped?".into()));
+        }
+        if self.dims[0] != labels.dims[0] {
+            let (n, other, m) = (self.dims[0], labels.path.display(), labels.dims[0]);
+            return Err(self.error(format!("holds {n} images, but {other} holds {m} labels")));
+        }
+        Ok(())
+    }
+
+    pub fn error(&self, problem: String) -> Error {
         Error::Data { path: self.path.to_owned(), problem }
     }
 }

@@ -1,6 +1,6 @@
 //! Samples of features with a class each.
 
-use super::{Dataset, split};
+use super::{Dataset, Pass, split};
 use crate::nn::Batch;
 use crate::run::Data;
 use crate::tensor::{Cpu, Feed, Float, Indices, Named, Tensor, from_vec};
@@ -92,7 +92,7 @@ where
         self.labels.len()
     }
 
-    fn feed(&self, rows: &[u32], feed: &mut Feed, dims: &mut Vec<usize>) -> Result<()> {
+    fn feed(&self, rows: &[u32], _: Pass, feed: &mut Feed, dims: &mut Vec<usize>) -> Result<()> {
         self.check(rows)?;
         let positions = || rows.iter().map(|&row| row as usize);
         feed.rows(E::data(&self.features), X::SIZE, positions());

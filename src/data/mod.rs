@@ -3,6 +3,7 @@
 mod csv;
 mod digits;
 mod idx;
+mod images;
 mod labelled;
 mod samples;
 mod shuffle;
@@ -10,8 +11,9 @@ mod shuffle;
 pub use self::csv::{Classes, csv};
 pub use digits::digits;
 pub use idx::idx;
+pub use images::{Augment, Images, Part};
 pub use labelled::Labelled;
-pub use samples::{Dataset, Samples};
+pub use samples::{Dataset, Pass, Samples};
 pub use shuffle::{epoch_order, shuffled, split};
 
 use crate::{Error, Result};

@@ -8,6 +8,20 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+/// Why samples are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// To train on them, in this epoch (from 0) of a training with this seed: what is drawn at random depends on both.
+    Training {
+        /// The seed of the training.
+        seed: u64,
+        /// The epoch, from 0.
+        epoch: u64,
+    },
+    /// To judge by them: nothing is drawn.
+    Evaluation,
+}
+
 /// A numbered collection of samples, any of which can be fed to a net whose inputs are a `B`.
 pub trait Dataset<B: Batch>: Sync {
     /// The number of samples.
@@ -18,13 +32,14 @@ pub trait Dataset<B: Batch>: Sync {
         self.len() == 0
     }
 
-    /// Feeds the samples at `rows`: every input of the net, in order. Pushes the run-time dimensions of this batch, in
+    /// Feeds the samples at `rows`: every input of the net, in order. A data set that changes its samples at random
+    /// does so by what `pass` says. Pushes the run-time dimensions of this batch, in
     /// the order of [`Batch::dims`]. A data set that makes batches one by one ends with
     /// `batch.feed(feed); dims.extend(batch.dims()?)`.
     ///
     /// # Errors
     /// If a row does not exist or cannot be read.
-    fn feed(&self, rows: &[u32], feed: &mut Feed, dims: &mut Vec<usize>) -> Result<()>;
+    fn feed(&self, rows: &[u32], pass: Pass, feed: &mut Feed, dims: &mut Vec<usize>) -> Result<()>;
 }
 
 /// Samples in memory: one large batch, of which any rows can be taken. Copies of rows allocate nothing once the buffers
@@ -90,7 +105,7 @@ impl<B: Batch> Dataset<B> for Samples<B> {
         self.rows.len()
     }
 
-    fn feed(&self, rows: &[u32], feed: &mut Feed, dims: &mut Vec<usize>) -> Result<()> {
+    fn feed(&self, rows: &[u32], _: Pass, feed: &mut Feed, dims: &mut Vec<usize>) -> Result<()> {
         for &row in rows {
             self.row(row)?;
         }

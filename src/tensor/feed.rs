@@ -51,6 +51,13 @@ impl Feed {
         buffer.extend_from_slice(values);
     }
 
+    /// The next input are so many reals, which the caller writes.
+    pub fn reals<E: Float>(&mut self, len: usize) -> &mut [E] {
+        let buffer = E::buffer(self.next());
+        buffer.resize(len, E::default());
+        buffer
+    }
+
     /// The next input are these indices.
     pub fn index_slice(&mut self, values: &[u32]) {
         let buffer = self.next_indices();

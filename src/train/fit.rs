@@ -62,25 +62,28 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// The batches of an epoch that are left; nothing if the updates ran out within it.
     fn epoch(&mut self, train: &dyn Dataset<N::Batch>, order: &[u32], bar: &mut Bar) -> Result<Option<Epoch>> {
         let begin = Instant::now();
-        let batches = order.chunks(self.settings.batch_size);
-        let first = self.clock.position as usize;
+        let batches = order.chunks(self.settings.batch_size).skip(self.clock.position as usize);
         let mut samples = 0;
         let mut learning_rate = self.learning_rate();
-        for rows in batches.skip(first) {
-            if self.is_done() {
-                return Ok(None);
+        let whole = self.each_batch(train, self.training_pass(), batches, |trainer, rows| {
+            if trainer.is_done() {
+                return Ok(false);
             }
-            learning_rate = self.learning_rate();
-            self.step_on(train, rows)?;
-            let clock = &mut self.clock;
+            learning_rate = trainer.learning_rate();
+            trainer.step_on_feed()?;
+            let Trainer { clock, metrics, .. } = trainer;
             clock.position += 1;
             clock.samples += rows.len() as u64;
             samples += rows.len();
-            clock.sums.resize(self.metrics.values.len().max(clock.sums.len()), 0.0);
-            for (sum, value) in clock.sums.iter_mut().zip(&self.metrics.values) {
+            clock.sums.resize(metrics.values.len().max(clock.sums.len()), 0.0);
+            for (sum, value) in clock.sums.iter_mut().zip(&metrics.values) {
                 *sum += rows.len() as f64 * value;
             }
-            bar.advance(rows.len(), clock.epoch + 1, clock.sums[self.metrics.loss] / clock.samples as f64);
+            bar.advance(rows.len(), clock.epoch + 1, clock.sums[metrics.loss] / clock.samples as f64);
+            Ok(true)
+        })?;
+        if !whole {
+            return Ok(None);
         }
         let seen = self.clock.samples as f64;
         // The norm of the gradients is a fact about single updates, not a mean over samples.

@@ -2,6 +2,7 @@
 
 mod settings;
 mod trainer;
+mod batches;
 mod fit;
 mod metrics;
 mod progress;

@@ -3,7 +3,7 @@
 use super::metrics::Metrics;
 use super::programs::{GRADIENT_NORM, Memory, Mode, Programs, compiled, state_slots};
 use super::settings::{Builder, Settings};
-use crate::data::Dataset;
+use crate::data::{Dataset, Pass};
 use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
 use crate::optim::{AVERAGE, Optimiser, Phase, Recipe};
 use crate::run::{Data, DataMut, State};
@@ -24,8 +24,8 @@ pub struct Trainer<N: Net<E>, E: Float = f32> {
     pub(super) best: Option<N>,
     /// One program for each mode and each choice of run-time dimensions that came lately, all over one state.
     programs: Programs,
-    feed: Feed,
-    dims: Vec<usize>,
+    pub(super) feed: Feed,
+    pub(super) dims: Vec<usize>,
     scalars: Vec<f64>,
     pub(super) metrics: Metrics,
     element: PhantomData<E>,
@@ -116,7 +116,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// # Errors
     /// Those of the data set and of [`Trainer::step`].
     pub fn step_on(&mut self, data: &dyn Dataset<N::Batch>, rows: &[u32]) -> Result<&Metrics> {
-        self.feed_rows(data, rows)?;
+        self.feed_rows(data, self.training_pass(), rows)?;
         self.step_on_feed()
     }
 
@@ -129,18 +129,18 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         if data.is_empty() {
             return Err(Error::value("there is no sample to evaluate on"));
         }
-        let (mut means, mut rows) = (Metrics::default(), Vec::new());
-        let total = data.len();
-        for (i, start) in (0..total).step_by(self.settings.batch_size).enumerate() {
-            rows.clear();
-            rows.extend(start as u32..(start + self.settings.batch_size).min(total) as u32);
-            self.feed_rows(data, &rows)?;
-            // The upper half of the steps belongs to evaluation: its draws are those of no training step.
-            self.run(Mode::Evaluate, (1 << 63) + i as u64)?;
-            let share = rows.len() as f64 / total as f64;
-            means.values.resize(self.metrics.values.len(), 0.0);
-            means.values.iter_mut().zip(&self.metrics.values).for_each(|(mean, value)| *mean += share * value);
-        }
+        let mut means = Metrics::default();
+        let rows: Vec<u32> = (0..data.len() as u32).collect();
+        // The upper half of the steps belongs to evaluation: its draws are those of no training step.
+        let mut step = 1 << 63;
+        self.each_batch(data, Pass::Evaluation, rows.chunks(self.settings.batch_size), |trainer, batch| {
+            trainer.run(Mode::Evaluate, step)?;
+            step += 1;
+            let share = batch.len() as f64 / rows.len() as f64;
+            means.values.resize(trainer.metrics.values.len(), 0.0);
+            means.values.iter_mut().zip(&trainer.metrics.values).for_each(|(mean, value)| *mean += share * value);
+            Ok(true)
+        })?;
         means.names.clone_from(&self.metrics.names);
         means.loss = self.metrics.loss;
         Ok(means)
@@ -194,13 +194,18 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         Ok(Memory { state: self.state.bytes(), workspace, inputs })
     }
 
-    fn feed_rows(&mut self, data: &dyn Dataset<N::Batch>, rows: &[u32]) -> Result<()> {
+    pub(super) fn feed_rows(&mut self, data: &dyn Dataset<N::Batch>, pass: Pass, rows: &[u32]) -> Result<()> {
         self.feed.clear();
         self.dims.clear();
-        data.feed(rows, &mut self.feed, &mut self.dims)
+        data.feed(rows, pass, &mut self.feed, &mut self.dims)
     }
 
-    fn step_on_feed(&mut self) -> Result<&Metrics> {
+    /// The pass over the data that the next step belongs to.
+    pub(super) fn training_pass(&self) -> Pass {
+        Pass::Training { seed: self.settings.seed, epoch: self.clock.epoch }
+    }
+
+    pub(super) fn step_on_feed(&mut self) -> Result<&Metrics> {
         let batches = self.recipe.accumulate as u64;
         let phase = if self.clock.steps % batches == batches - 1 { Phase::Update } else { Phase::Accumulate };
         self.recipe.scalars(&self.slots)(self.clock.updates, &mut self.scalars);
