@@ -3,6 +3,7 @@
 use super::fuse::{Schedule, Work};
 use super::memory::Layout;
 use super::program::{Place, Program, resolved};
+use crate::kernel::cpu::Lookup;
 use crate::kernel::tiled::{Source, Tiled};
 use std::fmt;
 
@@ -44,7 +45,7 @@ pub(super) fn lines(schedule: &Schedule, layout: &Layout, name: &dyn Fn(Place) -
 pub(super) fn launches(schedule: &Schedule) -> usize {
     let of = |work: &Work| match work {
         Work::Loop(repeat) => repeat.nest.count * launches(&repeat.nest.schedule),
-        Work::Fused(_) | Work::Products(_) | Work::FoldIn(_) => 1,
+        Work::Fused(_) | Work::Products(_) | Work::Lookup(_) | Work::FoldIn(_) => 1,
     };
     schedule.steps.iter().map(|step| of(&step.work)).sum()
 }
@@ -78,6 +79,12 @@ fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result
                 let order = if repeat.nest.reverse { " in reverse" } else { "" };
                 writeln!(f, "loop of {} steps{order} in {}", repeat.nest.count, name(repeat.memory))?;
                 list(f, &format!("{indent}    "), &line.inner)?;
+            }
+            Work::Lookup(lookup) => {
+                let (table, index, to) =
+                    (name(lookup.table.operand), name(lookup.index.operand), name(lookup.out.operand));
+                let Lookup { rows, count, bytes, .. } = lookup;
+                writeln!(f, "{:?} {count} of {rows} rows of {bytes} bytes  {table} at {index} → {to}", lookup.kind)?;
             }
             Work::FoldIn([key, number, to]) => {
                 writeln!(f, "fold {} into {} → {}", name(*number), name(*key), name(*to))?

@@ -4,7 +4,7 @@ use super::fuse::{self, Home, Piece, Repeat, Schedule, Work};
 use super::listing::{self, Line};
 use super::memory::Layout;
 use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
-use crate::kernel::cpu::{Gemm, Prepared, Real};
+use crate::kernel::cpu::{Gemm, Lookup, Prepared, Real};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,6 +64,8 @@ pub(crate) enum Launch<T: Real> {
     Fused(Box<Prepared<T>>),
     /// Matrix products, one after the other.
     Products(Vec<Gemm>),
+    /// Rows by their indices.
+    Lookup(Lookup),
     /// A loop.
     Loop(Box<Nest<T>>),
     /// A key for random draws: which operands are the key, the number folded in, and the new key.
@@ -225,6 +227,7 @@ fn divides(schedule: &Schedule) -> bool {
         }
         Work::Products(gemms) => gemms.iter().any(|gemm| gemm.threads(2) > 1),
         Work::Loop(repeat) => divides(&repeat.nest.schedule),
+        Work::Lookup(lookup) => lookup.threads(2) > 1,
         Work::FoldIn(_) => false,
     })
 }
@@ -239,6 +242,7 @@ fn steps<T: Real>(schedule: &Schedule, layout: &Layout) -> (Vec<Step<T>>, Vec<Sl
             Work::Fused(tiled) => Launch::Fused(Box::new(Prepared::new(&tiled))),
             Work::Products(gemms) => Launch::Products(gemms),
             Work::Loop(repeat) => Launch::Loop(Box::new(nest(&repeat))),
+            Work::Lookup(lookup) => Launch::Lookup(lookup),
             Work::FoldIn(operands) => Launch::FoldIn(operands),
         };
         let first = slots.len();

@@ -122,7 +122,7 @@ impl Maker<'_> {
     }
 
     fn node(&mut self) -> Option<(NodeId, Exact)> {
-        match self.choose(24) {
+        match self.choose(26) {
             0 => self.unary(),
             1..=3 => self.arithmetic(),
             4 => {
@@ -226,6 +226,7 @@ impl Maker<'_> {
                 Some((self.graph.random(distribution, path, &dims, self.float).unwrap(), 0))
             }
             21 => self.nest(),
+            22 | 23 => self.lookup(),
             _ => {
                 match self.choose(3) {
                     0 => self.input(),
@@ -341,6 +342,29 @@ impl Maker<'_> {
         let transposed = [[false, true], [true, false]][self.choose(2)];
         let id = self.graph.matmul(x, y, transposed).unwrap();
         Some((id, exact.min(other).saturating_sub(2)))
+    }
+
+    /// Rows of a table at indices that are found in the graph.
+    fn lookup(&mut self) -> Option<(NodeId, Exact)> {
+        let (x, exact) = self.real();
+        let (table, other) = self.like(x);
+        let dims = self.graph[x].dims.clone();
+        let row = dims.get(1..)?.to_vec();
+        let len = row.iter().product::<usize>();
+        if exact == 0 || row.len() > 2 || dims[0] == 0 || len * len > LARGEST {
+            return None;
+        }
+        let index = self.graph.argmax(x, 0).unwrap();
+        let taken = self.graph.gather(table, index).unwrap();
+        let (id, exact) = match self.choose(3) {
+            0 => (taken, other),
+            1 => (self.graph.scatter_add(taken, index, dims[0]).unwrap(), other.saturating_sub(2)),
+            _ => {
+                let values = self.graph.unary(Unary::Neg, taken).unwrap();
+                (self.graph.put(table, index, values).unwrap(), other)
+            }
+        };
+        Some((id, exact))
     }
 
     /// A loop over two carries of one shape, which reads a captured value, its own draws and a stack.

@@ -296,7 +296,7 @@ impl Graph {
         self.push(op, inputs, dims, dtype)
     }
 
-    fn expect_float(&self, op: &'static str, x: NodeId) -> Result<()> {
+    pub(super) fn expect_float(&self, op: &'static str, x: NodeId) -> Result<()> {
         let found = self[x].dtype;
         if found.is_float() { Ok(()) } else { Err(Error::shape(op, format!("takes real numbers, not {found:?}"))) }
     }
@@ -311,7 +311,7 @@ impl Graph {
     }
 }
 
-fn misfit(op: &'static str) -> impl Fn(Misfit<usize>) -> Error {
+pub(super) fn misfit(op: &'static str) -> impl Fn(Misfit<usize>) -> Error {
     move |misfit| {
         Error::shape(
             op,

@@ -5,6 +5,7 @@
 //! of a node have smaller ids than the node.
 
 mod build;
+mod lookup;
 mod nest;
 mod op;
 mod print;

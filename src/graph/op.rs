@@ -87,6 +87,13 @@ pub enum Op {
         /// Whether the right operand is stored transposed.
         transpose_right: bool,
     },
+    /// Rows of a table by their indices. Operands: the table `[rows, ..]`, indices `[i, ..]`; gives `[i, .., ..]`.
+    Gather,
+    /// For each row of a table the sum of the values that have its index. Operands: values `[i, .., ..]`, indices
+    /// `[i, ..]`; gives `[rows, ..]`.
+    ScatterAdd,
+    /// A table with some rows replaced; of equal indices the last one's row stays. Operands: the table, indices, the rows.
+    Put,
     /// The key that follows from a key and the number of a step. Operands: the key, one `Index`.
     FoldIn,
     /// A body that runs so many times. It has several results, which only `Part` reads.

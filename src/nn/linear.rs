@@ -93,7 +93,7 @@ fn default_init(fan_in: usize) -> Init {
 }
 
 /// Operands: x [.., I], the weights [O, I], and the bias [O] if there is one. Leading axes are merged for the product.
-fn affine(g: &mut Graph, operands: &[NodeId]) -> Result<NodeId> {
+pub(super) fn affine(g: &mut Graph, operands: &[NodeId]) -> Result<NodeId> {
     let &[x, weight, ref bias @ ..] = operands else { unreachable!("both callers give x and the weights") };
     let mut dims = g[x].dims.clone();
     let inputs = dims.pop().expect("EndsWith promises a last axis");

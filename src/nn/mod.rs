@@ -4,6 +4,7 @@ mod model;
 mod net;
 mod init;
 mod linear;
+mod embedding;
 mod norm;
 mod repeat;
 mod compiled;
@@ -13,6 +14,7 @@ mod tape;
 
 pub use crate::tensor::Path;
 pub use call::{forward, gradient, loss};
+pub use embedding::Embedding;
 pub use init::{Seeded, init};
 pub use linear::{Linear, UnbiasedLinear};
 pub use model::{Init, Model, Slot, Source, Visitor, slots};

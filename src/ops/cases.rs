@@ -1,6 +1,6 @@
 //! Small graphs with one op each and the numbers to try them on: every test of derivatives and kernels walks this list.
 
-use super::{elementwise, leaf, logic, matmul, nest, reduce, structure};
+use super::{elementwise, leaf, logic, lookup, matmul, nest, reduce, structure};
 use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, ReduceOp, Unary};
 use crate::{Error, Result};
 
@@ -175,6 +175,9 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
         Op::Pad { .. } => structure::pad_cases(float)?,
         Op::Concat { .. } => structure::concat_cases(float)?,
         Op::MatMul { .. } => matmul::matmul_cases(float)?,
+        Op::Gather => lookup::gather_cases(float)?,
+        Op::ScatterAdd => lookup::scatter_add_cases(float)?,
+        Op::Put => lookup::put_cases(float)?,
         Op::FoldIn => nest::fold_in_cases(float)?,
         Op::Loop(_) => nest::loop_cases(float)?,
         Op::Part(_) => nest::part_cases(float)?,

@@ -1,6 +1,6 @@
 //! The meaning of a graph: plain loops in f64, node after node. Every backend is judged against it.
 
-use super::{elementwise, leaf, logic, matmul, nest, reduce, structure, verify};
+use super::{elementwise, leaf, logic, lookup, matmul, nest, reduce, structure, verify};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::{Error, Result};
 
@@ -25,12 +25,13 @@ impl Interpretation {
 /// Evaluates every node in f64, whatever its element type; truth values are 0 and 1.
 ///
 /// # Errors
-/// If the graph is not well-formed ([`verify`](super::verify)), or a state or input has not the length of its shape.
+/// If the graph is not well-formed ([`verify`](super::verify)), a state or input has not the length of its shape, or an
+/// index is beyond its table.
 pub fn interpret(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Result<Interpretation> {
     verify(graph)?;
     expect_lengths("states", states, graph.states().iter().map(|slot| (&slot.key, &slot.dims)))?;
     expect_lengths("inputs", inputs, graph.inputs().iter().map(|slot| (&slot.name, &slot.dims)))?;
-    let values = values(graph, states, inputs);
+    let values = values(graph, states, inputs)?;
     let outputs = graph.outputs().iter().map(|(_, id)| values[id.index()].clone()).collect();
     let after = graph.states().iter().zip(states).map(|(slot, before)| match slot.update {
         Some(id) => values[id.index()].clone(),
@@ -41,7 +42,10 @@ pub fn interpret(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Res
 }
 
 /// The elements of every node of a verified graph.
-pub(super) fn values(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+///
+/// # Errors
+/// If an index is beyond its table.
+pub(super) fn values(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
     let mut values: Vec<Vec<f64>> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let value = match node.op {
@@ -49,22 +53,25 @@ pub(super) fn values(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) ->
             Op::State(i) => states[i].clone(),
             _ => {
                 let operands: Vec<&[f64]> = node.inputs.iter().map(|id| &*values[id.index()]).collect();
-                evaluate(graph, node, &operands)
+                evaluate(graph, node, &operands)?
             }
         };
         values.push(value);
     }
-    values
+    Ok(values)
 }
 
 /// The elements of one node of a verified graph, from those of its operands.
 ///
+/// # Errors
+/// If an index is beyond its table.
+///
 /// # Panics
 /// If the node is an input or a state, which have no meaning without a run.
-pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Vec<f64> {
+pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
     let len = node.len();
     let from = |i: usize| &*graph[node.inputs[i]].dims;
-    match &node.op {
+    Ok(match &node.op {
         Op::Input(_) | Op::State(_) => unreachable!("the value of an input or a state is given, not computed"),
         Op::Constant(value) => leaf::constant(*value, len, node.dtype),
         Op::Iota { axis } => leaf::iota(&node.dims, *axis),
@@ -95,13 +102,16 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Vec<f
             let inner = from(0)[if *transpose_left { rank - 2 } else { rank - 1 }];
             matmul::matmul(operands[0], operands[1], &node.dims, inner, [*transpose_left, *transpose_right])
         }
+        Op::Gather => lookup::gather(operands[0], from(0), operands[1])?,
+        Op::ScatterAdd => lookup::scatter_add(operands[0], operands[1], &node.dims)?,
+        Op::Put => lookup::put(operands[0], &node.dims, operands[1], operands[2])?,
         Op::FoldIn => nest::fold_in(operands[0], operands[1]),
-        Op::Loop(nest) => nest::repeat(nest, operands),
+        Op::Loop(nest) => nest::repeat(nest, operands)?,
         Op::Part(i) => match &graph[node.inputs[0]].op {
             Op::Loop(nest) => nest::part(nest, *i, operands[0]),
             _ => unreachable!("only a loop has parts in a verified graph"),
         },
-    }
+    })
 }
 
 fn expect_lengths<'a>(

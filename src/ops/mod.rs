@@ -13,6 +13,7 @@ mod index;
 mod interpret;
 mod leaf;
 mod logic;
+mod lookup;
 mod matmul;
 mod nest;
 mod reduce;
@@ -84,6 +85,12 @@ pub fn vjp(graph: &mut Graph, node: NodeId, cotangents: &[Option<NodeId>], walk:
         Op::Concat { axis } => structure::concat_vjp(graph, &inputs, c, axis)?,
         Op::MatMul { transpose_left, transpose_right } => {
             matmul::matmul_vjp(graph, x(0), x(1), c, [transpose_left, transpose_right])?.map(Some).to_vec()
+        }
+        Op::Gather => vec![Some(lookup::gather_vjp(graph, x(0), x(1), c)?), None],
+        Op::ScatterAdd => vec![Some(graph.gather(c, x(1))?), None],
+        Op::Put => {
+            let [table, values] = lookup::put_vjp(graph, x(0), x(1), c)?;
+            vec![Some(table), None, Some(values)]
         }
         Op::FoldIn => vec![None, None],
         Op::Loop(_) => unreachable!("loops were differentiated above"),

@@ -51,7 +51,7 @@ pub(super) fn verify(graph: &Graph, node: &Node, nest: &Loop) -> Result<(), Stri
 }
 
 /// All results, one after the other.
-pub(super) fn repeat(nest: &Loop, operands: &[&[f64]]) -> Vec<f64> {
+pub(super) fn repeat(nest: &Loop, operands: &[&[f64]]) -> Result<Vec<f64>> {
     let (carries, rest) = operands.split_at(nest.carries);
     let (stacked, captures) = rest.split_at(nest.slices);
     let mut carries: Vec<Vec<f64>> = carries.iter().map(|x| x.to_vec()).collect();
@@ -68,14 +68,14 @@ pub(super) fn repeat(nest: &Loop, operands: &[&[f64]]) -> Vec<f64> {
         inputs.append(&mut carries);
         inputs.extend(stacked.iter().map(|x| part(x)));
         inputs.extend(captures.iter().map(|x| x.to_vec()));
-        let values = interpret::values(&nest.body, &[], &inputs);
+        let values = interpret::values(&nest.body, &[], &inputs)?;
         let mut outputs = nest.body.outputs().iter().map(|(_, id)| values[id.index()].clone());
         carries.extend(outputs.by_ref().take(nest.carries));
         for (stack, value) in stacks.iter_mut().zip(outputs) {
             stack[step * value.len()..][..value.len()].copy_from_slice(&value);
         }
     }
-    carries.into_iter().chain(stacks).flatten().collect()
+    Ok(carries.into_iter().chain(stacks).flatten().collect())
 }
 
 /// The i-th of all results, which `whole` has one after the other.

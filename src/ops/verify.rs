@@ -70,7 +70,8 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
         Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. } | Op::Pad { .. } => Some(1),
         Op::Part(_) => Some(1),
         Op::Binary(_) | Op::Compare(_) | Op::MatMul { .. } | Op::FoldIn => Some(2),
-        Op::Select => Some(3),
+        Op::Gather | Op::ScatterAdd => Some(2),
+        Op::Put | Op::Select => Some(3),
         Op::Concat { .. } => None,
         // Its body says.
         Op::Loop(_) => Some(node.inputs.len()),
@@ -174,6 +175,21 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
                 return Err(format!("multiplies {:?} by {:?}", a.dtype, b.dtype));
             }
             expect(node, &fit(shapes::matmul(&a.dims, &b.dims, [*transpose_left, *transpose_right]))?, a.dtype)
+        }
+        Op::Gather => {
+            expect(operand(1), &operand(1).dims, DType::Index)?;
+            expect(node, &fit(shapes::gather(&operand(0).dims, &operand(1).dims))?, operand(0).dtype)
+        }
+        Op::ScatterAdd => {
+            float(operand(0))?;
+            expect(operand(1), &operand(1).dims, DType::Index)?;
+            let rows = dims.first().ok_or("gives a table, which has rows")?;
+            expect(node, &fit(shapes::scatter(rows, &operand(0).dims, &operand(1).dims))?, operand(0).dtype)
+        }
+        Op::Put => {
+            expect(operand(1), &operand(1).dims, DType::Index)?;
+            expect(operand(2), &fit(shapes::gather(&operand(0).dims, &operand(1).dims))?, operand(0).dtype)?;
+            like(node, operand(0))
         }
         Op::FoldIn => {
             expect(operand(0), &[4], DType::Index)?;

@@ -4,7 +4,7 @@ use super::workspace::Frame;
 use super::{Data, State, Workspace};
 use crate::compile::{Launch, Nest, Plan, Program, Step};
 use crate::kernel::cpu::denormal::Denormals;
-use crate::kernel::cpu::{Operand, Real, Scratch, gemm, parallel, random};
+use crate::kernel::cpu::{Beyond, Operand, Real, Scratch, gemm, parallel, random};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ impl Program {
     /// allocated. `f32` programs take denormal numbers, below 1.2e-38, for zero.
     ///
     /// # Errors
-    /// If an input does not fit its declaration, or the workspace was made for another program or kind of state.
+    /// If an input does not fit its declaration, or the workspace was made for another program or kind of state; the state
+    /// is then unchanged. If the program calculates an index beyond a table; the state may then be partly updated.
     pub fn run(&self, state: &mut State, inputs: &[Data<'_>], workspace: &mut Workspace) -> Result<()> {
         // Borrowed alone, so it may be written.
         self.launch(state, inputs, workspace)
@@ -67,12 +68,12 @@ impl Program {
                 Plan::F64(steps) => Denormals::KEPT.during(|| walk(steps, frame, threads, scratch)),
             }
         };
-        if threads > 1 {
-            parallel::install(walk)
-        } else {
-            walk()
-        }
-        Ok(())
+        let done = if threads > 1 { parallel::install(walk) } else { walk() };
+        done.map_err(|Beyond { index, rows }| {
+            Error::value(format!(
+                "an index that the program calculates is {index}, but the table that it points into has {rows} rows"
+            ))
+        })
     }
 
     fn check(&self, inputs: &[Data<'_>]) -> Result<()> {
@@ -103,6 +104,14 @@ impl Program {
                     data.len()
                 )));
             }
+            if let (Some(space), Data::Index(values)) = (slot.space, data)
+                && let Some(at) = values.iter().position(|&value| value as usize >= space)
+            {
+                return Err(Error::value(format!(
+                    "element {at} of the input `{}` is {}, which is no index into a space of {space}",
+                    slot.name, values[at]
+                )));
+            }
         }
         Ok(())
     }
@@ -110,7 +119,12 @@ impl Program {
 
 /// # Safety
 /// Every view of every step stays inside its operand; nothing else uses what the steps write.
-unsafe fn walk<T: Real>(steps: &[Step<T>], frame: &mut Frame, threads: usize, scratch: &mut Scratch) {
+unsafe fn walk<T: Real>(
+    steps: &[Step<T>],
+    frame: &mut Frame,
+    threads: usize,
+    scratch: &mut Scratch,
+) -> Result<(), Beyond> {
     let Frame { operands, loops } = frame;
     let mut loops = loops.iter_mut();
     for step in steps {
@@ -124,8 +138,9 @@ unsafe fn walk<T: Real>(steps: &[Step<T>], frame: &mut Frame, threads: usize, sc
                 }
                 Launch::Loop(nest) => {
                     let inner = loops.next().expect("a workspace has a frame for each loop");
-                    repeat(nest, operands, inner, threads, scratch);
+                    repeat(nest, operands, inner, threads, scratch)?;
                 }
+                Launch::Lookup(lookup) => lookup.launch::<T>(operands, threads)?,
                 Launch::FoldIn([key, number, to]) => {
                     let key: [u32; 4] = operands[*key].pointer.cast::<[u32; 4]>().read();
                     let number: u32 = operands[*number].pointer.cast::<u32>().read();
@@ -134,6 +149,7 @@ unsafe fn walk<T: Real>(steps: &[Step<T>], frame: &mut Frame, threads: usize, sc
             }
         }
     }
+    Ok(())
 }
 
 /// # Safety
@@ -144,7 +160,7 @@ unsafe fn repeat<T: Real>(
     frame: &mut Frame,
     threads: usize,
     scratch: &mut Scratch,
-) {
+) -> Result<(), Beyond> {
     let address = |piece: &crate::compile::Piece| operands[piece.operand].pointer.wrapping_add(piece.offset);
     for carry in &nest.carries {
         let (from, to) = (address(&carry.from), operands[carry.to].pointer);
@@ -165,9 +181,10 @@ unsafe fn repeat<T: Real>(
         // SAFETY: the counter is aligned and lies in memory of the loop's own; the rest is as the caller says.
         unsafe {
             counter.write(position(n) as u32);
-            walk(&nest.steps, frame, threads, scratch);
+            walk(&nest.steps, frame, threads, scratch)?;
         }
     }
+    Ok(())
 }
 
 /// Inputs are never written, though an operand could be.

@@ -3,7 +3,7 @@
 use super::{Data, DataMut, Program, State, Workspace};
 use crate::compile::compile;
 use crate::compile::sample::sample;
-use crate::graph::{Binary, DType, Graph};
+use crate::graph::{Binary, DType, Graph, StateKind};
 use crate::ops::{cases, interpret};
 use proptest::prelude::*;
 
@@ -132,6 +132,58 @@ fn only_single_programs_flush_denormal_numbers() {
         program.evaluate(&state, &[input.data()], &mut workspace).unwrap();
         let found = program.output(&workspace, 0).to_f64();
         assert!(found.iter().all(|&y| (y == 0.0) == flushed), "{dtype:?}");
+    }
+}
+
+/// A table that is a state, of which a run replaces two rows and reads others: a key-value cache.
+#[test]
+fn rows_of_a_state_are_replaced_in_place() {
+    let mut graph = Graph::new();
+    let cache = graph.state("cache", StateKind::Session, &[1000, 16], DType::F32).unwrap();
+    let index = graph.index_input("index", &[2], 1000);
+    let rows = graph.input("rows", &[2, 16], DType::F32);
+    let next = graph.put(cache, index, rows).unwrap();
+    graph.update(cache, next).unwrap();
+    let sum = graph.sum(next, &[0]).unwrap();
+    graph.output("sum", sum);
+    let program = compile(&graph).unwrap();
+    assert!(program.workspace_bytes() <= 64, "{program}");
+    let rows: Vec<f64> = (0..32).map(f64::from).collect();
+    let result = agrees(&graph, &[vec![3.0, 999.0], rows.clone()], &[vec![0.5; 16000]], 2);
+    assert!(result.is_ok(), "{}", result.unwrap_err());
+
+    let (mut state, wrong) = (State::new(program.states()), Tensor::new(&[3.0, 1000.0], DType::Index));
+    let (mut workspace, rows) = (program.workspace(&state).unwrap(), Tensor::new(&rows, DType::F32));
+    let error = program.run(&mut state, &[wrong.data(), rows.data()], &mut workspace).unwrap_err();
+    let expected = "element 1 of the input `index` is 1000, which is no index into a space of 1000";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// Indices that the run calculates are checked where they are used; large tables are shared by threads.
+#[test]
+fn indices_beyond_a_table_are_errors() {
+    for (rows, width) in [(5, 3), (3000, 40)] {
+        let mut graph = Graph::new();
+        let table = graph.input("table", &[rows, width], DType::F64);
+        let at = graph.input("at", &[1000], DType::F64);
+        let index = graph.cast(at, DType::Index);
+        let taken = graph.gather(table, index).unwrap();
+        let sum = graph.scatter_add(taken, index, rows).unwrap();
+        graph.output("sum", sum);
+        let program = compile(&graph).unwrap();
+        let state = State::new(program.states());
+        let mut workspace = program.workspace(&state).unwrap();
+        let mut at: Vec<f64> = (0..1000).map(|i| f64::from(i * i % rows as u32)).collect();
+        let table: Vec<f64> = (0..rows * width).map(|i| (i % 17) as f64).collect();
+        let result = agrees(&graph, &[table.clone(), at.clone()], &[], 1);
+        assert!(result.is_ok(), "{}", result.unwrap_err());
+        at[700] = rows as f64;
+        let (table, at) = (Tensor::new(&table, DType::F64), Tensor::new(&at, DType::F64));
+        let error = program.evaluate(&state, &[table.data(), at.data()], &mut workspace).unwrap_err().to_string();
+        let expected = format!(
+            "an index that the program calculates is {rows}, but the table that it points into has {rows} rows"
+        );
+        assert_eq!(error, expected);
     }
 }
 

@@ -64,6 +64,34 @@ macro_rules! ends_with {
     };
 }
 
+/// A shape that can have one more axis at the end.
+pub trait Append<D: Dim>: Shape {
+    /// The shape with that axis.
+    type Appended: Shape;
+
+    /// The shape with one more axis at the end.
+    fn append(&self, last: D) -> Self::Appended;
+}
+
+macro_rules! append {
+    ($($dim:ident $index:tt),*) => {
+        impl<$($dim: Dim,)* D: Dim> Append<D> for ($($dim,)*) {
+            type Appended = ($($dim,)* D,);
+
+            fn append(&self, last: D) -> Self::Appended {
+                ($(self.$index,)* last,)
+            }
+        }
+    };
+}
+
+append!();
+append!(A 0);
+append!(A 0, B 1);
+append!(A 0, B 1, C 2);
+append!(A 0, B 1, C 2, E 3);
+append!(A 0, B 1, C 2, E 3, F 4);
+
 ends_with!();
 ends_with!(A 0);
 ends_with!(A 0, B 1);

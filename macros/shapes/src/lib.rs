@@ -203,6 +203,24 @@ pub fn concat<D: Size>(operands: &[&[D]], axis: usize) -> Fit<Vec<D>, D> {
     Ok(dims)
 }
 
+/// Rows of a table by indices: `[rows, ..]` at `[i, ..]` gives `[i, .., ..]`.
+pub fn gather<D: Size>(table: &[D], index: &[D]) -> Fit<Vec<D>, D> {
+    match table.split_first() {
+        None => Err(Misfit::Rank { operand: 0, expected: 1, found: 0 }),
+        Some((_, row)) => Ok(index.iter().chain(row).cloned().collect()),
+    }
+}
+
+/// A table of so many rows from values `[i, .., ..]` that go to the rows `[i, ..]`.
+pub fn scatter<D: Size>(rows: &D, values: &[D], index: &[D]) -> Fit<Vec<D>, D> {
+    if values.len() < index.len() {
+        return Err(Misfit::Rank { operand: 0, expected: index.len(), found: values.len() });
+    }
+    let (leading, row) = values.split_at(index.len());
+    same(leading, index)?;
+    Ok([rows].into_iter().chain(row).cloned().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +239,14 @@ mod tests {
         assert_eq!(dims, [4, 7]);
         assert_eq!((left.squeezed, left.inserted), (vec![1], vec![1]));
         assert_eq!((right.squeezed, right.inserted), (vec![], vec![]));
+    }
+
+    #[test]
+    fn rows_go_where_their_indices_say() {
+        assert_eq!(gather(&[65, 384], &[8, 256]), Ok(vec![8, 256, 384]));
+        assert_eq!(scatter(&65, &[8, 256, 384], &[8, 256]), Ok(vec![65, 384]));
+        assert!(gather::<usize>(&[], &[8]).is_err());
+        assert!(scatter(&65, &[8, 255, 384], &[8, 256]).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Work that is a launch of its own, which no other joins.
 
 use super::homes::{Homes, Place};
+use super::lookup::lookup;
 use super::nest::repeat;
 use super::product::products;
 use super::{BufferId, Work};
@@ -21,6 +22,10 @@ pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, V
             let (work, operands) = repeat(graph, homes, id)?;
             let writes = work.results.iter().chain([&work.memory]).map(|&i| operands[i]).collect();
             Ok((Work::Loop(work), operands, writes))
+        }
+        Op::Gather | Op::ScatterAdd | Op::Put => {
+            let (work, operands) = lookup(graph, homes, id)?;
+            Ok((Work::Lookup(work), operands, vec![own()?]))
         }
         Op::FoldIn => {
             let mut operands = Vec::new();

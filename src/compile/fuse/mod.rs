@@ -2,7 +2,7 @@
 //!
 //! - `homes` decides which nodes are kept in memory; all others are computed where they are used.
 //! - `kernel` builds one fused kernel from the nodes it stores, folding views into the strides of its loads.
-//! - `product` lays out one matrix product, `nest` one loop, whose body is a schedule of its own; each is launched `alone`.
+//! - `product` lays out one matrix product, `lookup` rows by their indices, `nest` one loop, whose body is a schedule of its own; each is launched `alone`.
 //! - `group` joins stores and reductions over one iteration space into one kernel.
 //! - `order` puts updates of the state in place where that is legal, and all launches in order.
 
@@ -10,6 +10,7 @@ mod affine;
 mod homes;
 mod kernel;
 mod product;
+mod lookup;
 mod nest;
 mod alone;
 mod group;
@@ -19,7 +20,7 @@ pub(crate) use nest::Piece;
 pub(super) use nest::{Nest, Repeat};
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
-use crate::kernel::cpu::Gemm;
+use crate::kernel::cpu::{Gemm, Lookup};
 use crate::kernel::tiled::{Source, Tiled, View};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -70,6 +71,10 @@ impl Step {
                 let number = |buffer| self.operands.iter().position(|&known| known == buffer);
                 return matches!((number(source), number(target)), (Some(s), Some(t)) if repeat.replaces(s, t));
             }
+            Work::Lookup(lookup) => {
+                let number = |buffer| self.operands.iter().position(|&known| known == buffer);
+                return matches!((number(source), number(target)), (Some(s), Some(t)) if lookup.replaces(s, t));
+            }
             Work::Products(_) | Work::FoldIn(_) => return false,
         };
         let mut stores = tiled.stores.iter().filter(|store| self.operands[store.view.operand] == target);
@@ -95,6 +100,8 @@ pub(super) enum Work {
     Fused(Tiled),
     /// Matrix products, one after the other.
     Products(Vec<Gemm>),
+    /// Rows by their indices.
+    Lookup(Lookup),
     /// The steps of a loop, one after the other.
     Loop(Repeat),
     /// A key for random draws: which operands are the key, the number folded in, and the new key.
@@ -130,6 +137,7 @@ impl Work {
                 let own = repeat.results.iter_mut().chain([&mut repeat.memory]);
                 own.for_each(|operand| *operand = number[*operand]);
             }
+            Work::Lookup(lookup) => lookup.pieces_mut().for_each(|piece| piece.operand = number[piece.operand]),
             Work::FoldIn(operands) => operands.iter_mut().for_each(|operand| *operand = number[*operand]),
         }
     }

@@ -98,6 +98,10 @@ impl Rewriter {
             }
             Op::Iota { axis } => (dims[*axis] == 1).then(|| self.constant(0.0, dims, dtype)),
             Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::Random { .. } => None,
+            Op::Gather => self.gather(inputs[0], inputs[1], dims, dtype),
+            Op::ScatterAdd if self.node(inputs[1]).is_empty() => Some(self.constant(0.0, dims, dtype)),
+            Op::Put if self.node(inputs[1]).is_empty() => Some(inputs[0]),
+            Op::ScatterAdd | Op::Put => None,
             Op::FoldIn | Op::Loop(_) | Op::Part(_) => None,
         };
         simpler.unwrap_or_else(|| self.append(op, inputs, dims, dtype))

@@ -105,6 +105,13 @@ impl Rewriter {
         Some(self.make(Op::Broadcast { axes: all }, vec![source], dims, dtype))
     }
 
+    /// The first rows of a table in their order are a part of it.
+    pub(super) fn gather(&mut self, table: NodeId, index: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+        let (rows, index) = (self.node(table).dims[0], self.node(index));
+        let in_order = index.op == Op::Iota { axis: 0 } && index.dims.len() == 1 && index.dims[0] <= rows;
+        in_order.then(|| self.make(Op::Slice { axis: 0, start: 0 }, vec![table], dims, dtype))
+    }
+
     pub(super) fn reshape(&mut self, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
         let node = self.node(x);
         if node.dims == dims {

@@ -3,6 +3,7 @@
 pub mod tiled;
 mod task;
 pub mod gemm;
+mod lookup;
 pub mod random;
 pub mod denormal;
 pub mod parallel;
@@ -17,6 +18,7 @@ mod layout;
 mod tests;
 
 pub use gemm::{Factor, Gemm, MatrixView, gemm};
+pub use lookup::{Beyond, Kind, Lookup, Place};
 pub use math::Real;
 pub use scratch::Scratch;
 pub use tiled::Prepared;

@@ -1,0 +1,150 @@
+//! Rows of a table by their indices: taken, summed, replaced. The derivative of each consists of the others.
+
+use super::cases::{Case, Domain};
+use crate::graph::{Compare, DType, Graph, NodeId};
+use crate::{Error, Result};
+
+/// The rows of a table of shape `from` at the indices.
+pub(super) fn gather(table: &[f64], from: &[usize], index: &[f64]) -> Result<Vec<f64>> {
+    let width: usize = from[1..].iter().product();
+    let rows = index.iter().map(|&i| Ok(table[row(i, from[0])? * width..][..width].to_vec()));
+    Ok(rows.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// The sum of the values at each row of a table of shape `dims`.
+pub(super) fn scatter_add(values: &[f64], index: &[f64], dims: &[usize]) -> Result<Vec<f64>> {
+    let width: usize = dims[1..].iter().product();
+    let mut y = vec![0.0; dims.iter().product()];
+    for (n, &i) in index.iter().enumerate() {
+        let sum = &mut y[row(i, dims[0])? * width..][..width];
+        sum.iter_mut().zip(&values[n * width..]).for_each(|(sum, value)| *sum += value);
+    }
+    Ok(y)
+}
+
+/// The table of shape `dims` with the rows at the indices replaced.
+pub(super) fn put(table: &[f64], dims: &[usize], index: &[f64], values: &[f64]) -> Result<Vec<f64>> {
+    let width: usize = dims[1..].iter().product();
+    let mut y = table.to_vec();
+    for (n, &i) in index.iter().enumerate() {
+        y[row(i, dims[0])? * width..][..width].copy_from_slice(&values[n * width..][..width]);
+    }
+    Ok(y)
+}
+
+fn row(index: f64, rows: usize) -> Result<usize> {
+    match index as usize {
+        row if row < rows => Ok(row),
+        row => Err(Error::value(format!("an index is {row}, but the table that it points into has {rows} rows"))),
+    }
+}
+
+/// Each row gets the cotangents of all places that took it.
+pub(super) fn gather_vjp(graph: &mut Graph, table: NodeId, index: NodeId, c: NodeId) -> Result<NodeId> {
+    let rows = graph[table].dims[0];
+    graph.scatter_add(c, index, rows)
+}
+
+/// The cotangents of the table, whose replaced rows count for nothing, and of the rows, of which those that another
+/// replaced count for nothing.
+pub(super) fn put_vjp(graph: &mut Graph, table: NodeId, index: NodeId, c: NodeId) -> Result<[NodeId; 2]> {
+    let taken = graph.gather(c, index)?;
+    let nothing = graph.constant_like(0.0, taken);
+    let table_bar = graph.put(c, index, nothing)?;
+    // Which of several equal indices was the last: each row is asked who wrote it.
+    let (dims, count) = (graph[index].dims.clone(), graph[index].len());
+    let number = graph.iota(&[count], 0)?;
+    let number = graph.reshape(number, &dims)?;
+    let rows = graph[table].dims[0];
+    let unwritten = graph.constant(0.0, &[rows], DType::Index);
+    let writers = graph.put(unwritten, index, number)?;
+    let writer = graph.gather(writers, index)?;
+    let last = graph.compare(Compare::Eq, writer, number)?;
+    let whole = graph[taken].dims.clone();
+    let last = graph.broadcast(last, &(dims.len()..whole.len()).collect::<Vec<_>>(), &whole)?;
+    Ok([table_bar, graph.select(last, taken, nothing)?])
+}
+
+/// Shapes of a table and of indices into it.
+const SHAPES: [(&[usize], &[usize]); 5] =
+    [(&[5, 3], &[2, 4]), (&[2], &[3]), (&[3, 2, 2], &[]), (&[1, 4], &[2]), (&[4, 7], &[9])];
+
+pub(super) fn gather_cases(float: DType) -> Result<Vec<Case>> {
+    let all = Domain::reals(-2.0, 2.0);
+    let mut cases = Vec::new();
+    for (table, index) in SHAPES {
+        let name = format!("Gather of {table:?} at {index:?}");
+        let inputs = [(table, all), (index, Domain::Indices(table[0]))];
+        cases.push(Case::new(name, float, &inputs, |graph, x| graph.gather(x[0], x[1]))?);
+    }
+    let inputs: [(&[usize], Domain); 2] = [(&[3, 5], all), (&[4], Domain::Indices(5))];
+    cases.push(Case::new("Gather of columns", float, &inputs, |graph, x| {
+        let turned = graph.permute(x[0], &[1, 0])?;
+        graph.gather(turned, x[1])
+    })?);
+    cases.push(Case::new("Gather of the first rows", float, &[(&[5, 3], all)], |graph, x| {
+        let first = graph.iota(&[4], 0)?;
+        graph.gather(x[0], first)
+    })?);
+    let inputs: [(&[usize], Domain); 2] = [(&[6], Domain::Indices(4)), (&[5], Domain::Indices(6))];
+    cases.push(Case::new("Gather of indices", float, &inputs, |graph, x| graph.gather(x[0], x[1]))?);
+    Ok(cases)
+}
+
+pub(super) fn scatter_add_cases(float: DType) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for (table, index) in SHAPES {
+        let values = [index, &table[1..]].concat();
+        let name = format!("ScatterAdd of {values:?} to {table:?}");
+        let inputs = [(&values[..], Domain::reals(-2.0, 2.0)), (index, Domain::Indices(table[0]))];
+        cases.push(Case::new(name, float, &inputs, |graph, x| graph.scatter_add(x[0], x[1], table[0]))?);
+    }
+    Ok(cases)
+}
+
+pub(super) fn put_cases(float: DType) -> Result<Vec<Case>> {
+    let all = Domain::reals(-2.0, 2.0);
+    let mut cases = Vec::new();
+    for (table, index) in SHAPES {
+        let values = [index, &table[1..]].concat();
+        let name = format!("Put {values:?} into {table:?}");
+        let inputs = [(table, all), (index, Domain::Indices(table[0])), (&values[..], all)];
+        cases.push(Case::new(name, float, &inputs, |graph, x| graph.put(x[0], x[1], x[2]))?);
+    }
+    Ok(cases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::interpret;
+    use super::*;
+    use crate::graph::Op;
+
+    #[test]
+    fn an_index_beyond_the_table_is_an_error() {
+        let mut graph = Graph::new();
+        let table = graph.input("table", &[4, 2], DType::F64);
+        let index = graph.input("index", &[1], DType::Index);
+        let y = graph.gather(table, index).unwrap();
+        graph.output("y", y);
+        let error = interpret(&graph, &[], &[vec![0.0; 8], vec![4.0]]).unwrap_err();
+        assert_eq!(error.to_string(), "an index is 4, but the table that it points into has 4 rows");
+    }
+
+    #[test]
+    fn of_equal_indices_the_last_stays_and_has_the_derivative() {
+        let mut graph = Graph::new();
+        let table = graph.input("table", &[2], DType::F64);
+        let index = graph.input("index", &[3], DType::Index);
+        let values = graph.input("values", &[3], DType::F64);
+        let y = graph.put(table, index, values).unwrap();
+        assert!(matches!(graph[y].op, Op::Put));
+        let sum = graph.sum(y, &[0]).unwrap();
+        let d = crate::grad::grad(&mut graph, sum, &[table, values]).unwrap();
+        let inputs = [vec![1.0, 2.0], vec![1.0, 1.0, 1.0], vec![3.0, 4.0, 5.0]];
+        let result = interpret(&graph, &[], &inputs).unwrap();
+        assert_eq!(result.value(y), [1.0, 5.0]);
+        assert_eq!(result.value(d[0]), [1.0, 0.0]);
+        assert_eq!(result.value(d[1]), [0.0, 0.0, 1.0]);
+    }
+}
