@@ -13,6 +13,8 @@ pub mod run;
 pub mod tensor;
 pub mod nn;
 pub mod optim;
+pub mod ode;
+pub mod transport;
 pub mod data;
 pub mod train;
 #[cfg(feature = "plot")]

@@ -12,7 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["grad", "compile"],
     &["run"],
     &["tensor"],
-    &["nn", "optim"],
+    &["nn", "optim", "ode", "transport"],
     &["data", "plot"],
     &["train", "check"],
     &["models"],

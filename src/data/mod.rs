@@ -7,6 +7,7 @@ mod images;
 mod labelled;
 mod samples;
 mod shuffle;
+mod toy;
 
 pub use self::csv::{Classes, csv};
 pub use digits::digits;
@@ -15,6 +16,7 @@ pub use images::{Augment, Images, Part};
 pub use labelled::Labelled;
 pub use samples::{Dataset, Pass, Samples};
 pub use shuffle::{epoch_order, shuffled, split};
+pub use toy::{Toy, normal_points};
 
 use crate::{Error, Result};
 use std::path::Path;
