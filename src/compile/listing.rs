@@ -45,7 +45,7 @@ pub(super) fn lines(schedule: &Schedule, layout: &Layout, name: &dyn Fn(Place) -
 pub(super) fn launches(schedule: &Schedule) -> usize {
     let of = |work: &Work| match work {
         Work::Loop(repeat) => repeat.nest.count * launches(&repeat.nest.schedule),
-        Work::Fused(_) | Work::Products(_) | Work::Lookup(_) | Work::FoldIn(_) => 1,
+        Work::Fused(_) | Work::Products(_) | Work::Lookup(_) | Work::Pooling(_) | Work::FoldIn(_) => 1,
     };
     schedule.steps.iter().map(|step| of(&step.work)).sum()
 }
@@ -73,6 +73,15 @@ fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result
                     let [a, b, c] = [&gemm.a, &gemm.b, &gemm.c].map(|view| name(view.operand));
                     let (batch, m, n, k) = (gemm.batch, gemm.m, gemm.n, gemm.k);
                     writeln!(f, "product {batch} × [{m}, {k}]·[{k}, {n}]  {a} · {b} → {c}")?;
+                }
+            }
+            Work::Pooling(pooling) => {
+                let (x, y) = (name(pooling.x.operand), name(pooling.y.operand));
+                let (pool, planes, window) = (pooling.pool, pooling.planes, pooling.window);
+                write!(f, "pool {pool:?} {planes} × {window:?}  {x}")?;
+                match pooling.positions {
+                    Some(positions) => writeln!(f, " at {} → {y}", name(positions.operand))?,
+                    None => writeln!(f, " → {y}")?,
                 }
             }
             Work::Loop(repeat) => {

@@ -5,6 +5,7 @@ use super::listing::{self, Line};
 use super::memory::Layout;
 use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
 use crate::kernel::cpu::{Gemm, Lookup, Prepared, Real};
+use crate::kernel::pool::Pooling;
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub(crate) enum Launch<T: Real> {
     Products(Vec<Gemm>),
     /// Rows by their indices.
     Lookup(Lookup),
+    /// Windows over planes.
+    Pooling(Box<Pooling>),
     /// A loop.
     Loop(Box<Nest<T>>),
     /// A key for random draws: which operands are the key, the number folded in, and the new key.
@@ -226,6 +229,7 @@ fn divides(schedule: &Schedule) -> bool {
             tiled.dims.iter().product::<usize>() * rows * 8 >= WORTH_DIVIDING
         }
         Work::Products(gemms) => gemms.iter().any(|gemm| gemm.threads(2) > 1),
+        Work::Pooling(pooling) => pooling.threads(2) > 1,
         Work::Loop(repeat) => divides(&repeat.nest.schedule),
         Work::Lookup(lookup) => lookup.threads(2) > 1,
         Work::FoldIn(_) => false,
@@ -241,6 +245,7 @@ fn steps<T: Real>(schedule: &Schedule, layout: &Layout) -> (Vec<Step<T>>, Vec<Sl
         let launch = match work {
             Work::Fused(tiled) => Launch::Fused(Box::new(Prepared::new(&tiled))),
             Work::Products(gemms) => Launch::Products(gemms),
+            Work::Pooling(pooling) => Launch::Pooling(Box::new(pooling)),
             Work::Loop(repeat) => Launch::Loop(Box::new(nest(&repeat))),
             Work::Lookup(lookup) => Launch::Lookup(lookup),
             Work::FoldIn(operands) => Launch::FoldIn(operands),

@@ -7,11 +7,14 @@
 mod build;
 mod lookup;
 mod nest;
+mod pool;
 mod op;
 mod print;
 
+pub use crate::kernel::pool::{Pool, Window};
 pub use nest::{Body, Loop, Looped};
 pub use op::{Binary, Compare, Distribution, Op, ReduceOp, Unary};
+pub(crate) use pool::pooled;
 
 /// The type of the elements of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The closed list of operations. What each one means stands in `ops`.
 
-use super::Loop;
+use super::{Loop, Pool, Window};
 use std::sync::Arc;
 
 /// What computes a node. Elementwise ops take operands of equal shape; `Broadcast` makes them equal.
@@ -94,6 +94,13 @@ pub enum Op {
     ScatterAdd,
     /// A table with some rows replaced; of equal indices the last one's row stays. Operands: the table, indices, the rows.
     Put,
+    /// Windows over the last two axes. Operands: the tensor, and for some the positions within each plane.
+    Pool {
+        /// What happens at each window.
+        pool: Pool,
+        /// The windows.
+        window: Window,
+    },
     /// The key that follows from a key and the number of a step. Operands: the key, one `Index`.
     FoldIn,
     /// A body that runs so many times. It has several results, which only `Part` reads.

@@ -1,4 +1,5 @@
 //! Numbers and slices: what the processor executes. Knows no graph and no ops.
 
 pub mod cpu;
+pub mod pool;
 pub mod tiled;

@@ -1,7 +1,7 @@
 //! Small graphs with one op each and the numbers to try them on: every test of derivatives and kernels walks this list.
 
-use super::{elementwise, leaf, logic, lookup, matmul, nest, reduce, structure};
-use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, ReduceOp, Unary};
+use super::{elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure};
+use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Pool, ReduceOp, Unary};
 use crate::{Error, Result};
 
 /// A small graph with one result, `y`, and where its inputs come from.
@@ -153,6 +153,7 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
     let binary = each!(Binary: Add Sub Mul Div Pow Min Max);
     let compare = each!(Compare: Eq Ne Lt Le Gt Ge);
     let reduce = each!(ReduceOp: Sum Max Min);
+    let pool = each!(Pool: Sum Max ArgMax Spread Take Put);
     let random = each!(Distribution: Normal Uniform);
     Ok(cases_of_every_op! {
         Op::Input(_) => leaf::input_cases(float)?,
@@ -178,6 +179,7 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
         Op::Gather => lookup::gather_cases(float)?,
         Op::ScatterAdd => lookup::scatter_add_cases(float)?,
         Op::Put => lookup::put_cases(float)?,
+        Op::Pool { .. } => of_each(pool, |op| pool::pool_cases(op, float))?,
         Op::FoldIn => nest::fold_in_cases(float)?,
         Op::Loop(_) => nest::loop_cases(float)?,
         Op::Part(_) => nest::part_cases(float)?,

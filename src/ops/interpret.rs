@@ -1,6 +1,6 @@
 //! The meaning of a graph: plain loops in f64, node after node. Every backend is judged against it.
 
-use super::{elementwise, leaf, logic, lookup, matmul, nest, reduce, structure, verify};
+use super::{elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure, verify};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::{Error, Result};
 
@@ -105,6 +105,7 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Resul
         Op::Gather => lookup::gather(operands[0], from(0), operands[1])?,
         Op::ScatterAdd => lookup::scatter_add(operands[0], operands[1], &node.dims)?,
         Op::Put => lookup::put(operands[0], &node.dims, operands[1], operands[2])?,
+        Op::Pool { pool, window } => pool::pool(*pool, *window, operands, len),
         Op::FoldIn => nest::fold_in(operands[0], operands[1]),
         Op::Loop(nest) => nest::repeat(nest, operands)?,
         Op::Part(i) => match &graph[node.inputs[0]].op {

@@ -16,6 +16,7 @@ mod logic;
 mod lookup;
 mod matmul;
 mod nest;
+mod pool;
 mod reduce;
 mod special;
 mod structure;
@@ -92,6 +93,7 @@ pub fn vjp(graph: &mut Graph, node: NodeId, cotangents: &[Option<NodeId>], walk:
             let [table, values] = lookup::put_vjp(graph, x(0), x(1), c)?;
             vec![Some(table), None, Some(values)]
         }
+        Op::Pool { pool, window } => pool::pool_vjp(graph, pool, window, &inputs, c)?,
         Op::FoldIn => vec![None, None],
         Op::Loop(_) => unreachable!("loops were differentiated above"),
         Op::Part(_) => vec![Some(c)],

@@ -69,6 +69,7 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
         }
         Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. } | Op::Pad { .. } => Some(1),
         Op::Part(_) => Some(1),
+        Op::Pool { pool, .. } => Some(1 + usize::from(pool.takes_positions())),
         Op::Binary(_) | Op::Compare(_) | Op::MatMul { .. } | Op::FoldIn => Some(2),
         Op::Gather | Op::ScatterAdd => Some(2),
         Op::Put | Op::Select => Some(3),
@@ -190,6 +191,11 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
             expect(operand(1), &operand(1).dims, DType::Index)?;
             expect(operand(2), &fit(shapes::gather(&operand(0).dims, &operand(1).dims))?, operand(0).dtype)?;
             like(node, operand(0))
+        }
+        Op::Pool { pool, window } => {
+            let operands: Vec<_> = node.inputs.iter().map(|&x| (&*graph[x].dims, graph[x].dtype)).collect();
+            let (dims, dtype) = crate::graph::pooled(*pool, *window, &operands)?;
+            expect(node, &dims, dtype)
         }
         Op::FoldIn => {
             expect(operand(0), &[4], DType::Index)?;

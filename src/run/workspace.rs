@@ -42,7 +42,7 @@ impl Frame {
                 let unbound = |slot: &Inner| Operand { pointer: std::ptr::null_mut(), len: slot.len };
                 Some(Frame::new(nest.slots.iter().map(unbound).collect(), &nest.steps))
             }
-            Launch::Fused(_) | Launch::Products(_) | Launch::Lookup(_) | Launch::FoldIn(_) => None,
+            Launch::Fused(_) | Launch::Products(_) | Launch::Lookup(_) | Launch::Pooling(_) | Launch::FoldIn(_) => None,
         };
         Frame { operands, loops: steps.iter().filter_map(inner).collect() }
     }
@@ -135,6 +135,7 @@ fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
     let bytes = |step: &Step<T>| match &step.launch {
         Launch::Fused(kernel) => kernel.scratch_bytes(threads),
         Launch::Products(gemms) => gemms.iter().map(|g| g.scratch_bytes::<T>(threads)).max().unwrap_or(0),
+        Launch::Pooling(pooling) => pooling.scratch_bytes::<T>(threads),
         Launch::Loop(nest) => scratch_bytes(&nest.steps, threads),
         Launch::Lookup(_) | Launch::FoldIn(_) => 0,
     };

@@ -6,6 +6,7 @@ use super::nest::repeat;
 use super::product::products;
 use super::{BufferId, Work};
 use crate::graph::{Graph, NodeId, Op};
+use crate::kernel::pool::{Pooling, Span};
 
 /// The work of a node, the buffers that it names, and those of them that it writes.
 ///
@@ -26,6 +27,26 @@ pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, V
         Op::Gather | Op::ScatterAdd | Op::Put => {
             let (work, operands) = lookup(graph, homes, id)?;
             Ok((Work::Lookup(work), operands, vec![own()?]))
+        }
+        Op::Pool { pool, window } => {
+            let (mut operands, mut spans) = (Vec::new(), Vec::new());
+            for &x in &graph[id].inputs {
+                let place = homes.place[x.index()].as_ref().filter(|place| place.dense(&graph[x].dims)).ok_or(x)?;
+                spans.push(Span { operand: operands.len(), offset: place.offset });
+                operands.push(place.buffer);
+            }
+            let (planes, count) = (&graph[id].dims[..graph[id].dims.len() - 2], window.count().map_err(|_| id)?);
+            let work = Pooling {
+                pool,
+                window,
+                count,
+                planes: planes.iter().product(),
+                x: spans[0],
+                positions: spans.get(1).copied(),
+                y: Span { operand: operands.len(), offset: 0 },
+            };
+            operands.push(own()?);
+            Ok((Work::Pooling(work), operands, vec![own()?]))
         }
         Op::FoldIn => {
             let mut operands = Vec::new();

@@ -67,7 +67,9 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeI
     let mut keep: Vec<bool> = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes() {
         keep[id.index()] = kept.contains(&id) || keep[id.index()] || is_boundary(graph, id);
-        if let Op::MatMul { .. } | Op::Loop(_) | Op::FoldIn | Op::Gather | Op::ScatterAdd | Op::Put = node.op {
+        if let Op::MatMul { .. } | Op::Pool { .. } | Op::Loop(_) | Op::FoldIn | Op::Gather | Op::ScatterAdd | Op::Put =
+            node.op
+        {
             for &operand in node.inputs.iter().filter(|operand| !graph[**operand].is_empty()) {
                 keep[viewed(graph, operand).index()] = true;
             }
@@ -171,7 +173,9 @@ impl Homes {
         let node = &graph[id];
         let Some(target) = self.place[id.index()].clone() else { return };
         match &node.op {
-            Op::MatMul { .. } | Op::FoldIn | Op::Gather | Op::ScatterAdd | Op::Put => self.tasks.push(Task::Alone(id)),
+            Op::MatMul { .. } | Op::Pool { .. } | Op::FoldIn | Op::Gather | Op::ScatterAdd | Op::Put => {
+                self.tasks.push(Task::Alone(id));
+            }
             Op::Reduce { op, axes } => {
                 let fold = match op {
                     ReduceOp::Sum => Fold::Sum,
@@ -255,7 +259,7 @@ pub(super) fn is_boundary(graph: &Graph, id: NodeId) -> bool {
     let node = &graph[id];
     match node.op {
         Op::Reduce { .. } | Op::ArgMax { .. } | Op::Concat { .. } | Op::MatMul { .. } | Op::Pad { .. } => true,
-        Op::Gather | Op::ScatterAdd | Op::Put | Op::FoldIn | Op::Part(_) => true,
+        Op::Pool { .. } | Op::Gather | Op::ScatterAdd | Op::Put | Op::FoldIn | Op::Part(_) => true,
         // Registers are real numbers, which storing rounds.
         Op::Cast => node.dtype == DType::Index && graph[node.inputs[0]].dtype.is_float(),
         _ => false,

@@ -269,7 +269,7 @@ impl<'a> Builder<'a> {
                 return Err(Stop::Failure(Failure::Conflict));
             }
             Op::Gather | Op::ScatterAdd | Op::Put => return Err(Stop::Failure(Failure::Conflict)),
-            Op::FoldIn | Op::Loop(_) | Op::Part(_) => return Err(Stop::Failure(Failure::Conflict)),
+            Op::Pool { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) => return Err(Stop::Failure(Failure::Conflict)),
         })
     }
 

@@ -21,6 +21,7 @@ pub(super) use nest::{Nest, Repeat};
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
 use crate::kernel::cpu::{Gemm, Lookup};
+use crate::kernel::pool::Pooling;
 use crate::kernel::tiled::{Source, Tiled, View};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl Step {
                 let number = |buffer| self.operands.iter().position(|&known| known == buffer);
                 return matches!((number(source), number(target)), (Some(s), Some(t)) if lookup.replaces(s, t));
             }
-            Work::Products(_) | Work::FoldIn(_) => return false,
+            Work::Products(_) | Work::Pooling(_) | Work::FoldIn(_) => return false,
         };
         let mut stores = tiled.stores.iter().filter(|store| self.operands[store.view.operand] == target);
         let (Some(store), None) = (stores.next(), stores.next()) else { return false };
@@ -102,6 +103,8 @@ pub(super) enum Work {
     Products(Vec<Gemm>),
     /// Rows by their indices.
     Lookup(Lookup),
+    /// Windows over planes.
+    Pooling(Pooling),
     /// The steps of a loop, one after the other.
     Loop(Repeat),
     /// A key for random draws: which operands are the key, the number folded in, and the new key.
@@ -131,6 +134,9 @@ impl Work {
                         view.operand = number[view.operand];
                     }
                 }
+            }
+            Work::Pooling(Pooling { x, positions, y, .. }) => {
+                [x, y].into_iter().chain(positions).for_each(|span| span.operand = number[span.operand]);
             }
             Work::Loop(repeat) => {
                 repeat.inputs.iter_mut().for_each(|piece| piece.operand = number[piece.operand]);

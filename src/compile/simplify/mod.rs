@@ -102,7 +102,7 @@ impl Rewriter {
             Op::ScatterAdd if self.node(inputs[1]).is_empty() => Some(self.constant(0.0, dims, dtype)),
             Op::Put if self.node(inputs[1]).is_empty() => Some(inputs[0]),
             Op::ScatterAdd | Op::Put => None,
-            Op::FoldIn | Op::Loop(_) | Op::Part(_) => None,
+            Op::Pool { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) => None,
         };
         simpler.unwrap_or_else(|| self.append(op, inputs, dims, dtype))
     }

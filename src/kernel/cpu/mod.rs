@@ -14,6 +14,7 @@ mod rows;
 mod fold;
 mod strided;
 mod layout;
+mod pool;
 #[cfg(test)]
 mod tests;
 

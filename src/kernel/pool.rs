@@ -1,0 +1,102 @@
+//! Pooling as data: windows that slide over the last two axes of a tensor.
+
+/// Windows over planes of `size` rows and columns. Window `[i, j]` covers the positions `[i, j] · stride − padding` and
+/// the `kernel` that follow; of these it sees those inside the plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Rows and columns of the plane.
+    pub size: [usize; 2],
+    /// Rows and columns of a window.
+    pub kernel: [usize; 2],
+    /// From one window to the next.
+    pub stride: [usize; 2],
+    /// How far the first windows reach over the edge.
+    pub padding: [usize; 2],
+}
+
+impl Window {
+    /// Windows next to each other, without padding.
+    pub fn blocks(size: [usize; 2], kernel: [usize; 2]) -> Self {
+        Window { size, kernel, stride: kernel, padding: [0, 0] }
+    }
+
+    /// Rows and columns of windows.
+    ///
+    /// # Errors
+    /// A sentence, if there is no window, or one that sees nothing of the plane.
+    pub fn count(&self) -> Result<[usize; 2], String> {
+        let mut count = [0; 2];
+        for axis in 0..2 {
+            let (size, kernel, padding) = (self.size[axis], self.kernel[axis], self.padding[axis]);
+            if kernel == 0 || self.stride[axis] == 0 {
+                return Err("a window and its stride have at least size 1".into());
+            }
+            if 2 * padding > kernel {
+                return Err(format!("the padding {padding} is more than half of the window {kernel}"));
+            }
+            if size + 2 * padding < kernel {
+                return Err(format!("the window {kernel} is larger than the {size} positions with padding {padding}"));
+            }
+            count[axis] = (size + 2 * padding - kernel) / self.stride[axis] + 1;
+        }
+        Ok(count)
+    }
+}
+
+/// What happens at each window. The plane is the wide side, the windows are the narrow side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pool {
+    /// Wide to narrow: the sum of what the window sees.
+    Sum,
+    /// Wide to narrow: the greatest of what the window sees; NaN if any is NaN.
+    Max,
+    /// Wide to narrow: the row-major position in the plane of the greatest, the first of equals; the first NaN is the
+    /// greatest of all.
+    ArgMax,
+    /// Narrow to wide: each element at every position that its window sees, added up. The transpose of `Sum`.
+    Spread,
+    /// Wide and positions to narrow: the elements at the positions.
+    Take,
+    /// Narrow and positions to wide: each element at its position, added up. The transpose of `Take`.
+    Put,
+}
+
+impl Pool {
+    /// Whether a second operand holds positions.
+    pub fn takes_positions(self) -> bool {
+        matches!(self, Pool::Take | Pool::Put)
+    }
+
+    /// Whether the first operand is the narrow side and the result the wide one.
+    pub fn widens(self) -> bool {
+        matches!(self, Pool::Spread | Pool::Put)
+    }
+}
+
+/// One launch: all planes of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pooling {
+    /// What happens.
+    pub pool: Pool,
+    /// The windows of each plane.
+    pub window: Window,
+    /// Rows and columns of windows.
+    pub count: [usize; 2],
+    /// How many planes there are.
+    pub planes: usize,
+    /// The first operand.
+    pub x: Span,
+    /// The positions, if it takes them.
+    pub positions: Option<Span>,
+    /// The result.
+    pub y: Span,
+}
+
+/// Elements that lie one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The operand of the launch.
+    pub operand: usize,
+    /// The first element.
+    pub offset: usize,
+}
