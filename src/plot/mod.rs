@@ -1,6 +1,11 @@
-//! Figures of a training as PNG: curves over the epochs, and grids of images with what the model says of them.
+//! Figures of a training as PNG: curves over the epochs, grids of images with what the model says of them, and pictures of
+//! the plane.
 //!
 //! Text is set in Ubuntu Light (Ubuntu Font Licence 1.0), which is part of the program, so no system library is needed.
+
+mod plane;
+
+pub use plane::{Board, Plane};
 
 use crate::{Error, Result};
 use plotters::coord::Shift;
@@ -11,7 +16,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Once;
 
-/// A figure: diagrams one below the other, and image grids beside them.
+/// A figure: diagrams one below the other, and image grids and boards beside them.
 ///
 /// ```no_run
 /// use ansatz::plot::{Diagram, Figure};
@@ -26,6 +31,7 @@ pub struct Figure {
     title: String,
     diagrams: Vec<Diagram>,
     grids: Vec<Grid>,
+    boards: Vec<Board>,
 }
 
 /// Curves over the epochs, from 1.
@@ -75,6 +81,12 @@ impl Figure {
         self
     }
 
+    /// Adds pictures of the plane to the right.
+    pub fn board(mut self, board: Board) -> Self {
+        self.boards.push(board);
+        self
+    }
+
     /// Draws the figure to a PNG file.
     ///
     /// # Errors
@@ -86,7 +98,10 @@ impl Figure {
             std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
         }
         let columns = u32::from(!self.diagrams.is_empty()) + self.grids.len() as u32;
-        let (width, height) = (PANEL.0 * columns.max(1), HEADER + PANEL.1);
+        let boards = self.boards.iter().map(Board::size);
+        let (boards_width, boards_height) = boards.fold((0, 0), |(w, h), size| (w + size.0, h.max(size.1)));
+        let width = (PANEL.0 * columns + boards_width).max(PANEL.0);
+        let height = HEADER + if columns == 0 { boards_height.max(1) } else { boards_height.max(PANEL.1) };
         let fine = self.draw(width * FINE, height * FINE).map_err(|e| failed(&e))?;
         let pixels = coarsen(&fine, width as usize, height as usize);
         let mut file = BitMapBackend::new(path, (width, height));
@@ -110,8 +125,15 @@ impl Figure {
                 }
                 rest = right;
             }
-            for (area, grid) in rest.split_evenly((1, self.grids.len().max(1))).iter().zip(&self.grids) {
-                grid.draw(area)?;
+            for grid in &self.grids {
+                let (left, right) = rest.split_horizontally(PANEL.0 * FINE);
+                grid.draw(&left)?;
+                rest = right;
+            }
+            for board in &self.boards {
+                let (left, right) = rest.split_horizontally(board.size().0 * FINE);
+                board.draw(&left)?;
+                rest = right;
             }
             area.present().map_err(|e| e.to_string())?;
         }
@@ -457,6 +479,23 @@ mod tests {
         if let Some(copy) = std::env::var_os("FIGURE") {
             std::fs::copy(&path, copy).expect("a copy");
         }
+    }
+
+    #[test]
+    fn a_board_makes_room_for_its_rows() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("board.png");
+        let plane = Plane::new("all layers", -1.0, 1.0)
+            .density((0..64).map(f64::from).collect())
+            .points(vec![[0.0, 0.0], [5.0, f64::NAN]], 0)
+            .paths(vec![vec![[-0.5, 0.0], [0.5, 0.2], [3.0, 0.0]], vec![]], 1)
+            .arrows(vec![[[0.0, 0.0], [0.5, 0.5]]]);
+        let board = Board::new("a board", 2, vec![plane; 5]);
+        let size = board.size();
+        Figure::new("Planes").board(board).save(&path).expect("the figure is drawn");
+        let bytes = std::fs::read(&path).expect("the file");
+        let found = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        assert_eq!((found(16), found(20)), (size.0.max(PANEL.0), HEADER + size.1));
     }
 
     #[test]
