@@ -41,6 +41,8 @@ pub enum Item {
     Dim(DimItem),
     /// `net Mlp(x: [n, Pixels]) -> [n, Digit] { … }`
     Net(NetItem),
+    /// `net Gpt2Small = Gpt2(layers = 12);`
+    Alias(AliasItem),
 }
 
 /// `pub dim Pixels = 784;`
@@ -54,6 +56,19 @@ pub struct DimItem {
     pub name: Ident,
     /// A literal makes a nominal dimension, anything else a transparent alias.
     pub size: Size,
+}
+
+/// `pub net Gpt2Small = Gpt2(layers = 12, heads = 12);`
+#[derive(Debug)]
+pub struct AliasItem {
+    /// Attributes and doc comments, passed on as they are.
+    pub attributes: TokenStream,
+    /// `pub`, `pub(crate)` or nothing.
+    pub visibility: Visibility,
+    /// The name.
+    pub name: Ident,
+    /// A net with its hyper-parameters.
+    pub target: Expr,
 }
 
 /// What stood before `dim` or `net`.
@@ -81,6 +96,8 @@ pub struct NetItem {
     pub name: Ident,
     /// The tensors it takes.
     pub inputs: Vec<Input>,
+    /// The hyper-parameters after the `;`.
+    pub parameters: Vec<Parameter>,
     /// What it gives back.
     pub result: ResultType,
     /// The facts after `where`.
@@ -100,6 +117,32 @@ pub struct Input {
     pub name: Ident,
     /// The type.
     pub ty: TensorType,
+}
+
+/// `width: usize`, `stride: usize = 1`, `block = Basic`
+#[derive(Debug)]
+pub struct Parameter {
+    /// The name.
+    pub name: Ident,
+    /// What it is, where that is written.
+    pub kind: Option<ParameterKind>,
+    /// What it is unless it is given.
+    pub default: Option<Expr>,
+}
+
+/// The kinds of hyper-parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// `usize`: a whole number or a dimension.
+    Whole,
+    /// `f64`: a real number.
+    Real,
+    /// `bool`
+    Flag,
+    /// `str`
+    Text,
+    /// `layer`: a layer, a net, a function or a closure.
+    Layer,
 }
 
 /// `-> [n, Digit]` or `-> (loss: [], correct: [])`.

@@ -30,8 +30,8 @@ pub fn expand(input: TokenStream) -> Expansion {
     let mut report = Report::new();
     let program = parse::parse(input, &mut report);
     let names = resolve::resolve(&program, &mut report);
-    let nets = infer::infer(&names, &mut report);
+    let inferred = infer::infer(&names, &mut report);
     let diagnostics = report.into_diagnostics();
-    let tokens = expand::expand(&program, &names, &nets, &diagnostics);
+    let tokens = expand::expand(&program, &names, &inferred, &diagnostics);
     Expansion { tokens, diagnostics }
 }

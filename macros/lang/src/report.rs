@@ -59,6 +59,21 @@ impl Report {
         self.diagnostics.len()
     }
 
+    /// Takes back the errors after the first `count`.
+    pub fn split_off(&mut self, count: usize) -> Vec<Diagnostic> {
+        self.diagnostics.split_off(count.min(self.diagnostics.len()))
+    }
+
+    /// The errors after the first `count`.
+    pub fn since(&mut self, count: usize) -> &mut [Diagnostic] {
+        self.diagnostics.get_mut(count..).unwrap_or_default()
+    }
+
+    /// Adds errors that were taken back.
+    pub fn extend(&mut self, diagnostics: Vec<Diagnostic>) {
+        self.diagnostics.extend(diagnostics);
+    }
+
     /// The errors in the order of the source, each said once.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut kept: Vec<(String, Diagnostic)> = Vec::with_capacity(self.diagnostics.len());

@@ -172,6 +172,15 @@ impl Term {
         found
     }
 
+    /// The names of the run-time dimensions that occur.
+    pub fn open_names(&self) -> Vec<String> {
+        let name = |atom: &Atom| match atom {
+            Atom::RunTime(name) => Some(name.clone()),
+            _ => None,
+        };
+        self.atoms().into_iter().filter_map(name).collect()
+    }
+
     /// The products of which this is the sum: a coefficient, and atoms with their powers.
     pub fn products(&self) -> impl Iterator<Item = (i128, impl Iterator<Item = (&Atom, u32)>)> {
         self.sum.iter().map(|(monomial, &factor)| (factor, monomial.0.iter().map(|(atom, &power)| (atom, power))))

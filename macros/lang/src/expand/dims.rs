@@ -64,7 +64,7 @@ pub enum Mode {
 impl Spelling {
     /// The spelling for one net.
     pub fn new(names: &Names<'_>, net: &TypedNet<'_>) -> Self {
-        let declared = |name: &str| names.meanings.meaning(name).is_some() || names.net(name).is_some();
+        let declared = |name: &str| names.meanings.meaning(name).is_some() || names.is_net(name);
         let free = |candidates: &[String], taken: &[String]| {
             let free = candidates.iter().find(|name| !declared(name) && !taken.contains(name));
             free.cloned().unwrap_or_else(|| format!("{}_", candidates[candidates.len() - 1]))

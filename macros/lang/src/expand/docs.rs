@@ -1,7 +1,7 @@
 //! The table in the documentation of a net: layer, shape, parameters, multiply-adds.
 
 use super::Context;
-use crate::infer::{Layer, LayerKind, TypedNet};
+use crate::infer::{Layer, LayerKind, Reach, TypedNet};
 use crate::resolve::reach;
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
@@ -28,7 +28,7 @@ impl Context<'_, '_> {
         for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope { .. })) {
             let (key, count, own) = (self.net.key(layer), count(layer, self.nets), numeric(&layer.multiply_adds));
             let text = match layer.kind {
-                LayerKind::Net(net) if self.shows(net) => format!("[`{}`]", layer.text),
+                LayerKind::Net(net) if self.shows(net) => format!("[`{}`]({})", layer.text, self.nets[net].name),
                 _ => format!("`{}`", layer.text),
             };
             let (shown, output) = (grouped(&own.to_string()), &layer.signature.1);
@@ -43,7 +43,8 @@ impl Context<'_, '_> {
 
     /// Whether whoever sees this net sees that one too, so that its page can be linked.
     fn shows(&self, net: usize) -> bool {
-        reach(&self.names.nets[net].visibility) >= reach(self.visibility())
+        let net = &self.nets[net];
+        net.reach == Reach::Named && reach(&net.visibility) >= reach(self.visibility())
     }
 
     /// `x : [n, Pixels]` → `[n, Digit]`

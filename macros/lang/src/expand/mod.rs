@@ -7,12 +7,14 @@ mod model;
 mod record;
 mod run;
 mod stubs;
+mod templates;
 
 use crate::ast::{Item, Program, Visibility};
-use crate::infer::TypedNet;
+use crate::infer::{Inferred, Reach, TypedNet};
 use crate::report::Diagnostic;
 use crate::resolve::Names;
 use dims::Spelling;
+pub use dims::capitals;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use std::rc::Rc;
@@ -21,19 +23,22 @@ use std::rc::Rc;
 pub fn expand(
     program: &Program,
     names: &Names<'_>,
-    nets: &[Rc<TypedNet<'_>>],
+    inferred: &Inferred<'_>,
     diagnostics: &[Diagnostic],
 ) -> TokenStream {
-    let stubs = stubs::stubs(program, names, nets, diagnostics);
+    let nets = inferred.nets.as_slice();
+    let stubs = stubs::stubs(program, names, inferred, diagnostics);
     let dims = program.items.iter().filter_map(|item| match item {
         Item::Dim(dim) if !dims::is_unknown(dim, names) => Some(dims::declare(dim, names)),
         _ => None,
     });
-    let nets_tokens = nets.iter().filter(|net| net.is_typed()).map(|net| {
+    let nets_tokens = nets.iter().filter(|net| net.is_typed() && net.reach != Reach::Unused).map(|net| {
         let context = Context { names, nets, net, spelling: Spelling::new(names, net) };
         context.net()
     });
-    std::iter::once(stubs).chain(dims).chain(nets_tokens).collect()
+    let templates = inferred.templates.iter().map(templates::template);
+    let aliases = inferred.aliases.iter().filter_map(|alias| templates::alias(alias, nets));
+    std::iter::once(stubs).chain(dims).chain(nets_tokens).chain(templates).chain(aliases).collect()
 }
 
 /// One net with everything around it.
@@ -46,12 +51,21 @@ struct Context<'c, 'a> {
 
 impl Context<'_, '_> {
     fn net(&self) -> TokenStream {
-        let parts = [self.model(), self.inherent(), self.module(), self.batch(), self.outputs(), self.net_trait()];
+        let mut parts = vec![self.model(), self.inherent()];
+        // Nobody but the nets around it can run a part.
+        if self.is_named() {
+            parts.extend([self.module(), self.batch(), self.outputs(), self.net_trait()]);
+        }
         parts.into_iter().collect()
     }
 
     fn name(&self) -> &Ident {
-        &self.net.item.name
+        &self.net.name
+    }
+
+    /// Whether the user can name the net.
+    fn is_named(&self) -> bool {
+        self.net.reach == Reach::Named
     }
 
     /// The name of a function of the net, placed on the net's name: that is where errors say it is defined.
@@ -60,7 +74,7 @@ impl Context<'_, '_> {
     }
 
     fn visibility(&self) -> &Visibility {
-        &self.net.item.visibility
+        &self.net.visibility
     }
 
     /// The type parameter of the elements: `E`, unless the program gives that name to something else.

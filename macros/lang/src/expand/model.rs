@@ -12,8 +12,10 @@ use quote::{format_ident, quote};
 impl Context<'_, '_> {
     /// The struct, and its `Model`; those of its scopes with them.
     pub(super) fn model(&self) -> TokenStream {
-        let attributes = &self.net.item.attributes;
-        let docs = self.table();
+        let (attributes, docs) = match self.is_named() {
+            true => (self.net.attributes.clone(), self.table()),
+            false => (quote! { #[doc(hidden)] }, self.table()),
+        };
         let scopes = self
             .net
             .layers
@@ -129,9 +131,9 @@ impl Context<'_, '_> {
         };
         let taken = |name: &str| {
             let generated = |net: &Ident| name == format!("{net}Batch") || name == format!("{net}Output");
-            self.names.net(name).is_some()
+            self.names.is_net(name)
                 || self.names.dim(name).is_some()
-                || self.names.nets.iter().any(|net| generated(&net.name))
+                || self.nets.iter().any(|net| net.name == name || generated(&net.name))
         };
         match taken(&name) {
             true => format_ident!("{name}Part", span = layer.label.span()),
@@ -149,7 +151,7 @@ impl Context<'_, '_> {
                 quote! { ::ansatz::nn::#name<#(#sizes,)* #element> }
             }
             LayerKind::Net(net) => {
-                let name = &self.names.nets[*net].name;
+                let name = &self.nets[*net].name;
                 quote! { #name<#element> }
             }
             LayerKind::Scope { .. } => unreachable!("no step records a scope by itself"),
@@ -162,7 +164,7 @@ impl Context<'_, '_> {
         let named: Vec<&Visibility> = match &layer.kind {
             LayerKind::Unit { sizes, .. } => sizes.iter().filter_map(|size| self.dim_visibility(size)).collect(),
             LayerKind::Scope { .. } => vec![],
-            LayerKind::Net(net) => vec![&self.names.nets[*net].visibility],
+            LayerKind::Net(net) => vec![&self.nets[*net].visibility],
         };
         let least = named.into_iter().chain([own]).min_by_key(|visibility| reach(visibility));
         least.map_or_else(TokenStream::new, |visibility| visibility.tokens.clone())

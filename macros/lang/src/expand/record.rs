@@ -13,7 +13,7 @@ impl Context<'_, '_> {
     pub(super) fn inherent(&self) -> TokenStream {
         let (name, element, allow) = (self.name(), self.element(), allowances());
         let record = self.record();
-        let methods = self.methods();
+        let methods = self.is_named().then(|| self.methods());
         let dims: Vec<&Ident> = self.spelling.run_time.iter().map(|(dim, _)| dim).collect();
         let total = self.net.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
         let count = self.spelling.number(&super::docs::numeric(&total), &quote! { u64 });

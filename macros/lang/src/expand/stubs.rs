@@ -6,7 +6,7 @@
 //! which has whatever field or method is missing.
 
 use crate::ast::{BrokenKind, Item, Program, ResultType, Visibility};
-use crate::infer::TypedNet;
+use crate::infer::{Inferred, Reach, TypedNet};
 use crate::report::Diagnostic;
 use crate::resolve::Names;
 use proc_macro2::{Ident, TokenStream};
@@ -14,20 +14,16 @@ use quote::{format_ident, quote};
 use std::rc::Rc;
 
 /// The errors of a program, and what stands for the declarations that hold them.
-pub fn stubs(
-    program: &Program,
-    names: &Names<'_>,
-    nets: &[Rc<TypedNet<'_>>],
-    diagnostics: &[Diagnostic],
-) -> TokenStream {
+pub fn stubs(program: &Program, names: &Names<'_>, inferred: &Inferred<'_>, diagnostics: &[Diagnostic]) -> TokenStream {
+    let used = |net: &&Rc<TypedNet<'_>>| net.reach != Reach::Unused;
     let Some((first, others)) = diagnostics.split_first() else { return TokenStream::new() };
     let mut unknown = Unknown { error: Some(first.tokens()), name: None };
     let mut items = TokenStream::new();
-    for missing in missing(program, names, nets) {
+    for missing in missing(program, names, inferred) {
         items.extend(missing.aliases(&mut unknown));
     }
-    for net in nets.iter().filter(|net| net.is_typed() && net.body.is_none()) {
-        let (name, target) = (&net.item.name, unknown.ty(&[]));
+    for net in inferred.nets.iter().filter(used).filter(|net| net.is_typed() && net.body.is_none()) {
+        let (name, target) = (&net.name, unknown.ty(&[]));
         unknown.name.get_or_insert_with(|| quote! { <#name as ::core::ops::Deref>::Target });
         items.extend(quote! {
             #[automatically_derived]
@@ -70,7 +66,7 @@ struct Missing<'a> {
     outputs: bool,
 }
 
-fn missing<'a>(program: &'a Program, names: &'a Names<'_>, nets: &'a [Rc<TypedNet<'_>>]) -> Vec<Missing<'a>> {
+fn missing<'a>(program: &'a Program, names: &'a Names<'_>, inferred: &'a Inferred<'_>) -> Vec<Missing<'a>> {
     let unread = program.broken.iter().filter(|broken| broken.kind != BrokenKind::Foreign).map(|broken| {
         let outputs = broken.kind == BrokenKind::Net;
         Missing { name: &broken.name, visibility: &broken.visibility, kind: broken.kind, outputs }
@@ -81,14 +77,21 @@ fn missing<'a>(program: &'a Program, names: &'a Names<'_>, nets: &'a [Rc<TypedNe
         }
         _ => None,
     });
-    let untyped = nets.iter().filter(|net| !net.is_typed()).map(|net| Missing {
-        name: &net.item.name,
-        visibility: &net.item.visibility,
+    let untyped = inferred.nets.iter().filter(|net| !net.is_typed() && net.reach != Reach::Unused);
+    let untyped = untyped.map(|net| Missing {
+        name: &net.name,
+        visibility: &net.visibility,
         kind: BrokenKind::Net,
         outputs: matches!(net.item.result, ResultType::Named(_)),
     });
+    let aliases = inferred.aliases.iter().filter(|alias| alias.net.is_none()).map(|alias| Missing {
+        name: &alias.item.name,
+        visibility: &alias.item.visibility,
+        kind: BrokenKind::Net,
+        outputs: true,
+    });
     let mut all: Vec<Missing<'a>> = vec![];
-    for missing in unread.chain(dims).chain(untyped) {
+    for missing in unread.chain(dims).chain(untyped).chain(aliases) {
         let taken = all.iter().any(|other| other.name == missing.name)
             || names
                 .nets

@@ -9,7 +9,7 @@ use super::value::{Tensor, Value};
 use crate::ast::Expr;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
-use ansatz_shapes::{Misfit, Spread};
+use ansatz_shapes::{Misfit, Size as _, Spread};
 
 impl<'a> Inference<'a, '_, '_> {
     /// `left op right`
@@ -40,6 +40,11 @@ impl<'a> Inference<'a, '_, '_> {
                 "&&" => Ok(Value::Flag(left && right)),
                 "||" => Ok(Value::Flag(left || right)),
                 _ => self.no_operator(op, "truth values", at),
+            },
+            (Value::Text(left), Value::Text(right)) => match op {
+                "==" => Ok(Value::Flag(left == right)),
+                "!=" => Ok(Value::Flag(left != right)),
+                _ => self.no_operator(op, "texts", at),
             },
             (left, right) => match (self.dimension(&left), self.dimension(&right), &left, &right) {
                 (Some(l), Some(r), _, _) if !(is_number(&left) && is_number(&right) && op == "/") => {
@@ -275,7 +280,8 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let (Some(l), Some(r)) = (left.number(), right.number()) else {
             let message = format!("`{}` cannot be decided at compile time", text(expr));
-            self.fault(at, message).help("a size that is known only at run time cannot choose code");
+            let help = "a size that is known only at run time cannot choose code";
+            self.need(&left.plus(right), at, message, help.to_owned());
             return Err(Absorbed);
         };
         self.numbers_binary(op, l as f64, r as f64, at)

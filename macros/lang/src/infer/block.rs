@@ -1,9 +1,9 @@
 //! One net: its inputs, its bindings, its results.
 
-use super::Nets;
+use super::instances::{Given, Need, Nets};
 use super::layers::Placed;
 use super::signature::{self, MAX_RANK, Signature};
-use super::typed::{Body, Layer, Operation, Step, TypedNet, ValueId};
+use super::typed::{Body, Layer, Operation, Reach, Step, TypedNet, ValueId};
 use super::types::Type;
 use super::value::{Binding, Environment, Label, Site, Tensor, Value};
 use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem};
@@ -35,37 +35,28 @@ pub(super) struct Inference<'a, 'n, 'r> {
     pub(super) frame: usize,
     /// The scope under inference, by its position among the layers.
     pub(super) scope: Option<usize>,
+    /// What is not known at compile time and must be.
+    pub(super) needs: Vec<Need>,
     /// Everything that should be used.
     bindings: Vec<(Rc<Binding<'a>>, &'static str)>,
 }
 
 /// Infers a net.
-pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem) -> TypedNet<'a> {
+pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<'a>) -> TypedNet<'a> {
     let before = nets.report.len();
-    let signature = signature::signature(item, nets.names, nets.report);
-    let mut inference = Inference {
-        nets,
-        item,
-        signature,
-        values: vec![],
-        steps: vec![],
-        layers: vec![],
-        labels: vec![],
-        counts: HashMap::new(),
-        placed: HashMap::new(),
-        frames: HashMap::new(),
-        frame: 0,
-        scope: None,
-        bindings: vec![],
-    };
-    let environment = inference.inputs();
+    let mut signature = signature::signature(item, nets.names, given, nets.report);
+    let needs = std::mem::take(&mut signature.needs);
+    let mut inference = Inference { needs, ..Inference::with(nets, item, signature) };
+    let environment = inference.inputs(given);
     let results = match &item.body {
         Some(body) => inference.block(body, &environment).and_then(|value| inference.results(value, &body.result)),
         None => Err(Absorbed),
     };
     let faultless = inference.nets.report.len() == before && item.body.is_some() && !item.damaged;
-    if faultless {
+    if faultless && inference.needs.is_empty() {
         inference.unused();
+    }
+    if faultless {
         inference.facts();
     }
     let whole = inference.nets.report.len() == before;
@@ -74,8 +65,15 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem) -> TypedNet<'a
         Ok(ids) => ids.iter().map(|&id| Some(inference.values[id].clone())).collect(),
         Err(Absorbed) => declared.collect(),
     };
+    let whole = whole && inference.needs.is_empty();
     TypedNet {
         item,
+        name: item.name.clone(),
+        visibility: item.visibility.clone(),
+        attributes: item.attributes.clone(),
+        reach: Reach::Unused,
+        needs: inference.needs,
+        held: vec![],
         run_time: inference.signature.run_time,
         inputs: inference.signature.inputs.into_iter().map(Result::ok).collect(),
         results: results_types,
@@ -85,6 +83,33 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem) -> TypedNet<'a
         repeats: vec![],
     }
     .with_repeats()
+}
+
+impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
+    fn with(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem, signature: Signature) -> Self {
+        Inference {
+            nets,
+            item,
+            signature,
+            values: vec![],
+            steps: vec![],
+            layers: vec![],
+            labels: vec![],
+            counts: HashMap::new(),
+            placed: HashMap::new(),
+            frames: HashMap::new(),
+            frame: 0,
+            scope: None,
+            needs: vec![],
+            bindings: vec![],
+        }
+    }
+
+    /// Outside of any net: for hyper-parameters, which see declared dimensions alone.
+    pub(super) fn blank(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem) -> Self {
+        let signature = Signature::blank(nets.names);
+        Self::with(nets, item, signature)
+    }
 }
 
 impl<'a> Inference<'a, '_, '_> {
@@ -112,8 +137,13 @@ impl<'a> Inference<'a, '_, '_> {
         Ok(Tensor { id, ty, trail: Rc::default() })
     }
 
-    fn inputs(&mut self) -> Environment<'a> {
+    fn inputs(&mut self, given: &Given<'a>) -> Environment<'a> {
         let mut environment = Environment::default();
+        for (parameter, value) in self.item.parameters.iter().zip(&given.parameters) {
+            // A size that is a name by itself is found among the dimensions.
+            let what = if self.signature.mentions(self.item, &parameter.name) { "" } else { "hyper-parameter" };
+            environment = self.bind(&parameter.name, value.clone(), what, &environment);
+        }
         for (i, input) in self.item.inputs.iter().enumerate() {
             let value = match &self.signature.inputs[i] {
                 Ok(ty) => {
@@ -152,6 +182,16 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// A block: its bindings in order, then its value.
     pub(super) fn block(&mut self, block: &'a Block, environment: &Environment<'a>) -> Checked<Value<'a>> {
+        self.labelled_block(block, None, environment)
+    }
+
+    /// The same, where a label names what the block makes.
+    pub(super) fn labelled_block(
+        &mut self,
+        block: &'a Block,
+        label: Option<Label>,
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
         let mut environment = environment.clone();
         for binding in &block.lets {
             let value = self.bound(&binding.pattern, &binding.value, &environment);
@@ -167,7 +207,7 @@ impl<'a> Inference<'a, '_, '_> {
                 }
             }
         }
-        self.value(&block.result, &environment)
+        self.labelled(&block.result, label, &environment)
     }
 
     /// The value of a `let`. Its name is the label of what the right side makes, unless that has one.
@@ -179,6 +219,7 @@ impl<'a> Inference<'a, '_, '_> {
                 | ExprKind::Name(_)
                 | ExprKind::Closure { .. }
                 | ExprKind::List(_)
+                | ExprKind::If { .. }
                 | ExprKind::Repeat { .. },
             ) => {
                 let label = Label { name: name.clone(), written: false };
@@ -217,7 +258,7 @@ impl<'a> Inference<'a, '_, '_> {
                 continue;
             }
             let message = match what {
-                "input" => format!("the input `{name}` is never used"),
+                "input" | "hyper-parameter" => format!("the {what} `{name}` is never used"),
                 _ => format!("`{name}` is never used"),
             };
             self.fault(name.span(), message).help(format!("remove it, or call it `_{name}`"));

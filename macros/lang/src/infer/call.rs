@@ -38,6 +38,16 @@ impl<'a> Inference<'a, '_, '_> {
             let layer = self.layer_value(Callable::Function(function, Rc::default()), expr, label, callee.span);
             return self.function(function, &layer, bound.tensors, &bound.given, callee.span);
         }
+        if let Callable::Net(chosen) = &callable {
+            let (chosen, tensors) = self.net_arguments(chosen, arguments, environment)?;
+            let callable = Callable::Net(chosen);
+            let tensors: Vec<_> = piped.map(|value| (value, callee.span)).into_iter().chain(tensors).collect();
+            if tensors.is_empty() {
+                return Ok(self.layer(callable, expr, label));
+            }
+            let layer = self.layer_value(callable, expr, label, callee.span);
+            return self.apply(&layer, tensors, callee.span);
+        }
         let mut values: Vec<(Value<'a>, Place)> = piped.into_iter().map(|value| (value, callee.span)).collect();
         let mut whole = true;
         for argument in arguments {
@@ -54,9 +64,6 @@ impl<'a> Inference<'a, '_, '_> {
         }
         if !whole {
             return Err(Absorbed);
-        }
-        if values.is_empty() && matches!(callable, Callable::Net(_)) {
-            return Ok(self.layer(callable, expr, label));
         }
         match callable {
             Callable::Bound(layer) => self.apply(&layer, values, callee.span),
@@ -83,6 +90,20 @@ impl<'a> Inference<'a, '_, '_> {
             && self.signature.dims.term(&name.to_string()).is_none()
         {
             return Ok((self.declared(name, environment)?, label));
+        }
+        if let ExprKind::Name(name) = &callee.kind
+            && let Some(binding) = environment.find(name)
+            && let Value::Maker(maker) = &binding.value
+        {
+            let layer = match &maker.expr.kind {
+                // A bare name is as good as if it stood here.
+                ExprKind::Name(name) => return Ok((self.declared(name, &maker.environment)?, label)),
+                _ => self.make(maker, callee, label)?,
+            };
+            return match layer {
+                Value::Layer(layer) => Ok((Callable::Bound(layer), None)),
+                other => self.no_layer(callee, &other),
+            };
         }
         match self.value(callee, environment)? {
             Value::Layer(layer) => {
@@ -128,9 +149,9 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 Ok(value)
             }
-            Callable::Net(net) => {
+            Callable::Net(chosen) => {
                 let tensors = self.tensors(&layer.text, values)?;
-                self.net(*net, layer, tensors, span)
+                self.net(chosen, layer, tensors, span)
             }
             Callable::Function(function, given) => {
                 let tensors = self.tensors(&layer.text, values)?;

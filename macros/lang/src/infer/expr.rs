@@ -1,13 +1,15 @@
 //! Expressions.
 
 use super::block::{Inference, staged};
+use super::mentions;
 use super::text::text;
-use super::value::{Callable, Closure, Environment, Label, LayerValue, Site, Tensor, Value};
+use super::value::{Callable, Chosen, Closure, Environment, Label, LayerValue, Site, Tensor, Value};
 use crate::ast::{Expr, ExprKind};
 use crate::functions;
 use crate::report::did_you_mean;
 use crate::resolve::{Absorbed, Checked};
 use proc_macro2::Ident;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
@@ -29,7 +31,7 @@ impl<'a> Inference<'a, '_, '_> {
                 Ok(Value::Number { value: *value, integer: integer.map(i128::from) })
             }
             ExprKind::Bool(flag) => Ok(Value::Flag(*flag)),
-            ExprKind::Str(_) => Ok(Value::Text),
+            ExprKind::Str(text) => Ok(Value::Text(text.as_str().into())),
             ExprKind::Call { callee, arguments } => self.call(expr, callee, arguments, label, None, environment),
             ExprKind::Label { label: name, inner } => {
                 if let Some(outer) = label.filter(|outer| outer.written) {
@@ -71,8 +73,12 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::List(items) => self.list(items, expr, label, environment),
             ExprKind::Repeat { layer, times } => self.repeat(layer, times, expr, label, environment),
             ExprKind::If { condition, yes, no } => match self.value(condition, environment)? {
-                Value::Flag(true) => self.block(yes, environment),
-                Value::Flag(false) => self.block(no, environment),
+                Value::Flag(flag) => {
+                    let (taken, other) = if flag { (yes, no) } else { (no, yes) };
+                    // What the other side uses is used.
+                    mentions::block(other, &mut |name| drop(environment.find(name)));
+                    self.labelled_block(taken, label, environment)
+                }
                 Value::Error => Err(Absorbed),
                 other => {
                     let message =
@@ -113,6 +119,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(binding) = environment.find(name) {
             return match &binding.value {
                 Value::Error => Err(Absorbed),
+                Value::Maker(maker) => self.make(maker, expr, label),
                 value => Ok(value.clone()),
             };
         }
@@ -127,7 +134,11 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn declared(&mut self, name: &Ident, environment: &Environment<'a>) -> Checked<Callable<'a>> {
         let text = name.to_string();
         if let Some(net) = self.nets.names.net(&text) {
-            return Ok(Callable::Net(net));
+            let chosen = Chosen { net, name: name.clone(), given: BTreeMap::new(), dims: BTreeMap::new() };
+            return Ok(Callable::Net(Rc::new(chosen)));
+        }
+        if let Some(alias) = self.nets.names.alias(&text) {
+            return Ok(Callable::Net(Rc::new(self.target(alias)?)));
         }
         if let Some(function) = functions::find(&text) {
             return Ok(Callable::Function(function, Rc::default()));
@@ -140,6 +151,7 @@ impl<'a> Inference<'a, '_, '_> {
             .map(|binding| binding.name.to_string())
             .chain(self.signature.dims.names().map(str::to_owned))
             .chain(self.nets.names.nets.iter().map(|net| net.name.to_string()))
+            .chain(self.nets.names.aliases.iter().map(|alias| alias.name.to_string()))
             .chain(functions::FUNCTIONS.iter().map(|f| f.name.to_owned()))
             .collect();
         let guess = did_you_mean(&text, &known);

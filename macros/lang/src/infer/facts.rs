@@ -1,7 +1,7 @@
 //! The conditions after `where`.
 
-use super::Nets;
 use super::block::Inference;
+use super::instances::Nets;
 use super::typed::{Layer, LayerKind};
 use crate::ast::{Fact, Size};
 use crate::resolve::{Absorbed, Checked};
@@ -19,18 +19,19 @@ impl Inference<'_, '_, '_> {
                 let (Ok(by_term), Ok(of_term)) = (self.fact_size(by), self.fact_size(of)) else { continue };
                 match (by_term.number(), of_term.number()) {
                     (Some(b), Some(o)) if b == 0 || !o.is_multiple_of(b) => {
-                        let message = format!("{by_term} = {b} does not divide {of_term} = {o}");
+                        let (by_text, of_text) = (equation(by, &by_term, b), equation(of, &of_term, o));
+                        let message = format!("{by_text} does not divide {of_text}");
                         self.fault(place(by), message);
                     }
                     (Some(_), Some(_)) => {}
                     _ if of_term.divide(&by_term).is_some() => {}
-                    _ => self.open_fact(place(by)),
+                    _ => self.open_fact(&by_term.plus(&of_term), place(by)),
                 }
                 continue;
             };
             let (Ok(l), Ok(r)) = (self.fact_size(left), self.fact_size(right)) else { continue };
             let (Some(a), Some(b)) = (l.number(), r.number()) else {
-                self.open_fact(place(left));
+                self.open_fact(&l.plus(&r), place(left));
                 continue;
             };
             let holds = match *op {
@@ -53,37 +54,45 @@ impl Inference<'_, '_, '_> {
         }
     }
 
-    fn open_fact(&mut self, span: Span) {
-        self.fault(span, "this cannot be decided here: it depends on a dimension that is known only at run time")
-            .help("conditions may use declared dimensions, numbers and `parameters`");
+    fn open_fact(&mut self, on: &Term, span: Span) {
+        let message = "this cannot be decided here: it depends on a dimension that is known only at run time";
+        let help = "conditions may use declared dimensions, numbers and `parameters`";
+        self.need(on, span.into(), message.to_owned(), help.to_owned());
     }
 
     fn fact_size(&mut self, size: &Size) -> Checked<Term> {
         if let Size::Name(name) = size
             && name == "parameters"
         {
-            return self.parameters();
+            return self.parameter_count();
         }
         crate::resolve::size(size, &self.signature.dims, &self.signature.broken, self.nets.report)
     }
 
     /// The number of parameters of this net.
-    fn parameters(&mut self) -> Checked<Term> {
-        let counts: Vec<_> = self.layers.iter().map(|layer| parameters(layer, self.nets)).collect();
-        let total = counts.into_iter().sum::<Option<usize>>().ok_or(Absorbed)?;
-        Ok(Term::literal(total))
+    fn parameter_count(&mut self) -> Checked<Term> {
+        if !self.needs.is_empty() {
+            return Err(Absorbed);
+        }
+        Ok(Term::literal(self.layers.iter().map(|layer| parameters(layer, self.nets)).sum()))
     }
 }
 
 /// The number of parameters of a layer.
-fn parameters(layer: &Layer, nets: &mut Nets<'_, '_>) -> Option<usize> {
+fn parameters(layer: &Layer, nets: &Nets<'_, '_>) -> usize {
     match &layer.kind {
-        LayerKind::Unit { parameters, .. } => Some(*parameters),
-        LayerKind::Scope { .. } => Some(0),
-        LayerKind::Net(net) => {
-            let inner = nets.infer(*net);
-            inner.layers.iter().map(|layer| parameters(layer, nets)).sum()
-        }
+        LayerKind::Unit { parameters, .. } => *parameters,
+        LayerKind::Scope { .. } => 0,
+        LayerKind::Net(net) => nets.done(*net).layers.iter().map(|layer| parameters(layer, nets)).sum(),
+    }
+}
+
+/// `heads = 3`, `2 * Embed = 128`, `3`
+fn equation(size: &Size, term: &Term, number: usize) -> String {
+    match size {
+        Size::Literal(..) => number.to_string(),
+        Size::Name(name) => format!("{name} = {number}"),
+        _ => format!("{term} = {number}"),
     }
 }
 

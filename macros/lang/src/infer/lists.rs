@@ -114,7 +114,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Rc<LayerValue<'a>>> {
         let name = Ident::new(&format!("_{i}"), item.span.first);
         let scoped = match item.kind {
-            ExprKind::Pipeline(_) | ExprKind::Closure { .. } | ExprKind::Block(_) | ExprKind::If { .. } => true,
+            ExprKind::Pipeline(_) | ExprKind::Closure { .. } | ExprKind::Block(_) => true,
             ExprKind::Label { .. } => repeated,
             _ => false,
         };
@@ -150,14 +150,14 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Whether an element of a list is meant as a layer: anything but sizes and numbers.
-    fn is_layer(&self, item: &Expr, environment: &Environment<'a>) -> bool {
+    pub(super) fn is_layer(&self, item: &Expr, environment: &Environment<'a>) -> bool {
         match &item.kind {
             ExprKind::Name(name) => match environment.iter().find(|binding| binding.name == *name) {
-                Some(binding) => matches!(binding.value, Value::Layer(_)),
+                Some(binding) => matches!(binding.value, Value::Layer(_) | Value::Maker(_)),
                 None => {
                     let text = name.to_string();
                     let size = self.signature.dims.term(&text).is_some();
-                    !size && (self.nets.names.net(&text).is_some() || functions::find(&text).is_some())
+                    !size && (self.nets.names.is_net(&text) || functions::find(&text).is_some())
                 }
             },
             ExprKind::Call { callee, .. } => {
@@ -190,6 +190,7 @@ impl<'a> Inference<'a, '_, '_> {
                     match binding.value {
                         Value::Number { integer: Some(number), .. } if number >= 0 => return Ok(number as usize),
                         Value::Error => return Err(Absorbed),
+                        Value::Size(_) => {}
                         _ => {
                             let what = binding.value.what();
                             self.fault(
@@ -207,8 +208,9 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let term = crate::resolve::size(size, &self.signature.dims, &self.signature.broken, self.nets.report)?;
         term.number().ok_or_else(|| {
-            self.fault(place, format!("a layer is repeated {term} times, which is known only at run time"))
-                .help("repeat it a number of times, or as often as a declared dimension says");
+            let message = format!("a layer is repeated {term} times, which is known only at run time");
+            let help = "repeat it a number of times, or as often as a declared dimension says";
+            self.need(&term, place, message, help.to_owned());
             Absorbed
         })
     }

@@ -8,9 +8,12 @@ mod call;
 mod expr;
 mod facts;
 mod functions;
+mod hypers;
+mod instances;
 mod layers;
 mod lists;
 mod loss;
+mod mentions;
 mod nets;
 mod reduce;
 mod results;
@@ -21,68 +24,46 @@ mod types;
 mod units;
 mod value;
 
-use crate::report::Place;
+use crate::ast::{AliasItem, NetItem};
 use crate::report::Report;
-use crate::resolve::{Absorbed, Checked, Names};
+use crate::resolve::Names;
 use std::rc::Rc;
 
+pub use instances::Need;
 pub use signature::{Signature, results};
-pub use typed::{Body, Layer, LayerKind, Operation, Scalar, Step, TypedNet, ValueId, key, key_part};
+pub use typed::{Body, Layer, LayerKind, Operation, Reach, Scalar, Step, TypedNet, ValueId, key, key_part};
 pub use types::{Axis, Element, Type, shape};
 
-/// Infers every net, in the order of the source.
-pub fn infer<'a>(names: &Names<'a>, report: &mut Report) -> Vec<Rc<TypedNet<'a>>> {
-    let mut nets = Nets { names, report, states: names.nets.iter().map(|_| State::Waiting).collect(), open: vec![] };
-    for net in 0..names.nets.len() {
-        nets.infer(net);
-    }
-    let done = nets.states.into_iter().map(|state| match state {
-        State::Done(net) => net,
-        State::Waiting | State::Open => unreachable!("every net was inferred"),
-    });
-    done.collect()
+/// What inference leaves.
+#[derive(Debug)]
+pub struct Inferred<'a> {
+    /// The instances of the nets, in the order of inference. Parts point into this list.
+    pub nets: Vec<Rc<TypedNet<'a>>>,
+    /// The nets that are nothing by themselves.
+    pub templates: Vec<Template<'a>>,
+    /// The aliases that are no instance's own name.
+    pub aliases: Vec<Alias<'a>>,
 }
 
-/// All nets of a program while they are inferred. A net is inferred when it is first used.
-struct Nets<'a, 'r> {
-    names: &'r Names<'a>,
-    report: &'r mut Report,
-    states: Vec<State<'a>>,
-    /// The nets under inference, each used by the one before it.
-    open: Vec<usize>,
+/// A net that whoever uses it has to complete.
+#[derive(Debug)]
+pub struct Template<'a> {
+    /// The declaration.
+    pub item: &'a NetItem,
+    /// The hyper-parameters and dimensions that must be fixed.
+    pub open: Vec<String>,
 }
 
-enum State<'a> {
-    Waiting,
-    Open,
-    Done(Rc<TypedNet<'a>>),
+/// One more name of an instance.
+#[derive(Debug)]
+pub struct Alias<'a> {
+    /// The declaration.
+    pub item: &'a AliasItem,
+    /// The position of the instance; `None` if it holds an error.
+    pub net: Option<usize>,
 }
 
-impl<'a> Nets<'a, '_> {
-    fn infer(&mut self, net: usize) -> Rc<TypedNet<'a>> {
-        if let State::Done(done) = &self.states[net] {
-            return done.clone();
-        }
-        self.states[net] = State::Open;
-        self.open.push(net);
-        let done = Rc::new(block::net(self, self.names.nets[net]));
-        self.open.pop();
-        self.states[net] = State::Done(done.clone());
-        done
-    }
-
-    /// The net as its user sees it. A net that contains itself is an error at `span`.
-    fn used(&mut self, net: usize, span: Place) -> Checked<Rc<TypedNet<'a>>> {
-        if matches!(self.states[net], State::Open) {
-            let start = self.open.iter().position(|&open| open == net).unwrap_or(0);
-            let circle = self.open[start..].iter().chain([&net]);
-            let circle: Vec<_> = circle.map(|&net| format!("`{}`", self.names.nets[net].name)).collect();
-            let name = &self.names.nets[net].name;
-            self.report
-                .error(span, format!("`{name}` contains itself: {}", circle.join(" → ")))
-                .help("a net is a finite tree of layers; break the circle");
-            return Err(Absorbed);
-        }
-        Ok(self.infer(net))
-    }
+/// Infers every net.
+pub fn infer<'a>(names: &Names<'a>, report: &mut Report) -> Inferred<'a> {
+    instances::Nets::new(names, report).all()
 }

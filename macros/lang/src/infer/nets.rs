@@ -2,11 +2,13 @@
 
 use super::block::Inference;
 use super::call::count;
+use super::instances::Given;
 use super::layers::Placed;
 use super::signature;
 use super::typed::{Layer, LayerKind, Operation, Step, TypedNet};
 use super::types::{Axis, Element, Type};
-use super::value::{LayerValue, Tensor, Value};
+use super::units::unlabelled;
+use super::value::{Chosen, LayerValue, Tensor, Value};
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::{Atom, Term};
@@ -15,29 +17,29 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What the run-time dimensions of a net are where it is used.
-type Bound = BTreeMap<String, Term>;
+type Bound = BTreeMap<String, Axis>;
 
 impl<'a> Inference<'a, '_, '_> {
     /// Applies a net.
     pub(super) fn net(
         &mut self,
-        net: usize,
+        chosen: &Chosen<'a>,
         layer: &LayerValue<'a>,
         tensors: Vec<(Tensor, Place)>,
         at: Place,
     ) -> Checked<Value<'a>> {
-        let inner = self.nets.used(net, at)?;
-        let name = &inner.item.name;
-        if tensors.len() != inner.inputs.len() {
-            let inputs: Vec<_> = inner.item.inputs.iter().map(|input| input.name.to_string()).collect();
+        let (name, item) = (&chosen.name, self.nets.names.nets[chosen.net]);
+        if tensors.len() != item.inputs.len() {
+            let inputs: Vec<_> = item.inputs.iter().map(|input| input.name.to_string()).collect();
             let message = format!("`{name}` takes {}, not {}", count(inputs.len()), tensors.len());
             self.fault(at, message).help(format!("it is called `{name}({})`", inputs.join(", ")));
             return Err(Absorbed);
         }
-        let bound = self.bind_inputs(&inner, layer, &tensors)?;
+        let (net, bound) = self.instance(chosen, layer, &tensors, at)?;
+        let inner = self.nets.done(net);
         let types = inner.results.iter().map(|ty| ty.as_ref().map(|ty| substituted(ty, &bound)));
         let types: Option<Vec<Type>> = types.collect();
-        let position = self.place_net(net, &inner, layer, &tensors, types.as_deref(), &bound)?;
+        let position = self.place_net(net, &inner, chosen, layer, &tensors, types.as_deref(), &bound)?;
         let types = types.ok_or(Absorbed)?;
         let mut results = vec![];
         for ty in &types {
@@ -60,10 +62,43 @@ impl<'a> Inference<'a, '_, '_> {
         }
     }
 
+    /// The instance of a net that takes these tensors. What it needs at compile time comes from their types.
+    fn instance(
+        &mut self,
+        chosen: &Chosen<'a>,
+        layer: &LayerValue<'a>,
+        tensors: &[(Tensor, Place)],
+        at: Place,
+    ) -> Checked<(usize, Bound)> {
+        let parameters = self.parameters(chosen, at)?;
+        let given = Given { net: chosen.net, parameters, dims: chosen.dims.clone() };
+        let mut net = self.nets.instance(given.clone(), at)?;
+        let mut inner = self.nets.done(net);
+        let bound = self.bind_inputs(&inner, layer, tensors)?;
+        if inner.needs.is_empty() {
+            return Ok((net, bound));
+        }
+        let known = bound.iter().filter(|(_, axis)| axis.size.number().is_some());
+        let known = known.map(|(name, axis)| (name.clone(), axis.size.clone()));
+        net = self.nets.instance(Given { dims: given.dims.into_iter().chain(known).collect(), ..given }, at)?;
+        inner = self.nets.done(net);
+        for need in &inner.needs {
+            let name = need.names.iter().find(|name| bound.contains_key(*name));
+            let (Some(name), of) = (name, &chosen.name) else { continue };
+            let size = bound[name].size.clone();
+            let message =
+                format!("`{of}` needs `{name}` at compile time, and here it is {size}, known only at run time");
+            self.need(&size, at, message, format!("in `{of}`: {}", need.diagnostic.message));
+        }
+        if inner.needs.is_empty() { Ok((net, bound)) } else { Err(Absorbed) }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are what the row of a part tells")]
     fn place_net(
         &mut self,
         net: usize,
         inner: &TypedNet<'a>,
+        chosen: &Chosen<'a>,
         layer: &LayerValue<'a>,
         tensors: &[(Tensor, Place)],
         results: Option<&[Type]>,
@@ -76,7 +111,7 @@ impl<'a> Inference<'a, '_, '_> {
             self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
             return Ok(position);
         }
-        let kind = snake_case(&inner.item.name.to_string());
+        let kind = snake_case(&chosen.name.to_string());
         let label = match &layer.label {
             Some(_) => self.label(layer, "", false)?,
             None => {
@@ -98,8 +133,8 @@ impl<'a> Inference<'a, '_, '_> {
             label,
             scope: layer.scope,
             kind: LayerKind::Net(net),
-            text: inner.item.name.to_string(),
-            shown: layer.label.as_ref().map_or_else(|| inner.item.name.to_string(), |_| self.called(layer)),
+            text: unlabelled(&layer.text).to_owned(),
+            shown: layer.label.as_ref().map_or_else(|| chosen.name.to_string(), |_| self.called(layer)),
             signature: (
                 list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect()),
                 list(results.unwrap_or_default().iter().map(ToString::to_string).collect()),
@@ -127,7 +162,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             for (axis, came) in declared.axes.iter().zip(&tensor.ty.axes) {
                 if let Some(Atom::RunTime(name)) = axis.size.as_atom() {
-                    bound.entry(name.clone()).or_insert_with(|| came.size.clone());
+                    bound.entry(name.clone()).or_insert_with(|| came.clone());
                 }
             }
         }
@@ -198,7 +233,7 @@ fn pattern(declared: &Type) -> String {
 }
 
 fn substitute(term: &Term, bound: &Bound) -> Term {
-    term.substitute(&|name| bound.get(name).cloned())
+    term.substitute(&|name| bound.get(name).map(|axis| axis.size.clone()))
 }
 
 fn substituted(ty: &Type, bound: &Bound) -> Type {
@@ -206,7 +241,13 @@ fn substituted(ty: &Type, bound: &Bound) -> Type {
         Element::Index(space) => Element::Index(substitute(space, bound)),
         other => other.clone(),
     };
-    let axis = |axis: &Axis| Axis { label: axis.label.clone(), size: substitute(&axis.size, bound) };
+    // A dimension that the net carries through keeps the label that it has outside.
+    let outside = |axis: &Axis| match (&axis.label, axis.size.as_atom()) {
+        (Some(label), _) => bound.get(label).map_or_else(|| Some(label.clone()), |axis| axis.label.clone()),
+        (None, Some(Atom::RunTime(name))) => bound.get(name).and_then(|axis| axis.label.clone()),
+        (None, _) => None,
+    };
+    let axis = |axis: &Axis| Axis { label: outside(axis), size: substitute(&axis.size, bound) };
     Type { element, axes: ty.axes.iter().map(axis).collect() }
 }
 

@@ -1,10 +1,13 @@
 //! What the signature of a net says: the types of inputs and results, and the run-time dimensions.
 
+use super::instances::{Given, Need};
+use super::mentions;
 use super::types::{Axis, Element, Type};
-use crate::ast::{AxisType, NetItem, ResultType, Size, TensorType};
-use crate::report::Report;
+use super::value::Value;
+use crate::ast::{AxisType, Fact, NetItem, ResultType, Size, TensorType};
+use crate::report::{Diagnostic, Report};
 use crate::resolve::{Absorbed, Checked, Names, names_in, reach, size};
-use crate::terms::{Dims, Meaning};
+use crate::terms::{Dims, Meaning, Term};
 use proc_macro2::{Ident, Span};
 
 /// The most axes a tensor can have, as dfdx's shapes.
@@ -22,6 +25,41 @@ pub struct Signature {
     pub inputs: Vec<Checked<Type>>,
     /// The types of the results; an axis is `None` where `_` is written.
     pub results: Vec<Checked<Declared>>,
+    /// What must be known at compile time and is not.
+    pub needs: Vec<Need>,
+}
+
+impl Signature {
+    /// Of no net.
+    pub fn blank(names: &Names<'_>) -> Self {
+        let (dims, broken) = (names.meanings.clone(), names.broken.clone());
+        Signature { run_time: vec![], dims, broken, inputs: vec![], results: vec![], needs: vec![] }
+    }
+
+    /// Whether the head of a net mentions a name.
+    pub fn mentions(&self, item: &NetItem, name: &Ident) -> bool {
+        let types = item.inputs.iter().map(|input| &input.ty).chain(results(item).into_iter().map(|(_, ty)| ty));
+        let facts = item.facts.iter().flat_map(|fact| match fact {
+            Fact::Divides(a, b) | Fact::Relation(a, _, b) => [a, b],
+        });
+        let defaults = item.parameters.iter().filter_map(|parameter| parameter.default.as_ref());
+        let mut found = types.flat_map(type_names).chain(facts.flat_map(names_in)).any(|mentioned| mentioned == name);
+        defaults.for_each(|default| mentions::expression(default, &mut |mentioned| found |= mentioned == name));
+        found
+    }
+}
+
+/// The dimensions that are read off the inputs of a net.
+pub fn dimensions(item: &NetItem) -> Vec<&Ident> {
+    let mut found: Vec<&Ident> = vec![];
+    for axis in item.inputs.iter().flat_map(|input| &input.ty.axes) {
+        match &axis.size {
+            Size::Name(name) if is_lower(&name.to_string()) && !found.contains(&name) => found.push(name),
+            _ => {}
+        }
+    }
+    found.retain(|name| item.parameters.iter().all(|parameter| parameter.name != **name));
+    found
 }
 
 /// A result type with holes.
@@ -51,9 +89,21 @@ pub fn results(item: &NetItem) -> Vec<(Option<&Ident>, &TensorType)> {
 }
 
 /// Reads the signature.
-pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Signature {
+pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, report: &mut Report) -> Signature {
     let mut dims = names.meanings.clone();
     let mut run_time: Vec<Ident> = vec![];
+    let sizes = item.parameters.iter().zip(&given.parameters).filter_map(|(parameter, value)| match value {
+        Value::Size(term) => Some((parameter.name.to_string(), term.clone())),
+        Value::Number { integer: Some(integer), .. } => Some((parameter.name.to_string(), Term::integer(*integer))),
+        _ => None,
+    });
+    // The names of inputs, of declared dimensions and of hyper-parameters differ: `twice` says where not.
+    for (name, term) in sizes.chain(given.dims.clone()) {
+        let _ = dims.declare(name, Meaning::Alias(term));
+    }
+    let unknown = |value: &Value<'_>| !matches!(value, Value::Size(_) | Value::Number { integer: Some(_), .. });
+    let unknown = item.parameters.iter().zip(&given.parameters).filter(|(_, value)| unknown(value));
+    let unknown: Vec<String> = unknown.map(|(parameter, _)| parameter.name.to_string()).collect();
     // Sizes are read off axes that are a bare name, so those come first.
     let bare = item.inputs.iter().flat_map(|input| &input.ty.axes).filter_map(|axis| match &axis.size {
         Size::Name(name) => Some(name),
@@ -62,7 +112,8 @@ pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Sign
     let inner = item.inputs.iter().flat_map(|input| &input.ty.axes).flat_map(|axis| names_in(&axis.size));
     for name in bare.chain(inner) {
         let text = name.to_string();
-        if is_lower(&text) && !names.broken.contains(&text) && dims.declare(text, Meaning::RunTime).is_ok() {
+        let free = !names.broken.contains(&text) && !unknown.contains(&text);
+        if is_lower(&text) && free && dims.declare(text, Meaning::RunTime).is_ok() {
             run_time.push(name.clone());
         }
     }
@@ -82,15 +133,29 @@ pub fn signature(item: &NetItem, names: &Names<'_>, report: &mut Report) -> Sign
         }
     }
     let mut broken = names.broken.clone();
-    let inputs: Vec<_> = item.inputs.iter().map(|input| whole(&input.ty, &dims, &broken, report)).collect();
+    broken.extend(unknown);
+    let mut needs = vec![];
+    let inputs = item.inputs.iter().map(|input| {
+        let mut ty = whole(&input.ty, &dims, &broken, &mut needs, report)?;
+        // A dimension that is bound keeps its name as a label.
+        for (axis, written) in ty.axes.iter_mut().zip(&input.ty.axes) {
+            if let (None, Size::Name(name)) = (&axis.label, &written.size)
+                && given.dims.contains_key(&name.to_string())
+            {
+                axis.label = Some(name.to_string());
+            }
+        }
+        Ok(ty)
+    });
+    let inputs: Vec<_> = inputs.collect();
     if item.mended || inputs.iter().any(Result::is_err) {
         // The broken input may have been meant to have the dimensions that no other has.
         let lost = results(item).into_iter().flat_map(|(_, ty)| type_names(ty)).map(ToString::to_string);
         broken.extend(lost.filter(|name| is_lower(name) && dims.meaning(name).is_none()));
     }
-    let results = results(item).into_iter().map(|(_, ty)| declared(ty, &dims, &broken, report)).collect();
+    let results = results(item).into_iter().map(|(_, ty)| declared(ty, &dims, &broken, &mut needs, report)).collect();
     visible(item, names, report);
-    Signature { run_time, dims, broken, inputs, results }
+    Signature { run_time, dims, broken, inputs, results, needs }
 }
 
 /// Whether a name is one of a run-time dimension.
@@ -102,18 +167,28 @@ fn type_names(ty: &TensorType) -> impl Iterator<Item = &Ident> {
     ty.axes.iter().map(|axis| &axis.size).chain(&ty.space).flat_map(names_in)
 }
 
+fn duplicates(names: Vec<&Ident>, what: &str, report: &mut Report) {
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].contains(name) {
+            report.error(name.span(), format!("two {what} are called `{name}`")).help("give one of them another name");
+        }
+    }
+}
+
 /// Names of inputs, of results, and of labels in one type occur once.
 fn twice(item: &NetItem, report: &mut Report) {
-    let mut check = |names: Vec<&Ident>, what: &str| {
-        for (i, name) in names.iter().enumerate() {
-            if names[..i].contains(name) {
-                report
-                    .error(name.span(), format!("two {what} are called `{name}`"))
-                    .help("give one of them another name");
-            }
-        }
-    };
+    let mut check = |names: Vec<&Ident>, what: &str| duplicates(names, what, report);
     check(item.inputs.iter().map(|input| &input.name).collect(), "inputs");
+    check(item.parameters.iter().map(|parameter| &parameter.name).collect(), "hyper-parameters");
+    for parameter in &item.parameters {
+        if item.inputs.iter().any(|input| input.name == parameter.name) {
+            let name = &parameter.name;
+            report
+                .error(name.span(), format!("`{name}` is the name of an input and of a hyper-parameter"))
+                .help("give one of them another name");
+        }
+    }
+    let mut check = |names: Vec<&Ident>, what: &str| duplicates(names, what, report);
     check(results(item).into_iter().filter_map(|(name, _)| name).collect(), "results");
     let types = item.inputs.iter().map(|input| &input.ty).chain(results(item).into_iter().map(|(_, ty)| ty));
     for ty in types {
@@ -121,7 +196,7 @@ fn twice(item: &NetItem, report: &mut Report) {
     }
 }
 
-fn whole(ty: &TensorType, dims: &Dims, broken: &[String], report: &mut Report) -> Checked<Type> {
+fn whole(ty: &TensorType, dims: &Dims, broken: &[String], needs: &mut Vec<Need>, report: &mut Report) -> Checked<Type> {
     let hole = ty.axes.iter().find_map(|axis| match axis.size {
         Size::Infer(span) => Some(span),
         _ => None,
@@ -130,10 +205,16 @@ fn whole(ty: &TensorType, dims: &Dims, broken: &[String], report: &mut Report) -
         report.error(span, "the size of an input cannot be inferred").help("a lower-case name stands for any size");
         return Err(Absorbed);
     }
-    declared(ty, dims, broken, report)?.whole().ok_or(Absorbed)
+    declared(ty, dims, broken, needs, report)?.whole().ok_or(Absorbed)
 }
 
-fn declared(ty: &TensorType, dims: &Dims, broken: &[String], report: &mut Report) -> Checked<Declared> {
+fn declared(
+    ty: &TensorType,
+    dims: &Dims,
+    broken: &[String],
+    needs: &mut Vec<Need>,
+    report: &mut Report,
+) -> Checked<Declared> {
     if ty.axes.len() > MAX_RANK {
         let rank = ty.axes.len();
         report.error(ty.span, format!("a tensor has at most {MAX_RANK} axes, this one has {rank}"));
@@ -154,9 +235,10 @@ fn declared(ty: &TensorType, dims: &Dims, broken: &[String], report: &mut Report
         None => Ok(Element::Real),
         Some(space) => match size(space, dims, broken, report) {
             Ok(term) if term.number().is_none() => {
-                report
-                    .error(ty.span, format!("indices into {term} need its size at compile time"))
-                    .help(format!("declare a dimension, `dim Name = …;`, and write `in Name` instead of `in {term}`"));
+                let message = format!("indices into {term} need its size at compile time");
+                let help = format!("declare a dimension, `dim Name = …;`, and write `in Name` instead of `in {term}`");
+                let diagnostic = Diagnostic { place: ty.span.into(), message, notes: vec![], help: Some(help) };
+                needs.push(Need { names: term.open_names(), diagnostic });
                 Err(Absorbed)
             }
             other => other.map(Element::Index),

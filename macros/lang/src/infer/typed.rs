@@ -1,16 +1,29 @@
 //! What inference leaves: every net as a list of steps, each with its type, and the layers it owns.
 
+use super::instances::Need;
 use super::types::Type;
-use crate::ast::NetItem;
-use crate::report::Place;
+use crate::ast::{NetItem, Visibility};
+use crate::report::{Diagnostic, Place};
 use crate::terms::Term;
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenStream};
 
 /// A net whose shapes are known.
 #[derive(Debug)]
 pub struct TypedNet<'a> {
     /// The declaration.
     pub item: &'a NetItem,
+    /// The name of the struct.
+    pub name: Ident,
+    /// How far it is seen.
+    pub visibility: Visibility,
+    /// Attributes and doc comments.
+    pub attributes: TokenStream,
+    /// Who can name it.
+    pub reach: Reach,
+    /// What has to be known before it is whole.
+    pub needs: Vec<Need>,
+    /// The errors of a net that is not whole: whoever completes it may not have them.
+    pub held: Vec<Diagnostic>,
     /// The run-time dimensions, in order of first appearance in the inputs.
     pub run_time: Vec<Ident>,
     /// The inputs' types; `None` where the signature holds an error.
@@ -28,7 +41,27 @@ pub struct TypedNet<'a> {
     pub repeats: Vec<Option<(usize, usize)>>,
 }
 
+/// Who can name an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody: no net that is used contains it.
+    Unused,
+    /// The nets that contain it.
+    Part,
+    /// The user, by the name of the net or of an alias.
+    Named,
+}
+
 impl TypedNet<'_> {
+    /// The instances that it contains, by their positions.
+    pub fn nets(&self) -> Vec<usize> {
+        let net = |layer: &Layer| match layer.kind {
+            LayerKind::Net(net) => Some(net),
+            _ => None,
+        };
+        self.layers.iter().filter_map(net).collect()
+    }
+
     /// Whether the types of all inputs and results are known.
     pub fn is_typed(&self) -> bool {
         self.inputs.iter().chain(&self.results).all(Option::is_some)
@@ -148,7 +181,7 @@ pub enum LayerKind {
         /// The multiply-adds for each element it takes.
         work: Term,
     },
-    /// Another net of the program, by its position.
+    /// An instance of a net, by its position.
     Net(usize),
     /// `label: ( … )`, or a list: what is made inside has a key below the label.
     Scope {

@@ -149,11 +149,11 @@ impl<'a> Inference<'a, '_, '_> {
         let declared: Vec<_> = self.nets.names.dims.iter().map(|dim| dim.item.name.to_string()).collect();
         let guess = crate::report::did_you_mean(&name, &declared);
         let message = format!("`{callee}` would {what} {size}, which is known only at run time");
-        let error = self.fault(at, message);
-        error.help(match guess {
+        let help = match guess {
             Some(guess) => format!("did you mean `{guess}`?"),
             None => format!("sizes of parameters are declared: `dim {} = …;`", capital(&name)),
-        });
+        };
+        self.need(size, at, message, help);
         Err(Absorbed)
     }
 }
@@ -175,7 +175,7 @@ fn work(x: &Type, kind: &LayerKind) -> Term {
 }
 
 /// `linear(256)` of `fc1: linear(256)`.
-fn unlabelled(text: &str) -> &str {
+pub(super) fn unlabelled(text: &str) -> &str {
     text.split_once(": ").map_or(text, |(_, rest)| rest)
 }
 

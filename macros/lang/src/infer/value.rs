@@ -9,6 +9,7 @@ use crate::report::Place;
 use crate::terms::Term;
 use proc_macro2::Ident;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The value of an expression.
@@ -26,11 +27,13 @@ pub enum Value<'a> {
     /// `true`, `false`
     Flag(bool),
     /// `"tanh"`
-    Text,
+    Text(Rc<str>),
     /// A dimension as a value: `Digit`, `3 * d`.
     Size(Term),
     /// A layer, a net, a function or a closure that waits for its tensors.
     Layer(Rc<LayerValue<'a>>),
+    /// A hyper-parameter that is a layer: every use makes one of its own.
+    Maker(Rc<Maker<'a>>),
     /// Several values, with names where they have them.
     Tuple(Vec<(Option<String>, Value<'a>)>),
     /// `[n, 1]`
@@ -82,14 +85,38 @@ impl LayerValue<'_> {
 pub enum Callable<'a> {
     /// A function of the language with its parameters.
     Function(&'static Function, Rc<Given<'a>>),
-    /// A net, by its position.
-    Net(usize),
+    /// A net with hyper-parameters.
+    Net(Rc<Chosen<'a>>),
     /// A closure.
     Closure(Rc<Closure<'a>>),
     /// A layer bound by `let`.
     Bound(Rc<LayerValue<'a>>),
     /// One layer after the other.
     Chain(Vec<Rc<LayerValue<'a>>>),
+}
+
+/// A net that is used, with the hyper-parameters it is given.
+#[derive(Clone, Debug)]
+pub struct Chosen<'a> {
+    /// Its position.
+    pub net: usize,
+    /// The name under which it is used: its own, or that of an alias.
+    pub name: Ident,
+    /// The hyper-parameters that are given, by their positions.
+    pub given: BTreeMap<usize, Value<'a>>,
+    /// The dimensions that are given by name.
+    pub dims: BTreeMap<String, Term>,
+}
+
+/// A layer that is not made yet.
+#[derive(Debug)]
+pub struct Maker<'a> {
+    /// How it is written.
+    pub expr: &'a Expr,
+    /// What it mentions.
+    pub environment: Environment<'a>,
+    /// Tells it from others: equal keys make equal layers.
+    pub key: String,
 }
 
 /// A closure with what it can see.
@@ -171,9 +198,10 @@ impl Value<'_> {
             Value::Tensor(tensor) => format!("a tensor {}", tensor.ty),
             Value::Number { value, .. } => format!("the number {value}"),
             Value::Flag(flag) => format!("`{flag}`"),
-            Value::Text => "a text".to_owned(),
+            Value::Text(text) => format!("the text {text:?}"),
             Value::Size(term) => format!("the dimension {term}"),
             Value::Layer(layer) => format!("the layer `{}`", layer.text),
+            Value::Maker(maker) => format!("the layer `{}`", maker.key),
             Value::Tuple(items) => format!("a tuple of {}", items.len()),
             Value::List(_) => "a list".to_owned(),
             Value::Error => "an error".to_owned(),

@@ -4,6 +4,7 @@
 mod cursor;
 mod size;
 mod signature;
+mod parameters;
 mod block;
 mod expr;
 mod list;
@@ -228,10 +229,13 @@ impl Parser {
         let before = self.report.len();
         let name = self.type_name("a net")?;
         self.lost = false;
-        let (inputs, result) = match self.inputs(&name) {
+        if self.is_operator("=") {
+            return self.alias(attributes, visibility, name);
+        }
+        let ((inputs, parameters), result) = match self.inputs(&name) {
             Ok(inputs) => (inputs, self.result(&name)),
-            Err(Reported) if self.is_operator("->") => (vec![], self.result(&name)),
-            Err(Reported) => (vec![], Err(Reported)),
+            Err(Reported) if self.is_operator("->") => ((vec![], vec![]), self.result(&name)),
+            Err(Reported) => ((vec![], vec![]), Err(Reported)),
         };
         let facts = self.where_clause();
         let head = result.ok().filter(|_| !self.lost);
@@ -241,9 +245,18 @@ impl Parser {
         let body = self.body(&name);
         let damaged = self.report.len() > errors;
         match head {
-            Some(result) => {
-                Ok(Item::Net(NetItem { attributes, visibility, name, inputs, result, facts, body, mended, damaged }))
-            }
+            Some(result) => Ok(Item::Net(NetItem {
+                attributes,
+                visibility,
+                name,
+                inputs,
+                parameters,
+                result,
+                facts,
+                body,
+                mended,
+                damaged,
+            })),
             None => {
                 self.broken([name], &visibility, BrokenKind::Net);
                 Err(Reported)

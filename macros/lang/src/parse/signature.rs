@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Ident};
 
 use super::cursor::{Parsed, Parser, Reported};
-use crate::ast::{Input, ResultType};
+use crate::ast::{Input, Parameter, ResultType};
 
 /// The words of Rust that cannot name anything.
 const KEYWORDS: [&str; 52] = [
@@ -40,8 +40,8 @@ impl Parser {
         Ok(name)
     }
 
-    /// `(x: [n, Pixels], y: [n] in Digit)`
-    pub fn inputs(&mut self, net: &Ident) -> Parsed<Vec<Input>> {
+    /// `(x: [n, Pixels], y: [n] in Digit; width: usize)`
+    pub fn inputs(&mut self, net: &Ident) -> Parsed<(Vec<Input>, Vec<Parameter>)> {
         if self.is_operator("<") {
             let error = self.error("a net has no type parameters");
             error.help("a lower-case dimension such as `n` in `[n, 784]` is known only at run time");
@@ -57,16 +57,9 @@ impl Parser {
         self.bump();
         self.within(&group, |p| {
             let inputs = p.list(|p| p.input("an input"));
-            if p.is_operator(";") {
-                p.bump();
-                if !p.at_end() {
-                    p.error("hyper-parameters are not in the language yet")
-                        .help("write the numbers where they are used");
-                    p.lost = true;
-                }
-            }
             p.lost |= inputs.iter().any(Result::is_err);
-            Ok(inputs.into_iter().flatten().collect())
+            let parameters = p.parameters();
+            Ok((inputs.into_iter().flatten().collect(), parameters))
         })
     }
 

@@ -31,6 +31,6 @@ fn value(source: &str) -> String {
     let program = correct(&format!("net F(x: [n]) -> [n] {{ {source} }}"));
     match &program.items[0] {
         Item::Net(net) => print::block(net.body.as_ref().expect("the body was read")),
-        Item::Dim(_) => unreachable!("the item is a net"),
+        Item::Dim(_) | Item::Alias(_) => unreachable!("the item is a net"),
     }
 }

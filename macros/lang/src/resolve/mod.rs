@@ -2,7 +2,7 @@
 
 mod size;
 
-use crate::ast::{DimItem, Item, NetItem, Program, Visibility};
+use crate::ast::{AliasItem, DimItem, Item, NetItem, Program, Visibility};
 use crate::report::{Report, did_you_mean};
 use crate::terms::{Dims, Meaning, Term};
 use proc_macro2::Ident;
@@ -17,6 +17,8 @@ pub struct Names<'a> {
     pub dims: Vec<Dim<'a>>,
     /// The nets in source order.
     pub nets: Vec<&'a NetItem>,
+    /// Names for nets with their hyper-parameters, in source order.
+    pub aliases: Vec<&'a AliasItem>,
     /// What the names of dimensions stand for.
     pub meanings: Dims,
     /// Names of declarations that hold an error: using them is no further error.
@@ -40,6 +42,16 @@ impl<'a> Names<'a> {
         self.nets.iter().position(|net| net.name == name)
     }
 
+    /// The alias of this name.
+    pub fn alias(&self, name: &str) -> Option<&'a AliasItem> {
+        self.aliases.iter().copied().find(|alias| alias.name == name)
+    }
+
+    /// Whether a net or an alias has this name.
+    pub fn is_net(&self, name: &str) -> bool {
+        self.net(name).is_some() || self.alias(name).is_some()
+    }
+
     /// The declared dimension of this name.
     pub fn dim(&self, name: &str) -> Option<&Dim<'a>> {
         self.dims.iter().find(|dim| dim.item.name == name)
@@ -49,13 +61,14 @@ impl<'a> Names<'a> {
 /// Collects the declarations and gives every dimension its size.
 pub fn resolve<'a>(program: &'a Program, report: &mut Report) -> Names<'a> {
     let mut first: BTreeMap<String, &Ident> = BTreeMap::new();
-    let mut names = Names { dims: vec![], nets: vec![], meanings: Dims::new(), broken: vec![] };
+    let mut names = Names { dims: vec![], nets: vec![], aliases: vec![], meanings: Dims::new(), broken: vec![] };
     names.broken.extend(program.broken.iter().map(|broken| broken.name.to_string()));
     let mut dims = vec![];
     for item in &program.items {
         let name = match item {
             Item::Dim(dim) => &dim.name,
             Item::Net(net) => &net.name,
+            Item::Alias(alias) => &alias.name,
         };
         if first.insert(name.to_string(), name).is_some() {
             report.error(name.span(), format!("`{name}` is declared twice")).help("give one of them another name");
@@ -64,6 +77,7 @@ pub fn resolve<'a>(program: &'a Program, report: &mut Report) -> Names<'a> {
         match item {
             Item::Dim(dim) => dims.push(dim),
             Item::Net(net) => names.nets.push(net),
+            Item::Alias(alias) => names.aliases.push(alias),
         }
     }
     declare(&dims, &mut names, report);

@@ -20,13 +20,33 @@ fn item(item: &Item) -> String {
             let facts = if net.facts.is_empty() { String::new() } else { format!("where {}", join(&net.facts, fact)) };
             let body = net.body.as_ref().map_or(String::new(), |body| format!("{{ {} }}", block(body)));
             let (attributes, visibility) = (&net.attributes, &net.visibility.tokens);
-            format!("{attributes} {visibility} net {}({inputs}) -> {result} {facts} {body}", net.name)
+            let parameters = match net.parameters.is_empty() {
+                true => String::new(),
+                false => format!("; {}", join(&net.parameters, parameter)),
+            };
+            format!("{attributes} {visibility} net {}({inputs}{parameters}) -> {result} {facts} {body}", net.name)
+        }
+        Item::Alias(alias) => {
+            let (attributes, visibility) = (&alias.attributes, &alias.visibility.tokens);
+            format!("{attributes} {visibility} net {} = {};", alias.name, expr(&alias.target))
         }
     }
 }
 
 fn join<T>(all: &[T], print: impl Fn(&T) -> String) -> String {
     all.iter().map(print).collect::<Vec<_>>().join(", ")
+}
+
+fn parameter(parameter: &Parameter) -> String {
+    let kind = parameter.kind.map_or("", |kind| match kind {
+        ParameterKind::Whole => ": usize",
+        ParameterKind::Real => ": f64",
+        ParameterKind::Flag => ": bool",
+        ParameterKind::Text => ": str",
+        ParameterKind::Layer => ": layer",
+    });
+    let default = parameter.default.as_ref().map_or(String::new(), |default| format!(" = {}", expr(default)));
+    format!("{}{kind}{default}", parameter.name)
 }
 
 fn input(input: &Input) -> String {

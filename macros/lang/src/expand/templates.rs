@@ -1,0 +1,77 @@
+//! Templates and aliases as Rust: a template is a name with an explanation, an alias one more name of an instance.
+
+use crate::ast::ResultType;
+use crate::infer::{Alias, Template, TypedNet};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use std::rc::Rc;
+
+/// The struct of a template. It has no values; whoever asks for one reads what is missing.
+pub fn template(template: &Template<'_>) -> TokenStream {
+    let item = template.item;
+    let (attributes, visibility, name) = (&item.attributes, &item.visibility.tokens, &item.name);
+    let whole = format_ident!("{name}IsWhole");
+    let open: Vec<_> = template.open.iter().map(|open| format!("`{open}`")).collect();
+    let open = open.join(", ");
+    let message = format!("`{name}` is a template: {open} must be fixed at compile time");
+    let given: Vec<_> = template.open.iter().map(|open| format!("{open} = …")).collect();
+    let note = format!("name one of its nets inside of `net!`: `net My{name} = {name}({});`", given.join(", "));
+    let doc = format!("A template: nets and aliases that use it fix {open}.");
+    quote! {
+        #attributes
+        #[doc = ""]
+        #[doc = #doc]
+        #[allow(dead_code)]
+        #visibility struct #name<Element: ::ansatz::tensor::Float = f32>(::core::marker::PhantomData<Element>);
+
+        #[doc(hidden)]
+        #[allow(dead_code)]
+        #[diagnostic::on_unimplemented(message = #message, label = "a template", note = #note)]
+        #visibility trait #whole {}
+
+        #[automatically_derived]
+        #[allow(dead_code)]
+        impl<Element: ::ansatz::tensor::Float> #name<Element> {
+            #[doc(hidden)]
+            pub fn init(_: u64) -> Self
+            where
+                Self: #whole,
+            {
+                ::core::unreachable!("a template has no values")
+            }
+
+            #[doc(hidden)]
+            pub fn load(_: impl ::core::convert::AsRef<::std::path::Path>) -> ::ansatz::Result<Self>
+            where
+                Self: #whole,
+            {
+                ::core::unreachable!("a template has no values")
+            }
+        }
+    }
+}
+
+/// One more name of an instance that has one.
+pub fn alias(alias: &Alias<'_>, nets: &[Rc<TypedNet<'_>>]) -> Option<TokenStream> {
+    let net = &nets[alias.net?];
+    let item = alias.item;
+    let (attributes, visibility, name, of) = (&item.attributes, &item.visibility.tokens, &item.name, &net.name);
+    let batches = (format_ident!("{name}Batch"), format_ident!("{of}Batch"));
+    let outputs = (format_ident!("{name}Output"), format_ident!("{of}Output"));
+    let (batch, of_batch) = batches;
+    let (output, of_output) = outputs;
+    let output = matches!(net.item.result, ResultType::Named(_)).then(|| {
+        quote! {
+            #[allow(unused_imports)]
+            #visibility use #of_output as #output;
+        }
+    });
+    Some(quote! {
+        #attributes
+        #[allow(unused_imports)]
+        #visibility use #of as #name;
+        #[allow(unused_imports)]
+        #visibility use #of_batch as #batch;
+        #output
+    })
+}

@@ -1,0 +1,354 @@
+//! The nets of a program and their instances.
+//!
+//! An instance is a net with its hyper-parameters and those of its dimensions that are known at compile time. A net
+//! that needs nothing more than it has by itself is its own first instance; any other is a template, and what it needs
+//! comes from the nets and aliases that use it. Instances are inferred one by one, when they are first used.
+
+use super::block::{self, Inference};
+use super::typed::{Reach, TypedNet};
+use super::value::{Chosen, Value};
+use super::{Alias, Inferred, Template, mentions};
+use crate::ast::{AliasItem, NetItem, Parameter, Visibility};
+use crate::report::{Diagnostic, Place, Report};
+use crate::resolve::{Absorbed, Checked, Names, reach};
+use crate::terms::{Atom, Term};
+use proc_macro2::Ident;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+/// A net that contains another that contains another … more often than this never ends.
+const MAX_DEPTH: usize = 64;
+
+/// All nets of a program while they are inferred.
+pub(super) struct Nets<'a, 'r> {
+    pub(super) names: &'r Names<'a>,
+    pub(super) report: &'r mut Report,
+    instances: Vec<Instance<'a>>,
+    /// The instances under inference, each used by the one before it.
+    open: Vec<usize>,
+    /// The nets of which an instance held an error: the others would hold the same.
+    failed: HashSet<usize>,
+}
+
+/// What an instance is made from.
+#[derive(Clone, Debug)]
+pub(super) struct Given<'a> {
+    pub(super) net: usize,
+    /// The hyper-parameters, all of them.
+    pub(super) parameters: Vec<Value<'a>>,
+    /// The dimensions that are known.
+    pub(super) dims: BTreeMap<String, Term>,
+}
+
+struct Instance<'a> {
+    given: Given<'a>,
+    key: String,
+    /// `None` while it is under inference.
+    done: Option<Rc<TypedNet<'a>>>,
+}
+
+/// Something that must be known at compile time and is not.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// The run-time dimensions on which it depends.
+    pub names: Vec<String>,
+    /// What is wrong if nobody fixes them.
+    pub diagnostic: Diagnostic,
+}
+
+impl Given<'_> {
+    fn key(&self) -> String {
+        let parameters: Vec<_> = self.parameters.iter().map(Value::key).collect();
+        format!("{} ({}) {:?}", self.net, parameters.join(", "), self.dims)
+    }
+
+    /// Whether nothing is known that the net does not say by itself.
+    fn is_default(&self, item: &NetItem) -> bool {
+        let unknown = |value: &Value<'_>| match value {
+            Value::Size(term) => term.number().is_none(),
+            value => matches!(value, Value::Error),
+        };
+        self.parameters.iter().any(unknown)
+            || self.dims.is_empty()
+                && item.parameters.iter().zip(&self.parameters).all(|(p, value)| by_default(p, value))
+    }
+
+    /// `width = 64, c = 3`
+    pub(super) fn text(&self, item: &NetItem) -> String {
+        let parameters = item.parameters.iter().zip(&self.parameters);
+        let parameters = parameters.map(|(parameter, value)| format!("{} = {}", parameter.name, value.key()));
+        let dims = self.dims.iter().map(|(name, term)| format!("{name} = {term}"));
+        parameters.chain(dims).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl<'a, 'r> Nets<'a, 'r> {
+    pub(super) fn new(names: &'r Names<'a>, report: &'r mut Report) -> Self {
+        Nets { names, report, instances: vec![], open: vec![], failed: HashSet::new() }
+    }
+
+    /// Infers everything.
+    pub(super) fn all(mut self) -> Inferred<'a> {
+        let roots: Vec<Option<usize>> = (0..self.names.nets.len()).map(|net| self.root(net)).collect();
+        let aliases: Vec<(&AliasItem, Option<usize>)> =
+            self.names.aliases.iter().map(|alias| (*alias, self.alias(alias))).collect();
+        let own = |root: &Option<usize>| root.filter(|&root| self.instances[root].net().needs.is_empty());
+        let roots: Vec<Option<usize>> = roots.iter().map(own).collect();
+        self.unused_templates(&roots);
+        let templates = self.names.nets.iter().zip(&roots).filter(|(_, root)| root.is_none());
+        let templates: Vec<_> = templates.map(|(item, _)| self.template(item)).collect();
+        self.named(&roots, &aliases, templates)
+    }
+
+    /// The instance of a net as it stands, unless it has hyper-parameters that must be given.
+    fn root(&mut self, net: usize) -> Option<usize> {
+        let item = self.names.nets[net];
+        if item.parameters.iter().any(|parameter| parameter.default.is_none()) {
+            return None;
+        }
+        let chosen = Chosen { net, name: item.name.clone(), given: BTreeMap::new(), dims: BTreeMap::new() };
+        let parameters = Inference::blank(self, item).parameters(&chosen, item.name.span().into()).ok()?;
+        self.instance(Given { net, parameters, dims: BTreeMap::new() }, item.name.span().into()).ok()
+    }
+
+    /// The instance that an alias names.
+    fn alias(&mut self, alias: &'a AliasItem) -> Option<usize> {
+        let before = self.report.len();
+        let item = self.names.nets.first()?;
+        let mut inference = Inference::blank(self, item);
+        let chosen = inference.target(alias).ok()?;
+        let parameters = inference.parameters(&chosen, alias.target.span).ok()?;
+        let given = Given { net: chosen.net, parameters, dims: chosen.dims.clone() };
+        let position = self.instance(given, alias.target.span).ok()?;
+        let net = self.instances[position].net().clone();
+        if net.needs.is_empty() {
+            return Some(position);
+        }
+        if self.report.len() == before {
+            let names: Vec<_> = net.needs.iter().flat_map(|need| &need.names).map(|name| format!("`{name}`")).collect();
+            let (of, name) = (&net.item.name, &names[0]);
+            let help = format!("give it too: `{of}({} = …)`", name.trim_matches('`'));
+            let message = format!("`{of}` needs {name} at compile time, and nothing says what it is");
+            self.report.error(alias.target.span, message).help(help);
+        }
+        None
+    }
+
+    /// The position of an instance, which is inferred if it is new.
+    pub(super) fn instance(&mut self, given: Given<'a>, at: Place) -> Checked<usize> {
+        let key = given.key();
+        if let Some(position) = self.instances.iter().position(|instance| instance.key == key) {
+            return match self.instances[position].done {
+                Some(_) => Ok(position),
+                None => self.circle(given.net, at),
+            };
+        }
+        if self.open.len() > MAX_DEPTH {
+            return self.circle(given.net, at);
+        }
+        let item = self.names.nets[given.net];
+        let (position, before) = (self.instances.len(), self.report.len());
+        let failed = self.failed.contains(&given.net);
+        self.instances.push(Instance { given: given.clone(), key, done: None });
+        self.open.push(position);
+        let mut done = block::net(self, item, &given);
+        self.open.pop();
+        if !done.needs.is_empty() {
+            done.held = self.report.split_off(before);
+        } else if self.report.len() > before {
+            if failed {
+                drop(self.report.split_off(before));
+            }
+            self.failed.insert(given.net);
+            let note = (!given.is_default(item)).then(|| format!("here `{}` has {}", item.name, given.text(item)));
+            for diagnostic in self.report.since(before) {
+                if !diagnostic.notes.iter().any(|note| note.starts_with("here ")) {
+                    diagnostic.notes.extend(note.clone());
+                }
+            }
+        }
+        self.instances[position].done = Some(Rc::new(done));
+        Ok(position)
+    }
+
+    /// An instance that has been inferred.
+    pub(super) fn done(&self, position: usize) -> Rc<TypedNet<'a>> {
+        self.instances[position].net().clone()
+    }
+
+    /// A net that contains itself.
+    fn circle<T>(&mut self, net: usize, at: Place) -> Checked<T> {
+        let open: Vec<usize> = self.open.iter().map(|&open| self.instances[open].given.net).collect();
+        let start = open.iter().rposition(|&open| open == net).unwrap_or(0);
+        let circle: Vec<_> =
+            open[start..].iter().chain([&net]).map(|&net| format!("`{}`", self.names.nets[net].name)).collect();
+        let name = &self.names.nets[net].name;
+        self.report
+            .error(at, format!("`{name}` contains itself: {}", circle.join(" → ")))
+            .help("a net is a finite tree of layers; break the circle");
+        Err(Absorbed)
+    }
+
+    /// What is wrong in templates that nobody completes.
+    fn unused_templates(&mut self, roots: &[Option<usize>]) {
+        for (net, root) in roots.iter().enumerate() {
+            let item = self.names.nets[net];
+            let complete = |instance: &Instance<'_>| instance.given.net == net && instance.net().needs.is_empty();
+            if root.is_some() || self.instances.iter().any(complete) || self.failed.contains(&net) {
+                continue;
+            }
+            let mut found = self.instances.iter().position(|instance| instance.given.net == net);
+            if found.is_none() {
+                let parameters = item.parameters.iter().map(Value::unknown).collect();
+                found = self.instance(Given { net, parameters, dims: BTreeMap::new() }, item.name.span().into()).ok();
+            }
+            let Some(found) = found else { continue };
+            let done = self.instances[found].net().clone();
+            self.report.extend(done.held.clone());
+            // Without hyper-parameters, and used nowhere, it was hardly meant as a template.
+            if item.parameters.is_empty() && !self.mentioned(net) {
+                self.report.extend(done.needs.iter().map(|need| need.diagnostic.clone()).collect());
+            }
+        }
+    }
+
+    /// Whether another net or an alias uses a net.
+    fn mentioned(&self, net: usize) -> bool {
+        let name = &self.names.nets[net].name;
+        let mut found = false;
+        let mut look = |mentioned: &Ident| found |= mentioned == name;
+        for item in self.names.nets.iter().filter(|item| item.name != *name) {
+            item.body.iter().for_each(|body| mentions::block(body, &mut look));
+        }
+        self.names.aliases.iter().for_each(|alias| mentions::expression(&alias.target, &mut look));
+        found
+    }
+
+    fn template(&self, item: &'a NetItem) -> Template<'a> {
+        let net = self.names.net(&item.name.to_string());
+        let instance = self.instances.iter().find(|instance| Some(instance.given.net) == net);
+        let given = item.parameters.iter().filter(|parameter| parameter.default.is_none());
+        let mut open: Vec<String> = given.map(|parameter| parameter.name.to_string()).collect();
+        for name in instance.iter().flat_map(|instance| &instance.net().needs).flat_map(|need| &need.names) {
+            if !open.contains(name) {
+                open.push(name.clone());
+            }
+        }
+        Template { item, open }
+    }
+
+    /// Gives every instance that is used a name.
+    fn named(
+        self,
+        roots: &[Option<usize>],
+        aliases: &[(&'a AliasItem, Option<usize>)],
+        templates: Vec<Template<'a>>,
+    ) -> Inferred<'a> {
+        let names = self.names;
+        let mut nets: Vec<TypedNet<'a>> = vec![];
+        let mut given = vec![];
+        for instance in self.instances {
+            let Some(net) = instance.done.and_then(Rc::into_inner) else { unreachable!("every instance was inferred") };
+            nets.push(net);
+            given.push(instance.given);
+        }
+        let mut taken: HashSet<String> = HashSet::new();
+        let declared = names.nets.iter().map(|net| &net.name).chain(names.aliases.iter().map(|alias| &alias.name));
+        for name in declared {
+            taken.extend([name.to_string(), format!("{name}Batch"), format!("{name}Output")]);
+        }
+        taken.extend(names.dims.iter().map(|dim| dim.item.name.to_string()));
+        taken.extend(names.broken.iter().cloned());
+        for root in roots.iter().flatten() {
+            nets[*root].reach = Reach::Named;
+        }
+        let mut done = vec![];
+        for (item, position) in aliases {
+            let Some(position) = *position else {
+                done.push(Alias { item, net: None });
+                continue;
+            };
+            let net = &mut nets[position];
+            if net.reach == Reach::Unused {
+                net.reach = Reach::Named;
+                (net.name, net.visibility) = (item.name.clone(), item.visibility.clone());
+                net.attributes = item.attributes.clone();
+            } else {
+                done.push(Alias { item, net: Some(position) });
+            }
+        }
+        let mut queue: Vec<usize> = (0..nets.len()).filter(|&net| nets[net].reach == Reach::Named).collect();
+        while let Some(position) = queue.pop() {
+            for part in nets[position].nets() {
+                if nets[part].reach == Reach::Unused {
+                    nets[part].reach = Reach::Part;
+                    queue.push(part);
+                }
+            }
+        }
+        for (net, given) in nets.iter_mut().zip(&given) {
+            if net.reach == Reach::Part {
+                net.name = free_name(net.item, given, &mut taken);
+                net.visibility = visibility(net.item, given, names);
+            }
+        }
+        Inferred { nets: nets.into_iter().map(Rc::new).collect(), templates, aliases: done }
+    }
+}
+
+impl<'a> Instance<'a> {
+    fn net(&self) -> &Rc<TypedNet<'a>> {
+        self.done.as_ref().expect("every instance that is asked for was inferred")
+    }
+}
+
+/// Whether a hyper-parameter is as written in the head of the net, as far as the texts show.
+fn by_default(parameter: &Parameter, value: &Value<'_>) -> bool {
+    parameter.default.as_ref().is_some_and(|default| super::text::text(default) == value.key())
+}
+
+/// `BasicWidth64Stride2`: what differs from the defaults, then the dimensions if that is not enough.
+fn free_name(item: &NetItem, given: &Given<'_>, taken: &mut HashSet<String>) -> Ident {
+    let part = |name: &str, value: &str| {
+        let value: String = value
+            .chars()
+            .map(|letter| match letter {
+                '.' => 'p',
+                '-' => 'm',
+                letter if letter.is_ascii_alphanumeric() => letter,
+                _ => '_',
+            })
+            .collect();
+        format!("{}{}", crate::expand::capitals(name), crate::expand::capitals(&value))
+    };
+    let parameters = item.parameters.iter().zip(&given.parameters);
+    let parameters: String = parameters
+        .filter(|(parameter, value)| !by_default(parameter, value))
+        .map(|(parameter, value)| part(&parameter.name.to_string(), &value.key()))
+        .collect();
+    let dims: String = given.dims.iter().map(|(name, term)| part(name, &term.to_string())).collect();
+    let short = match parameters.is_empty() {
+        true => format!("{}{dims}", item.name),
+        false => format!("{}{parameters}", item.name),
+    };
+    let long = format!("{}{parameters}{dims}", item.name);
+    let numbered = (2..).map(|number| format!("{long}Number{number}"));
+    let name = [short, long.clone()].into_iter().chain(numbered).find(|name| !taken.contains(name));
+    let name = name.expect("there is always a larger number");
+    taken.insert(name.clone());
+    Ident::new(&name, item.name.span())
+}
+
+/// An instance is seen as far as its net and all dimensions that it names.
+fn visibility(item: &NetItem, given: &Given<'_>, names: &Names<'_>) -> Visibility {
+    let sizes = given.parameters.iter().filter_map(|value| match value {
+        Value::Size(term) => Some(term),
+        _ => None,
+    });
+    let atoms = sizes.chain(given.dims.values()).flat_map(Term::atoms);
+    let dims = atoms.filter_map(|atom| match atom {
+        Atom::Nominal { name, .. } => Some(&names.dim(name)?.item.visibility),
+        _ => None,
+    });
+    dims.chain([&item.visibility]).min_by_key(|visibility| reach(visibility)).cloned().unwrap_or_default()
+}

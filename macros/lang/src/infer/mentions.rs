@@ -1,0 +1,46 @@
+//! The names that an expression mentions.
+
+use crate::ast::{Argument, Block, Expr, ExprKind, Size, Times};
+use crate::resolve::names_in;
+use proc_macro2::Ident;
+
+/// Gives every name in an expression to `found`, those that it binds itself included.
+pub(super) fn expression<'a>(expr: &'a Expr, found: &mut dyn FnMut(&'a Ident)) {
+    match &expr.kind {
+        ExprKind::Name(name) => found(name),
+        ExprKind::Path(parts) => parts.iter().for_each(found),
+        ExprKind::Number { .. } | ExprKind::Bool(_) | ExprKind::Str(_) | ExprKind::Error => {}
+        ExprKind::Call { callee, arguments } => {
+            expression(callee, found);
+            for Argument { value, .. } in arguments {
+                expression(value, found);
+            }
+        }
+        ExprKind::Label { inner, .. } => expression(inner, found),
+        ExprKind::Pipeline(parts) | ExprKind::List(parts) => parts.iter().for_each(|part| expression(part, found)),
+        ExprKind::Binary { operands, .. } => operands.iter().for_each(|operand| expression(operand, found)),
+        ExprKind::Unary { operand, .. } => expression(operand, found),
+        ExprKind::Closure { body, .. } => expression(body, found),
+        ExprKind::Tuple(items) => items.iter().for_each(|(_, item)| expression(item, found)),
+        ExprKind::Repeat { layer, times } => {
+            expression(layer, found);
+            let sizes: Vec<&Size> = match times {
+                Times::Count(count) => vec![count],
+                Times::Range { bounds, .. } => bounds.iter().collect(),
+            };
+            sizes.into_iter().flat_map(names_in).for_each(found);
+        }
+        ExprKind::If { condition, yes, no } => {
+            expression(condition, found);
+            block(yes, found);
+            block(no, found);
+        }
+        ExprKind::Block(inner) => block(inner, found),
+    }
+}
+
+/// The same for a block.
+pub(super) fn block<'a>(block: &'a Block, found: &mut dyn FnMut(&'a Ident)) {
+    block.lets.iter().for_each(|binding| expression(&binding.value, found));
+    expression(&block.result, found);
+}
