@@ -26,7 +26,7 @@ impl Window {
     /// A sentence, if there is no window, or one that sees nothing of the plane.
     pub fn count(&self) -> Result<[usize; 2], String> {
         let mut count = [0; 2];
-        for axis in 0..2 {
+        for (axis, count) in count.iter_mut().enumerate() {
             let (size, kernel, padding) = (self.size[axis], self.kernel[axis], self.padding[axis]);
             if kernel == 0 || self.stride[axis] == 0 {
                 return Err("a window and its stride have at least size 1".into());
@@ -37,7 +37,7 @@ impl Window {
             if size + 2 * padding < kernel {
                 return Err(format!("the window {kernel} is larger than the {size} positions with padding {padding}"));
             }
-            count[axis] = (size + 2 * padding - kernel) / self.stride[axis] + 1;
+            *count = (size + 2 * padding - kernel) / self.stride[axis] + 1;
         }
         Ok(count)
     }

@@ -12,6 +12,7 @@ mod arrange;
 mod lookup;
 mod reduce;
 mod random;
+mod window;
 mod loss;
 pub(crate) mod composite;
 mod dims;
@@ -36,6 +37,7 @@ pub use random::{bernoulli, dropout, normal, uniform};
 pub use reduce::{argmax, log_softmax, logsumexp, max, mean, min, softmax, sum, var};
 pub use scope::Scope;
 pub use var::{Erased, Var};
+pub use window::{Windows, avg_pool, max_pool, upsample_bilinear, upsample_nearest};
 
 #[doc(no_inline)]
 pub use dfdx::shapes::{
