@@ -12,7 +12,7 @@ mod op;
 mod print;
 
 pub use crate::kernel::pool::{Pool, Window};
-pub use nest::{Body, Loop, Looped};
+pub use nest::{Body, Loop, LoopGradient, Looped};
 pub use op::{Binary, Compare, Distribution, Op, ReduceOp, Unary};
 pub(crate) use pool::pooled;
 

@@ -26,6 +26,22 @@ pub struct Loop {
     pub carries: usize,
     /// How many operands are read a position a step.
     pub slices: usize,
+    /// How its derivative comes by what each step computed.
+    pub gradient: LoopGradient,
+}
+
+/// How the derivative of a loop comes by what each step computed. Once derivatives are taken, it says no more.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum LoopGradient {
+    /// The loop stores the carries of each step, and the reverse loop computes the step again.
+    #[default]
+    Rerun,
+    /// The loop also stores what the derivative of a step reads.
+    Store,
+    /// Another body for the reverse loop, which stores nothing. It reads the number of the step, the carries after the
+    /// step, their cotangents, sums of cotangents for the captured reals, and the captures; it gives the carries before
+    /// the step, their cotangents, and the sums. All carries are real; there are no slices and no stacks.
+    Given(Arc<Graph>),
 }
 
 impl Loop {
@@ -82,6 +98,7 @@ pub struct Body {
     operands: Vec<NodeId>,
     carries: usize,
     slices: usize,
+    gradient: LoopGradient,
 }
 
 /// The results of a loop.
@@ -186,7 +203,13 @@ impl Body {
             graph.input(format!("slice {i}"), dims, outer[x].dtype);
         }
         let operands = carries.iter().chain(stacked).copied().collect();
-        Ok(Body { graph, count, operands, carries: carries.len(), slices: stacked.len() })
+        let (carries, slices) = (carries.len(), stacked.len());
+        Ok(Body { graph, count, operands, carries, slices, gradient: LoopGradient::Rerun })
+    }
+
+    /// Chooses how the loop's derivative comes by what each step computed.
+    pub fn set_gradient(&mut self, gradient: LoopGradient) {
+        self.gradient = gradient;
     }
 
     /// The number of the step, from 0: one `Index`.
@@ -222,7 +245,7 @@ impl Body {
     /// If the next carries have other shapes or element types than the first, or the body has inputs of its own,
     /// outputs, or updates of the state: a value that changes from step to step is a carry.
     pub fn finish(self, outer: &mut Graph, next: &[NodeId], stacks: &[NodeId]) -> Result<Looped> {
-        let Body { graph, count, mut operands, carries, slices } = self;
+        let Body { graph, count, mut operands, carries, slices, gradient } = self;
         let refuse = |problem: String| Err(Error::shape("a loop", problem));
         if next.len() != carries {
             return refuse(format!("it begins with {carries} carries, and a step gives {}", next.len()));
@@ -271,7 +294,7 @@ impl Body {
         for (i, value) in stacks.iter().enumerate() {
             body.output(format!("stack {i}"), renamed[value.index()]);
         }
-        let mut parts = outer.nest(Loop { body, count, reverse: false, carries, slices }, operands);
+        let mut parts = outer.nest(Loop { body, count, reverse: false, carries, slices, gradient }, operands);
         let stacks = parts.split_off(carries);
         Ok(Looped { carries: parts, stacks })
     }

@@ -1,4 +1,4 @@
-//! Solvers of ordinary differential equations y′ = f(s, y), on the host over any function.
+//! Solvers of ordinary differential equations y′ = f(s, y): on the host over any function, and as part of a net.
 //!
 //! A [`Method`] is an explicit Runge-Kutta method, a table of numbers; a [`Solver`] is a method with a choice of steps:
 //! a fixed number of them ([`rk4`]`(8)`), or as many as a tolerance takes ([`dopri5`]`(1e-6)`).
@@ -12,16 +12,24 @@
 //! # Ok::<(), ansatz::Error>(())
 //! ```
 //!
+//! In a net, [`integrate`] takes fixed steps, which are a loop of its graph.
+//!
 //! Time may run backwards (`1.0..0.0`). No method here is made for stiff equations, whose fast decaying parts force
 //! steps much smaller than the solution needs: an adaptive solver then says that it took too many.
 
 mod method;
 mod solve;
 mod steps;
+mod layer;
+mod field;
 
+pub use layer::{Gradient, Integral, integrate};
 pub use method::{BOSH3, DOPRI5, EULER, HEUN, MIDPOINT, Method, RK4, TSIT5};
 pub use solve::{Solved, Solver, Steps, Tolerance, Trajectory};
 pub use solve::{bosh3, dopri5, euler, heun, midpoint, rk4, tsit5};
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod layer_tests;

@@ -1,11 +1,14 @@
 //! Loops: the body runs step after step. The derivative is a loop too, which runs the other way: the loop stores the
 //! carries of each step, and the reverse loop computes the step again from them and passes the cotangents back. It
-//! adds up the cotangents of what the body captures, and stacks those of the slices.
+//! adds up the cotangents of what the body captures, and stacks those of the slices. A loop may also store what the
+//! reverse loop would compute again, or bring a body for it ([`LoopGradient`]).
 
 use super::cases::{Case, Domain};
 use super::{interpret, total};
 use crate::Result;
-use crate::graph::{Binary, DType, Distribution, Graph, Loop, Looped, Node, NodeId, Op, StateKind, Unary};
+use crate::graph::{
+    Binary, DType, Distribution, Graph, InputSlot, Loop, LoopGradient, Looped, Node, NodeId, Op, StateKind, Unary,
+};
 use crate::kernel::cpu::random;
 use std::sync::Arc;
 
@@ -34,6 +37,13 @@ pub(super) fn verify(graph: &Graph, node: &Node, nest: &Loop) -> Result<(), Stri
         let found = (graph[operand].dims.clone(), graph[operand].dtype);
         if found != *expected {
             return Err(format!("needs {} as operand {i} and finds {}", stated(expected), stated(&found)));
+        }
+    }
+    if let LoopGradient::Given(back) = &nest.gradient {
+        let reals = node.inputs[nest.carries..].iter().filter(|x| graph[**x].dtype.is_float()).count();
+        let wanted = [inputs + nest.carries + reals, 2 * nest.carries + reals];
+        if [back.inputs().len(), back.outputs().len()] != wanted || outputs != nest.carries || nest.slices > 0 {
+            return Err("has a body for its derivative that does not fit it".into());
         }
     }
     for (i, (first, (_, next))) in body.inputs()[1..].iter().zip(&body.outputs()[..nest.carries]).enumerate() {
@@ -101,6 +111,12 @@ pub(super) fn vjp(
     cotangents: &[Option<NodeId>],
     walk: Walk,
 ) -> Result<Vec<Option<NodeId>>> {
+    if let Op::Loop(nest) = &graph[node].op
+        && let LoopGradient::Given(body) = nest.gradient.clone()
+    {
+        let (body, nest) = ((*body).clone(), nest.clone());
+        return Ok(given_vjp(graph, node, cotangents, &nest, body));
+    }
     let stored = store_carries(graph, node);
     let Op::Loop(nest) = graph[node].op.clone() else { unreachable!("the derivative of a loop is taken of a loop") };
     let operands = graph[node].inputs.clone();
@@ -140,6 +156,7 @@ pub(super) fn vjp(
     inputs.extend(captures.iter().enumerate().map(|(i, &x)| slot(&mut body, graph, format!("capture {i}"), x, false)));
 
     let values = body.inline(&nest.body, &inputs);
+    let again = body.nodes.len();
     let outputs = nest.body.outputs();
     let pairs: Vec<(NodeId, NodeId)> = next_cotangents
         .iter()
@@ -168,8 +185,18 @@ pub(super) fn vjp(
         return Ok(vec![None; operands.len()]);
     }
     let carries = next_cotangents.len() + sums.len();
-    let slices = stored.len() + stacked.len() + stack_cotangents.len();
-    let reverse = Loop { body, count: nest.count, reverse: !nest.reverse, carries, slices };
+    let mut slices = stored.len() + stacked.len() + stack_cotangents.len();
+    if nest.gradient == LoopGradient::Store {
+        let kept = read_again(&nest, &body, &values, again);
+        let stacks = store(graph, node, &kept);
+        let read: Vec<NodeId> = kept.iter().map(|x| values[x.index()]).collect();
+        take_from_slices(&mut body, &read, 1 + carries + slices);
+        let place = carries + slices;
+        given.splice(place..place, stacks);
+        slices += read.len();
+    }
+    let gradient = nest.gradient.clone();
+    let reverse = Loop { body, count: nest.count, reverse: !nest.reverse, carries, slices, gradient };
     let mut results = graph.nest(reverse, given).into_iter();
     let mut next = |x: &NodeId| if real(graph, x) { results.next() } else { None };
     let of_carries: Vec<_> = first.iter().map(&mut next).collect();
@@ -178,22 +205,103 @@ pub(super) fn vjp(
     Ok([of_carries, of_slices, of_captures].concat())
 }
 
-/// Makes the loop stack the carries that each step begins with, where it does not yet; gives the stacks. The results
-/// that the loop had keep their places.
+/// The same by a reverse body that the loop brings.
+fn given_vjp(
+    graph: &mut Graph,
+    node: NodeId,
+    cotangents: &[Option<NodeId>],
+    nest: &Loop,
+    body: Graph,
+) -> Vec<Option<NodeId>> {
+    let operands = graph[node].inputs.clone();
+    let (first, captures) = operands.split_at(nest.carries);
+    let mut given = Vec::new();
+    for (i, (dims, dtype)) in nest.results().into_iter().enumerate() {
+        given.push(graph.push(Op::Part(i), vec![node], dims, dtype));
+    }
+    for (i, &x) in first.iter().enumerate() {
+        given.push(cotangents.get(i).copied().flatten().unwrap_or_else(|| graph.constant_like(0.0, x)));
+    }
+    let real: Vec<bool> = captures.iter().map(|x| graph[*x].dtype.is_float()).collect();
+    for (&x, _) in captures.iter().zip(&real).filter(|(_, real)| **real) {
+        given.push(graph.constant_like(0.0, x));
+    }
+    let carries = given.len();
+    given.extend(captures);
+    let gradient = LoopGradient::Rerun;
+    let reverse = Loop { body, count: nest.count, reverse: !nest.reverse, carries, slices: 0, gradient };
+    let mut results = graph.nest(reverse, given).into_iter().skip(nest.carries);
+    let of_carries: Vec<_> = (0..nest.carries).map(|_| results.next()).collect();
+    of_carries.into_iter().chain(real.into_iter().map(|real| if real { results.next() } else { None })).collect()
+}
+
+/// The nodes of a loop's body whose values the reverse body, which has them at `values` and goes on from `again`, reads:
+/// all but those that it has anyway, that cost nothing, or that depend on the number of the step and captures alone.
+fn read_again(nest: &Loop, reverse: &Graph, values: &[NodeId], again: usize) -> Vec<NodeId> {
+    let mut varies: Vec<bool> = Vec::with_capacity(nest.body.nodes.len());
+    let mut free = varies.clone();
+    for node in &nest.body.nodes {
+        let view = matches!(node.op, Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. });
+        let (here, costless) = match node.op {
+            Op::Input(i) => ((1..=nest.carries + nest.slices).contains(&i), true),
+            _ => (node.inputs.iter().any(|x| varies[x.index()]), view && node.inputs.iter().all(|x| free[x.index()])),
+        };
+        varies.push(here);
+        free.push(costless);
+    }
+    let mut read = vec![false; reverse.nodes.len()];
+    let backward = reverse.nodes[again..].iter().flat_map(|node| &node.inputs);
+    for x in backward.chain(reverse.outputs.iter().map(|(_, id)| id)) {
+        read[x.index()] = true;
+    }
+    let nodes = nest.body.nodes().map(|(id, _)| id);
+    nodes.filter(|id| varies[id.index()] && !free[id.index()] && read[values[id.index()].index()]).collect()
+}
+
+/// Makes nodes of a body inputs, the ones from `place` on, which are slices.
+fn take_from_slices(body: &mut Graph, nodes: &[NodeId], place: usize) {
+    for node in &mut body.nodes {
+        if let Op::Input(i) = &mut node.op
+            && *i >= place
+        {
+            *i += nodes.len();
+        }
+    }
+    for (i, x) in nodes.iter().enumerate() {
+        let node = &mut body.nodes[x.index()];
+        (node.op, node.inputs) = (Op::Input(place + i), vec![]);
+        let slot = InputSlot { name: format!("kept {i}"), dims: node.dims.clone(), dtype: node.dtype, space: None };
+        body.inputs.insert(place + i, slot);
+    }
+}
+
+/// Makes the loop stack the carries that each step begins with; gives the stacks.
 fn store_carries(graph: &mut Graph, node: NodeId) -> Vec<NodeId> {
     let Op::Loop(nest) = &mut graph.nodes[node.index()].op else { return vec![] };
     let nest = Arc::make_mut(nest);
-    let mut places = Vec::with_capacity(nest.carries);
-    for i in 0..nest.carries {
+    let carry = |i: usize| {
         let known = nest.body.nodes().find(|(_, node)| node.op == Op::Input(1 + i)).map(|(id, _)| id);
-        let carry = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             let slot = nest.body.inputs[1 + i].clone();
             nest.body.push(Op::Input(1 + i), vec![], slot.dims, slot.dtype)
-        });
-        let stacked = nest.body.outputs.iter().skip(nest.carries).position(|(_, id)| *id == carry);
+        })
+    };
+    let carries: Vec<NodeId> = (0..nest.carries).map(carry).collect();
+    store(graph, node, &carries)
+}
+
+/// Makes the loop stack nodes of its body, where it does not yet; gives the stacks. The results that the loop had keep
+/// their places.
+fn store(graph: &mut Graph, node: NodeId, values: &[NodeId]) -> Vec<NodeId> {
+    let Op::Loop(nest) = &mut graph.nodes[node.index()].op else { return vec![] };
+    let nest = Arc::make_mut(nest);
+    let mut places = Vec::with_capacity(values.len());
+    for &value in values {
+        let stacked = nest.body.outputs.iter().skip(nest.carries).position(|(_, id)| *id == value);
         places.push(stacked.map_or(nest.body.outputs.len(), |place| nest.carries + place));
         if stacked.is_none() {
-            nest.body.output(format!("stored {i}"), carry);
+            let name = format!("stored {}", nest.body.outputs.len() - nest.carries);
+            nest.body.output(name, value);
         }
     }
     let (results, (len, dtype)) = (nest.results(), nest.whole());
@@ -239,6 +347,18 @@ pub(super) fn loop_cases(float: DType) -> Result<Vec<Case>> {
             residual(graph, count, x[0], x[1])
         })?);
     }
+    cases.push(Case::new("Loop that stores for its derivative", float, &matrices, |graph, x| {
+        let repeated = graph.repeat(3, &[x[0]], |outer, body, carries| {
+            body.set_gradient(LoopGradient::Store);
+            let w = body.lift(outer, x[1]);
+            let product = body.matmul(carries[0], w, [false, false])?;
+            let y = body.unary(Unary::Tanh, product)?;
+            let z = body.binary(Binary::Mul, y, product)?;
+            let z = body.unary(Unary::Sin, z)?;
+            Ok(vec![body.binary(Binary::Add, y, z)?])
+        });
+        Ok(repeated?[0])
+    })?);
     // (a, b) ← (b, sin(a)·x_i + i/8), and a·b stacked: two carries that change places, slices, stacks, the step.
     for count in [1, 3] {
         let inputs = [(&[3][..], ALL), (&[3][..], ALL), (&[count, 3][..], ALL)];

@@ -1,7 +1,7 @@
 //! Rules of loops: bodies are simplified by themselves, and what nobody uses leaves the loop.
 
 use super::{live, simplify};
-use crate::graph::{DType, Graph, Loop, NodeId, Op};
+use crate::graph::{DType, Graph, Loop, LoopGradient, NodeId, Op};
 use std::collections::HashMap;
 
 /// Where a result of a loop is found afterwards.
@@ -176,7 +176,10 @@ fn repeated(out: &mut Graph, nest: &Loop, inputs: &[NodeId], used: &[bool]) -> V
     let [carries, slices] = counts;
     let parts = match kept.is_empty() {
         true => Vec::new(),
-        false => out.nest(Loop { body: new, count: nest.count, reverse: nest.reverse, carries, slices }, operands),
+        false => {
+            let (count, reverse) = (nest.count, nest.reverse);
+            out.nest(Loop { body: new, count, reverse, carries, slices, gradient: LoopGradient::Rerun }, operands)
+        }
     };
     let found = |(i, place): (usize, Option<usize>)| match place {
         Some(place) => Found::Node(parts[place]),

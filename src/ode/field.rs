@@ -1,0 +1,94 @@
+//! A field that was recorded once, as a graph of its own that can be put in many places.
+
+use crate::grad::vjp;
+use crate::graph::{Graph, NodeId, Op};
+use crate::{Error, Result};
+
+/// dy/ds as a function of time, value and captures: a graph with these inputs in this order and one output.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub graph: Graph,
+    /// The nodes of the outer graph that it captures.
+    pub captures: Vec<NodeId>,
+}
+
+/// Stands for the time or the value while a field is recorded. What reads it is copied, so no run computes with it; a
+/// value that escapes from the field is not a number.
+pub(super) fn stand_in(graph: &mut Graph, dims: &[usize], dtype: crate::graph::DType) -> NodeId {
+    graph.constant(f64::NAN, dims, dtype)
+}
+
+impl Field {
+    /// The part of a graph that computes `slope` from the stand-ins of time and value, which were recorded before it.
+    ///
+    /// # Errors
+    /// If the slope has another shape or element type than the value.
+    pub fn extract(outer: &Graph, [time, value]: [NodeId; 2], slope: NodeId) -> Result<Self> {
+        let (found, wanted) = (&outer[slope], &outer[value]);
+        if (&found.dims, found.dtype) != (&wanted.dims, wanted.dtype) {
+            let problem = format!(
+                "the field gives {:?}{:?} for a value {:?}{:?}, and should give its derivative, of the same shape",
+                found.dtype, found.dims, wanted.dtype, wanted.dims
+            );
+            return Err(Error::shape("ode", problem));
+        }
+        // Nodes behind the stand-ins that the slope needs; parts of the state are captured wherever they stand.
+        let own = |id: NodeId| id.index() >= time.index() && !matches!(outer[id].op, Op::State(_));
+        let mut needed = vec![false; outer.nodes.len()];
+        needed[slope.index()] = true;
+        for (id, node) in outer.nodes().rev().filter(|(id, _)| own(*id)) {
+            if needed[id.index()] {
+                node.inputs.iter().for_each(|x| needed[x.index()] = true);
+            }
+        }
+        let mut graph = Graph::new();
+        let mut renamed: Vec<Option<NodeId>> = vec![None; outer.nodes.len()];
+        for id in [time, value] {
+            renamed[id.index()] =
+                Some(graph.input(if id == time { "s" } else { "y" }, &outer[id].dims, outer[id].dtype));
+        }
+        let mut captures = Vec::new();
+        for (id, node) in outer.nodes().filter(|(id, _)| needed[id.index()] && !own(*id)) {
+            captures.push(id);
+            renamed[id.index()] = Some(graph.input(format!("outer {}", captures.len()), &node.dims, node.dtype));
+        }
+        for (id, node) in outer.nodes().filter(|(id, _)| needed[id.index()] && own(*id)) {
+            if renamed[id.index()].is_none() {
+                let inputs = node.inputs.iter().filter_map(|x| renamed[x.index()]).collect();
+                renamed[id.index()] = Some(graph.push(node.op.clone(), inputs, node.dims.clone(), node.dtype));
+            }
+        }
+        if let Some(slope) = renamed[slope.index()] {
+            graph.output("slope", slope);
+        }
+        Ok(Field { graph, captures })
+    }
+
+    /// Appends the field at a time, a value and the captures' nodes to a graph.
+    pub fn inline(&self, graph: &mut Graph, time: NodeId, value: NodeId, captures: &[NodeId]) -> NodeId {
+        let inputs: Vec<NodeId> = [time, value].into_iter().chain(captures.iter().copied()).collect();
+        let nodes = graph.inline(&self.graph, &inputs);
+        nodes[self.graph.outputs()[0].1.index()]
+    }
+
+    /// A graph of time, value, a cotangent λ of the slope f, and the captures: it gives f, λ·∂f/∂y, and λ·∂f/∂w for each
+    /// captured real w.
+    pub fn products(&self) -> Result<Graph> {
+        let mut graph = Graph::new();
+        let slots = self.graph.inputs();
+        let input = |graph: &mut Graph, i: usize| {
+            let slot = &slots[i];
+            graph.input(slot.name.clone(), &slot.dims, slot.dtype)
+        };
+        let (time, value, cotangent) = (input(&mut graph, 0), input(&mut graph, 1), input(&mut graph, 1));
+        let captures: Vec<NodeId> = (2..slots.len()).map(|i| input(&mut graph, i)).collect();
+        let slope = self.inline(&mut graph, time, value, &captures);
+        let reals = captures.into_iter().filter(|x| graph[*x].dtype.is_float());
+        let wrt: Vec<NodeId> = std::iter::once(value).chain(reals).collect();
+        let products = vjp(&mut graph, &[(slope, cotangent)], &wrt)?;
+        for product in std::iter::once(slope).chain(products) {
+            graph.output("product", product);
+        }
+        Ok(graph)
+    }
+}
