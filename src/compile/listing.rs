@@ -4,6 +4,7 @@ use super::fuse::{Schedule, Work};
 use super::memory::Layout;
 use super::program::{Place, Program, resolved};
 use crate::kernel::cpu::Lookup;
+use crate::kernel::cpu::attention::{Attention, Pass};
 use crate::kernel::tiled::{Source, Tiled};
 use std::fmt;
 
@@ -45,7 +46,7 @@ pub(super) fn lines(schedule: &Schedule, layout: &Layout, name: &dyn Fn(Place) -
 pub(super) fn launches(schedule: &Schedule) -> usize {
     let of = |work: &Work| match work {
         Work::Loop(repeat) => repeat.nest.count * launches(&repeat.nest.schedule),
-        Work::Fused(_) | Work::Products(_) | Work::Lookup(_) | Work::Pooling(_) | Work::FoldIn(_) => 1,
+        _ => 1,
     };
     schedule.steps.iter().map(|step| of(&step.work)).sum()
 }
@@ -88,6 +89,16 @@ fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result
                 let order = if repeat.nest.reverse { " in reverse" } else { "" };
                 writeln!(f, "loop of {} steps{order} in {}", repeat.nest.count, name(repeat.memory))?;
                 list(f, &format!("{indent}    "), &line.inner)?;
+            }
+            Work::Attention(work) => {
+                let Attention { batch, heads, queries, keys, width, pass, .. } = **work;
+                let [q, k, v] = [work.q, work.k, work.v].map(|view| name(view.operand));
+                let (what, to) = match pass {
+                    Pass::Forward { out, .. } => ("attention", out),
+                    Pass::Backward { dq, .. } => ("derivative of attention", dq),
+                };
+                let to = name(to.operand);
+                writeln!(f, "{what} {batch} × {heads} × {queries} by {keys} of {width}  {q}, {k}, {v} → {to}")?;
             }
             Work::Lookup(lookup) => {
                 let (table, index, to) =

@@ -4,7 +4,7 @@ use super::fuse::{self, Home, Piece, Repeat, Schedule, Work};
 use super::listing::{self, Line};
 use super::memory::Layout;
 use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
-use crate::kernel::cpu::{Gemm, Lookup, Prepared, Real};
+use crate::kernel::cpu::{Attention, Gemm, Lookup, Prepared, Real};
 use crate::kernel::pool::Pooling;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -65,6 +65,8 @@ pub(crate) enum Launch<T: Real> {
     Fused(Box<Prepared<T>>),
     /// Matrix products, one after the other.
     Products(Vec<Gemm>),
+    /// Attention or its derivative.
+    Attention(Box<Attention>),
     /// Rows by their indices.
     Lookup(Lookup),
     /// Windows over planes.
@@ -231,6 +233,7 @@ fn divides(schedule: &Schedule) -> bool {
         Work::Products(gemms) => gemms.iter().any(|gemm| gemm.threads(2) > 1),
         Work::Pooling(pooling) => pooling.threads(2) > 1,
         Work::Loop(repeat) => divides(&repeat.nest.schedule),
+        Work::Attention(work) => work.threads(2) > 1,
         Work::Lookup(lookup) => lookup.threads(2) > 1,
         Work::FoldIn(_) => false,
     })
@@ -247,6 +250,7 @@ fn steps<T: Real>(schedule: &Schedule, layout: &Layout) -> (Vec<Step<T>>, Vec<Sl
             Work::Products(gemms) => Launch::Products(gemms),
             Work::Pooling(pooling) => Launch::Pooling(Box::new(pooling)),
             Work::Loop(repeat) => Launch::Loop(Box::new(nest(&repeat))),
+            Work::Attention(work) => Launch::Attention(work),
             Work::Lookup(lookup) => Launch::Lookup(lookup),
             Work::FoldIn(operands) => Launch::FoldIn(operands),
         };

@@ -4,6 +4,7 @@
 //! A graph describes a function `(state, inputs) → (state, outputs)`. Nodes stand in topological order: the inputs
 //! of a node have smaller ids than the node.
 
+mod attention;
 mod build;
 mod lookup;
 mod nest;
@@ -12,6 +13,8 @@ mod op;
 mod print;
 
 pub use crate::kernel::pool::{Pool, Window};
+pub(crate) use attention::Sizes;
+pub use attention::{Attend, Attention};
 pub use nest::{Body, Loop, LoopGradient, Looped};
 pub use op::{Binary, Compare, Distribution, Op, ReduceOp, Unary};
 pub(crate) use pool::pooled;

@@ -1,6 +1,6 @@
 //! The closed list of operations. What each one means stands in `ops`.
 
-use super::{Loop, Pool, Window};
+use super::{Attention, Loop, Pool, Window};
 use std::sync::Arc;
 
 /// What computes a node. Elementwise ops take operands of equal shape; `Broadcast` makes them equal.
@@ -101,6 +101,13 @@ pub enum Op {
         /// The windows.
         window: Window,
     },
+    /// Scaled dot-product attention, [`Graph::attention`](super::Graph::attention). One axis: the result as `[n, t, h, f]`,
+    /// then the logarithms of the softmax's denominators, `[n, h, t]`.
+    Attention(Attention),
+    /// Its derivative from those of result and logarithms. One axis: the cotangents of the queries as `[n, t, h, e]`, of
+    /// the keys as `[n, s, g, e]`, of the values as `[n, s, g, f]`; where `t = s` these three lie side by side, as
+    /// `[n, t, (h + g) e + g f]`.
+    AttentionGradient(Attention),
     /// The key that follows from a key and the number of a step. Operands: the key, one `Index`.
     FoldIn,
     /// A body that runs so many times. It has several results, which only `Part` reads.

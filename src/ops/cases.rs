@@ -1,6 +1,6 @@
 //! Small graphs with one op each and the numbers to try them on: every test of derivatives and kernels walks this list.
 
-use super::{elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure};
+use super::{attention, elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure};
 use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Pool, ReduceOp, Unary};
 use crate::{Error, Result};
 
@@ -180,6 +180,8 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
         Op::ScatterAdd => lookup::scatter_add_cases(float)?,
         Op::Put => lookup::put_cases(float)?,
         Op::Pool { .. } => of_each(pool, |op| pool::pool_cases(op, float))?,
+        Op::Attention(_) => attention::attention_cases(float)?,
+        Op::AttentionGradient(_) => attention::gradient_cases(float)?,
         Op::FoldIn => nest::fold_in_cases(float)?,
         Op::Loop(_) => nest::loop_cases(float)?,
         Op::Part(_) => nest::part_cases(float)?,

@@ -7,6 +7,7 @@
 //! - [`vjp`] is the derivative of a node, as further nodes of the same graph.
 //! - [`cases`] are the examples that the tests of derivatives and kernels walk.
 
+mod attention;
 mod cases;
 mod elementwise;
 mod index;
@@ -94,6 +95,8 @@ pub fn vjp(graph: &mut Graph, node: NodeId, cotangents: &[Option<NodeId>], walk:
             vec![Some(table), None, Some(values)]
         }
         Op::Pool { pool, window } => pool::pool_vjp(graph, pool, window, &inputs, c)?,
+        Op::Attention(op) => attention::attention_vjp(graph, y, c, &op)?,
+        Op::AttentionGradient(op) => attention::gradient_vjp(graph, y, c, &op, walk)?,
         Op::FoldIn => vec![None, None],
         Op::Loop(_) => unreachable!("loops were differentiated above"),
         Op::Part(_) => vec![Some(c)],

@@ -74,6 +74,8 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
         Op::Gather | Op::ScatterAdd => Some(2),
         Op::Put | Op::Select => Some(3),
         Op::Concat { .. } => None,
+        Op::Attention(op) => Some(op.operands()),
+        Op::AttentionGradient(op) => Some(op.operands() + 3),
         // Its body says.
         Op::Loop(_) => Some(node.inputs.len()),
     };
@@ -197,6 +199,7 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
             let (dims, dtype) = crate::graph::pooled(*pool, *window, &operands)?;
             expect(node, &dims, dtype)
         }
+        Op::Attention(op) | Op::AttentionGradient(op) => super::attention::verify(graph, node, op),
         Op::FoldIn => {
             expect(operand(0), &[4], DType::Index)?;
             expect(operand(1), &[], DType::Index)?;

@@ -141,6 +141,7 @@ unsafe fn walk<T: Real>(
                     let inner = loops.next().expect("a workspace has a frame for each loop");
                     repeat(nest, operands, inner, threads, scratch)?;
                 }
+                Launch::Attention(work) => work.launch::<T>(operands, threads, scratch),
                 Launch::Lookup(lookup) => lookup.launch::<T>(operands, threads)?,
                 Launch::FoldIn([key, number, to]) => {
                     let key: [u32; 4] = operands[*key].pointer.cast::<[u32; 4]>().read();

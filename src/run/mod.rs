@@ -16,4 +16,6 @@ pub use workspace::Workspace;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod attention;
+#[cfg(test)]
 mod loops;

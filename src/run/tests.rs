@@ -8,7 +8,7 @@ use crate::ops::{cases, interpret};
 use proptest::prelude::*;
 
 /// A tensor as programs take it.
-enum Tensor {
+pub(super) enum Tensor {
     F32(Vec<f32>),
     F64(Vec<f64>),
     Index(Vec<u32>),
@@ -16,7 +16,7 @@ enum Tensor {
 }
 
 impl Tensor {
-    fn new(values: &[f64], dtype: DType) -> Self {
+    pub fn new(values: &[f64], dtype: DType) -> Self {
         match dtype {
             DType::F32 => Tensor::F32(values.iter().map(|&x| x as f32).collect()),
             DType::F64 => Tensor::F64(values.to_vec()),
@@ -25,7 +25,7 @@ impl Tensor {
         }
     }
 
-    fn data(&self) -> Data<'_> {
+    pub fn data(&self) -> Data<'_> {
         match self {
             Tensor::F32(values) => Data::F32(values),
             Tensor::F64(values) => Data::F64(values),

@@ -42,7 +42,7 @@ impl Frame {
                 let unbound = |slot: &Inner| Operand { pointer: std::ptr::null_mut(), len: slot.len };
                 Some(Frame::new(nest.slots.iter().map(unbound).collect(), &nest.steps))
             }
-            Launch::Fused(_) | Launch::Products(_) | Launch::Lookup(_) | Launch::Pooling(_) | Launch::FoldIn(_) => None,
+            _ => None,
         };
         Frame { operands, loops: steps.iter().filter_map(inner).collect() }
     }
@@ -137,6 +137,7 @@ fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
         Launch::Products(gemms) => gemms.iter().map(|g| g.scratch_bytes::<T>(threads)).max().unwrap_or(0),
         Launch::Pooling(pooling) => pooling.scratch_bytes::<T>(threads),
         Launch::Loop(nest) => scratch_bytes(&nest.steps, threads),
+        Launch::Attention(work) => work.scratch_bytes::<T>(threads),
         Launch::Lookup(_) | Launch::FoldIn(_) => 0,
     };
     steps.iter().map(bytes).max().unwrap_or(0)

@@ -221,6 +221,33 @@ pub fn scatter<D: Size>(rows: &D, values: &[D], index: &[D]) -> Fit<Vec<D>, D> {
     Ok([rows].into_iter().chain(row).cloned().collect())
 }
 
+/// Scaled dot-product attention: `q [.., h, t, e]`, `k [.., g, s, e]`, `v [.., g, s, f]` → `[.., h, t, f]`. The caller
+/// checks that `g` divides `h`.
+pub fn attention<D: Size>(q: &[D], k: &[D], v: &[D]) -> Fit<Vec<D>, D> {
+    let rank = q.len();
+    if rank < 3 {
+        return Err(Misfit::Rank { operand: 0, expected: 3, found: rank });
+    }
+    for (operand, dims) in [(1, k), (2, v)] {
+        if dims.len() != rank {
+            return Err(Misfit::Rank { operand, expected: rank, found: dims.len() });
+        }
+    }
+    let lead = rank - 3;
+    let same = |operand, axis: usize, expected: &D, found: &D| match expected == found {
+        true => Ok(()),
+        false => Err(Misfit::Size { operand, axis, expected: expected.clone(), found: found.clone() }),
+    };
+    for axis in 0..lead {
+        same(1, axis, &q[axis], &k[axis])?;
+        same(2, axis, &q[axis], &v[axis])?;
+    }
+    same(1, lead + 2, &q[lead + 2], &k[lead + 2])?;
+    same(2, lead, &k[lead], &v[lead])?;
+    same(2, lead + 1, &k[lead + 1], &v[lead + 1])?;
+    Ok(q[..lead + 2].iter().chain([&v[lead + 2]]).cloned().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,5 +281,15 @@ mod tests {
         assert_eq!(matmul(&[2, 3, 4], &[2, 5, 4], [false, true]), Ok(vec![2, 3, 5]));
         assert_eq!(matmul(&[4, 3], &[4, 5], [true, false]), Ok(vec![3, 5]));
         assert!(matmul(&[3, 4], &[5, 6], [false, false]).is_err());
+    }
+
+    #[test]
+    fn attention_takes_its_width_from_the_values() {
+        let (q, k, v) = ([2, 6, 5, 8], [2, 3, 7, 8], [2, 3, 7, 4]);
+        assert_eq!(attention(&q, &k, &v), Ok(vec![2, 6, 5, 4]));
+        let narrow = attention(&q, &[2, 3, 7, 9], &v);
+        assert_eq!(narrow, Err(Misfit::Size { operand: 1, axis: 3, expected: 8, found: 9 }));
+        let short = attention(&q, &k, &[2, 3, 6, 4]);
+        assert_eq!(short, Err(Misfit::Size { operand: 2, axis: 2, expected: 7, found: 6 }));
     }
 }

@@ -1,5 +1,6 @@
 //! Work that is a launch of its own, which no other joins.
 
+use super::attention::attention;
 use super::homes::{Homes, Place};
 use super::lookup::lookup;
 use super::nest::repeat;
@@ -23,6 +24,10 @@ pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, V
             let (work, operands) = repeat(graph, homes, id)?;
             let writes = work.results.iter().chain([&work.memory]).map(|&i| operands[i]).collect();
             Ok((Work::Loop(work), operands, writes))
+        }
+        Op::Attention(_) | Op::AttentionGradient(_) => {
+            let (work, operands) = attention(graph, homes, id)?;
+            Ok((Work::Attention(Box::new(work)), operands, vec![own()?]))
         }
         Op::Gather | Op::ScatterAdd | Op::Put => {
             let (work, operands) = lookup(graph, homes, id)?;

@@ -67,9 +67,7 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeI
     let mut keep: Vec<bool> = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes() {
         keep[id.index()] = kept.contains(&id) || keep[id.index()] || is_boundary(graph, id);
-        if let Op::MatMul { .. } | Op::Pool { .. } | Op::Loop(_) | Op::FoldIn | Op::Gather | Op::ScatterAdd | Op::Put =
-            node.op
-        {
+        if is_alone(&node.op) || matches!(node.op, Op::Loop(_)) {
             for &operand in node.inputs.iter().filter(|operand| !graph[**operand].is_empty()) {
                 keep[viewed(graph, operand).index()] = true;
             }
@@ -173,9 +171,7 @@ impl Homes {
         let node = &graph[id];
         let Some(target) = self.place[id.index()].clone() else { return };
         match &node.op {
-            Op::MatMul { .. } | Op::Pool { .. } | Op::FoldIn | Op::Gather | Op::ScatterAdd | Op::Put => {
-                self.tasks.push(Task::Alone(id));
-            }
+            op if is_alone(op) => self.tasks.push(Task::Alone(id)),
             Op::Reduce { op, axes } => {
                 let fold = match op {
                     ReduceOp::Sum => Fold::Sum,
@@ -258,12 +254,26 @@ fn is_stored(op: &Op) -> bool {
 pub(super) fn is_boundary(graph: &Graph, id: NodeId) -> bool {
     let node = &graph[id];
     match node.op {
-        Op::Reduce { .. } | Op::ArgMax { .. } | Op::Concat { .. } | Op::MatMul { .. } | Op::Pad { .. } => true,
-        Op::Pool { .. } | Op::Gather | Op::ScatterAdd | Op::Put | Op::FoldIn | Op::Part(_) => true,
+        Op::Reduce { .. } | Op::ArgMax { .. } | Op::Concat { .. } | Op::Pad { .. } | Op::Part(_) => true,
         // Registers are real numbers, which storing rounds.
         Op::Cast => node.dtype == DType::Index && graph[node.inputs[0]].dtype.is_float(),
-        _ => false,
+        ref op => is_alone(op),
     }
+}
+
+/// Whether a node is a launch of its own, which reads its operands from memory and fills its home.
+fn is_alone(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::MatMul { .. }
+            | Op::Attention(_)
+            | Op::AttentionGradient(_)
+            | Op::Pool { .. }
+            | Op::Gather
+            | Op::ScatterAdd
+            | Op::Put
+            | Op::FoldIn
+    )
 }
 
 /// What a chain of views looks at.

@@ -268,6 +268,7 @@ impl<'a> Builder<'a> {
             Op::Reduce { .. } | Op::ArgMax { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::MatMul { .. } => {
                 return Err(Stop::Failure(Failure::Conflict));
             }
+            Op::Attention(_) | Op::AttentionGradient(_) => return Err(Stop::Failure(Failure::Conflict)),
             Op::Gather | Op::ScatterAdd | Op::Put => return Err(Stop::Failure(Failure::Conflict)),
             Op::Pool { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) => return Err(Stop::Failure(Failure::Conflict)),
         })

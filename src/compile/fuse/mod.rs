@@ -11,6 +11,7 @@ mod homes;
 mod kernel;
 mod product;
 mod lookup;
+mod attention;
 mod nest;
 mod alone;
 mod group;
@@ -20,7 +21,7 @@ pub(crate) use nest::Piece;
 pub(super) use nest::{Nest, Repeat};
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
-use crate::kernel::cpu::{Gemm, Lookup};
+use crate::kernel::cpu::{Attention, Gemm, Lookup};
 use crate::kernel::pool::Pooling;
 use crate::kernel::tiled::{Source, Tiled, View};
 use std::collections::{HashMap, HashSet};
@@ -76,7 +77,7 @@ impl Step {
                 let number = |buffer| self.operands.iter().position(|&known| known == buffer);
                 return matches!((number(source), number(target)), (Some(s), Some(t)) if lookup.replaces(s, t));
             }
-            Work::Products(_) | Work::Pooling(_) | Work::FoldIn(_) => return false,
+            _ => return false,
         };
         let mut stores = tiled.stores.iter().filter(|store| self.operands[store.view.operand] == target);
         let (Some(store), None) = (stores.next(), stores.next()) else { return false };
@@ -101,6 +102,8 @@ pub(super) enum Work {
     Fused(Tiled),
     /// Matrix products, one after the other.
     Products(Vec<Gemm>),
+    /// Attention or its derivative.
+    Attention(Box<Attention>),
     /// Rows by their indices.
     Lookup(Lookup),
     /// Windows over planes.
@@ -143,6 +146,7 @@ impl Work {
                 let own = repeat.results.iter_mut().chain([&mut repeat.memory]);
                 own.for_each(|operand| *operand = number[*operand]);
             }
+            Work::Attention(work) => work.views_mut().for_each(|view| view.operand = number[view.operand]),
             Work::Lookup(lookup) => lookup.pieces_mut().for_each(|piece| piece.operand = number[piece.operand]),
             Work::FoldIn(operands) => operands.iter_mut().for_each(|operand| *operand = number[*operand]),
         }

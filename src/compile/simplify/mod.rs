@@ -2,6 +2,7 @@
 //!
 //! Outputs and updates keep their values up to rounding. Rules that would hide a NaN (`x * 0`, `x − x`) are left out.
 
+mod attention;
 mod elementwise;
 mod nest;
 mod structure;
@@ -102,6 +103,7 @@ impl Rewriter {
             Op::ScatterAdd if self.node(inputs[1]).is_empty() => Some(self.constant(0.0, dims, dtype)),
             Op::Put if self.node(inputs[1]).is_empty() => Some(inputs[0]),
             Op::ScatterAdd | Op::Put => None,
+            Op::Attention(_) | Op::AttentionGradient(_) => self.attention(&op, &inputs, dims, dtype),
             Op::Pool { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) => None,
         };
         simpler.unwrap_or_else(|| self.append(op, inputs, dims, dtype))

@@ -2,6 +2,7 @@
 
 pub mod tiled;
 mod task;
+pub mod attention;
 pub mod gemm;
 mod lookup;
 pub mod random;
@@ -18,6 +19,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
+pub use attention::Attention;
 pub use gemm::{Factor, Gemm, MatrixView, gemm};
 pub use lookup::{Beyond, Kind, Lookup, Place};
 pub use math::Real;

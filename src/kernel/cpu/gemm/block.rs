@@ -20,7 +20,7 @@ const NEAR: usize = 1024;
 
 /// A matrix: its first element and the elements between rows and between columns.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix<T> {
+pub(in crate::kernel::cpu) struct Matrix<T> {
     pub first: *mut T,
     pub row: isize,
     pub column: isize,
@@ -44,7 +44,7 @@ impl<T> Matrix<T> {
 
 /// `C = A·B`, or `C += A·B`, with `A` `[m, k]` and `B` `[k, n]`.
 #[derive(Clone, Copy)]
-pub(super) struct Product<T> {
+pub(in crate::kernel::cpu) struct Product<T> {
     pub m: usize,
     pub n: usize,
     pub k: usize,
@@ -63,7 +63,7 @@ fn blocks<T: Real>(kernels: &Kernels<T>, n: usize, k: usize) -> (usize, usize) {
 }
 
 /// Elements of memory that `multiply` uses for products of at most `n` columns.
-pub(super) fn memory<T: Real>(kernels: &Kernels<T>, n: usize, k: usize) -> usize {
+pub(in crate::kernel::cpu) fn memory<T: Real>(kernels: &Kernels<T>, n: usize, k: usize) -> usize {
     // Blocks are smaller for some smaller `n`, never larger than the limit and one panel.
     let (depth, _) = blocks(kernels, n, k);
     let vectors = n.div_ceil(kernels.lanes).min((BLOCK / size_of::<T>() / depth / kernels.lanes).max(WIDTH));
@@ -75,7 +75,7 @@ pub(super) fn memory<T: Real>(kernels: &Kernels<T>, n: usize, k: usize) -> usize
 /// # Safety
 /// The processor has the instructions of `kernels`; the matrices are valid and `C` overlaps neither `A` nor `B` nor
 /// itself; `scratch` has room for `memory` elements and begins on a cache line.
-pub(super) unsafe fn multiply<T: Real>(kernels: &Kernels<T>, p: &Product<T>, scratch: *mut T) {
+pub(in crate::kernel::cpu) unsafe fn multiply<T: Real>(kernels: &Kernels<T>, p: &Product<T>, scratch: *mut T) {
     let Product { m, n, k, a, b, c, .. } = *p;
     if m == 1 && a.column == 1 && b.row == 1 {
         // What it costs is reading `B`, which lies in order.

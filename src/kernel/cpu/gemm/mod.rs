@@ -11,11 +11,13 @@ mod tests;
 
 pub use dispatch::{Factor, Instructions};
 
+/// What other kernels build on: products on the thread at hand.
+pub(super) use block::{Matrix, Product, memory, multiply};
+pub(super) use tile::{Kernels, Source};
+
 use super::math::Real;
 use super::{Operand, Scratch, parallel};
-use block::{Matrix, Product, memory, multiply};
 use std::ops::Range;
-use tile::Kernels;
 
 /// Products of fewer multiply-adds stay on one thread. One thread needs about 11 µs for as many, two threads 7.
 const WORTH_A_FORK: usize = 1 << 20;

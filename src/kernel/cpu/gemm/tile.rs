@@ -3,15 +3,15 @@
 use super::lanes::Lanes;
 
 /// Most vectors in a row of a tile.
-pub(super) const WIDTH: usize = 3;
+pub(in crate::kernel::cpu) const WIDTH: usize = 3;
 /// Most rows of a tile on any processor.
-pub(super) const MOST_ROWS: usize = 8;
+pub(in crate::kernel::cpu) const MOST_ROWS: usize = 8;
 
 /// A tile of a product: `c[i, j] = Σ a[i, p] b[p, j]`.
 ///
 /// Rows of `b` are read in whole vectors, side by side; `c` is row-major.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<T> {
+pub(in crate::kernel::cpu) struct Tile<T> {
     pub k: usize,
     pub a: *const T,
     pub a_row: isize,
@@ -28,7 +28,7 @@ pub(super) struct Tile<T> {
 
 /// A block of a matrix that is copied into panels.
 #[derive(Clone, Copy)]
-pub(super) struct Source<T> {
+pub(in crate::kernel::cpu) struct Source<T> {
     pub from: *const T,
     /// Rows follow one another in the panel.
     pub rows: usize,
@@ -39,7 +39,7 @@ pub(super) struct Source<T> {
 
 /// `Σ x[p] w[i, p]` for the rows of a matrix: `c[i * c_stride]`.
 #[derive(Clone, Copy)]
-pub(super) struct Dots<T> {
+pub(in crate::kernel::cpu) struct Dots<T> {
     pub n: usize,
     pub k: usize,
     pub x: *const T,
@@ -51,7 +51,7 @@ pub(super) struct Dots<T> {
 }
 
 /// The microkernels of an element type for an instruction set.
-pub(super) struct Kernels<T: 'static> {
+pub(in crate::kernel::cpu) struct Kernels<T: 'static> {
     /// Numbers in a vector.
     pub lanes: usize,
     /// Rows of a full tile.

@@ -1,0 +1,85 @@
+//! Lays out attention and its derivative: operands are read where they lie, transposed, sliced or repeated.
+
+use super::BufferId;
+use super::homes::{Homes, Place};
+use crate::graph::{Graph, NodeId, Op, Sizes};
+use crate::kernel::cpu::attention::{Attention, Pass, View};
+
+/// The launch of an `Attention` or `AttentionGradient` node, and the buffers that it names.
+///
+/// # Errors
+/// The operand that has to be kept in memory first.
+pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Attention, Vec<BufferId>), NodeId> {
+    let node = &graph[id];
+    let (Op::Attention(op) | Op::AttentionGradient(op)) = node.op else { return Err(id) };
+    let mut operands: Vec<BufferId> = Vec::new();
+    // The axes of the operand as those of the view.
+    let mut view = |id: NodeId, axes: &[usize]| {
+        let Place { buffer, offset, strides } = homes.place[id.index()].as_ref().ok_or(id)?;
+        let mut view = View { operand: number(&mut operands, *buffer), offset: *offset, strides: [0; 4] };
+        axes.iter().zip(strides).for_each(|(&axis, &stride)| view.strides[axis] = stride);
+        Ok(view)
+    };
+    let rows = [0, 1, 2, 3];
+    let (q, k, v) = (view(node.inputs[0], &rows)?, view(node.inputs[1], &rows)?, view(node.inputs[2], &rows)?);
+    let mut extras = [None; 4];
+    let axes: [&[usize]; 4] = [&rows, &[0, 3], &[1], &[0]];
+    for ((extra, operand), axes) in extras.iter_mut().zip(op.extras()).zip(axes) {
+        *extra = operand.map(|operand| view(node.inputs[operand], axes)).transpose()?;
+    }
+    let dims = |i: usize| &*graph[node.inputs[i]].dims;
+    let sizes = Sizes::new(dims(0), dims(1), dims(2));
+    let Sizes { n, h, g, t, s, e, f } = sizes;
+    let last = op.operands();
+    let given = match node.op {
+        Op::Attention(_) => None,
+        _ => {
+            let own = |i: usize| node.inputs[last + i];
+            Some([view(own(0), &rows[..3])?, view(own(1), &rows[..3])?, view(own(2), &rows)?])
+        }
+    };
+    let operand = number(&mut operands, homes.home[id.index()].ok_or(id)?);
+    let pass = match given {
+        None => Pass::Forward {
+            out: View { operand, offset: 0, strides: [t * h * f, f, h * f, 1] },
+            logarithms: View { operand, offset: sizes.result(), strides: [h * t, t, 1, 0] },
+        },
+        Some([logarithms, common, c]) => {
+            let heads = sizes.columns().map(|(_, _, width)| width);
+            let [dq, dk, dv] = [0, 1, 2].map(|i| {
+                let (offset, sample, row, _) = sizes.gradients()[i];
+                View { operand, offset, strides: [sample, heads[i], row, 1] }
+            });
+            Pass::Backward { logarithms, common, c, dq, dk, dv }
+        }
+    };
+    let [bias, mask, slopes, start] = extras;
+    let launch = Attention {
+        batch: n,
+        heads: h,
+        shared: g,
+        queries: t,
+        keys: s,
+        width: e,
+        value_width: f,
+        scale: op.scale,
+        causal: op.causal,
+        window: op.window,
+        q,
+        k,
+        v,
+        bias,
+        mask,
+        slopes,
+        start,
+        pass,
+    };
+    Ok((launch, operands))
+}
+
+fn number(operands: &mut Vec<BufferId>, buffer: BufferId) -> usize {
+    operands.iter().position(|&known| known == buffer).unwrap_or_else(|| {
+        operands.push(buffer);
+        operands.len() - 1
+    })
+}
