@@ -3,6 +3,7 @@
 use super::fuse::{Schedule, Work};
 use super::memory::Layout;
 use super::program::{Place, Program, resolved};
+use crate::kernel::chain::Moving;
 use crate::kernel::cpu::Lookup;
 use crate::kernel::cpu::attention::{Attention, Pass};
 use crate::kernel::tiled::{Source, Tiled};
@@ -45,6 +46,7 @@ pub(super) fn lines(schedule: &Schedule, layout: &Layout, name: &dyn Fn(Place) -
 /// How many kernels and matrix products a run launches.
 pub(super) fn launches(schedule: &Schedule) -> usize {
     let of = |work: &Work| match work {
+        Work::Chain(chain) => chain.links.len(),
         Work::Loop(repeat) => repeat.nest.count * launches(&repeat.nest.schedule),
         _ => 1,
     };
@@ -69,6 +71,15 @@ fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result
         let name = |operand: usize| &line.operands[operand];
         match &line.work {
             Work::Fused(tiled) => fused(f, indent, tiled, &line.operands)?,
+            Work::Chain(chain) => {
+                writeln!(f, "chain of {} slabs", chain.slabs)?;
+                for link in &chain.links {
+                    let own = |moving: &Moving| format!("{} + slab * {}", name(moving.operand), moving.step);
+                    let own: Vec<String> = link.operands.iter().map(own).collect();
+                    write!(f, "{indent}    ")?;
+                    fused(f, &format!("{indent}    "), &link.tiled, &own)?;
+                }
+            }
             Work::Products(gemms) => {
                 for gemm in gemms {
                     let [a, b, c] = [&gemm.a, &gemm.b, &gemm.c].map(|view| name(view.operand));

@@ -4,7 +4,7 @@ use super::fuse::{self, Home, Piece, Repeat, Schedule, Work};
 use super::listing::{self, Line};
 use super::memory::Layout;
 use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
-use crate::kernel::cpu::{Attention, Gemm, Lookup, Prepared, Real};
+use crate::kernel::cpu::{Attention, Gemm, Lookup, Prepared, PreparedChain, Real};
 use crate::kernel::pool::Pooling;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -69,6 +69,8 @@ pub(crate) enum Launch<T: Real> {
     Attention(Box<Attention>),
     /// Rows by their indices.
     Lookup(Lookup),
+    /// Fused kernels, slab after slab.
+    Chain(Box<PreparedChain<T>>),
     /// Windows over planes.
     Pooling(Box<Pooling>),
     /// A loop.
@@ -231,6 +233,8 @@ fn divides(schedule: &Schedule) -> bool {
             tiled.dims.iter().product::<usize>() * rows * 8 >= WORTH_DIVIDING
         }
         Work::Products(gemms) => gemms.iter().any(|gemm| gemm.threads(2) > 1),
+        // Only what does not fit in the cache is chained.
+        Work::Chain(_) => true,
         Work::Pooling(pooling) => pooling.threads(2) > 1,
         Work::Loop(repeat) => divides(&repeat.nest.schedule),
         Work::Attention(work) => work.threads(2) > 1,
@@ -248,6 +252,7 @@ fn steps<T: Real>(schedule: &Schedule, layout: &Layout) -> (Vec<Step<T>>, Vec<Sl
         let launch = match work {
             Work::Fused(tiled) => Launch::Fused(Box::new(Prepared::new(&tiled))),
             Work::Products(gemms) => Launch::Products(gemms),
+            Work::Chain(chain) => Launch::Chain(Box::new(PreparedChain::new(&chain))),
             Work::Pooling(pooling) => Launch::Pooling(Box::new(pooling)),
             Work::Loop(repeat) => Launch::Loop(Box::new(nest(&repeat))),
             Work::Attention(work) => Launch::Attention(work),

@@ -136,6 +136,7 @@ unsafe fn walk<T: Real>(
                 Launch::Products(gemms) => {
                     gemms.iter().for_each(|product| gemm::<T>(product, operands, threads, scratch));
                 }
+                Launch::Chain(chain) => chain.launch(operands, threads, scratch),
                 Launch::Pooling(pooling) => pooling.launch::<T>(operands, threads, scratch),
                 Launch::Loop(nest) => {
                     let inner = loops.next().expect("a workspace has a frame for each loop");

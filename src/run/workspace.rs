@@ -135,6 +135,7 @@ fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
     let bytes = |step: &Step<T>| match &step.launch {
         Launch::Fused(kernel) => kernel.scratch_bytes(threads),
         Launch::Products(gemms) => gemms.iter().map(|g| g.scratch_bytes::<T>(threads)).max().unwrap_or(0),
+        Launch::Chain(chain) => chain.scratch_bytes(threads),
         Launch::Pooling(pooling) => pooling.scratch_bytes::<T>(threads),
         Launch::Loop(nest) => scratch_bytes(&nest.steps, threads),
         Launch::Attention(work) => work.scratch_bytes::<T>(threads),

@@ -5,6 +5,7 @@
 //! - `product` lays out one matrix product, `lookup` rows by their indices, `nest` one loop, whose body is a schedule of its own; each is launched `alone`.
 //! - `group` joins stores and reductions over one iteration space into one kernel.
 //! - `order` puts updates of the state in place where that is legal, and all launches in order.
+//! - `chain` lets kernels that agree on an axis run slab after slab.
 
 mod affine;
 mod homes;
@@ -16,11 +17,13 @@ mod nest;
 mod alone;
 mod group;
 mod order;
+mod chain;
 
 pub(crate) use nest::Piece;
 pub(super) use nest::{Nest, Repeat};
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
+use crate::kernel::chain::Chain;
 use crate::kernel::cpu::{Attention, Gemm, Lookup};
 use crate::kernel::pool::Pooling;
 use crate::kernel::tiled::{Source, Tiled, View};
@@ -73,6 +76,10 @@ impl Step {
                 let number = |buffer| self.operands.iter().position(|&known| known == buffer);
                 return matches!((number(source), number(target)), (Some(s), Some(t)) if repeat.replaces(s, t));
             }
+            Work::Chain(chain) => {
+                let number = |buffer| self.operands.iter().position(|&known| known == buffer);
+                return matches!((number(source), number(target)), (Some(s), Some(t)) if chain::replaces(chain, s, t));
+            }
             Work::Lookup(lookup) => {
                 let number = |buffer| self.operands.iter().position(|&known| known == buffer);
                 return matches!((number(source), number(target)), (Some(s), Some(t)) if lookup.replaces(s, t));
@@ -106,6 +113,8 @@ pub(super) enum Work {
     Attention(Box<Attention>),
     /// Rows by their indices.
     Lookup(Lookup),
+    /// Fused kernels, slab after slab.
+    Chain(Chain),
     /// Windows over planes.
     Pooling(Pooling),
     /// The steps of a loop, one after the other.
@@ -137,6 +146,10 @@ impl Work {
                         view.operand = number[view.operand];
                     }
                 }
+            }
+            Work::Chain(chain) => {
+                let operands = chain.links.iter_mut().flat_map(|link| &mut link.operands);
+                operands.for_each(|moving| moving.operand = number[moving.operand]);
             }
             Work::Pooling(Pooling { x, positions, y, .. }) => {
                 [x, y].into_iter().chain(positions).for_each(|span| span.operand = number[span.operand]);
@@ -186,7 +199,9 @@ pub(super) fn fuse(graph: &Graph) -> Schedule {
 fn attempt(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeId, Arc<Nest>>) -> Result<Schedule, NodeId> {
     let homes = homes::homes(graph, kept, nests);
     let groups = group::group(graph, &homes)?;
-    Ok(order::order(graph, homes, groups))
+    let mut schedule = order::order(graph, homes, groups);
+    chain::chains(&mut schedule);
+    Ok(schedule)
 }
 
 /// Writes padding as what it is made of: zeros before and after the operand.

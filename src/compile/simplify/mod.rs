@@ -1,11 +1,13 @@
 //! Simplification of a graph: dead code, common subexpressions, constants, algebra.
 //!
-//! Outputs and updates keep their values up to rounding. Rules that would hide a NaN (`x * 0`, `x − x`) are left out.
+//! Outputs and updates keep their values up to rounding. Rules that would hide a NaN (`x * 0`, `x − x`) are left out;
+//! only the sum of deviations from the mean counts as zero whatever the terms.
 
 mod attention;
 mod elementwise;
 mod nest;
 mod structure;
+mod sums;
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
 use std::collections::HashMap;

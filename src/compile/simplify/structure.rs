@@ -25,6 +25,11 @@ impl Rewriter {
             let value = if op == ReduceOp::Sum { value * count(axes) } else { value };
             return Some(self.constant(value, dims, dtype));
         }
+        if op == ReduceOp::Sum
+            && let Some(sum) = self.sum(axes, x, dims, dtype)
+        {
+            return Some(sum);
+        }
         let source = self.node(x).inputs.first().copied();
         match &self.node(x).op {
             Op::Broadcast { axes: repeated } => {

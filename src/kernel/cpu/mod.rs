@@ -14,12 +14,14 @@ mod vectorized;
 mod rows;
 mod fold;
 mod strided;
+mod chain;
 mod layout;
 mod pool;
 #[cfg(test)]
 mod tests;
 
 pub use attention::Attention;
+pub use chain::{MOST_OPERANDS, PreparedChain};
 pub use gemm::{Factor, Gemm, MatrixView, gemm};
 pub use lookup::{Beyond, Kind, Lookup, Place};
 pub use math::Real;

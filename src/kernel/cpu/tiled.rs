@@ -284,6 +284,23 @@ impl<T: Real> Prepared<T> {
         }
     }
 
+    /// As `launch`, on this thread alone and in memory of `scratch_bytes(1)`.
+    ///
+    /// # Safety
+    /// As for `launch`; the memory begins on a cache line and is not used elsewhere during the call.
+    pub(super) unsafe fn run_alone(&self, operands: &[Operand], memory: *mut u8) {
+        let (units, steps) = (self.layout.units(), self.layout.steps());
+        // SAFETY: as the caller says.
+        unsafe {
+            let mut task = Task::new(self, operands, memory, self.direct(operands), Arch::new());
+            task.prepare();
+            for unit in 0..units {
+                task.run(unit, 0..steps);
+                task.finish(unit);
+            }
+        }
+    }
+
     /// Which stores write directly: bit `i` for the `i`-th of them. One that overlaps what is read must not, since
     /// later rows may still read it.
     fn direct(&self, operands: &[Operand]) -> u64 {
