@@ -1,5 +1,5 @@
 //! Training steps and inference of fixed nets, weights and batches that other libraries run too, as one JSON line:
-//! `cargo bench --bench peers -- mlp` (or `flow`, `infer_mlp`).
+//! `cargo bench --bench peers -- mlp` (or `flow`, `node`, `infer_mlp`).
 //!
 //! `PEER_SECS` sets how long the timed phase lasts, `PEER_THREADS` the threads; the first and the eighth loss show
 //! whether two libraries compute the same.
@@ -17,6 +17,8 @@ net! {
     pub dim Pixels = 784;
     pub dim Class = 10;
     pub dim Plane = 2;
+
+    pub dim State = 64;
 
     pub net Mlp(x: [n, Pixels]) -> [n, Class] {
         x |> fc1: linear(512) |> relu |> fc2: linear(512) |> relu |> fc3: linear(Class)
@@ -40,6 +42,10 @@ net! {
         let g = velocity: Velocity((1 - s) * x0 + s * x1, s);
         square(x1 - x0 - g) |> sum(over = Plane) |> mean
     }
+
+    pub net Node(y0: [n, State], y1: [n, State]) -> [] {
+        mse(ode(y0, s = 0..1, by = rk4(8), [linear(128), tanh, linear(State)]), y1)
+    }
 }
 
 fn main() -> ansatz::Result<()> {
@@ -56,6 +62,12 @@ fn main() -> ansatz::Result<()> {
             let mut trainer = Trainer::builder(build::<FlowMatching>()?, Adam::new(1e-3)).build()?;
             measure("flow", || Ok(trainer.step(&batch)?.loss()))
         }
+        Some("node") => {
+            let batch =
+                NodeBatch { y0: tensor(&input(1000, 256 * 64), 256)?, y1: tensor(&uniform(1001, 256 * 64, 1.0), 256)? };
+            let mut trainer = Trainer::builder(build::<Node>()?, Adam::new(1e-3)).build()?;
+            measure("node", || Ok(trainer.step(&batch)?.loss()))
+        }
         Some("infer_mlp") => {
             let session = Session::new(&build::<LargestLogit>()?)?;
             let batch = LargestLogitBatch { x: tensor(&input(1000, 784), 1)? };
@@ -63,7 +75,7 @@ fn main() -> ansatz::Result<()> {
         }
         _ => {
             // `cargo bench` without a workload and `cargo test --benches` come here too.
-            println!("name a workload: mlp, flow or infer_mlp");
+            println!("name a workload: mlp, flow, node or infer_mlp");
             Ok(())
         }
     }

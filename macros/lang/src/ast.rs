@@ -289,6 +289,8 @@ pub enum ExprKind {
         /// Left and right.
         operands: Box<[Expr; 2]>,
     },
+    /// `0..1`
+    Range(Box<[Expr; 2]>),
     /// `-a`, `!a`
     Unary {
         /// `-` or `!`

@@ -68,6 +68,21 @@ pub enum Kind {
     Axes,
     /// A tensor of reals.
     Tensor,
+    /// A range of numbers.
+    Span,
+    /// A method with its number of steps.
+    Method,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A layer of the value and the time.
+    Field,
+}
+
+impl Kind {
+    /// Whether what is given for it is no value, so that a bare name cannot stand for it.
+    pub fn is_read_as_written(self) -> bool {
+        matches!(self, Kind::Axes | Kind::Span | Kind::Method | Kind::Choice(_))
+    }
 }
 
 /// What holds if a parameter is not given.
@@ -114,13 +129,15 @@ pub enum Rule {
     Draw,
     /// One after the other along the last axis.
     Concat,
+    /// `ode`
+    Ode,
 }
 
 impl Rule {
     /// What becomes of the shapes, as the documentation writes it.
     pub fn shapes(self) -> &'static str {
         match self {
-            Rule::Map | Rule::Along | Rule::Norm | Rule::Dropout => "`[…]` → `[…]`",
+            Rule::Map | Rule::Ode | Rule::Along | Rule::Norm | Rule::Dropout => "`[…]` → `[…]`",
             Rule::Pair | Rule::Power => "`[…]`, `[…]` → `[…]`, broadcast",
             Rule::Select => "`[…]` of truth values, `[…]`, `[…]` → `[…]`, broadcast",
             Rule::ToReal => "`[…]` of truth values → `[…]`",
@@ -163,6 +180,9 @@ const fn number(name: &'static str, default: Default) -> Parameter {
 const fn named(name: &'static str, kind: Kind, default: Default) -> Parameter {
     Parameter { name, kind, positional: false, default }
 }
+
+/// What a gradient through an equation can do with the values between.
+const GRADIENTS: &[&str] = &["stored", "recompute", "adjoint"];
 
 const EPS: Parameter = named("eps", Kind::Number, Default::Value("1e-5"));
 const OVER: Parameter = named("over", Kind::Axes, Default::Absent);
@@ -342,6 +362,18 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[],
         rule: Rule::Concat,
         doc: "Tensors one after the other along the last axis.",
+    },
+    Function {
+        name: "ode",
+        tensors: &["x"],
+        parameters: &[
+            named("s", Kind::Span, Default::Required),
+            named("by", Kind::Method, Default::Required),
+            named("gradient", Kind::Choice(GRADIENTS), Default::Value("stored")),
+            Parameter { name: "field", kind: Kind::Field, positional: true, default: Default::Required },
+        ],
+        rule: Rule::Ode,
+        doc: "The solution of dx/ds = field(x, s) at the end of the range `s`, by a method in equal steps.",
     },
 ];
 

@@ -240,6 +240,36 @@ impl Context<'_, '_> {
                 let p = p.iter().map(|&p| number(p));
                 quote! { ::ansatz::tensor::#function(#scope, #value #(, #p)*) }
             }
+            Operation::Ode { input, flow } => {
+                let (input, body) = (self.borrowed(*input), flow.body.iter().map(|step| self.step(step, scope)));
+                let bound = [flow.time, flow.value].map(|id| {
+                    let (name, ty) = (self.value(id), spelling.var(&self.net.values[id], Mode::Parameters));
+                    quote! { #name: #ty }
+                });
+                let slope = self.borrowed(flow.slope);
+                let (start, end) = (number(flow.span.0), number(flow.span.1));
+                let (method, steps) = (here(&flow.method.to_uppercase()), Literal::usize_unsuffixed(flow.steps));
+                let gradient = here(match flow.gradient {
+                    "adjoint" => "Adjoint",
+                    "recompute" => "Recompute",
+                    _ => "Stored",
+                });
+                quote! {
+                    ::ansatz::ode::integrate(
+                        #input,
+                        &::ansatz::ode::Integral {
+                            span: #start..#end,
+                            method: &::ansatz::ode::#method,
+                            steps: #steps,
+                            gradient: ::ansatz::ode::Gradient::#gradient,
+                        },
+                        |#(#bound),*| {
+                            #(#body)*
+                            ::core::clone::Clone::clone(#slope)
+                        },
+                    )
+                }
+            }
             Operation::Concat { inputs, axis } => {
                 let inputs = inputs.iter().map(|&id| self.value(id));
                 let (axis, value) = (Literal::usize_unsuffixed(*axis), spelling.shape_value(&ty.axes));

@@ -3,7 +3,7 @@
 use super::block::Inference;
 use super::call::count;
 use super::types::Axis;
-use super::value::{Environment, Tensor, Value};
+use super::value::{Environment, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
 use crate::report::Place;
@@ -11,6 +11,7 @@ use crate::report::did_you_mean;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::Term;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What a call gives a function besides tensors, by the names of the parameters.
 pub(super) type Given<'a> = BTreeMap<&'static str, Gift<'a>>;
@@ -24,6 +25,12 @@ pub(super) enum Gift<'a> {
     Width(Term, Place),
     Shape(Vec<Axis>),
     Axes(&'a Expr),
+    /// From a number to a number.
+    Span(f64, f64),
+    /// A method and its steps.
+    Method(&'static str, usize),
+    Choice(&'static str),
+    Layer(Rc<LayerValue<'a>>, Place),
     Tensor(Tensor, Place),
 }
 
@@ -87,7 +94,7 @@ impl<'a> Inference<'a, '_, '_> {
             let shorthand = match &expr.kind {
                 ExprKind::Name(name) if argument.name.is_none() => function
                     .parameter(&name.to_string())
-                    .filter(|p| !p.positional && !bound.given.contains_key(p.name) && p.kind != Kind::Axes),
+                    .filter(|p| !p.positional && !bound.given.contains_key(p.name) && !p.kind.is_read_as_written()),
                 _ => None,
             };
             if argument.name.is_some() || shorthand.is_some() {
@@ -217,6 +224,12 @@ impl<'a> Inference<'a, '_, '_> {
         if parameter.kind == Kind::Axes {
             return Ok(Gift::Axes(expr));
         }
+        match parameter.kind {
+            Kind::Span => return self.span(function, parameter, expr, environment),
+            Kind::Method => return self.method(expr, environment),
+            Kind::Choice(words) => return self.choice(parameter, words, expr),
+            _ => {}
+        }
         let value = match value {
             Some(value) => value,
             None => self.value(expr, environment)?,
@@ -234,6 +247,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (Kind::Flag, Value::Flag(flag)) => Ok(Gift::Flag(flag)),
             (Kind::Exponent | Kind::Tensor, Value::Tensor(tensor)) => Ok(Gift::Tensor(tensor, expr.span)),
+            (Kind::Field, value) => self.field(function, expr, value),
             (Kind::Shape, Value::List(items)) => self.shape(items, expr).map(Gift::Shape),
             (Kind::Width, value) => match self.dimension(&value) {
                 Some(size) => Ok(Gift::Width(self.positive(size, expr.span)?, expr.span)),
@@ -258,6 +272,10 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Width => "a dimension",
             Kind::Shape => "a shape in brackets, `[n, 1]`",
             Kind::Axes => "axes",
+            Kind::Span => "a range of numbers, `0..1`",
+            Kind::Method => "a method with its number of steps, `rk4(8)`",
+            Kind::Choice(_) => "one of its words",
+            Kind::Field => "a closure, a net or a layer",
             Kind::Tensor => "a tensor",
         };
         let message = format!("`{}` of `{}` is {wanted}, not {}", parameter.name, function.name, value.what());

@@ -87,6 +87,10 @@ impl<'a> Inference<'a, '_, '_> {
                     Err(Absorbed)
                 }
             },
+            ExprKind::Range(_) => {
+                self.fault(expr.span, "a range is no value").help("ranges are times of `ode`: `s = 0..1`");
+                Err(Absorbed)
+            }
             ExprKind::Block(block) => self.block(block, environment),
             ExprKind::Path(_) => {
                 self.fault(expr.span, format!("`{}` is a path, which `net!` does not know", text(expr)))

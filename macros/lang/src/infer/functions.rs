@@ -63,6 +63,7 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::CrossEntropy, [logits, target]) => self.cross_entropy(function, logits, target, given, at),
             (Rule::PairLoss, [a, b]) => self.pair_loss(function, a, b, at),
             (Rule::Draw, []) => self.draw(function, layer, given, at),
+            (Rule::Ode, [x]) => self.ode(x, given, at),
             (Rule::Concat, _) => self.concat(&all, at),
             _ => unreachable!("the number of tensors was checked"),
         };

@@ -176,6 +176,7 @@ impl<'a> Inference<'a, '_, '_> {
             | ExprKind::Str(_)
             | ExprKind::Binary { .. }
             | ExprKind::Unary { .. }
+            | ExprKind::Range(_)
             | ExprKind::Tuple(_)
             | ExprKind::Error => false,
         }

@@ -19,6 +19,7 @@ pub(super) fn expression<'a>(expr: &'a Expr, found: &mut dyn FnMut(&'a Ident)) {
         ExprKind::Label { inner, .. } => expression(inner, found),
         ExprKind::Pipeline(parts) | ExprKind::List(parts) => parts.iter().for_each(|part| expression(part, found)),
         ExprKind::Binary { operands, .. } => operands.iter().for_each(|operand| expression(operand, found)),
+        ExprKind::Range(ends) => ends.iter().for_each(|end| expression(end, found)),
         ExprKind::Unary { operand, .. } => expression(operand, found),
         ExprKind::Closure { body, .. } => expression(body, found),
         ExprKind::Tuple(items) => items.iter().for_each(|(_, item)| expression(item, found)),

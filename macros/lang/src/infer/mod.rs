@@ -15,6 +15,7 @@ mod lists;
 mod loss;
 mod mentions;
 mod nets;
+mod ode;
 mod reduce;
 mod results;
 mod signature;
@@ -31,7 +32,7 @@ use std::rc::Rc;
 
 pub use instances::Need;
 pub use signature::{Signature, results};
-pub use typed::{Body, Layer, LayerKind, Operation, Reach, Scalar, Step, TypedNet, ValueId, key, key_part};
+pub use typed::{Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Step, TypedNet, ValueId, key, key_part};
 pub use types::{Axis, Element, Type, shape};
 
 /// What inference leaves.

@@ -16,6 +16,7 @@ pub fn text(expr: &Expr) -> String {
         }
         ExprKind::Label { label, inner } => format!("{label}: {}", text(inner)),
         ExprKind::Binary { op, operands } => format!("{} {op} {}", operand(&operands[0]), operand(&operands[1])),
+        ExprKind::Range(ends) => format!("{}..{}", text(&ends[0]), text(&ends[1])),
         ExprKind::Unary { op, operand: inner } => format!("{op}{}", operand(inner)),
         ExprKind::Tuple(items) => {
             let items: Vec<_> = items

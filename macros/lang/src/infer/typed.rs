@@ -306,6 +306,13 @@ pub enum Operation {
         /// The label that keys the draw.
         label: String,
     },
+    /// The solution of a differential equation.
+    Ode {
+        /// Where it begins.
+        input: ValueId,
+        /// The equation and how it is solved.
+        flow: Box<Flow>,
+    },
     /// One after the other along an axis.
     Concat {
         /// The tensors.
@@ -313,6 +320,27 @@ pub enum Operation {
         /// The axis.
         axis: usize,
     },
+}
+
+/// A differential equation and how it is solved.
+#[derive(Debug)]
+pub struct Flow {
+    /// The method.
+    pub method: &'static str,
+    /// The number of steps.
+    pub steps: usize,
+    /// From where to where the time runs.
+    pub span: (f64, f64),
+    /// How the gradient comes by the values between.
+    pub gradient: &'static str,
+    /// The time that the field takes.
+    pub time: ValueId,
+    /// The value that the field takes.
+    pub value: ValueId,
+    /// The field in single steps.
+    pub body: Vec<Step>,
+    /// What it gives.
+    pub slope: ValueId,
 }
 
 /// A number in a graph.

@@ -23,6 +23,10 @@ impl Parser {
     /// A whole expression: a value, or a pipeline of a value and layers. `wanted` says what stands here.
     pub fn expr(&mut self, wanted: &str) -> Parsed<Expr> {
         let first = self.binary(1, wanted)?;
+        if let Some(dots) = self.take_operator("..") {
+            let last = self.binary(1, "the end of the range")?;
+            return Ok(Expr { kind: ExprKind::Range(Box::new([first, last])), span: dots.place() });
+        }
         let mut stages = vec![first];
         let mut span = None;
         while let Some(operator) = self.operator().filter(|o| matches!(o.text, "|>" | "|")) {
@@ -86,7 +90,7 @@ impl Parser {
             "+=" | "-=" | "*=" | "/=" => {
                 self.error("nothing changes in a net").help("bind the new value with `let name = …;`")
             }
-            ".." | "..=" | "..." => self.error("ranges are not in the language yet"),
+            "..=" | "..." => self.error("a range is written with two dots").help("write `0..1`"),
             "?" => self.error("a net has no errors to pass on").help("remove the `?`"),
             _ => return Ok(()),
         };
@@ -126,7 +130,7 @@ impl Parser {
                     return Err(Reported);
                 }
                 Some(".." | "..=") => {
-                    self.error("ranges are not in the language yet");
+                    self.error("a range begins with a number").help("write `0..1`");
                     return Err(Reported);
                 }
                 _ => {

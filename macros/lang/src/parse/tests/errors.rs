@@ -234,7 +234,8 @@ fn what_is_not_in_the_language_yet() {
     in_body(&format!("x |> {pattern} |> relu"), pattern, patterns, "");
     in_body("mean([n, c] -> [n])", "[n, c] -> [n]", patterns, "");
     in_body("einsum(q[n, i], k[n, j] -> [n, i, j])", "einsum", "`einsum` is not in the language yet", "");
-    in_body("ode(x, s = 0..1, by = rk4(8))", "..", "ranges are not in the language yet", "");
+    in_body("ode(x, s = 0..=1, by = rk4(8))", "..=", "a range is written with two dots", "write `0..1`");
+    in_body("ode(x, s = ..1, by = rk4(8))", "..", "a range begins with a number", "write `0..1`");
     let flow = one_error("flow F(x: [n]) { x |> reverse }", "flow", "flows are not in the language yet", "");
     assert_eq!(broken(&flow), ["F"]);
     let used = one_error(

@@ -111,6 +111,7 @@ pub fn expr(value: &Expr) -> String {
         },
         ExprKind::Pipeline(stages) => format!("({})", stages.iter().map(expr).collect::<Vec<_>>().join(" |> ")),
         ExprKind::Binary { op, operands } => format!("({} {op} {})", expr(&operands[0]), expr(&operands[1])),
+        ExprKind::Range(ends) => format!("({}..{})", expr(&ends[0]), expr(&ends[1])),
         ExprKind::Unary { op, operand } => format!("({op}{})", expr(operand)),
         ExprKind::Closure { parameters, body } => {
             format!("(|{}| {})", join(parameters, ToString::to_string), expr(body))

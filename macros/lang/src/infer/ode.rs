@@ -1,0 +1,221 @@
+//! `ode`: the solution of a differential equation whose right side is a layer.
+
+use super::arguments::{Gift, Given};
+use super::block::Inference;
+use super::typed::{Flow, Operation};
+use super::types::Type;
+use super::value::{Callable, Environment, LayerValue, Tensor, Value};
+use crate::ast::{Expr, ExprKind};
+use crate::functions::{Function, Parameter};
+use crate::report::{Place, did_you_mean};
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::Term;
+use ansatz_shapes::Size as _;
+use std::rc::Rc;
+
+/// The methods, as the runtime crate names them, and how often a step evaluates the field.
+const METHODS: [(&str, usize); 7] =
+    [("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4), ("bosh3", 3), ("dopri5", 6), ("tsit5", 6)];
+
+impl<'a> Inference<'a, '_, '_> {
+    /// The tensor at the end of the span. The field is inferred once, on a tensor and a time of its own.
+    pub(super) fn ode(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
+        self.reals("ode", x, at)?;
+        let (Some(Gift::Span(from, to)), Some(Gift::Method(method, steps)), Some(Gift::Layer(field, place))) =
+            (given.get("s"), given.get("by"), given.get("field"))
+        else {
+            return Err(Absorbed);
+        };
+        let gradient = match given.get("gradient") {
+            Some(Gift::Choice(gradient)) => gradient,
+            _ => "stored",
+        };
+        let whole = self.field_takes(field);
+        let value = self.inner_value(x.ty.clone());
+        let time = self.inner_value(Type::real(vec![]));
+        let outer = std::mem::take(&mut self.steps);
+        let work: Vec<Term> = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
+        let value_id = value.id;
+        let time_id = time.id;
+        let mut inputs = vec![(Value::Tensor(value), *place), (Value::Tensor(time), *place)];
+        inputs.truncate(whole);
+        let slope = self.apply(field, inputs, *place);
+        let body = std::mem::replace(&mut self.steps, outer);
+        let slope = match slope? {
+            Value::Tensor(slope) => slope,
+            other => {
+                let message = format!("the field of `ode` gives {}, and should give a tensor", other.what());
+                self.fault(*place, message);
+                return Err(Absorbed);
+            }
+        };
+        if slope.ty.axes != x.ty.axes || slope.ty.element != x.ty.element {
+            let message = format!("`ode` goes on from {}, but its field gives {}", x.ty, slope.ty);
+            let notes = self.notes(&slope, &[]);
+            let error = self.fault(*place, message);
+            error.notes = notes;
+            error.help("the field gives the derivative of what it takes, which has the same shape");
+            return Err(Absorbed);
+        }
+        // Each step evaluates the field as often as the method has stages.
+        let stages = METHODS.iter().find(|(name, _)| name == method).map_or(1, |(_, stages)| *stages);
+        let times = Term::literal(stages * steps);
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let before = work.get(i).cloned().unwrap_or_else(|| Term::literal(0));
+            layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(&times));
+        }
+        let flow = Flow {
+            method,
+            steps: *steps,
+            span: (*from, *to),
+            gradient,
+            time: time_id,
+            value: value_id,
+            body,
+            slope: slope.id,
+        };
+        self.tensor(Operation::Ode { input: x.id, flow: Box::new(flow) }, x.ty.clone(), at)
+    }
+
+    /// How many of the value and the time a field takes: a closure or a net says so, a layer takes the value alone.
+    fn field_takes(&self, field: &LayerValue<'a>) -> usize {
+        match &field.kind {
+            Callable::Closure(closure) => closure.parameters.len(),
+            Callable::Net(chosen) => self.nets.names.nets[chosen.net].inputs.len(),
+            Callable::Bound(layer) => self.field_takes(layer),
+            Callable::Function(..) | Callable::Chain(_) => 1,
+        }
+    }
+
+    /// A value that a part of the body begins with.
+    fn inner_value(&mut self, ty: Type) -> Tensor {
+        self.values.push(ty.clone());
+        Tensor { id: self.values.len() - 1, ty, trail: Rc::default() }
+    }
+
+    /// `rk4(8)`
+    pub(super) fn method(&mut self, expr: &'a Expr, environment: &Environment<'a>) -> Checked<Gift<'a>> {
+        let names: Vec<&str> = METHODS.iter().map(|(name, _)| *name).collect();
+        let (name, arguments) = match &expr.kind {
+            ExprKind::Call { callee, arguments } => match &callee.kind {
+                ExprKind::Name(name) => (name, &arguments[..]),
+                _ => return self.no_method(expr),
+            },
+            ExprKind::Name(name) => (name, &[][..]),
+            ExprKind::Error => return Err(Absorbed),
+            _ => return self.no_method(expr),
+        };
+        let text = name.to_string();
+        let Some(&method) = names.iter().find(|known| **known == text) else {
+            let guess = did_you_mean(&text, &names);
+            let error = self.fault(name.span(), format!("there is no method `{text}` for `ode`"));
+            match guess {
+                Some(guess) => error.help(format!("did you mean `{guess}`?")),
+                None => error.help(format!("there are {}", names.join(", "))),
+            };
+            return Err(Absorbed);
+        };
+        let [steps] = arguments else {
+            let given = arguments.len();
+            self.fault(expr.span, format!("`{text}` takes its number of steps, not {given} arguments"))
+                .help(format!("write `{text}(8)`"));
+            return Err(Absorbed);
+        };
+        match self.value(&steps.value, environment)? {
+            Value::Error => Err(Absorbed),
+            value => match self.dimension(&value).and_then(|steps| steps.number()).filter(|steps| *steps > 0) {
+                Some(steps) => Ok(Gift::Method(method, steps)),
+                None => {
+                    let message = format!("`{text}` takes a number of steps of at least 1, not {}", value.what());
+                    self.fault(steps.value.span, message);
+                    Err(Absorbed)
+                }
+            },
+        }
+    }
+
+    fn no_method<T>(&mut self, expr: &Expr) -> Checked<T> {
+        self.fault(expr.span, "`by` names a method with its number of steps").help("write `by = rk4(8)`");
+        Err(Absorbed)
+    }
+
+    /// `0..1`
+    pub(super) fn span(
+        &mut self,
+        function: &'static Function,
+        parameter: &'static Parameter,
+        expr: &'a Expr,
+        environment: &Environment<'a>,
+    ) -> Checked<Gift<'a>> {
+        let ExprKind::Range(ends) = &expr.kind else {
+            if !matches!(expr.kind, ExprKind::Error) {
+                let message = format!("`{}` of `{}` is a range of numbers", parameter.name, function.name);
+                self.fault(expr.span, message).help(format!("write `{} = 0..1`", parameter.name));
+            }
+            return Err(Absorbed);
+        };
+        let mut numbers = [0.0; 2];
+        for (number, end) in numbers.iter_mut().zip(ends.iter()) {
+            *number = match self.value(end, environment)? {
+                Value::Number { value, .. } => value,
+                Value::Error => return Err(Absorbed),
+                other => {
+                    self.fault(end.span, format!("a range goes from a number to a number, not {}", other.what()));
+                    return Err(Absorbed);
+                }
+            };
+        }
+        let [from, to] = numbers;
+        if from == to {
+            self.fault(expr.span, format!("no time passes from {from} to {to}"));
+            return Err(Absorbed);
+        }
+        Ok(Gift::Span(from, to))
+    }
+
+    /// One of some words.
+    pub(super) fn choice(
+        &mut self,
+        parameter: &'static Parameter,
+        words: &'static [&'static str],
+        expr: &'a Expr,
+    ) -> Checked<Gift<'a>> {
+        let text = match &expr.kind {
+            ExprKind::Name(name) => name.to_string(),
+            ExprKind::Error => return Err(Absorbed),
+            _ => super::text::text(expr),
+        };
+        if let Some(word) = words.iter().find(|word| **word == text) {
+            return Ok(Gift::Choice(word));
+        }
+        let message = format!("`{}` is one of {}, not `{text}`", parameter.name, words.join(", "));
+        let guess = did_you_mean(&text, words);
+        let error = self.fault(expr.span, message);
+        if let Some(guess) = guess {
+            error.help(format!("did you mean `{guess}`?"));
+        }
+        Err(Absorbed)
+    }
+
+    /// A layer that is given as an argument.
+    pub(super) fn field(&mut self, function: &'static Function, expr: &'a Expr, value: Value<'a>) -> Checked<Gift<'a>> {
+        let layer = match value {
+            Value::Layer(layer) => layer,
+            Value::Error => return Err(Absorbed),
+            other => {
+                let message =
+                    format!("the field of `{}` is a closure, a net or a layer, not {}", function.name, other.what());
+                self.fault(expr.span, message).help(format!("it is called `{}`", function.usage()));
+                return Err(Absorbed);
+            }
+        };
+        let takes = self.field_takes(&layer);
+        if !(1..=2).contains(&takes) {
+            let message =
+                format!("the field of `{}` takes the value and the time; this one takes {takes}", function.name);
+            self.fault(expr.span, message).help("write `|x, s| …`, or `|x| …` where time does not matter");
+            return Err(Absorbed);
+        }
+        Ok(Gift::Layer(layer, expr.span))
+    }
+}
