@@ -16,7 +16,7 @@ pub struct Attention {
     pub window: Option<usize>,
     /// Whether `[n, h, t, s]` is added to the scores.
     pub bias: bool,
-    /// Whether `[n, s]` says which keys are there.
+    /// Whether `[n, h, t, s]` says which keys are seen.
     pub mask: bool,
     /// Whether each head `[h]` lowers its scores by a slope times the distance (Press et al. 2022, "ALiBi").
     pub slopes: bool,
@@ -51,7 +51,7 @@ pub struct Attend {
     pub window: Option<usize>,
     /// Added to the scores: `[.., h, t, s]`, reals.
     pub bias: Option<NodeId>,
-    /// Which keys are there: `[.., s]`, truth values.
+    /// Which keys are seen: `[.., s]` or `[.., h, t, s]`, truth values.
     pub mask: Option<NodeId>,
     /// A slope for each head, `[h]`: scores are lowered by it times the distance (Press et al. 2022, "ALiBi").
     pub slopes: Option<NodeId>,
@@ -163,10 +163,15 @@ impl Graph {
             return refuse("the scale is a finite number, and a window reaches over 1 position at least".into());
         }
         let mut inputs = vec![q, k, v];
+        let whole = [&dims[..lead], &[h, t, s]].concat();
+        let mask = match how.mask {
+            Some(mask) if self[mask].dims.len() == lead + 1 => Some(self.broadcast(mask, &[lead, lead + 1], &whole)?),
+            mask => mask,
+        };
         let float = self[q].dtype;
         let extras = [
             (how.bias, "the bias", [&dims[..lead], &[h, t, s]].concat(), vec![n, h, t, s], float),
-            (how.mask, "the mask", [&dims[..lead], &[s]].concat(), vec![n, s], DType::Bool),
+            (mask, "the mask", [&dims[..lead], &[h, t, s]].concat(), vec![n, h, t, s], DType::Bool),
             (how.slopes, "the slopes", vec![h], vec![h], float),
             (how.start, "the start", dims[..lead].to_vec(), vec![n], DType::Index),
         ];

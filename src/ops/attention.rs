@@ -44,7 +44,7 @@ impl Values<'_> {
         let distance = first + i as f64 - j as f64;
         let hidden = (self.op.causal && distance < 0.0)
             || self.op.window.is_some_and(|window| distance.abs() >= window as f64)
-            || mask.is_some_and(|mask| self.operands[mask][n * s + j] == 0.0);
+            || mask.is_some_and(|mask| self.operands[mask][((n * h + head) * t + i) * s + j] == 0.0);
         if hidden {
             return None;
         }
@@ -55,7 +55,7 @@ impl Values<'_> {
         if let Some(slopes) = slopes {
             score -= self.operands[slopes][head] * distance.abs();
         }
-        Some(score)
+        (score != f64::NEG_INFINITY).then_some(score)
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) fn verify(graph: &Graph, node: &Node, op: &Attention) -> Result<(), S
     let mut expected: Vec<(Vec<usize>, DType)> = [&q.dims, &k.dims, &v.dims].map(|d| (d.clone(), node.dtype)).to_vec();
     let extras = [
         (op.bias, vec![n, h, t, s], node.dtype),
-        (op.mask, vec![n, s], DType::Bool),
+        (op.mask, vec![n, h, t, s], DType::Bool),
         (op.slopes, vec![h], node.dtype),
         (op.start, vec![n], DType::Index),
     ];
@@ -219,7 +219,7 @@ impl Written {
             seen.push(graph.compare(Compare::Lt, distance, window)?);
         }
         if let Some(mask) = extra(1) {
-            seen.push(graph.broadcast(mask, &[1, 2], &dims)?);
+            seen.push(mask);
         }
         for seen in seen {
             exponent = graph.select(seen, exponent, nothing)?;
@@ -355,7 +355,7 @@ fn inputs((q, k, width): Shape, extras: [bool; 4]) -> Vec<(Vec<usize>, Domain)> 
     let mut inputs = vec![(q.to_vec(), all), (k.to_vec(), all), (v.to_vec(), all)];
     let optional = [
         (vec![q[0], q[1], q[2], k[2]], all),
-        (vec![q[0], k[2]], Domain::Bools),
+        (vec![q[0], q[1], q[2], k[2]], Domain::Bools),
         (vec![q[1]], Domain::reals(0.0, 1.0)),
         (vec![q[0]], Domain::Indices(4)),
     ];

@@ -23,7 +23,7 @@ pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Att
     let rows = [0, 1, 2, 3];
     let (q, k, v) = (view(node.inputs[0], &rows)?, view(node.inputs[1], &rows)?, view(node.inputs[2], &rows)?);
     let mut extras = [None; 4];
-    let axes: [&[usize]; 4] = [&rows, &[0, 3], &[1], &[0]];
+    let axes: [&[usize]; 4] = [&rows, &rows, &[1], &[0]];
     for ((extra, operand), axes) in extras.iter_mut().zip(op.extras()).zip(axes) {
         *extra = operand.map(|operand| view(node.inputs[operand], axes)).transpose()?;
     }

@@ -72,8 +72,10 @@ impl Rewriter {
         if let Some(y) = self.negated(b) {
             return Some(self.make(Op::Binary(Binary::Sub), vec![a, y], dims, dtype));
         }
-        let y = self.negated(a)?;
-        Some(self.make(Op::Binary(Binary::Sub), vec![b, y], dims, dtype))
+        if let Some(y) = self.negated(a) {
+            return Some(self.make(Op::Binary(Binary::Sub), vec![b, y], dims, dtype));
+        }
+        self.side_by_side(a, b, dims, dtype)
     }
 
     fn subtract(&mut self, a: NodeId, b: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {

@@ -170,4 +170,20 @@ mod tests {
         let Op::Binary(Binary::Mul) = simple[simple.outputs()[0].1].op else { panic!("{simple}") };
         assert_eq!(simple.nodes().count(), 3);
     }
+
+    #[test]
+    fn cotangents_of_the_parts_of_a_tensor_stand_side_by_side() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[4, 6], DType::F32);
+        let c = graph.input("c", &[4, 5], DType::F32);
+        // Columns 0..2 and 3..6 are used.
+        let parts = [graph.slice(x, 1, 3, 3).unwrap(), graph.slice(x, 1, 0, 2).unwrap()];
+        let y = graph.concat(&parts, 1).unwrap();
+        let d = crate::grad::vjp(&mut graph, &[(y, c)], &[x]).unwrap()[0];
+        graph.output("d", d);
+        let simple = simplify(&graph);
+        let result = &simple[simple.outputs()[0].1];
+        assert_eq!((&result.op, result.inputs.len()), (&Op::Concat { axis: 1 }, 3), "{simple}");
+        assert!(!simple.nodes().any(|(_, node)| matches!(node.op, Op::Pad { .. } | Op::Binary(_))), "{simple}");
+    }
 }

@@ -254,6 +254,57 @@ impl Rewriter {
         changed.then(|| self.make(Op::Concat { axis }, parts, dims, dtype))
     }
 
+    /// The sum of tensors that are zero where the other is not, along one axis: the cotangents of parts of a tensor.
+    pub(super) fn side_by_side(&mut self, a: NodeId, b: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+        let (axis, mut parts) = self.surrounded(a)?;
+        let (other, more) = self.surrounded(b)?;
+        if axis != other {
+            return None;
+        }
+        parts.extend(more);
+        parts.sort_by_key(|&(start, _)| start);
+        let mut operands = Vec::new();
+        let mut end = 0;
+        for (start, part) in parts {
+            if start < end {
+                return None;
+            }
+            self.zeros(&mut operands, dims, axis, start - end, dtype);
+            operands.push(part);
+            end = start + self.node(part).dims[axis];
+        }
+        self.zeros(&mut operands, dims, axis, dims[axis] - end, dtype);
+        Some(self.make(Op::Concat { axis }, operands, dims, dtype))
+    }
+
+    /// What is not constantly zero in a tensor with zeros around or between along an axis: where it begins, and it.
+    fn surrounded(&self, id: NodeId) -> Option<(usize, Vec<(usize, NodeId)>)> {
+        let node = self.node(id);
+        match node.op {
+            Op::Pad { axis, start } => Some((axis, vec![(start, node.inputs[0])])),
+            Op::Concat { axis } => {
+                let mut begin = 0;
+                let mut parts = Vec::new();
+                for &part in &node.inputs {
+                    if self.value(part) != Some(0.0) {
+                        parts.push((begin, part));
+                    }
+                    begin += self.node(part).dims[axis];
+                }
+                (parts.len() < node.inputs.len()).then_some((axis, parts))
+            }
+            _ => None,
+        }
+    }
+
+    fn zeros(&mut self, to: &mut Vec<NodeId>, dims: &[usize], axis: usize, len: usize, dtype: DType) {
+        if len > 0 {
+            let mut own = dims.to_vec();
+            own[axis] = len;
+            to.push(self.constant(0.0, &own, dtype));
+        }
+    }
+
     pub(super) fn matmul(
         &mut self,
         transposed: [bool; 2],

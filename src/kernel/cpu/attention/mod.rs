@@ -57,7 +57,7 @@ pub struct Attention {
     pub v: View,
     /// What is added to scores: sample, head, query, key.
     pub bias: Option<View>,
-    /// Which keys are there, one byte each: sample, _, _, key.
+    /// Which keys are seen, one byte each: sample, head, query, key.
     pub mask: Option<View>,
     /// The slope of each head: _, head, _, _.
     pub slopes: Option<View>,

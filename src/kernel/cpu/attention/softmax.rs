@@ -64,7 +64,7 @@ impl<T: Real> Block<T> {
                     }
                 }
                 if let Some(mask) = &a.mask {
-                    let from = mask.at::<u8>(operands, [n, 0, 0, self.key]);
+                    let from = mask.at::<u8>(operands, [n, head, first + r, self.key]);
                     for (j, x) in row[..keys].iter_mut().enumerate() {
                         *x = if *from.add(j * mask.strides[3]) == 0 { -T::INFINITY } else { *x };
                     }
