@@ -487,6 +487,7 @@ mod tests {
         let path = folder.path().join("board.png");
         let plane = Plane::new("all layers", -1.0, 1.0)
             .density((0..64).map(f64::from).collect())
+            .shares(vec![0.0, 0.5, 1.0, f64::NAN])
             .points(vec![[0.0, 0.0], [5.0, f64::NAN]], 0)
             .paths(vec![vec![[-0.5, 0.0], [0.5, 0.2], [3.0, 0.0]], vec![]], 1)
             .arrows(vec![[[0.0, 0.0], [0.5, 0.5]]]);

@@ -26,6 +26,7 @@ enum Layer {
     Paths(Vec<Vec<[f64; 2]>>, usize),
     Arrows(Vec<[[f64; 2]; 2]>),
     Density(Vec<f64>),
+    Shares(Vec<f64>),
 }
 
 impl Board {
@@ -93,6 +94,12 @@ impl Plane {
         self
     }
 
+    /// Adds shares from 0 to 1 as light tints from the second colour of curves to the first, laid out like a density.
+    pub fn shares(mut self, values: Vec<f64>) -> Self {
+        self.layers.push(Layer::Shares(values));
+        self
+    }
+
     fn draw(&self, area: &Canvas<'_>, side: f64) -> Result<(), String> {
         area.fill(&PAPER).map_err(|e| e.to_string())?;
         let place = |[x, y]: [f64; 2]| {
@@ -128,25 +135,31 @@ impl Plane {
                         area.draw(&PathElement::new(line, style)).map_err(|e| e.to_string())?;
                     }
                 }
-                Layer::Density(values) => self.shades(area, values, side)?,
+                Layer::Density(values) => {
+                    let greatest = values.iter().copied().filter(|v| v.is_finite()).fold(f64::MIN_POSITIVE, f64::max);
+                    squares(area, values, side, &|value| shade((value / greatest).clamp(0.0, 1.0).sqrt()))?;
+                }
+                Layer::Shares(values) => squares(area, values, side, &|share| {
+                    let full = blend(COLOURS[1], COLOURS[0], share.clamp(0.0, 1.0));
+                    blend(PAPER, full, 0.1 + 0.5 * (share - 0.5).abs())
+                })?,
             }
         }
         let corners = [(0, 0), (side as i32 - 1, side as i32 - 1)];
         area.draw(&Rectangle::new(corners, LINE.stroke_width(FINE))).map_err(|e| e.to_string())
     }
+}
 
-    fn shades(&self, area: &Canvas<'_>, values: &[f64], side: f64) -> Result<(), String> {
-        let width = (values.len() as f64).sqrt() as usize;
-        let greatest = values.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
-        let edge = |i: usize| (i as f64 / width as f64 * side).round() as i32;
-        for (i, &value) in values.iter().take(width * width).enumerate() {
-            let (column, row) = (i % width, width - 1 - i / width);
-            let share = if greatest > 0.0 { (value / greatest).clamp(0.0, 1.0).sqrt() } else { 0.0 };
-            let corners = [(edge(column), edge(row)), (edge(column + 1), edge(row + 1))];
-            area.draw(&Rectangle::new(corners, shade(share).filled())).map_err(|e| e.to_string())?;
-        }
-        Ok(())
+/// Values in the middle of equal squares, from the lower left.
+fn squares(area: &Canvas<'_>, values: &[f64], side: f64, colour: &dyn Fn(f64) -> RGBColor) -> Result<(), String> {
+    let width = (values.len() as f64).sqrt() as usize;
+    let edge = |i: usize| (i as f64 / width as f64 * side).round() as i32;
+    for (i, &value) in values.iter().take(width * width).enumerate() {
+        let (column, row) = (i % width, width - 1 - i / width);
+        let corners = [(edge(column), edge(row)), (edge(column + 1), edge(row + 1))];
+        area.draw(&Rectangle::new(corners, colour(value).filled())).map_err(|e| e.to_string())?;
     }
+    Ok(())
 }
 
 /// From paper over blue to dark.
