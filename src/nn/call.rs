@@ -58,6 +58,8 @@ fn gradient_graph<E: Float, M: Net<E>>(dims: &[usize]) -> Result<Graph> {
     let scope = Scope::new(true);
     let results = M::trace(&scope, dims);
     let mut graph = scope.finish()?;
+    // A call without a state of its own has nothing to keep running statistics in.
+    graph.states.iter_mut().for_each(|slot| slot.update = None);
     let loss = loss::<E, M>(&graph, &results)?;
     let (keys, nodes): (Vec<String>, Vec<NodeId>) = parameters(&graph).into_iter().unzip();
     let gradients = grad(&mut graph, loss, &nodes)?;

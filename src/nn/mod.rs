@@ -6,6 +6,7 @@ mod init;
 mod linear;
 mod embedding;
 mod norm;
+mod channels;
 mod repeat;
 mod compiled;
 mod call;
@@ -14,6 +15,7 @@ mod tape;
 
 pub use crate::tensor::Path;
 pub use call::{forward, gradient, loss};
+pub use channels::{BatchNorm, GroupNorm};
 pub use embedding::Embedding;
 pub use init::{Seeded, init};
 pub use linear::{Linear, UnbiasedLinear};

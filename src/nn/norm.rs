@@ -3,7 +3,7 @@
 use super::{Init, Model, Slot, Source, Visitor};
 use crate::Result;
 use crate::graph::{Binary, Graph, NodeId, StateKind, Unary};
-use crate::tensor::composite::{back, mean, var};
+use crate::tensor::composite::{back, mean, standardised, var};
 use crate::tensor::{ConstDim, Cpu, EndsWith, Float, Path, Scope, Tensor, Var, record};
 
 /// `layer_norm`: (x − mean) / √(variance + eps) over the last axis, times the weight `[D]`, plus the bias `[D]`, keyed
@@ -35,7 +35,7 @@ impl<D: ConstDim, E: Float> LayerNorm<D, E> {
             let (center, variance) = (mean(g, x, &last)?, var(g, x, &last, false)?);
             let center = back(g, center, x, &last)?;
             let centered = g.binary(Binary::Sub, x, center)?;
-            let y = standardised(g, centered, variance, eps)?;
+            let y = standardised(g, centered, variance, eps, &last)?;
             let y = along_features(g, Binary::Mul, y, weight)?;
             along_features(g, Binary::Add, y, bias)
         })
@@ -49,20 +49,12 @@ impl<D: ConstDim, E: Float> RmsNorm<D, E> {
         record(&[&x.erase(), &weight.erase()], *x.shape(), &|g, operands| {
             let &[x, weight] = operands else { unreachable!("two operands are recorded") };
             let square = g.unary(Unary::Square, x)?;
-            let power = mean(g, square, &[g[x].dims.len() - 1])?;
-            let y = standardised(g, x, power, eps)?;
+            let last = [g[x].dims.len() - 1];
+            let power = mean(g, square, &last)?;
+            let y = standardised(g, x, power, eps, &last)?;
             along_features(g, Binary::Mul, y, weight)
         })
     }
-}
-
-/// x / √(moment + eps), where the moment lacks the last axis.
-fn standardised(g: &mut Graph, x: NodeId, moment: NodeId, eps: f64) -> Result<NodeId> {
-    let eps = g.constant_like(eps, moment);
-    let moment = g.binary(Binary::Add, moment, eps)?;
-    let scale = g.unary(Unary::Rsqrt, moment)?;
-    let scale = back(g, scale, x, &[g[x].dims.len() - 1])?;
-    g.binary(Binary::Mul, x, scale)
 }
 
 /// Joins every row of x with a vector of features.

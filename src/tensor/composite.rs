@@ -108,6 +108,39 @@ pub fn var(g: &mut Graph, x: NodeId, axes: &[usize], unbiased: bool) -> Result<N
     divide(g, sum, count as f64 - f64::from(u8::from(unbiased)))
 }
 
+/// x / √(moment + eps), where the moment lacks `axes`.
+pub fn standardised(g: &mut Graph, x: NodeId, moment: NodeId, eps: f64, axes: &[usize]) -> Result<NodeId> {
+    let eps = g.constant_like(eps, moment);
+    let moment = g.binary(Binary::Add, moment, eps)?;
+    let scale = g.unary(Unary::Rsqrt, moment)?;
+    let scale = back(g, scale, x, axes)?;
+    g.binary(Binary::Mul, x, scale)
+}
+
+/// The mean over `axes`, x − mean, and the variance.
+pub fn moments(g: &mut Graph, x: NodeId, axes: &[usize]) -> Result<(NodeId, NodeId, NodeId)> {
+    let count: usize = axes.iter().map(|&axis| g[x].dims[axis]).product();
+    let center = mean(g, x, axes)?;
+    let wide = back(g, center, x, axes)?;
+    let centered = g.binary(Binary::Sub, x, wide)?;
+    let square = g.unary(Unary::Square, centered)?;
+    let sum = g.sum(square, axes)?;
+    Ok((center, centered, divide(g, sum, count as f64)?))
+}
+
+/// Standardised over groups of channels and all that follows them.
+pub fn grouped(g: &mut Graph, x: NodeId, groups: usize, eps: f64) -> Result<NodeId> {
+    let dims = g[x].dims.clone();
+    if dims.len() < 2 || groups == 0 || !dims[1].is_multiple_of(groups) {
+        return Err(Error::shape("group_norm", format!("{groups} groups do not divide the channels of {dims:?}")));
+    }
+    let rest: usize = dims[1..].iter().product();
+    let x = g.reshape(x, &[dims[0], groups, rest / groups])?;
+    let (_, centered, variance) = moments(g, x, &[2])?;
+    let y = standardised(g, centered, variance, eps, &[2])?;
+    g.reshape(y, &dims)
+}
+
 /// ln Σ eˣ along `axes`, which go. The greatest element is taken out first, so nothing overflows; an infinite result
 /// comes out as that, not as ∞ − ∞.
 pub fn logsumexp(g: &mut Graph, x: NodeId, axes: &[usize]) -> Result<NodeId> {

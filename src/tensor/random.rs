@@ -1,6 +1,6 @@
 //! Random draws. Each is keyed by (seed, step, label path), so neither fusion nor the number of threads changes it.
 
-use super::composite::{compare_with, scale};
+use super::composite::{back, compare_with, scale};
 use super::var::record;
 use super::{Float, Scope, Shape, Var};
 use crate::Error;
@@ -41,6 +41,31 @@ pub fn dropout<S: Shape, E: Float>(scope: &Scope, x: &Var<S, E>, p: f64) -> Var<
         }
         let keep = compare_with(g, Compare::Ge, n[1], p)?;
         let scaled = scale(g, n[0], 1.0 / (1.0 - p))?;
+        g.select(keep, scaled, zero)
+    })
+}
+
+/// [`dropout`] of whole channels: one draw for each position on the first two axes (`torch.nn.Dropout2d`).
+pub fn dropout2d<S: Shape, E: Float>(scope: &Scope, x: &Var<S, E>, p: f64) -> Var<S, E> {
+    expect_probability(scope, "dropout2d", p);
+    if !scope.training() || p == 0.0 {
+        return x.clone();
+    }
+    let dims = x.shape().concrete();
+    let sizes: Vec<usize> = (0..S::NUM_DIMS).map(|axis| dims[axis]).collect();
+    let &[n, channels, ..] = &sizes[..] else {
+        scope.fail(Error::shape("dropout2d", format!("takes channels on axis 1, and {sizes:?} has no such axis")));
+        return x.clone();
+    };
+    let draws: Var<(usize, usize), E> = uniform(scope, (n, channels));
+    record(&[x.erased(), draws.erased()], *x.shape(), &|g, operands| {
+        let zero = g.constant_like(0.0, operands[0]);
+        if p == 1.0 {
+            return Ok(zero);
+        }
+        let keep = compare_with(g, Compare::Ge, operands[1], p)?;
+        let keep = back(g, keep, operands[0], &(2..sizes.len()).collect::<Vec<_>>())?;
+        let scaled = scale(g, operands[0], 1.0 / (1.0 - p))?;
         g.select(keep, scaled, zero)
     })
 }

@@ -1,6 +1,6 @@
-//! Functions of windows over the last one or two axes: pooling and up-sampling.
+//! Functions of images: pooling and up-sampling of the last one or two axes, normalisation of each channel.
 
-use super::composite::scale;
+use super::composite::{self, clamp, compare_with, scale};
 use super::var::record;
 use super::{Float, Shape, Var};
 use crate::graph::{Binary, Compare, DType, Graph, NodeId, Pool, Unary, Window};
@@ -74,6 +74,15 @@ pub fn upsample_bilinear<S: Shape, Dst: Shape, E: Float>(x: &Var<S, E>, shape: D
     })
 }
 
+/// `instance_norm`: (x − mean) / √(variance + eps) over all axes after the channels, without parameters (Ulyanov et al.
+/// 2016; `torch.nn.InstanceNorm2d`).
+pub fn instance_norm<S: Shape, E: Float>(x: &Var<S, E>, eps: f64) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, operands| {
+        let channels = g[operands[0]].dims.get(1).copied().unwrap_or(0);
+        composite::grouped(g, operands[0], channels, eps)
+    })
+}
+
 /// The matrix `[factor · size, size]` whose row i has the weights of the elements around (i + ½) / factor − ½, which is
 /// moved to the nearest element where it lies outside.
 fn interpolation(g: &mut Graph, size: usize, factor: usize, dtype: DType) -> Result<NodeId> {
@@ -87,12 +96,12 @@ fn interpolation(g: &mut Graph, size: usize, factor: usize, dtype: DType) -> Res
     let to = g.binary(Binary::Add, to, half)?;
     let to = scale(g, to, 1.0 / factor as f64)?;
     let to = g.binary(Binary::Sub, to, half)?;
-    let to = super::composite::clamp(g, to, 0.0, size.saturating_sub(1) as f64)?;
+    let to = clamp(g, to, 0.0, size.saturating_sub(1) as f64)?;
     let distance = g.binary(Binary::Sub, to, from)?;
     let distance = g.unary(Unary::Abs, distance)?;
     let one = g.constant_like(1.0, distance);
     let weight = g.binary(Binary::Sub, one, distance)?;
-    let near = super::composite::compare_with(g, Compare::Gt, weight, 0.0)?;
+    let near = compare_with(g, Compare::Gt, weight, 0.0)?;
     let zero = g.constant_like(0.0, weight);
     g.select(near, weight, zero)
 }

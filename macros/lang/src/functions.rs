@@ -58,6 +58,8 @@ pub enum Kind {
     Probability,
     /// A whole number.
     Count,
+    /// A whole number, or one for each axis.
+    Counts,
     /// `true` or `false`.
     Flag,
     /// A dimension.
@@ -119,7 +121,13 @@ pub enum Rule {
     Linear,
     /// `layer_norm`, `rms_norm`
     Norm,
-    /// `dropout`
+    /// Windows over the last axis, or the last two.
+    Pool,
+    /// `upsample`
+    Upsample,
+    /// `batch_norm`, `group_norm`, `instance_norm`
+    ChannelNorm,
+    /// `dropout`, `dropout2d`
     Dropout,
     /// `cross_entropy`
     CrossEntropy,
@@ -138,6 +146,9 @@ impl Rule {
     pub fn shapes(self) -> &'static str {
         match self {
             Rule::Map | Rule::Ode | Rule::Along | Rule::Norm | Rule::Dropout => "`[…]` → `[…]`",
+            Rule::Pool => "`[…, h]` → `[…, floor_div(h + 2 padding - kernel, stride) + 1]`",
+            Rule::Upsample => "`[…, h, w]` → `[…, scale h, scale w]`",
+            Rule::ChannelNorm => "`[n, c, …]` → `[n, c, …]`",
             Rule::Pair | Rule::Power => "`[…]`, `[…]` → `[…]`, broadcast",
             Rule::Select => "`[…]` of truth values, `[…]`, `[…]` → `[…]`, broadcast",
             Rule::ToReal => "`[…]` of truth values → `[…]`",
@@ -173,6 +184,14 @@ const fn norm(name: &'static str, doc: &'static str) -> Function {
     Function { name, tensors: &["x"], parameters: &[EPS], rule: Rule::Norm, doc }
 }
 
+const fn pool(name: &'static str, parameters: &'static [Parameter], doc: &'static str) -> Function {
+    Function { name, tensors: &["x"], parameters, rule: Rule::Pool, doc }
+}
+
+const fn channel_norm(name: &'static str, parameters: &'static [Parameter], doc: &'static str) -> Function {
+    Function { name, tensors: &["x"], parameters, rule: Rule::ChannelNorm, doc }
+}
+
 const fn number(name: &'static str, default: Default) -> Parameter {
     Parameter { name, kind: Kind::Number, positional: true, default }
 }
@@ -185,6 +204,13 @@ const fn named(name: &'static str, kind: Kind, default: Default) -> Parameter {
 const GRADIENTS: &[&str] = &["stored", "recompute", "adjoint"];
 
 const EPS: Parameter = named("eps", Kind::Number, Default::Value("1e-5"));
+const KERNEL: Parameter =
+    Parameter { name: "kernel", kind: Kind::Counts, positional: true, default: Default::Required };
+const STRIDE: Parameter = named("stride", Kind::Counts, Default::Absent);
+const PADDING: Parameter = named("padding", Kind::Counts, Default::Value("0"));
+const COUNT_INCLUDE_PAD: Parameter = named("count_include_pad", Kind::Flag, Default::Value("true"));
+const MAX_POOL: &str = "The largest of each window; the stride is the kernel unless given.";
+const AVG_POOL: &str = "The mean of each window; the stride is the kernel unless given.";
 const OVER: Parameter = named("over", Kind::Axes, Default::Absent);
 const SHAPE: Parameter = Parameter { name: "shape", kind: Kind::Shape, positional: true, default: Default::Required };
 
@@ -304,6 +330,38 @@ pub const FUNCTIONS: &[Function] = &[
     },
     norm("layer_norm", "(x − mean) / √(variance + eps) over the last axis, times a weight, plus a bias."),
     norm("rms_norm", "x / √(mean of x² + eps) over the last axis, times a weight."),
+    channel_norm(
+        "batch_norm",
+        &[EPS, named("momentum", Kind::Number, Default::Value("0.1"))],
+        "(x − mean) / √(variance + eps) of each channel, times a weight, plus a bias; statistics of the batch in training, running ones elsewhere.",
+    ),
+    channel_norm(
+        "group_norm",
+        &[Parameter { name: "groups", kind: Kind::Count, positional: true, default: Default::Required }, EPS],
+        "(x − mean) / √(variance + eps) over each group of channels and all axes after them, times a weight, plus a bias.",
+    ),
+    channel_norm("instance_norm", &[EPS], "(x − mean) / √(variance + eps) of each channel over all axes after it."),
+    pool("max_pool1d", &[KERNEL, STRIDE, PADDING], MAX_POOL),
+    pool("max_pool2d", &[KERNEL, STRIDE, PADDING], MAX_POOL),
+    pool("avg_pool1d", &[KERNEL, STRIDE, PADDING, COUNT_INCLUDE_PAD], AVG_POOL),
+    pool("avg_pool2d", &[KERNEL, STRIDE, PADDING, COUNT_INCLUDE_PAD], AVG_POOL),
+    Function {
+        name: "upsample",
+        tensors: &["x"],
+        parameters: &[
+            Parameter { name: "scale", kind: Kind::Count, positional: true, default: Default::Value("2") },
+            named("mode", Kind::Choice(&["nearest", "bilinear"]), Default::Value("nearest")),
+        ],
+        rule: Rule::Upsample,
+        doc: "Rows and columns `scale` times as many, by repetition or linear interpolation.",
+    },
+    Function {
+        name: "dropout2d",
+        tensors: &["x"],
+        parameters: &[Parameter { name: "p", kind: Kind::Probability, positional: true, default: Default::Required }],
+        rule: Rule::Dropout,
+        doc: "In training, each channel is 0 with probability p and x / (1 − p) otherwise.",
+    },
     Function {
         name: "dropout",
         tensors: &["x"],

@@ -230,6 +230,14 @@ impl Size for Term {
         sum
     }
 
+    fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self> {
+        let room = 2 * padding as i128 - kernel as i128;
+        if stride == 0 || self.number().is_some_and(|number| number as i128 + room < 0) {
+            return None;
+        }
+        Some(self.plus(&Self::integer(room)).floor_div(&Self::integer(stride as i128)).plus(&Self::integer(1)))
+    }
+
     fn times(&self, other: &Self) -> Self {
         let mut product = Self::default();
         for (left, &a) in &self.sum {

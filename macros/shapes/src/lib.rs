@@ -11,6 +11,10 @@ pub trait Size: Clone + PartialEq {
     /// `self * other`.
     fn times(&self, other: &Self) -> Self;
 
+    /// How many windows of `kernel` positions, each `stride` after the one before, fit with `padding` on both sides:
+    /// ⌊(self + 2 padding − kernel) / stride⌋ + 1. None if there is surely no room for one.
+    fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self>;
+
     /// Whether this is a literal 1, which broadcasts.
     fn is_one(&self) -> bool {
         *self == Self::literal(1)
@@ -28,6 +32,10 @@ impl Size for usize {
 
     fn times(&self, other: &Self) -> Self {
         self * other
+    }
+
+    fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self> {
+        Some((self + 2 * padding).checked_sub(kernel)?.checked_div(stride)? + 1)
     }
 }
 
@@ -172,6 +180,24 @@ pub fn matmul<D: Size>(left: &[D], right: &[D], transposed: [bool; 2]) -> Fit<Ve
     Ok(left[..batch].iter().chain([&left[m], &right[n]]).cloned().collect())
 }
 
+/// Windows over the last axes, one size for each: every such axis becomes the number of its windows. What does not fit is
+/// the kernel, as if the axis should have its size.
+pub fn windows<D: Size>(dims: &[D], kernel: &[usize], stride: &[usize], padding: &[usize]) -> Fit<Vec<D>, D> {
+    let Some(leading) = dims.len().checked_sub(kernel.len()) else {
+        return Err(Misfit::Rank { operand: 0, expected: kernel.len(), found: dims.len() });
+    };
+    let mut result = dims.to_vec();
+    for (i, size) in result[leading..].iter_mut().enumerate() {
+        *size = size.windows(kernel[i], stride[i], padding[i]).ok_or_else(|| Misfit::Size {
+            operand: 0,
+            axis: leading + i,
+            expected: D::literal(kernel[i]),
+            found: size.clone(),
+        })?;
+    }
+    Ok(result)
+}
+
 /// Axis i of the result is axis `order[i]` of the operand; every axis occurs once.
 pub fn permute<D: Size>(dims: &[D], order: &[usize]) -> Fit<Vec<D>, D> {
     if order.len() != dims.len() {
@@ -274,6 +300,15 @@ mod tests {
         assert_eq!(scatter(&65, &[8, 256, 384], &[8, 256]), Ok(vec![65, 384]));
         assert!(gather::<usize>(&[], &[8]).is_err());
         assert!(scatter(&65, &[8, 255, 384], &[8, 256]).is_err());
+    }
+
+    #[test]
+    fn windows_slide_over_the_last_axes() {
+        assert_eq!(windows(&[7, 5, 6], &[3, 2], &[2, 2], &[1, 0]), Ok(vec![7, 3, 3]));
+        assert_eq!(windows(&[7, 9], &[3], &[1], &[1]), Ok(vec![7, 9]));
+        assert_eq!(windows(&[7], &[3, 2], &[2, 2], &[1, 0]), Err(Misfit::Rank { operand: 0, expected: 2, found: 1 }));
+        let larger = Misfit::Size { operand: 0, axis: 1, expected: 4, found: 3 };
+        assert_eq!(windows(&[7, 3], &[4], &[2], &[0]), Err(larger));
     }
 
     #[test]

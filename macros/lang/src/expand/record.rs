@@ -2,11 +2,11 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
-use crate::infer::{Operation, Scalar, Step, Type, ValueId};
+use crate::infer::{Operation, Scalar, Setting, Step, Type, ValueId};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 
 impl Context<'_, '_> {
     /// `record`, `init`, the counts.
@@ -162,7 +162,10 @@ impl Context<'_, '_> {
                 let layer = &self.net.layers[*layer];
                 let (of, scope) = (self.layer_type(layer), child(&self.net.key(layer)));
                 let inputs = inputs.iter().map(|&id| self.borrowed(id));
-                let settings = settings.iter().map(|&value| number(value));
+                let settings = settings.iter().map(|setting| match setting {
+                    Setting::Number(value) => number(*value),
+                    Setting::Count(count) => count.to_token_stream(),
+                });
                 quote! { <#of>::record(#scope, #(#inputs),* #(, #settings)*) }
             }
             Operation::Map { function, inputs, numbers } => {
@@ -207,9 +210,30 @@ impl Context<'_, '_> {
                 let input = self.borrowed(*input);
                 quote! { ::ansatz::tensor::to_float::<_, #element>(#input) }
             }
-            Operation::Dropout { input, p, label } => {
+            Operation::Pool { function, input, kernel, stride, padding, count_padding } => {
+                let (function, input, value) = (here(function), self.borrowed(*input), spelling.shape_value(&ty.axes));
+                let count_padding = count_padding.iter();
+                quote! {
+                    ::ansatz::tensor::#function(
+                        #input,
+                        #value,
+                        ::ansatz::tensor::Windows {
+                            kernel: &[#(#kernel),*],
+                            stride: &[#(#stride),*],
+                            padding: &[#(#padding),*],
+                        },
+                        #(#count_padding)*
+                    )
+                }
+            }
+            Operation::Upsample { function, input, factor } => {
+                let (function, input, value) = (here(function), self.borrowed(*input), spelling.shape_value(&ty.axes));
+                quote! { ::ansatz::tensor::#function(#input, #value, #factor) }
+            }
+            Operation::Dropout { function, input, p, label } => {
+                let function = here(function);
                 let (input, p, scope) = (self.borrowed(*input), number(*p), child(label));
-                quote! { ::ansatz::tensor::dropout(#scope, #input, #p) }
+                quote! { ::ansatz::tensor::#function(#scope, #input, #p) }
             }
             Operation::CrossEntropy { logits, target, weights, ignore, label_smoothing } => {
                 let (logits, target) = (self.borrowed(*logits), self.borrowed(*target));

@@ -22,6 +22,7 @@ pub(super) enum Gift<'a> {
     Number(f64),
     Flag(bool),
     Count(usize),
+    Counts(Vec<usize>),
     Width(Term, Place),
     Shape(Vec<Axis>),
     Axes(&'a Expr),
@@ -245,6 +246,16 @@ impl<'a> Inference<'a, '_, '_> {
             (Kind::Count, Value::Number { integer: Some(count), .. }) if count >= 0 => {
                 Ok(Gift::Count(usize::try_from(count).map_err(|_| Absorbed)?))
             }
+            (Kind::Counts, value) => {
+                let counts = match &value {
+                    Value::Tuple(items) => items.iter().map(|(_, item)| self.dimension(item)?.number()).collect(),
+                    one => self.dimension(one).and_then(|one| Some(vec![one.number()?])),
+                };
+                match counts {
+                    Some(counts) => Ok(Gift::Counts(counts)),
+                    None => self.misgiven(function, parameter, &value, expr),
+                }
+            }
             (Kind::Flag, Value::Flag(flag)) => Ok(Gift::Flag(flag)),
             (Kind::Exponent | Kind::Tensor, Value::Tensor(tensor)) => Ok(Gift::Tensor(tensor, expr.span)),
             (Kind::Field, value) => self.field(function, expr, value),
@@ -268,6 +279,7 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Number | Kind::Probability => "a number that is known at compile time",
             Kind::Exponent => "a number or a tensor",
             Kind::Count => "a whole number",
+            Kind::Counts => "a whole number, or one for each axis, `(3, 5)`",
             Kind::Flag => "`true` or `false`",
             Kind::Width => "a dimension",
             Kind::Shape => "a shape in brackets, `[n, 1]`",

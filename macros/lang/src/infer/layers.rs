@@ -24,15 +24,21 @@ pub(super) enum Placed {
 impl<'a> Inference<'a, '_, '_> {
     pub(super) fn dropout(
         &mut self,
+        function: &'static Function,
         layer: &LayerValue<'a>,
         x: &Tensor,
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
-        self.reals("dropout", x, at)?;
+        self.reals(function.name, x, at)?;
+        if function.name == "dropout2d" && x.ty.rank() < 3 {
+            self.fault(at, format!("`dropout2d` takes channels on axis 1, [n, channels, …], but is given {}", x.ty))
+                .help("`dropout` acts on single elements");
+            return Err(Absorbed);
+        }
         let Some(Gift::Number(p)) = given.get("p") else { return Err(Absorbed) };
-        let label = self.draws(layer, "dropout")?;
-        self.tensor(Operation::Dropout { input: x.id, p: *p, label }, x.ty.clone(), at)
+        let label = self.draws(layer, function.name)?;
+        self.tensor(Operation::Dropout { function: function.name, input: x.id, p: *p, label }, x.ty.clone(), at)
     }
 
     pub(super) fn draw(

@@ -9,6 +9,7 @@ mod expr;
 mod facts;
 mod functions;
 mod hypers;
+mod images;
 mod instances;
 mod layers;
 mod lists;
@@ -32,7 +33,9 @@ use std::rc::Rc;
 
 pub use instances::Need;
 pub use signature::{Signature, results};
-pub use typed::{Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Step, TypedNet, ValueId, key, key_part};
+pub use typed::{
+    Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Setting, Step, TypedNet, ValueId, key, key_part,
+};
 pub use types::{Axis, Element, Type, shape};
 
 /// What inference leaves.

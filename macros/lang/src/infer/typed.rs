@@ -169,13 +169,15 @@ pub struct Layer {
 /// The kinds of parts.
 #[derive(Debug, PartialEq)]
 pub enum LayerKind {
-    /// A layer of `ansatz::nn` on the last axis. A new one is a row in [`crate::functions`], a rule in `infer::units`,
+    /// A layer of `ansatz::nn`. A new one is a row in [`crate::functions`], a rule in `infer::units`,
     /// and a struct with `record` and `Model` there.
     Unit {
         /// The struct: `Linear`.
         name: &'static str,
-        /// The dimensions that the struct is generic over: the last axis it takes, and the one it gives if that differs.
+        /// The dimensions that the struct is generic over: what it takes, and what it gives if that differs.
         sizes: Vec<Term>,
+        /// Where it acts.
+        acts: Acts,
         /// The number of its parameters.
         parameters: usize,
         /// The multiply-adds for each element it takes.
@@ -188,6 +190,24 @@ pub enum LayerKind {
         /// For `[layer; 6]`: how often.
         times: Option<usize>,
     },
+}
+
+/// Where a layer acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acts {
+    /// On the last axis, which is of the first size of the layer, and becomes the second where there is one.
+    OnLast,
+    /// On axis 1, which is of the first size of the layer; the shape stays.
+    OnChannels,
+}
+
+/// What a layer is told besides its tensors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Setting {
+    /// A real number.
+    Number(f64),
+    /// A whole number.
+    Count(usize),
 }
 
 /// One step: it makes the values `results`.
@@ -211,7 +231,7 @@ pub enum Operation {
         /// The tensors it takes.
         inputs: Vec<ValueId>,
         /// The numbers it takes after them.
-        settings: Vec<f64>,
+        settings: Vec<Setting>,
     },
     /// A function on tensors of one shape, with numbers after them.
     Map {
@@ -275,8 +295,34 @@ pub enum Operation {
         /// The tensor.
         input: ValueId,
     },
+    /// Windows over the last axes.
+    Pool {
+        /// `max_pool`, `avg_pool`
+        function: &'static str,
+        /// The tensor.
+        input: ValueId,
+        /// The size of a window along each axis.
+        kernel: Vec<usize>,
+        /// From one window to the next.
+        stride: Vec<usize>,
+        /// How far the windows reach over the edge.
+        padding: Vec<usize>,
+        /// For `avg_pool`: whether what lies outside counts.
+        count_padding: Option<bool>,
+    },
+    /// More rows and columns.
+    Upsample {
+        /// `upsample_nearest`, `upsample_bilinear`
+        function: &'static str,
+        /// The tensor.
+        input: ValueId,
+        /// How many times as many.
+        factor: usize,
+    },
     /// Zeroes elements in training.
     Dropout {
+        /// `dropout`, `dropout2d`
+        function: &'static str,
         /// The tensor.
         input: ValueId,
         /// The probability.

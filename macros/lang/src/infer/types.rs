@@ -34,6 +34,10 @@ impl Size for Axis {
         Axis::from(self.size.times(&other.size))
     }
 
+    fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self> {
+        Some(Axis { label: self.label.clone(), size: self.size.windows(kernel, stride, padding)? })
+    }
+
     fn is_one(&self) -> bool {
         self.size.is_one()
     }

@@ -1,9 +1,9 @@
-//! Layers with parameters on the last axis: `linear`, `layer_norm`, `rms_norm`.
+//! Layers with parameters: `linear`, `layer_norm`, `rms_norm`, and what all of them share.
 
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
 use super::layers::Placed;
-use super::typed::{Layer, LayerKind, Operation};
+use super::typed::{Acts, Layer, LayerKind, Operation, Setting};
 use super::types::{Axis, Type};
 use super::value::{LayerValue, Tensor};
 use crate::functions::Function;
@@ -33,6 +33,7 @@ impl<'a> Inference<'a, '_, '_> {
         let kind = LayerKind::Unit {
             name: if bias { "Linear" } else { "UnbiasedLinear" },
             sizes: vec![inputs, outputs.clone()],
+            acts: Acts::OnLast,
             parameters: i * o + if bias { o } else { 0 },
             work: outputs.clone(),
         };
@@ -49,14 +50,9 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Tensor> {
         let width = self.last_axis(function.name, x, at)?;
-        let eps = function.number("eps", given).ok_or(Absorbed)?;
-        if !(eps > 0.0 && eps.is_finite()) {
-            self.fault(at, format!("`eps` of `{}` is a small positive number, {eps} is not", function.name))
-                .help("it keeps the division finite; 1e-5 is usual");
-            return Err(Absorbed);
-        }
+        let eps = self.eps(function, given, at)?;
         if let Some(position) = self.unit_placed(layer) {
-            return self.unit_again(position, x, vec![eps], at);
+            return self.unit_again(position, x, vec![Setting::Number(eps)], at);
         }
         self.fixed(function.name, &width, at, "take")?;
         let number = width.number().ok_or(Absorbed)?;
@@ -64,8 +60,19 @@ impl<'a> Inference<'a, '_, '_> {
             "layer_norm" => ("LayerNorm", 2 * number),
             _ => ("RmsNorm", number),
         };
-        let kind = LayerKind::Unit { name, sizes: vec![width], parameters, work: Term::literal(0) };
-        self.unit(function.name, layer, kind, x, vec![eps], at)
+        let kind = LayerKind::Unit { name, sizes: vec![width], acts: Acts::OnLast, parameters, work: Term::literal(0) };
+        self.unit(function.name, layer, kind, x, vec![Setting::Number(eps)], at)
+    }
+
+    /// The number that keeps a division finite.
+    pub(super) fn eps(&mut self, function: &'static Function, given: &Given<'a>, at: Place) -> Checked<f64> {
+        let eps = function.number("eps", given).ok_or(Absorbed)?;
+        if !(eps > 0.0 && eps.is_finite()) {
+            self.fault(at, format!("`eps` of `{}` is a small positive number, {eps} is not", function.name))
+                .help("it keeps the division finite; 1e-5 is usual");
+            return Err(Absorbed);
+        }
+        Ok(eps)
     }
 
     /// The size of the last axis of a tensor of reals.
@@ -78,7 +85,7 @@ impl<'a> Inference<'a, '_, '_> {
         Ok(last.size.clone())
     }
 
-    fn unit_placed(&self, layer: &LayerValue<'a>) -> Option<usize> {
+    pub(super) fn unit_placed(&self, layer: &LayerValue<'a>) -> Option<usize> {
         match self.placed.get(&layer.site) {
             Some(Placed::Layer(position)) => Some(*position),
             _ => None,
@@ -86,13 +93,13 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The first use of a layer makes it.
-    fn unit(
+    pub(super) fn unit(
         &mut self,
         callee: &'static str,
         layer: &LayerValue<'a>,
         kind: LayerKind,
         x: &Tensor,
-        settings: Vec<f64>,
+        settings: Vec<Setting>,
         at: Place,
     ) -> Checked<Tensor> {
         let ty = applied(&kind, &x.ty).map_err(|_| Absorbed)?;
@@ -112,9 +119,15 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// A further use of a layer must fit the first.
-    fn unit_again(&mut self, position: usize, x: &Tensor, settings: Vec<f64>, at: Place) -> Checked<Tensor> {
-        let LayerKind::Unit { sizes, .. } = &self.layers[position].kind else { return Err(Absorbed) };
-        let inputs = sizes[0].clone();
+    pub(super) fn unit_again(
+        &mut self,
+        position: usize,
+        x: &Tensor,
+        settings: Vec<Setting>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let LayerKind::Unit { sizes, acts, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let (inputs, acts) = (sizes[0].clone(), *acts);
         match applied(&self.layers[position].kind, &x.ty) {
             Ok(ty) => {
                 let multiply_adds = work(&x.ty, &self.layers[position].kind);
@@ -124,8 +137,10 @@ impl<'a> Inference<'a, '_, '_> {
             }
             Err(misfit) => {
                 let callee = self.layers[position].shown.clone();
-                let holes = vec!["_".to_owned(); x.ty.rank().saturating_sub(1)];
-                let wanted = holes.into_iter().chain([inputs.to_string()]).collect::<Vec<_>>().join(", ");
+                let mut wanted = vec!["_".to_owned(); x.ty.rank().max(1)];
+                let place = if acts == Acts::OnLast { wanted.len() - 1 } else { 1 };
+                wanted[place] = inputs.to_string();
+                let wanted = wanted.join(", ");
                 let message = format!("`{callee}` takes [{wanted}] but is given {}", x.ty);
                 let note = format!("its first use gave it {}", self.layers[position].signature.0);
                 self.misfit(&misfit, &callee, message, x, at)
@@ -137,7 +152,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Checks that a dimension that sizes a parameter is known at compile time.
-    fn fixed(&mut self, callee: &str, size: &Term, at: Place, what: &str) -> Checked<()> {
+    pub(super) fn fixed(&mut self, callee: &str, size: &Term, at: Place, what: &str) -> Checked<()> {
         if size.number().is_some() {
             return Ok(());
         }
@@ -160,7 +175,17 @@ impl<'a> Inference<'a, '_, '_> {
 
 /// What a layer gives for a tensor of this type.
 fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
-    let LayerKind::Unit { sizes, .. } = kind else { return Ok(x.clone()) };
+    let LayerKind::Unit { sizes, acts, .. } = kind else { return Ok(x.clone()) };
+    if *acts == Acts::OnChannels {
+        return match x.axes.get(1) {
+            None => Err(Misfit::Rank { operand: 0, expected: 2, found: x.rank() }),
+            Some(axis) if axis.size == sizes[0] => Ok(x.clone()),
+            Some(axis) => {
+                let (expected, found) = (Axis::from(sizes[0].clone()), axis.clone());
+                Err(Misfit::Size { operand: 0, axis: 1, expected, found })
+            }
+        };
+    }
     // The label of the last axis is no part of what the layer takes, and stays where its size stays.
     let unlabelled = Axis::from(sizes[0].clone());
     let taken = x.axes.last().filter(|last| last.size == sizes[0]).unwrap_or(&unlabelled);

@@ -1,0 +1,173 @@
+//! Functions of rows, columns and channels: pooling, up-sampling, norms of channels.
+
+use super::arguments::{Gift, Given, flag};
+use super::block::Inference;
+use super::typed::{Acts, LayerKind, Operation, Setting};
+use super::types::Type;
+use super::value::{LayerValue, Tensor};
+use crate::functions::Function;
+use crate::report::Place;
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::Term;
+use ansatz_shapes::{Misfit, Size as _};
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `max_pool1d`, `max_pool2d`, `avg_pool1d`, `avg_pool2d`
+    pub(super) fn pool(
+        &mut self,
+        function: &'static Function,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let name = function.name;
+        let axes = if name.ends_with("1d") { 1 } else { 2 };
+        self.reals(name, x, at)?;
+        let kernel = self.counts(name, "kernel", given, axes, at)?.ok_or(Absorbed)?;
+        let stride = self.counts(name, "stride", given, axes, at)?.unwrap_or_else(|| kernel.clone());
+        let padding = self.counts(name, "padding", given, axes, at)?.unwrap_or_else(|| vec![0; axes]);
+        if kernel.contains(&0) || stride.contains(&0) {
+            self.fault(at, format!("`{name}` takes a kernel and a stride of at least 1"));
+            return Err(Absorbed);
+        }
+        if let Some(axis) = (0..axes).find(|&axis| 2 * padding[axis] > kernel[axis]) {
+            let (padding, kernel) = (padding[axis], kernel[axis]);
+            self.fault(at, format!("the padding {padding} of `{name}` is more than half of its kernel {kernel}"))
+                .help("a window that sees nothing of the image has no result: choose a smaller padding");
+            return Err(Absorbed);
+        }
+        match ansatz_shapes::windows(&x.ty.axes, &kernel, &stride, &padding) {
+            Ok(result) => {
+                let (runtime, count_padding) = match name {
+                    "max_pool1d" | "max_pool2d" => ("max_pool", None),
+                    _ => ("avg_pool", Some(flag("count_include_pad", given, true))),
+                };
+                let operation =
+                    Operation::Pool { function: runtime, input: x.id, kernel, stride, padding, count_padding };
+                self.tensor(operation, Type::real(result), at)
+            }
+            Err(Misfit::Size { axis, expected, .. }) => {
+                let (size, padding) = (&x.ty.axes[axis], padding[axis + axes - x.ty.rank()]);
+                let around = if padding > 0 { format!(" with padding {padding}") } else { String::new() };
+                let message =
+                    format!("the kernel {expected} of `{name}` is larger than the axis {size} of {}{around}", x.ty);
+                let notes = self.notes(x, &[]);
+                let error = self.fault(at, message);
+                error.notes = notes;
+                error.help("choose a smaller kernel, or pool less before");
+                Err(Absorbed)
+            }
+            Err(misfit) => {
+                let slides = if axes == 1 { "the last axis" } else { "the last two axes" };
+                let message = format!("`{name}` slides over {slides}, but is given {}", x.ty);
+                self.misfit(&misfit, name, message, x, at);
+                Err(Absorbed)
+            }
+        }
+    }
+
+    /// `upsample`
+    pub(super) fn upsample(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
+        self.reals("upsample", x, at)?;
+        let factor = match given.get("scale") {
+            Some(Gift::Count(0)) => {
+                self.fault(at, "the scale of `upsample` is at least 1");
+                return Err(Absorbed);
+            }
+            Some(Gift::Count(factor)) => *factor,
+            _ => 2,
+        };
+        let rank = x.ty.rank();
+        if rank < 2 {
+            let message = format!("`upsample` takes rows and columns, the last two axes, but is given {}", x.ty);
+            self.fault(at, message);
+            return Err(Absorbed);
+        }
+        let mut axes = x.ty.axes.clone();
+        for axis in &mut axes[rank - 2..] {
+            axis.size = axis.size.times(&Term::literal(factor));
+        }
+        let function = match given.get("mode") {
+            Some(Gift::Choice("bilinear")) => "upsample_bilinear",
+            _ => "upsample_nearest",
+        };
+        self.tensor(Operation::Upsample { function, input: x.id, factor }, Type::real(axes), at)
+    }
+
+    /// `batch_norm`, `group_norm`, `instance_norm`
+    pub(super) fn channel_norm(
+        &mut self,
+        function: &'static Function,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let name = function.name;
+        self.reals(name, x, at)?;
+        let eps = self.eps(function, given, at)?;
+        let least = if name == "instance_norm" { 3 } else { 2 };
+        if x.ty.rank() < least {
+            let axes = if least == 3 { "[n, channels, …]" } else { "[n, channels] or [n, channels, …]" };
+            self.fault(at, format!("`{name}` takes channels on axis 1, {axes}, but is given {}", x.ty));
+            return Err(Absorbed);
+        }
+        if name == "instance_norm" {
+            return self.map("instance_norm", &[x], vec![eps], x.ty.clone(), at);
+        }
+        let channels = x.ty.axes[1].size.clone();
+        let settings = match (name, given.get("groups")) {
+            ("group_norm", Some(Gift::Count(groups))) => vec![Setting::Count(*groups), Setting::Number(eps)],
+            ("group_norm", _) => return Err(Absorbed),
+            _ => {
+                let momentum = function.number("momentum", given).ok_or(Absorbed)?;
+                if !(0.0..=1.0).contains(&momentum) {
+                    self.fault(at, format!("the momentum of `batch_norm` lies in [0, 1], {momentum} does not"))
+                        .help("it is the share of the new batch in the running statistics; 0.1 is usual");
+                    return Err(Absorbed);
+                }
+                vec![Setting::Number(eps), Setting::Number(momentum)]
+            }
+        };
+        if let Some(position) = self.unit_placed(layer) {
+            return self.unit_again(position, x, settings, at);
+        }
+        self.fixed(name, &channels, at, "take")?;
+        let number = channels.number().ok_or(Absorbed)?;
+        if let Some(Setting::Count(groups)) = settings.first()
+            && (*groups == 0 || !number.is_multiple_of(*groups))
+        {
+            self.fault(at, format!("{groups} groups do not divide the {channels} channels of {}", x.ty));
+            return Err(Absorbed);
+        }
+        let kind = LayerKind::Unit {
+            name: if name == "batch_norm" { "BatchNorm" } else { "GroupNorm" },
+            sizes: vec![channels],
+            acts: Acts::OnChannels,
+            parameters: 2 * number,
+            work: Term::literal(0),
+        };
+        self.unit(name, layer, kind, x, settings, at)
+    }
+
+    /// One whole number for each axis, or the same for all of them.
+    fn counts(
+        &mut self,
+        callee: &str,
+        parameter: &str,
+        given: &Given<'a>,
+        axes: usize,
+        at: Place,
+    ) -> Checked<Option<Vec<usize>>> {
+        match given.get(parameter) {
+            Some(Gift::Counts(counts)) if counts.len() == 1 => Ok(Some(vec![counts[0]; axes])),
+            Some(Gift::Counts(counts)) if counts.len() == axes => Ok(Some(counts.clone())),
+            Some(Gift::Counts(counts)) => {
+                let message = format!("`{parameter}` of `{callee}` has {} numbers for {axes} axes", counts.len());
+                self.fault(at, message);
+                Err(Absorbed)
+            }
+            _ => Ok(None),
+        }
+    }
+}
