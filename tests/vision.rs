@@ -99,6 +99,88 @@ net! {
     pub net Instance(x: [n, Channel, h, w]) -> [n, Channel, h, w] { x |> instance_norm }
     pub net LastAxis(x: [n, t, Channel]) -> [n, t, Channel] { x |> norm: layer_norm }
     pub net Power(x: [n, t, Channel]) -> [n, t, Channel] { x |> norm: rms_norm }
+
+    pub dim Digit = 10;
+
+    /// Down and up again, with what was left out added on the way back, as in a U-Net.
+    net Pyramid(x: [n, c, h = 8, w = 8]; norm = batch_norm) -> [n, c, 8, 8] {
+        let first = x |> norm1: norm |> tanh;
+        let half = first |> max_pool2d(2) |> norm2: norm |> silu;
+        let quarter = half |> avg_pool2d(3, stride = 2, padding = 1, count_include_pad = false) |> norm3: norm;
+        let back = half + (quarter |> upsample(2, mode = bilinear));
+        first + (back |> upsample)
+    }
+
+    pub net Batched(x: [n, Channel, 8, 8]) -> [] { x |> Pyramid |> square |> mean }
+    pub net Grouped(x: [n, Channel, 8, 8]) -> [] { x |> Pyramid(norm = group_norm(2)) |> tanh |> square |> mean }
+    pub net Rows(x: [n, 4, Channel]) -> [] {
+        let y = x |> max_pool1d(3, stride = 1, padding = 1) |> instance_norm |> avg_pool1d(2);
+        y |> layer_norm |> rms_norm |> tanh |> sum
+    }
+    pub net Erased(x: [n, Channel, 8, 8]) -> [n, Channel, 8, 8] { x |> dropout2d(0.25) }
+
+    /// Digits by their rows: batch statistics in training, running ones in evaluation.
+    pub net Reader(x: [n, c = 1, h = 8, 8], y: [n] in Digit) -> (loss: [], correct: []) {
+        let wide = x |> linear(24, bias = false) |> bn1: batch_norm |> relu |> max_pool2d((2, 1));
+        let deep = wide |> linear(24, bias = false) |> bn2: batch_norm(momentum = 0.2) |> relu;
+        let pooled = deep |> max_pool2d((4, 1)) |> linear(Digit);
+        let logits = pooled |> sum(over = (c, h));
+        (loss = cross_entropy(logits, y), correct = mean(argmax(logits) == y))
+    }
+}
+
+ansatz::gradcheck!(Batched, sizes = [[1], [3]]);
+ansatz::gradcheck!(Grouped, sizes = [[1], [3]]);
+ansatz::gradcheck!(Rows, sizes = [[1], [4]]);
+
+#[test]
+fn whole_channels_are_dropped_in_training_alone() {
+    let net: Erased<f64> = Erased::init(0);
+    let x = from_vec(vec![1.0; 20 * 6 * 64], (20, Channel, Const::<8>, Const::<8>)).expect("so many numbers");
+    assert!(to_vec(&net.forward(x).expect("it runs")).iter().all(|&y| y == 1.0));
+    let graph = nn::trace::<f64, Erased<f64>>(&[20], true).expect("it is recorded");
+    let states: Vec<Vec<f64>> = graph.states().iter().map(|_| vec![3.0, 0.0, 1.0, 0.0]).collect();
+    let y = interpret(&graph, &states, &[vec![1.0; 20 * 6 * 64]]).expect("well-formed").outputs.remove(0);
+    let channels: Vec<&[f64]> = y.chunks(64).collect();
+    assert!(channels.iter().all(|c| c.iter().all(|&y| y == c[0]) && (c[0] == 0.0 || c[0] == 1.0 / 0.75)));
+    let dropped = channels.iter().filter(|c| c[0] == 0.0).count();
+    // Binomial with mean 30 and standard deviation 4.7: four of them.
+    assert!((11..=49).contains(&dropped), "{dropped}");
+}
+
+/// Running statistics follow the training, are what evaluation uses, and are saved with the model.
+#[test]
+fn running_statistics_are_part_of_a_training() {
+    type Digits = ansatz::data::Images<Const<1>, Const<8>, Const<8>, Digit>;
+    let (train, test) = Digits::digits().expect("the embedded digits").split(0.8, 3).expect("two parts");
+    let mut trainer = Trainer::builder(Reader::init(1), AdamW::new(1e-2))
+        .batch_size(48)
+        .epochs(6)
+        .seed(2)
+        .build()
+        .expect("well-formed");
+    let history = trainer.fit(&train, Some(&test)).expect("it trains");
+    let validation = history.epochs.last().expect("six epochs").validation.as_ref().expect("validated").clone();
+    // The net does not see where in a column the ink is.
+    assert!(validation.get("correct").expect("named") > 0.75, "{validation}");
+    let model = trainer.model().expect("a model");
+    assert!(to_vec(&model.bn1.running_mean).iter().any(|m| m.abs() > 0.01));
+    assert!(to_vec(&model.bn2.running_var).iter().all(|&v| v > 0.0 && v.is_finite()));
+    // A batch of one image is evaluated as in a large batch.
+    let mut single = Trainer::builder(model.clone(), AdamW::new(1e-2)).batch_size(1).build().expect("well-formed");
+    let loss = single.evaluate(&test).expect("it evaluates").loss();
+    assert!((loss - validation.loss()).abs() < 1e-4, "{loss} and {validation}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("reader.safetensors");
+    model.save(&path).expect("it is written");
+    let read: Reader = ansatz::train::load(&path).expect("the file fits");
+    assert_eq!(to_vec(&read.bn1.running_var), to_vec(&model.bn1.running_var));
+    // The gradient of a single call keeps no statistics.
+    let rows = test.select(&[0, 1, 2]).expect("three images");
+    let batch = ReaderBatch { x: rows.pixels(), y: rows.labels() };
+    let (loss, gradient) = model.gradient(&batch).expect("it has a loss");
+    assert!(to_vec(&loss)[0].is_finite());
+    assert_eq!(to_vec(&gradient.bn1.running_mean), [0.0]);
 }
 
 /// A net of one norm, with its gradients and what becomes of its running statistics.
