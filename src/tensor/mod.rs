@@ -9,6 +9,7 @@ mod scope;
 mod var;
 mod elementwise;
 mod arrange;
+mod attention;
 mod lookup;
 mod reduce;
 mod random;
@@ -23,6 +24,7 @@ mod indices;
 mod feed;
 
 pub use arrange::{broadcast, concat, reshape, squeeze};
+pub use attention::{Attention, attention, rotary};
 pub use dims::{Append, EndsWith, HasDim, HasNumber, Named};
 pub use element::{Element, Float, In};
 pub use elementwise::*;

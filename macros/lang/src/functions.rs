@@ -133,6 +133,10 @@ pub enum Rule {
     CrossEntropy,
     /// A scalar from two tensors of one shape.
     PairLoss,
+    /// `attention`
+    Attention,
+    /// `rotary`
+    Rotary,
     /// A random tensor of a given shape.
     Draw,
     /// One after the other along the last axis.
@@ -157,6 +161,8 @@ impl Rule {
             Rule::Linear => "`[…, d]` → `[…, width]`",
             Rule::CrossEntropy => "`[…, d]`, `[…] in d` → `[]`",
             Rule::PairLoss => "`[…]`, `[…]` → `[]`",
+            Rule::Attention => "`[…, h, t, e]`, `[…, g, s, e]`, `[…, g, s, f]` → `[…, h, t, f]`",
+            Rule::Rotary => "`[…, t, e]` → `[…, t, e]`",
             Rule::Draw => "→ `shape`",
             Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",
         }
@@ -361,6 +367,32 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[Parameter { name: "p", kind: Kind::Probability, positional: true, default: Default::Required }],
         rule: Rule::Dropout,
         doc: "In training, each channel is 0 with probability p and x / (1 − p) otherwise.",
+    },
+    Function {
+        name: "attention",
+        tensors: &["q", "k", "v"],
+        parameters: &[
+            named("causal", Kind::Flag, Default::Value("false")),
+            named("scale", Kind::Number, Default::Absent),
+            named("window", Kind::Count, Default::Absent),
+            named("mask", Kind::Tensor, Default::Absent),
+            named("lengths", Kind::Tensor, Default::Absent),
+            named("start", Kind::Tensor, Default::Absent),
+            named("alibi", Kind::Flag, Default::Value("false")),
+        ],
+        rule: Rule::Attention,
+        doc: "softmax(scale · q kᵀ) v in each head, with 1/√e for the scale unless it is given.",
+    },
+    Function {
+        name: "rotary",
+        tensors: &["x"],
+        parameters: &[
+            named("base", Kind::Number, Default::Value("10000")),
+            named("interleaved", Kind::Flag, Default::Value("false")),
+            named("start", Kind::Tensor, Default::Absent),
+        ],
+        rule: Rule::Rotary,
+        doc: "Pairs of numbers of the last axis turned by their position along the one before.",
     },
     Function {
         name: "dropout",

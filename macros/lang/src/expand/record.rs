@@ -237,10 +237,6 @@ impl Context<'_, '_> {
             }
             Operation::CrossEntropy { logits, target, weights, ignore, label_smoothing } => {
                 let (logits, target) = (self.borrowed(*logits), self.borrowed(*target));
-                let option = |value: Option<TokenStream>| match value {
-                    Some(value) => quote! { ::core::option::Option::Some(#value) },
-                    None => quote! { ::core::option::Option::None },
-                };
                 let weights = option(weights.map(|id| self.borrowed(id)));
                 let ignore = option(ignore.map(|class| {
                     let class = Literal::u64_unsuffixed(class);
@@ -258,6 +254,39 @@ impl Context<'_, '_> {
                         },
                     )
                 }
+            }
+            Operation::Attention { inputs, causal, scale, window, mask, lengths, start, alibi } => {
+                let [q, k, v] = inputs.map(|id| self.borrowed(id));
+                let erased = |id: &ValueId| {
+                    let name = self.value(*id);
+                    quote! { #name.erase() }
+                };
+                let [mask, lengths, start] = [mask, lengths, start].map(|id| option(id.as_ref().map(erased)));
+                let scale = option(scale.map(number));
+                let window = option(window.map(|window| {
+                    let window = Literal::u64_unsuffixed(window);
+                    quote! { #window }
+                }));
+                let value = spelling.shape_value(&ty.axes);
+                quote! {
+                    ::ansatz::tensor::attention(#q, #k, #v, #value, ::ansatz::tensor::Attention {
+                        causal: #causal,
+                        scale: #scale,
+                        window: #window,
+                        mask: #mask,
+                        lengths: #lengths,
+                        start: #start,
+                        alibi: #alibi,
+                    })
+                }
+            }
+            Operation::Rotary { input, base, interleaved, start } => {
+                let (input, base) = (self.borrowed(*input), number(*base));
+                let start = option(start.map(|id| {
+                    let name = self.value(id);
+                    quote! { #name.erase() }
+                }));
+                quote! { ::ansatz::tensor::rotary(#input, #base, #interleaved, #start) }
             }
             Operation::Draw { function, p, label } => {
                 let (function, scope, value) = (here(function), child(label), spelling.shape_value(&ty.axes));
@@ -322,5 +351,13 @@ fn number(value: f64) -> TokenStream {
         quote! { -#literal }
     } else {
         literal
+    }
+}
+
+/// `Some(…)` or `None` as an expression.
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote! { ::core::option::Option::Some(#value) },
+        None => quote! { ::core::option::Option::None },
     }
 }

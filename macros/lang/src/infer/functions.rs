@@ -67,6 +67,8 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::PairLoss, [a, b]) => self.pair_loss(function, a, b, at),
             (Rule::Draw, []) => self.draw(function, layer, given, at),
             (Rule::Ode, [x]) => self.ode(x, given, at),
+            (Rule::Attention, [q, k, v]) => self.attention(function, [q, k, v], given, at),
+            (Rule::Rotary, [x]) => self.rotary(function, x, given, at),
             (Rule::Concat, _) => self.concat(&all, at),
             _ => unreachable!("the number of tensors was checked"),
         };

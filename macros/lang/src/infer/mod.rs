@@ -2,6 +2,7 @@
 
 mod arguments;
 mod arithmetic;
+mod attention;
 mod blame;
 mod block;
 mod call;

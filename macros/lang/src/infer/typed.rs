@@ -343,6 +343,36 @@ pub enum Operation {
         /// How much of the target is spread over all classes.
         label_smoothing: f64,
     },
+    /// Scaled dot-product attention.
+    Attention {
+        /// Queries, keys and values.
+        inputs: [ValueId; 3],
+        /// Whether a query sees no key at a later position.
+        causal: bool,
+        /// What scores are multiplied by.
+        scale: Option<f64>,
+        /// How many positions a query sees.
+        window: Option<u64>,
+        /// Truth values or reals for the scores.
+        mask: Option<ValueId>,
+        /// How many keys each sample has.
+        lengths: Option<ValueId>,
+        /// At which position the queries of each sample begin.
+        start: Option<ValueId>,
+        /// Whether scores fall with the distance.
+        alibi: bool,
+    },
+    /// Pairs of numbers turned by their position.
+    Rotary {
+        /// The tensor.
+        input: ValueId,
+        /// The slowest pair turns once in about so many positions, times 2π.
+        base: f64,
+        /// Whether the numbers of a pair are neighbours.
+        interleaved: bool,
+        /// At which position each sample begins.
+        start: Option<ValueId>,
+    },
     /// A random tensor.
     Draw {
         /// The function.
