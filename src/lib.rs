@@ -14,6 +14,7 @@ pub mod tensor;
 pub mod nn;
 pub mod optim;
 pub mod ode;
+pub mod flow;
 pub mod transport;
 pub mod data;
 pub mod train;

@@ -28,6 +28,37 @@ net! {
         mse(ode(x, s = 0..1, by = rk4(16), gradient = recompute, |x, s| field: Field(x * w, s)), y)
     }
 
+    /// A continuous normalizing flow.
+    pub net Density(x: [n, Plane]) -> (z: [n, Plane], log_det: [n], log_density: [n]) {
+        let (z, log_det) = cnf(x, s = 1..0, by = rk4(12), |x, s| field: Field(x, s));
+        (z = z, log_det = log_det, log_density = normal_log_prob(z, over = Plane) + log_det)
+    }
+
+    pub net Back(z: [n, Plane]) -> (x: [n, Plane], log_det: [n]) {
+        let (x, log_det) = cnf(z, s = 0..1, by = rk4(12), gradient = recompute, Field);
+        (x = x, log_det = log_det)
+    }
+
+    pub net Estimated(x: [n, Plane]) -> (log_det: [n]) {
+        let (_z, log_det) = cnf(x, s = 1..0, by = rk4(12), trace = hutchinson, Field);
+        (log_det = log_det)
+    }
+
+    pub net Likelihood(x: [n, Plane], w: [Plane]) -> [] {
+        let (z, log_det) = cnf(x * w, s = 1..0, by = rk4(6), |x, s| field: Field(x * w, s));
+        -mean(normal_log_prob(z, over = Plane) + log_det)
+    }
+
+    pub net LikelihoodByAdjoint(x: [n, Plane], w: [Plane]) -> [] {
+        let (z, log_det) = cnf(x * w, s = 1..0, by = rk4(16), gradient = adjoint, |x, s| field: Field(x * w, s));
+        -mean(normal_log_prob(z, over = Plane) + log_det)
+    }
+
+    pub net LikelihoodStored(x: [n, Plane], w: [Plane]) -> [] {
+        let (z, log_det) = cnf(x * w, s = 1..0, by = rk4(16), |x, s| field: Field(x * w, s));
+        -mean(normal_log_prob(z, over = Plane) + log_det)
+    }
+
     pub net Adjoint(x: [n, Plane], y: [n, Plane], w: [Plane]) -> [] {
         mse(ode(x, s = 0..1, by = rk4(16), gradient = adjoint, |x, s| field: Field(x * w, s)), y)
     }
@@ -35,6 +66,7 @@ net! {
 
 ansatz::gradcheck!(Stored);
 ansatz::gradcheck!(Recomputed);
+ansatz::gradcheck!(Likelihood);
 
 fn points() -> Tensor<(usize, Plane), f64, Cpu> {
     from_vec((0..10).map(|i| (1.3 * f64::from(i)).sin()).collect(), (5, Plane)).expect("five points")
@@ -103,5 +135,88 @@ fn the_three_gradients_agree() -> Result<()> {
         assert!(stored.iter().zip(&other).all(|(a, b)| (a - b).abs() < tolerance), "{stored:?} {other:?}");
     }
     assert!(stored.iter().any(|g| g.abs() > 1e-3));
+    Ok(())
+}
+
+/// A field that moves points well.
+fn strong(seed: u64) -> Field<f64> {
+    let mut field = Field::init(seed);
+    field.linear2.weight = field.linear2.weight * 3.0;
+    field
+}
+
+fn plane(points: &[[f64; 2]]) -> Result<Tensor<(usize, Plane), f64, Cpu>> {
+    from_vec(points.as_flattened().to_vec(), (points.len(), Plane))
+}
+
+#[test]
+fn the_determinant_is_that_of_the_numerical_jacobian() -> Result<()> {
+    let flow = Density { field: strong(5) };
+    let found = to_vec(&flow.forward(points())?.log_det);
+    let h = 1e-5;
+    let moved = |axis: usize, by: f64| -> Result<Vec<f64>> {
+        let moved: Vec<f64> =
+            to_vec(&points()).into_iter().enumerate().map(|(i, x)| if i % 2 == axis { x + by } else { x }).collect();
+        Ok(to_vec(&flow.forward(from_vec(moved, (5, Plane))?)?.z))
+    };
+    let slopes = |axis| -> Result<Vec<f64>> {
+        Ok(moved(axis, h)?.iter().zip(moved(axis, -h)?).map(|(a, b)| (a - b) / (2.0 * h)).collect())
+    };
+    let (by_x, by_y) = (slopes(0)?, slopes(1)?);
+    for i in 0..5 {
+        let determinant = by_x[2 * i] * by_y[2 * i + 1] - by_x[2 * i + 1] * by_y[2 * i];
+        // The determinant of the solution and of the steps differ by the error of the steps.
+        assert!((found[i] - determinant.abs().ln()).abs() < 1e-5, "{} {}", found[i], determinant.ln());
+        assert!(found[i].abs() > 0.05);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_flow_runs_back_and_its_density_has_mass_one() -> Result<()> {
+    let there = Density { field: strong(5) };
+    let image = there.forward(points())?;
+    let back = Back { field: there.field.clone() }.forward(image.z)?;
+    let pairs = to_vec(&back.x).into_iter().zip(to_vec(&points()));
+    assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
+    let pairs = to_vec(&back.log_det).into_iter().zip(to_vec(&image.log_det));
+    assert!(pairs.into_iter().all(|(a, b)| (a + b).abs() < 1e-5));
+
+    let (cells, edge) = (160, 8.0);
+    let middle = |i: usize| (i as f64 + 0.5) / cells as f64 * 2.0 * edge - edge;
+    let grid: Vec<[f64; 2]> = (0..cells * cells).map(|i| [middle(i % cells), middle(i / cells)]).collect();
+    let logarithms = to_vec(&there.forward(plane(&grid)?)?.log_density);
+    let mass = logarithms.iter().map(|l| l.exp()).sum::<f64>() * (2.0 * edge / cells as f64).powi(2);
+    assert!((mass - 1.0).abs() < 5e-3, "{mass}");
+    Ok(())
+}
+
+#[test]
+fn the_estimated_trace_is_right_on_average() -> Result<()> {
+    let field = strong(5);
+    let exact = to_vec(&Density { field: field.clone() }.forward(points())?.log_det);
+    let copies = 4000;
+    let many: Vec<f64> = (0..copies).flat_map(|_| to_vec(&points())).collect();
+    let estimated = to_vec(&Estimated { field }.forward(from_vec(many, (5 * copies, Plane))?)?.log_det);
+    for (i, exact) in exact.iter().enumerate() {
+        let draws: Vec<f64> = estimated.iter().skip(i).step_by(5).copied().collect();
+        let mean = draws.iter().sum::<f64>() / copies as f64;
+        let variance = draws.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / copies as f64;
+        assert!((mean - exact).abs() < 5.0 * (variance / copies as f64).sqrt(), "{mean} {exact} {variance}");
+        assert!(variance > 1e-3);
+    }
+    Ok(())
+}
+
+#[test]
+fn likelihoods_have_the_same_gradient_by_the_adjoint() -> Result<()> {
+    let w = from_vec(vec![0.7, -1.2], (Plane,))?;
+    let by_adjoint = LikelihoodByAdjoint::<f64>::init(2);
+    let stored = LikelihoodStored { field: by_adjoint.field.clone() };
+    let (loss, adjoint) = by_adjoint.gradient(&LikelihoodByAdjointBatch { x: points(), w: w.clone() })?;
+    let (same, stored) = stored.gradient(&LikelihoodStoredBatch { x: points(), w })?;
+    assert_eq!(to_vec(&loss), to_vec(&same));
+    let pairs = to_vec(&adjoint.field.linear1.weight).into_iter().zip(to_vec(&stored.field.linear1.weight));
+    assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
     Ok(())
 }

@@ -12,7 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["grad", "compile"],
     &["run"],
     &["tensor"],
-    &["nn", "optim", "ode", "transport"],
+    &["nn", "optim", "ode", "flow", "transport"],
     &["data", "plot"],
     &["train", "check"],
     &["models"],

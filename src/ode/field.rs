@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 /// dy/ds as a function of time, value and captures: a graph with these inputs in this order and one output.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(crate) struct Field {
     pub graph: Graph,
     /// The nodes of the outer graph that it captures.
     pub captures: Vec<NodeId>,
@@ -14,7 +14,7 @@ pub(super) struct Field {
 
 /// Stands for the time or the value while a field is recorded. What reads it is copied, so no run computes with it; a
 /// value that escapes from the field is not a number.
-pub(super) fn stand_in(graph: &mut Graph, dims: &[usize], dtype: crate::graph::DType) -> NodeId {
+pub(crate) fn stand_in(graph: &mut Graph, dims: &[usize], dtype: crate::graph::DType) -> NodeId {
     graph.constant(f64::NAN, dims, dtype)
 }
 

@@ -65,7 +65,7 @@ pub fn integrate<S: Shape, E: Float>(
 }
 
 /// The loop over all steps.
-fn solve(graph: &mut Graph, y: NodeId, how: &Integral, field: &Field) -> Result<NodeId> {
+pub(crate) fn solve(graph: &mut Graph, y: NodeId, how: &Integral, field: &Field) -> Result<NodeId> {
     let Integral { span, method, steps, gradient } = how;
     if !(span.start.is_finite() && span.end.is_finite()) {
         return Err(Error::shape("ode", format!("a solution needs finite times, not {span:?}")));

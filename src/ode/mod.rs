@@ -23,6 +23,8 @@ mod steps;
 mod layer;
 mod field;
 
+pub(crate) use field::{Field, stand_in};
+pub(crate) use layer::solve;
 pub use layer::{Gradient, Integral, integrate};
 pub use method::{BOSH3, DOPRI5, EULER, HEUN, MIDPOINT, Method, RK4, TSIT5};
 pub use solve::{Solved, Solver, Steps, Tolerance, Trajectory};

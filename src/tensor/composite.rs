@@ -228,3 +228,13 @@ pub fn compare_with(g: &mut Graph, op: Compare, x: NodeId, value: f64) -> Result
 pub fn all_axes(g: &Graph, x: NodeId) -> Vec<usize> {
     (0..g[x].dims.len()).collect()
 }
+
+/// Σ −x²/2 − ln(2π)/2 along `axes`.
+pub fn normal_log_prob(g: &mut Graph, x: NodeId, axes: &[usize]) -> Result<NodeId> {
+    let square = g.unary(Unary::Square, x)?;
+    let half = scale(g, square, -0.5)?;
+    let sum = g.sum(half, axes)?;
+    let count: usize = axes.iter().map(|&axis| g[x].dims[axis]).product();
+    let constant = g.constant_like(-0.5 * count as f64 * std::f64::consts::TAU.ln(), sum);
+    g.binary(Binary::Add, sum, constant)
+}

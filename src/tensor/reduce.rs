@@ -32,6 +32,8 @@ reductions! {
     min = |g, x, axes| g.reduce(ReduceOp::Min, x, axes);
     /// ln Σ eˣ along the axes `Ax`, which go, without overflow.
     logsumexp = composite::logsumexp;
+    /// The logarithm of the standard normal density, summed along the axes `Ax`, which go: Σ −x²/2 − ln(2π)/2.
+    normal_log_prob = composite::normal_log_prob;
 }
 
 /// The variance along the axes `Ax`, which go: the mean squared distance from the mean, or with n − 1 in place of n if

@@ -143,6 +143,8 @@ pub enum Rule {
     Concat,
     /// `ode`
     Ode,
+    /// `cnf`
+    Cnf,
 }
 
 impl Rule {
@@ -164,6 +166,7 @@ impl Rule {
             Rule::Attention => "`[…, h, t, e]`, `[…, g, s, e]`, `[…, g, s, f]` → `[…, h, t, f]`",
             Rule::Rotary => "`[…, t, e]` → `[…, t, e]`",
             Rule::Draw => "→ `shape`",
+            Rule::Cnf => "`[…, d]` → `[…, d]`, `[…]`",
             Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",
         }
     }
@@ -303,6 +306,7 @@ pub const FUNCTIONS: &[Function] = &[
         doc: "The mean squared deviation; `unbiased = true` divides by one less than the number of elements.",
     },
     reduce("logsumexp", "ln Σ eˣ, without overflow."),
+    reduce("normal_log_prob", "The logarithm of the standard normal density, Σ −x²/2 − ln(2π)/2."),
     Function {
         name: "argmax",
         tensors: &["x"],
@@ -464,6 +468,19 @@ pub const FUNCTIONS: &[Function] = &[
         ],
         rule: Rule::Ode,
         doc: "The solution of dx/ds = field(x, s) at the end of the range `s`, by a method in equal steps.",
+    },
+    Function {
+        name: "cnf",
+        tensors: &["x"],
+        parameters: &[
+            named("s", Kind::Span, Default::Required),
+            named("by", Kind::Method, Default::Required),
+            named("gradient", Kind::Choice(GRADIENTS), Default::Value("stored")),
+            named("trace", Kind::Choice(&["exact", "hutchinson"]), Default::Value("exact")),
+            Parameter { name: "field", kind: Kind::Field, positional: true, default: Default::Required },
+        ],
+        rule: Rule::Cnf,
+        doc: "The same solution z, and for each point along the last axis the logarithm of the determinant of ∂z/∂x.",
     },
 ];
 

@@ -2,7 +2,7 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
-use crate::infer::{Operation, Scalar, Setting, Step, Type, ValueId};
+use crate::infer::{Operation, Scalar, Setting, Step, Trace, Type, ValueId};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -307,8 +307,20 @@ impl Context<'_, '_> {
                     "recompute" => "Recompute",
                     _ => "Stored",
                 });
+                let function = match flow.trace {
+                    Some(_) => quote! { ::ansatz::flow::cnf },
+                    None => quote! { ::ansatz::ode::integrate },
+                };
+                let value = spelling.shape_value(&ty.axes);
+                let trace = flow.trace.iter().map(|trace| match trace {
+                    Trace::Exact => quote! { ::ansatz::flow::Trace::Exact },
+                    Trace::Hutchinson(label) => {
+                        let scope = child(label);
+                        quote! { ::ansatz::flow::Trace::Hutchinson(&::ansatz::tensor::normal(#scope, #value)) }
+                    }
+                });
                 quote! {
-                    ::ansatz::ode::integrate(
+                    #function(
                         #input,
                         &::ansatz::ode::Integral {
                             span: #start..#end,
@@ -316,6 +328,7 @@ impl Context<'_, '_> {
                             steps: #steps,
                             gradient: ::ansatz::ode::Gradient::#gradient,
                         },
+                        #(#trace,)*
                         |#(#bound),*| {
                             #(#body)*
                             ::core::clone::Clone::clone(#slope)

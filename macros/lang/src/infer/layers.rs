@@ -71,7 +71,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The label under which a place draws.
-    fn draws(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<String> {
+    pub(super) fn draws(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<String> {
         if let Some(Placed::Draws(label)) = self.placed.get(&layer.site) {
             return Ok(label.clone());
         }

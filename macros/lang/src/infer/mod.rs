@@ -35,7 +35,7 @@ use std::rc::Rc;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Setting, Step, TypedNet, ValueId, key, key_part,
+    Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Setting, Step, Trace, TypedNet, ValueId, key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 

@@ -2,7 +2,7 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::{Flow, Operation};
+use super::typed::{Flow, Operation, Step, Trace};
 use super::types::Type;
 use super::value::{Callable, Environment, LayerValue, Tensor, Value};
 use crate::ast::{Expr, ExprKind};
@@ -19,8 +19,21 @@ const METHODS: [(&str, usize); 7] =
 
 impl<'a> Inference<'a, '_, '_> {
     /// The tensor at the end of the span. The field is inferred once, on a tensor and a time of its own.
-    pub(super) fn ode(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
-        self.reals("ode", x, at)?;
+    /// `cnf` gives the logarithm of the determinant besides.
+    pub(super) fn ode(
+        &mut self,
+        function: &'static Function,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Place,
+    ) -> Checked<Value<'a>> {
+        let name = function.name;
+        self.reals(name, x, at)?;
+        if name == "cnf" && x.ty.rank() == 0 {
+            self.fault(at, "`cnf` takes points along the last axis, but is given a scalar []");
+            return Err(Absorbed);
+        }
         let (Some(Gift::Span(from, to)), Some(Gift::Method(method, steps)), Some(Gift::Layer(field, place))) =
             (given.get("s"), given.get("by"), given.get("field"))
         else {
@@ -44,13 +57,13 @@ impl<'a> Inference<'a, '_, '_> {
         let slope = match slope? {
             Value::Tensor(slope) => slope,
             other => {
-                let message = format!("the field of `ode` gives {}, and should give a tensor", other.what());
+                let message = format!("the field of `{name}` gives {}, and should give a tensor", other.what());
                 self.fault(*place, message);
                 return Err(Absorbed);
             }
         };
         if slope.ty.axes != x.ty.axes || slope.ty.element != x.ty.element {
-            let message = format!("`ode` goes on from {}, but its field gives {}", x.ty, slope.ty);
+            let message = format!("`{name}` goes on from {}, but its field gives {}", x.ty, slope.ty);
             let notes = self.notes(&slope, &[]);
             let error = self.fault(*place, message);
             error.notes = notes;
@@ -64,7 +77,14 @@ impl<'a> Inference<'a, '_, '_> {
             let before = work.get(i).cloned().unwrap_or_else(|| Term::literal(0));
             layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(&times));
         }
+        let trace = match (name, given.get("trace")) {
+            ("cnf", Some(Gift::Choice("hutchinson"))) => Some(Trace::Hutchinson(self.draws(layer, "cnf")?)),
+            ("cnf", _) => Some(Trace::Exact),
+            _ => None,
+        };
+        let cnf = trace.is_some();
         let flow = Flow {
+            trace,
             method,
             steps: *steps,
             span: (*from, *to),
@@ -74,7 +94,14 @@ impl<'a> Inference<'a, '_, '_> {
             body,
             slope: slope.id,
         };
-        self.tensor(Operation::Ode { input: x.id, flow: Box::new(flow) }, x.ty.clone(), at)
+        let operation = Operation::Ode { input: x.id, flow: Box::new(flow) };
+        if !cnf {
+            return self.tensor(operation, x.ty.clone(), at).map(Value::Tensor);
+        }
+        let z = self.inner_value(x.ty.clone());
+        let log_det = self.inner_value(Type::real(x.ty.axes[..x.ty.rank() - 1].to_vec()));
+        self.steps.push(Step { results: vec![z.id, log_det.id], operation, span: at });
+        Ok(Value::Tuple(vec![(None, Value::Tensor(z)), (None, Value::Tensor(log_det))]))
     }
 
     /// How many of the value and the time a field takes: a closure or a net says so, a layer takes the value alone.

@@ -37,8 +37,8 @@ impl<'a> Inference<'a, '_, '_> {
             _ => (0..x.ty.rank()).collect(),
         };
         if axes.is_empty() {
-            if function.name == "var" {
-                self.fault(at, "`var` takes a tensor with axes, but is given a scalar []");
+            if matches!(function.name, "var" | "normal_log_prob") {
+                self.fault(at, format!("`{}` takes a tensor with axes, but is given a scalar []", function.name));
                 return Err(Absorbed);
             }
             return Ok(x);

@@ -417,6 +417,17 @@ pub struct Flow {
     pub body: Vec<Step>,
     /// What it gives.
     pub slope: ValueId,
+    /// For `cnf`: how the trace of its derivative comes about.
+    pub trace: Option<Trace>,
+}
+
+/// How the trace of a derivative comes about.
+#[derive(Debug)]
+pub enum Trace {
+    /// In full.
+    Exact,
+    /// Estimated along directions whose draw this label keys.
+    Hutchinson(String),
 }
 
 /// A number in a graph.
