@@ -17,6 +17,7 @@ pub mod ode;
 pub mod flow;
 pub mod transport;
 pub mod data;
+pub mod text;
 pub mod train;
 #[cfg(feature = "plot")]
 pub mod plot;

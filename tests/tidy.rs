@@ -14,6 +14,7 @@ const ORDER: &[&[&str]] = &[
     &["tensor"],
     &["nn", "optim", "ode", "flow", "transport"],
     &["data", "plot"],
+    &["text"],
     &["train", "check"],
     &["models"],
 ];

@@ -65,6 +65,13 @@ impl Feed {
         buffer.extend_from_slice(values);
     }
 
+    /// The next input are indices, which the caller writes into an empty list.
+    pub fn write_indices<R>(&mut self, write: impl FnOnce(&mut Vec<u32>) -> R) -> R {
+        let buffer = self.next_indices();
+        buffer.clear();
+        write(buffer)
+    }
+
     /// The next input are these rows of a table of rows of `width` elements.
     ///
     /// # Panics

@@ -32,7 +32,7 @@ pub use facts::{Divides, Product, SameSize};
 pub use feed::{Feed, Inputs};
 pub use host::{HostTensor, copy_into, cpu, from_vec, realize, to_vec};
 pub use indices::Indices;
-pub use lookup::gather;
+pub use lookup::{gather, positions};
 pub use loss::{CrossEntropy, bce_with_logits, cross_entropy, mse};
 pub use path::Path;
 pub use random::{bernoulli, dropout, dropout2d, normal, uniform};

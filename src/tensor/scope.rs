@@ -96,6 +96,20 @@ impl Scope {
         self.var(id, shape)
     }
 
+    /// The position along the last axis, as an index below `size`.
+    pub(crate) fn positions<S: Shape, T: Element>(&self, shape: S, size: usize) -> Var<S, T> {
+        let dims = shape.concrete();
+        let dims = dims.as_ref();
+        let id = self.tracer.record(dims, T::DTYPE, &mut |graph| match dims.last() {
+            Some(&count) if count > size => Err(Error::value(format!(
+                "a tensor of shape {dims:?} has {count} positions along its last axis, and only {size} have an index; \
+                 take shorter inputs, or declare a larger dimension for positions"
+            ))),
+            _ => graph.iota(dims, dims.len().saturating_sub(1)),
+        });
+        self.var(id, shape)
+    }
+
     /// Keeps an error, if it is the first, for [`Scope::finish`].
     pub(crate) fn fail(&self, error: Error) {
         self.tracer.recording.borrow_mut().error.get_or_insert(error);

@@ -273,6 +273,13 @@ pub enum ExprKind {
         /// The arguments in order.
         arguments: Vec<Argument>,
     },
+    /// `wte.project`
+    Member {
+        /// The layer.
+        of: Box<Expr>,
+        /// What of it.
+        name: Ident,
+    },
     /// `fc1: linear(256)`, `velocity: Velocity(x, s)`, `head: ( … )`
     Label {
         /// The label.

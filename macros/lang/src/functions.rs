@@ -119,6 +119,12 @@ pub enum Rule {
     Along,
     /// `linear`
     Linear,
+    /// `embedding`
+    Embedding,
+    /// `gather`
+    Gather,
+    /// `positions`
+    Positions,
     /// `layer_norm`, `rms_norm`
     Norm,
     /// Windows over the last axis, or the last two.
@@ -161,6 +167,9 @@ impl Rule {
             Rule::Reduce => "`[n, a, d]` → `[n, d]` with `over = a`",
             Rule::Argmax => "`[…, d]` → `[…] in d`",
             Rule::Linear => "`[…, d]` → `[…, width]`",
+            Rule::Embedding => "`[…] in d` → `[…, width]`",
+            Rule::Gather => "`[d, …]`, `[n] in d` → `[n, …]`",
+            Rule::Positions => "→ `shape` in `space`",
             Rule::CrossEntropy => "`[…, d]`, `[…] in d` → `[]`",
             Rule::PairLoss => "`[…]`, `[…]` → `[]`",
             Rule::Attention => "`[…, h, t, e]`, `[…, g, s, e]`, `[…, g, s, f]` → `[…, h, t, f]`",
@@ -221,6 +230,7 @@ const COUNT_INCLUDE_PAD: Parameter = named("count_include_pad", Kind::Flag, Defa
 const MAX_POOL: &str = "The largest of each window; the stride is the kernel unless given.";
 const AVG_POOL: &str = "The mean of each window; the stride is the kernel unless given.";
 const OVER: Parameter = named("over", Kind::Axes, Default::Absent);
+const WIDTH: Parameter = Parameter { name: "width", kind: Kind::Width, positional: true, default: Default::Required };
 const SHAPE: Parameter = Parameter { name: "shape", kind: Kind::Shape, positional: true, default: Default::Required };
 
 /// The table.
@@ -331,12 +341,33 @@ pub const FUNCTIONS: &[Function] = &[
     Function {
         name: "linear",
         tensors: &["x"],
-        parameters: &[
-            Parameter { name: "width", kind: Kind::Width, positional: true, default: Default::Required },
-            named("bias", Kind::Flag, Default::Value("true")),
-        ],
+        parameters: &[WIDTH, named("bias", Kind::Flag, Default::Value("true"))],
         rule: Rule::Linear,
         doc: "x Wᵀ + b on the last axis.",
+    },
+    Function {
+        name: "embedding",
+        tensors: &["x"],
+        parameters: &[WIDTH],
+        rule: Rule::Embedding,
+        doc: "For each index its row of a table W; `e.project(y)` of an embedding `e` is y Wᵀ, which ties output weights to it.",
+    },
+    Function {
+        name: "gather",
+        tensors: &["table", "index"],
+        parameters: &[],
+        rule: Rule::Gather,
+        doc: "The rows of a table at indices into its first axis.",
+    },
+    Function {
+        name: "positions",
+        tensors: &[],
+        parameters: &[
+            SHAPE,
+            Parameter { name: "space", kind: Kind::Width, positional: true, default: Default::Required },
+        ],
+        rule: Rule::Positions,
+        doc: "The position along the last axis, 0, 1, 2, …, as an index into a dimension.",
     },
     norm("layer_norm", "(x − mean) / √(variance + eps) over the last axis, times a weight, plus a bias."),
     norm("rms_norm", "x / √(mean of x² + eps) over the last axis, times a weight."),

@@ -168,6 +168,20 @@ impl Context<'_, '_> {
                 });
                 quote! { <#of>::record(#scope, #(#inputs),* #(, #settings)*) }
             }
+            Operation::Project { layer, input } => {
+                let layer = &self.net.layers[*layer];
+                let (of, scope, input) = (self.layer_type(layer), child(&self.net.key(layer)), self.borrowed(*input));
+                quote! { <#of>::project(#scope, #input) }
+            }
+            Operation::Gather { table, index } => {
+                let (table, index, value) =
+                    (self.borrowed(*table), self.borrowed(*index), spelling.shape_value(&ty.axes));
+                quote! { ::ansatz::tensor::gather(#table, #index, #value) }
+            }
+            Operation::Positions => {
+                let value = spelling.shape_value(&ty.axes);
+                quote! { ::ansatz::tensor::positions(#scope, #value) }
+            }
             Operation::Map { function, inputs, numbers } => {
                 let function = here(function);
                 let inputs = inputs.iter().map(|&id| self.borrowed(id));

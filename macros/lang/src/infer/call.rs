@@ -149,6 +149,15 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 Ok(value)
             }
+            Callable::Project(embedding) => {
+                let tensors = self.tensors(&layer.text, values)?;
+                let [(x, _)] = tensors.as_slice() else {
+                    let message = format!("`{}` takes 1 tensor, not {}", layer.text, tensors.len());
+                    self.fault(span, message);
+                    return Err(Absorbed);
+                };
+                self.project(embedding, x, span).map(Value::Tensor)
+            }
             Callable::Net(chosen) => {
                 let tensors = self.tensors(&layer.text, values)?;
                 self.net(chosen, layer, tensors, span)

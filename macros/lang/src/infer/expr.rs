@@ -97,6 +97,10 @@ impl<'a> Inference<'a, '_, '_> {
                     .help("use a net that is declared in the same `net!`");
                 Err(Absorbed)
             }
+            ExprKind::Member { of, .. } => match self.value(of, environment)? {
+                Value::Layer(layer) => Ok(self.layer(Callable::Project(layer), expr, label)),
+                other => self.no_layer(of, &other),
+            },
             ExprKind::Error => Err(Absorbed),
         }
     }

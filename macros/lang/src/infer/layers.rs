@@ -3,7 +3,7 @@
 use super::arguments::{Gift, Given};
 use super::block::Inference;
 use super::typed::{Layer, LayerKind, Operation, key};
-use super::types::{Type, shape};
+use super::types::{Axis, Type, shape};
 use super::value::{Label, LayerValue, Site, Tensor};
 use crate::functions::Function;
 use crate::report::Place;
@@ -59,6 +59,13 @@ impl<'a> Inference<'a, '_, '_> {
             ("bernoulli", _) => Some(0.5),
             _ => None,
         };
+        self.known_sizes(axes, at)?;
+        let label = self.draws(layer, function.name)?;
+        self.tensor(Operation::Draw { function: function.name, p, label }, ty, at)
+    }
+
+    /// Checks that a shape has no size that only other inputs would know.
+    pub(super) fn known_sizes(&mut self, axes: &[Axis], at: Place) -> Checked<()> {
         if let Some(axis) = axes.iter().find(|axis| {
             let known = |name: &str| self.signature.run_time.iter().any(|n| n == name);
             axis.size.atoms().into_iter().any(|atom| matches!(atom, Atom::RunTime(name) if !known(name)))
@@ -66,8 +73,7 @@ impl<'a> Inference<'a, '_, '_> {
             self.fault(at, format!("{} has a size that nothing here knows: {axis}", shape(axes)));
             return Err(Absorbed);
         }
-        let label = self.draws(layer, function.name)?;
-        self.tensor(Operation::Draw { function: function.name, p, label }, ty, at)
+        Ok(())
     }
 
     /// The label under which a place draws.

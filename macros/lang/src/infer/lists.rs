@@ -169,6 +169,7 @@ impl<'a> Inference<'a, '_, '_> {
             | ExprKind::List(_)
             | ExprKind::Repeat { .. }
             | ExprKind::If { .. }
+            | ExprKind::Member { .. }
             | ExprKind::Block(_) => true,
             ExprKind::Path(_)
             | ExprKind::Number { .. }

@@ -16,7 +16,7 @@ pub(super) fn expression<'a>(expr: &'a Expr, found: &mut dyn FnMut(&'a Ident)) {
                 expression(value, found);
             }
         }
-        ExprKind::Label { inner, .. } => expression(inner, found),
+        ExprKind::Label { inner, .. } | ExprKind::Member { of: inner, .. } => expression(inner, found),
         ExprKind::Pipeline(parts) | ExprKind::List(parts) => parts.iter().for_each(|part| expression(part, found)),
         ExprKind::Binary { operands, .. } => operands.iter().for_each(|operand| expression(operand, found)),
         ExprKind::Range(ends) => ends.iter().for_each(|end| expression(end, found)),

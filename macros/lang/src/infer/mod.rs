@@ -14,6 +14,7 @@ mod images;
 mod instances;
 mod layers;
 mod lists;
+mod lookup;
 mod loss;
 mod mentions;
 mod nets;

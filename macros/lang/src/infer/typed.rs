@@ -199,6 +199,8 @@ pub enum Acts {
     OnLast,
     /// On axis 1, which is of the first size of the layer; the shape stays.
     OnChannels,
+    /// On indices into the first size of the layer, each of which becomes an axis of the second.
+    ByIndex,
 }
 
 /// What a layer is told besides its tensors.
@@ -233,6 +235,22 @@ pub enum Operation {
         /// The numbers it takes after them.
         settings: Vec<Setting>,
     },
+    /// x · Wᵀ with the table of an embedding.
+    Project {
+        /// The embedding, by its position in [`TypedNet::layers`].
+        layer: usize,
+        /// The tensor.
+        input: ValueId,
+    },
+    /// Rows of a table.
+    Gather {
+        /// The table.
+        table: ValueId,
+        /// Which rows.
+        index: ValueId,
+    },
+    /// The position along the last axis.
+    Positions,
     /// A function on tensors of one shape, with numbers after them.
     Map {
         /// The function.

@@ -186,6 +186,9 @@ fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
             }
         };
     }
+    if *acts == Acts::ByIndex {
+        return Ok(Type::real(x.axes.iter().cloned().chain(sizes.get(1).cloned().map(Axis::from)).collect()));
+    }
     // The label of the last axis is no part of what the layer takes, and stays where its size stays.
     let unlabelled = Axis::from(sizes[0].clone());
     let taken = x.axes.last().filter(|last| last.size == sizes[0]).unwrap_or(&unlabelled);

@@ -91,6 +91,8 @@ pub enum Callable<'a> {
     Closure(Rc<Closure<'a>>),
     /// A layer bound by `let`.
     Bound(Rc<LayerValue<'a>>),
+    /// The projection of an embedding.
+    Project(Rc<LayerValue<'a>>),
     /// One layer after the other.
     Chain(Vec<Rc<LayerValue<'a>>>),
 }

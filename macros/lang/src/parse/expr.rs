@@ -210,8 +210,16 @@ impl Parser {
         self.calls(Expr { kind: ExprKind::Path(segments), span: span.into() })
     }
 
-    /// `f(…)`, `f(…)(…)`
+    /// `f(…)`, `f(…)(…)`, `e.project(…)`
     fn calls(&mut self, mut callee: Expr) -> Parsed<Expr> {
+        if self.is_operator(".")
+            && let Some(name) = self.ident_ahead(1).filter(|name| *name == "project").cloned()
+        {
+            self.take_operator(".");
+            self.bump();
+            let span = name.span().into();
+            callee = Expr { kind: ExprKind::Member { of: Box::new(callee), name }, span };
+        }
         while let Some(group) = self.group(Delimiter::Parenthesis) {
             self.bump();
             let span = callee.span;

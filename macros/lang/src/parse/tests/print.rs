@@ -105,6 +105,7 @@ pub fn expr(value: &Expr) -> String {
             });
             format!("{}({arguments})", expr(callee))
         }
+        ExprKind::Member { of, name } => format!("{}.{name}", expr(of)),
         ExprKind::Label { label, inner } => match &inner.kind {
             ExprKind::Block(scope) if scope.lets.is_empty() => format!("{label}: ({})", block(scope)),
             _ => format!("{label}: {}", expr(inner)),

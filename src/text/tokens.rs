@@ -1,0 +1,178 @@
+//! Streams of tokens, in memory or in files larger than memory.
+
+use super::Tokenizer;
+use crate::tensor::Named;
+use crate::{Error, Result};
+use memmap2::Mmap;
+use std::fmt;
+use std::fs::File;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A stream of tokens of the vocabulary `V`, or a part of one; parts share the memory or the file.
+pub struct Tokens<V> {
+    store: Arc<Store>,
+    range: Range<usize>,
+    vocabulary: PhantomData<fn() -> V>,
+}
+
+enum Store {
+    Memory(Vec<u32>),
+    File { map: Mmap, path: PathBuf },
+}
+
+impl<V: Named> Tokens<V> {
+    /// How many bytes a token has in a file: one for up to 256 tokens, two for up to 65 536, four for more. A text is
+    /// the file of its [`Bytes`](super::Bytes).
+    pub const WIDTH: usize = if V::SIZE <= 1 << 8 {
+        1
+    } else if V::SIZE <= 1 << 16 {
+        2
+    } else {
+        4
+    };
+
+    /// Tokens in memory.
+    ///
+    /// # Errors
+    /// If one is beyond the vocabulary; the message names its place.
+    pub fn new(tokens: Vec<u32>) -> Result<Self> {
+        if let Some(at) = tokens.iter().position(|&token| token as usize >= V::SIZE) {
+            return Err(Error::value(misplaced::<V>(at, tokens[at])));
+        }
+        let range = 0..tokens.len();
+        Ok(Tokens { store: Arc::new(Store::Memory(tokens)), range, vocabulary: PhantomData })
+    }
+
+    /// The tokens of a text, in memory.
+    ///
+    /// # Errors
+    /// If the tokenizer has more tokens than `V`, or none for a part of the text.
+    pub fn encode(tokenizer: &dyn Tokenizer, text: &str) -> Result<Self> {
+        fits::<V>(tokenizer)?;
+        Self::new(tokenizer.encode(text)?)
+    }
+
+    /// The tokens of a file: whole numbers of [`WIDTH`](Self::WIDTH) bytes, the lowest byte first, as
+    /// [`TokenWriter`](super::TokenWriter) writes them and `nanoGPT` does. The system reads what is used, when it is used,
+    /// so the file may be larger than memory. It must not be changed while it is open.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or does not end with a whole token.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        // SAFETY: the file is only read; that it is not changed meanwhile is the caller's promise, as documented.
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", path, e))?;
+        if map.len() % Self::WIDTH != 0 {
+            let (bytes, width, name) = (map.len(), Self::WIDTH, V::NAME);
+            let problem = format!("has {bytes} bytes, which are no whole tokens of `{name}` with {width} bytes each");
+            return Err(Error::Data { path: path.to_owned(), problem });
+        }
+        let range = 0..map.len() / Self::WIDTH;
+        let store = Arc::new(Store::File { map, path: path.to_owned() });
+        Ok(Tokens { store, range, vocabulary: PhantomData })
+    }
+
+    /// Adds the tokens of a range to a list.
+    ///
+    /// # Errors
+    /// If the range ends behind the stream, or the file holds a token beyond the vocabulary.
+    pub fn read(&self, range: Range<usize>, tokens: &mut Vec<u32>) -> Result<()> {
+        if range.start > range.end || range.end > self.len() {
+            let (Range { start, end }, len) = (range, self.len());
+            return Err(Error::value(format!("there are no tokens {start}..{end} in a stream of {len}")));
+        }
+        let (first, last) = (self.range.start + range.start, self.range.start + range.end);
+        match &*self.store {
+            Store::Memory(all) => tokens.extend_from_slice(&all[first..last]),
+            Store::File { map, path } => {
+                let before = tokens.len();
+                tokens.extend(map[first * Self::WIDTH..last * Self::WIDTH].chunks_exact(Self::WIDTH).map(|bytes| {
+                    let mut word = [0; 4];
+                    word[..bytes.len()].copy_from_slice(bytes);
+                    u32::from_le_bytes(word)
+                }));
+                if let Some(at) = tokens[before..].iter().position(|&token| token as usize >= V::SIZE) {
+                    let problem = misplaced::<V>(first + at, tokens[before + at]);
+                    return Err(Error::Data { path: path.clone(), problem });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<V> Tokens<V> {
+    /// The number of tokens.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there is no token.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// A part of the stream.
+    ///
+    /// # Errors
+    /// If the range ends behind the stream.
+    pub fn slice(&self, range: Range<usize>) -> Result<Self> {
+        if range.start > range.end || range.end > self.len() {
+            let (Range { start, end }, len) = (range, self.len());
+            return Err(Error::value(format!("there are no tokens {start}..{end} in a stream of {len}")));
+        }
+        Ok(self.part(range))
+    }
+
+    /// The first share of the stream, to train on, and the rest, which is held out: neighbouring windows know each other,
+    /// so a text is split in one place and not at random.
+    pub fn split(&self, first: f64) -> (Self, Self) {
+        let at = (self.len() as f64 * first.clamp(0.0, 1.0)).round() as usize;
+        (self.part(0..at), self.part(at..self.len()))
+    }
+
+    fn part(&self, range: Range<usize>) -> Self {
+        let start = self.range.start;
+        Tokens {
+            store: Arc::clone(&self.store),
+            range: start + range.start..start + range.end,
+            vocabulary: PhantomData,
+        }
+    }
+}
+
+impl<V> Clone for Tokens<V> {
+    fn clone(&self) -> Self {
+        self.part(0..self.len())
+    }
+}
+
+impl<V> fmt::Debug for Tokens<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &*self.store {
+            Store::Memory(_) => "memory".to_owned(),
+            Store::File { path, .. } => path.display().to_string(),
+        };
+        write!(f, "Tokens({} in {place})", self.len())
+    }
+}
+
+/// A tokenizer for the vocabulary `V`.
+pub(super) fn fits<V: Named>(tokenizer: &dyn Tokenizer) -> Result<()> {
+    match tokenizer.vocabulary() {
+        tokens if tokens <= V::SIZE => Ok(()),
+        tokens => Err(Error::value(format!(
+            "the tokenizer has {tokens} tokens, but `{}` has size {}; declare it larger, or train with fewer tokens",
+            V::NAME,
+            V::SIZE
+        ))),
+    }
+}
+
+pub(super) fn misplaced<V: Named>(at: usize, token: u32) -> String {
+    format!("the token at position {at} is {token}, which is no index into `{}` of size {}", V::NAME, V::SIZE)
+}
