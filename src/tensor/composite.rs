@@ -12,16 +12,17 @@ pub fn gelu(g: &mut Graph, x: NodeId) -> Result<NodeId> {
     half_times_one_plus(g, x, erf)
 }
 
-/// ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))
+/// ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), written as x σ(√(8/π) (x + 0.044715 x³)), which keeps its digits where
+/// tanh is near −1.
 pub fn gelu_tanh(g: &mut Graph, x: NodeId) -> Result<NodeId> {
+    let slope = 2.0 * FRAC_2_PI.sqrt();
     let square = g.unary(Unary::Square, x)?;
-    let cubic = scale(g, square, 0.044715)?;
-    let one = g.constant_like(1.0, x);
-    let factor = g.binary(Binary::Add, cubic, one)?;
+    let cubic = scale(g, square, 0.044715 * slope)?;
+    let linear = g.constant_like(slope, x);
+    let factor = g.binary(Binary::Add, cubic, linear)?;
     let argument = g.binary(Binary::Mul, x, factor)?;
-    let argument = scale(g, argument, FRAC_2_PI.sqrt())?;
-    let tanh = g.unary(Unary::Tanh, argument)?;
-    half_times_one_plus(g, x, tanh)
+    let gate = g.unary(Unary::Sigmoid, argument)?;
+    g.binary(Binary::Mul, x, gate)
 }
 
 fn half_times_one_plus(g: &mut Graph, x: NodeId, y: NodeId) -> Result<NodeId> {
