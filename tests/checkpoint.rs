@@ -130,7 +130,7 @@ fn every_mismatch_is_listed_and_the_model_unchanged() {
         [
             "`fc1.weight` is [4, 5] in the file and [5, 4] in the model",
             "`fc1.bias` is f64 in the file and f32 in the model; `Load::convert` converts it",
-            "`fc3.weight` is f16 in the file and f32 in the model",
+            "`fc3.weight` is f16 in the file and f32 in the model; `Load::convert` converts it",
             "`fc3.bias` of shape [3] is missing",
             "`fc4.bias` is in the file, but not in the model",
         ]

@@ -95,6 +95,8 @@ pub fn decode<E: Float>(tensor: &TensorView<'_>) -> Option<Vec<E>> {
             let values: Vec<f64> = chunks(tensor.data()).map(f64::from_le_bytes).collect();
             E::slice(&Data::F64(&values)).map(<[E]>::to_vec).or_else(|| Some(convert(&values)))
         }
+        Dtype::F16 => Some(convert(&chunks(tensor.data()).map(half::f16::from_le_bytes).collect::<Vec<_>>())),
+        Dtype::BF16 => Some(convert(&chunks(tensor.data()).map(half::bf16::from_le_bytes).collect::<Vec<_>>())),
         _ => None,
     }
 }

@@ -4,8 +4,12 @@
 //! A file is written beside its place and then moved there, so a reader never sees half a file.
 
 mod file;
+mod shards;
+mod mapping;
+mod select;
 mod model;
 
 pub(super) use file::{Entry, TensorFile, decode, stored, write};
-pub(super) use model::name;
+pub use mapping::Mapping;
 pub use model::{Load, Loaded, load, load_into, save};
+pub(super) use select::name;

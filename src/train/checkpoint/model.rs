@@ -1,13 +1,13 @@
 //! Saving and loading the parameters and buffers of a model.
 
-use super::file::{Entry, TensorFile, decode, stored, write};
-use crate::graph::KEY;
+use super::file::{Entry, write};
+use super::mapping::Mapping;
+use super::select::select;
+use super::shards::Shards;
 use crate::nn::{self, Model, Slot, Source, Visitor};
-use crate::optim::key_matches;
 use crate::tensor::{Float, HostTensor};
 use crate::{Error, Result};
-use safetensors::tensor::Dtype;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Writes the parameters and buffers of a model.
@@ -24,24 +24,24 @@ pub fn save<E: Float, M: Model<E>>(model: &M, path: impl AsRef<Path>) -> Result<
     write(path.as_ref(), &entries, HashMap::from([("format".to_owned(), "pt".to_owned())]))
 }
 
-/// Reads a model whose every tensor stands in the file, under its own key, in its shape and element type, and nothing
-/// else does.
+/// Reads a model from a `.safetensors` file, an index `*.index.json` of several, or a folder with either. Every tensor stands
+/// there, under its own key, in its shape and element type, and nothing else does.
 ///
 /// # Errors
 /// If the file cannot be read or does not fit; the error lists every mismatch.
 pub fn load<E: Float, M: Model<E>>(path: impl AsRef<Path>) -> Result<M> {
-    let file = TensorFile::open(path.as_ref())?;
-    let (found, _) = Load::new().select::<E>(&file, &nn::slots::<E, M>())?;
+    let file = Shards::open(path.as_ref())?;
+    let (found, _) = select::<E>(&Load::new(), &file, &nn::slots::<E, M>())?;
     M::build(&nn::Path::root(), &mut Tensors(found))
 }
 
-/// Reads tensors of a file into a model, as the options say.
+/// Reads tensors of a file, of an index or of a folder, as [`load`] does, into a model, as the options say.
 ///
 /// # Errors
 /// If the file cannot be read or does not fit; the error lists every mismatch, and the model is unchanged.
 pub fn load_into<E: Float, M: Model<E>>(model: &mut M, path: impl AsRef<Path>, options: &Load) -> Result<Loaded> {
-    let file = TensorFile::open(path.as_ref())?;
-    let (mut found, loaded) = options.select::<E>(&file, &nn::slots::<E, M>())?;
+    let file = Shards::open(path.as_ref())?;
+    let (mut found, loaded) = select::<E>(options, &file, &nn::slots::<E, M>())?;
     for (slot, values) in tensors(model)? {
         found.entry(slot.key).or_insert(values);
     }
@@ -58,11 +58,12 @@ pub fn load_into<E: Float, M: Model<E>>(model: &mut M, path: impl AsRef<Path>, o
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Load {
-    partial: bool,
-    convert: bool,
-    file_prefix: String,
-    model_prefix: String,
-    ignore: Vec<String>,
+    pub(super) partial: bool,
+    pub(super) convert: bool,
+    pub(super) file_prefix: String,
+    pub(super) model_prefix: String,
+    pub(super) ignore: Vec<String>,
+    pub(super) mapping: Mapping,
 }
 
 /// What a file did not bring, and what it brought in vain.
@@ -86,7 +87,7 @@ impl Load {
         self
     }
 
-    /// `f32` files may be read into `f64` models and the other way round.
+    /// Files of `f32`, `f64`, `f16` and `bf16` may be read into models of `f32` and `f64`.
     pub fn convert(mut self) -> Self {
         self.convert = true;
         self
@@ -110,78 +111,9 @@ impl Load {
         self
     }
 
-    /// The tensors to read, by the model's keys; or every mismatch.
-    fn select<E: Float>(&self, file: &TensorFile, slots: &[Slot]) -> Result<(HashMap<String, Vec<E>>, Loaded)> {
-        let (mut found, mut loaded, mut problems) = (HashMap::new(), Loaded::default(), Vec::new());
-        let keys = file.keys();
-        let mut read = HashSet::new();
-        for slot in slots {
-            let Some(key) = below(&slot.key, &self.model_prefix) else { continue };
-            let key = if self.file_prefix.is_empty() { key.to_owned() } else { format!("{}.{key}", self.file_prefix) };
-            if self.ignores(&slot.key) || self.ignores(&key) {
-                loaded.missing.push(slot.key.clone());
-                continue;
-            }
-            let Some(tensor) = file.get(&key) else {
-                if !self.partial {
-                    problems.push(format!("`{key}` of shape {:?} is missing{}", slot.dims, hint(&key, &keys)));
-                }
-                loaded.missing.push(slot.key.clone());
-                continue;
-            };
-            read.insert(key.clone());
-            if tensor.shape() != slot.dims {
-                problems.push(format!("`{key}` is {:?} in the file and {:?} in the model", tensor.shape(), slot.dims));
-            } else if tensor.dtype() == stored(E::DTYPE) || self.convert && is_real(tensor.dtype()) {
-                found.extend(decode(&tensor).map(|values| (slot.key.clone(), values)));
-            } else {
-                let remedy = if is_real(tensor.dtype()) { "; `Load::convert` converts it" } else { "" };
-                let (in_file, in_model) = (name(tensor.dtype()), name(stored(E::DTYPE)));
-                problems.push(format!("`{key}` is {in_file} in the file and {in_model} in the model{remedy}"));
-            }
-        }
-        let training = file.note(super::super::TRAINING_NOTE).is_some();
-        for key in keys.iter().filter(|key| !read.contains(*key) && below(key, &self.file_prefix).is_some()) {
-            if training && (key.starts_with("optimiser.") || key == KEY) {
-                continue;
-            }
-            // PyTorch's batch normalisation counts its batches; nothing here reads the count.
-            if !self.partial && !self.ignores(key) && !key.ends_with("num_batches_tracked") {
-                problems.push(format!("`{key}` is in the file, but not in the model"));
-            }
-            loaded.extra.push(key.clone());
-        }
-        if problems.is_empty() { Ok((found, loaded)) } else { Err(file.error(problems)) }
-    }
-
-    fn ignores(&self, key: &str) -> bool {
-        self.ignore.iter().any(|pattern| key_matches(pattern, key))
-    }
-}
-
-/// How a file's element type is called in messages.
-pub(in super::super) fn name(dtype: Dtype) -> String {
-    match dtype {
-        Dtype::F32 => "f32".to_owned(),
-        Dtype::F64 => "f64".to_owned(),
-        other => other.to_string().to_lowercase(),
-    }
-}
-
-fn is_real(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F32 | Dtype::F64)
-}
-
-/// The rest of a key below a path.
-fn below<'k>(key: &'k str, path: &str) -> Option<&'k str> {
-    if path.is_empty() { Some(key) } else { key.strip_prefix(path)?.strip_prefix('.') }
-}
-
-/// Where a missing key is found under a prefix, the commonest mistake.
-fn hint(key: &str, keys: &[String]) -> String {
-    match keys.iter().find_map(|other| other.strip_suffix(key)?.strip_suffix('.')) {
-        Some(prefix) => format!(", but `{prefix}.{key}` is there; `Load::file_prefix(\"{prefix}\")` reads it"),
-        None => String::new(),
+    /// The file has keys and layouts of its own; those of the mapping are below the prefixes.
+    pub fn mapping(self, mapping: Mapping) -> Self {
+        Load { mapping, ..self }
     }
 }
 
