@@ -6,7 +6,7 @@ use crate::kernel::tiled::{Source, Tiled};
 /// Bytes of a tile's registers that should stay in the first-level cache.
 const CACHE: usize = 24 << 10;
 /// A tile's longest and shortest run, in elements.
-const LONGEST: usize = 1024;
+const LONGEST: usize = 4096;
 const SHORTEST: usize = 64;
 /// Sides of the blocks in which transposed operands are read: a cache line or more of elements.
 const TRANSPOSED: usize = 32;
@@ -134,10 +134,15 @@ impl Layout {
         true
     }
 
+    /// Whether every tile sees one element under these strides.
+    pub(super) fn single(&self, strides: &[isize]) -> bool {
+        (0..self.dims.len()).all(|a| self.block[a] <= 1 || strides[a] == 0)
+    }
+
     /// Whether every tile sees the same elements under these strides, and one cut short the first of them.
     pub(super) fn invariant(&self, strides: &[isize]) -> bool {
         let still = (0..self.dims.len()).all(|a| self.counts[a] <= 1 || strides[a] == 0);
-        let splat = (0..self.dims.len()).all(|a| self.block[a] <= 1 || strides[a] == 0);
+        let splat = self.single(strides);
         // A tile cut along another than its outermost axis is not the first part of a full one.
         let mut long = (0..self.dims.len()).filter(|&a| self.block[a] > 1);
         long.next();

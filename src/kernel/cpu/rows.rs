@@ -5,7 +5,8 @@ use super::vectorized::vectorized;
 use crate::kernel::tiled::Code;
 use pulp::Arch;
 
-/// Computes `code` for every point of a tile. Operands that `code` does not take may be empty.
+/// Computes `code` for every point of a tile. An operand of one element is the same for all points; those that `code` does
+/// not take may be empty.
 pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [&[T]; 3]) {
     match code {
         Code::Neg => unary(
@@ -313,10 +314,13 @@ fn unary<T: Real>(arch: Arch, out: &mut [T], a: &[T], f: impl Fn(T) -> T) {
     vectorized(
         arch,
         #[inline(always)]
-        || {
-            for (out, &a) in out.iter_mut().zip(a) {
-                *out = f(a);
+        || match repeats(a, out) {
+            None => {
+                for (out, &a) in out.iter_mut().zip(a) {
+                    *out = f(a);
+                }
             }
+            Some(a) => out.fill(f(a)),
         },
     );
 }
@@ -326,12 +330,34 @@ fn binary<T: Real>(arch: Arch, out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T)
     vectorized(
         arch,
         #[inline(always)]
-        || {
-            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                *out = f(a, b);
+        || match (repeats(a, out), repeats(b, out)) {
+            (None, None) => {
+                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                    *out = f(a, b);
+                }
             }
+            (None, Some(b)) => {
+                for (out, &a) in out.iter_mut().zip(a) {
+                    *out = f(a, b);
+                }
+            }
+            (Some(a), None) => {
+                for (out, &b) in out.iter_mut().zip(b) {
+                    *out = f(a, b);
+                }
+            }
+            (Some(a), Some(b)) => out.fill(f(a, b)),
         },
     );
+}
+
+/// The one element of an operand that is the same for all of several points.
+#[inline(always)]
+fn repeats<T: Real>(a: &[T], out: &[T]) -> Option<T> {
+    match a {
+        [a] if out.len() > 1 => Some(*a),
+        _ => None,
+    }
 }
 
 #[inline(always)]
@@ -339,10 +365,43 @@ fn ternary<T: Real>(arch: Arch, out: &mut [T], a: &[T], b: &[T], c: &[T], f: imp
     vectorized(
         arch,
         #[inline(always)]
-        || {
-            for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                *out = f(a, b, c);
+        || match (repeats(a, out), repeats(b, out), repeats(c, out)) {
+            (None, None, None) => {
+                for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
+                    *out = f(a, b, c);
+                }
             }
+            (None, None, Some(c)) => {
+                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                    *out = f(a, b, c);
+                }
+            }
+            (None, Some(b), None) => {
+                for ((out, &a), &c) in out.iter_mut().zip(a).zip(c) {
+                    *out = f(a, b, c);
+                }
+            }
+            (Some(a), None, None) => {
+                for ((out, &b), &c) in out.iter_mut().zip(b).zip(c) {
+                    *out = f(a, b, c);
+                }
+            }
+            (None, Some(b), Some(c)) => {
+                for (out, &a) in out.iter_mut().zip(a) {
+                    *out = f(a, b, c);
+                }
+            }
+            (Some(a), None, Some(c)) => {
+                for (out, &b) in out.iter_mut().zip(b) {
+                    *out = f(a, b, c);
+                }
+            }
+            (Some(a), Some(b), None) => {
+                for (out, &c) in out.iter_mut().zip(c) {
+                    *out = f(a, b, c);
+                }
+            }
+            (Some(a), Some(b), Some(c)) => out.fill(f(a, b, c)),
         },
     );
 }

@@ -210,14 +210,15 @@ impl<'a, T: Real> Task<'a, T> {
             Step::Fill(register) => unsafe { self.fill(register, points) },
             Step::Row { code, out, args } => {
                 let arity = rows::arity(code);
-                // SAFETY: tiles of `points` elements. A row's result never shares the tile of its operands, and
+                // SAFETY: tiles of `points` elements, or of one. A row's result never shares the tile of its operands, and
                 // stores that overlap operands are not direct.
                 unsafe {
+                    let points = |register: usize| if self.kernel.single[register] { 1 } else { points };
                     let tile = |i: usize| match i < arity {
-                        true => from_raw_parts(*self.registers.add(args[i]), points),
+                        true => from_raw_parts(*self.registers.add(args[i]), points(args[i])),
                         false => &[],
                     };
-                    let out = from_raw_parts_mut(*self.registers.add(out), points);
+                    let out = from_raw_parts_mut(*self.registers.add(out), points(out));
                     rows::apply(self.arch, code, out, [tile(0), tile(1), tile(2)]);
                 }
             }
@@ -230,7 +231,8 @@ impl<'a, T: Real> Task<'a, T> {
         // SAFETY: the table has an entry per register; each points at a tile of at least `points` elements.
         let tile = unsafe { *self.registers.add(register) };
         let rank = self.kernel.layout.dims.len();
-        let extents = &self.extents[..rank];
+        let single = self.kernel.single[register];
+        let (points, extents) = if single { (1, &[1; RANK][..rank]) } else { (points, &self.extents[..rank]) };
         match &self.kernel.sources[register] {
             // SAFETY: as above.
             Fill::Constant(value) => unsafe { from_raw_parts_mut(tile, points).fill(T::from_f64(*value)) },

@@ -35,6 +35,8 @@ pub struct Prepared<T: Real> {
     pub(super) steps: Vec<Step>,
     /// Operands whose points are dense in every tile, used where they lie.
     pub(super) in_place: Vec<(Register, Place)>,
+    /// Registers that have one value for all points of a tile, which is stored once.
+    pub(super) single: Vec<bool>,
     /// The tile of each register in scratch memory.
     pub(super) slots: Vec<Option<usize>>,
     pub(super) slot_count: usize,
@@ -130,6 +132,19 @@ impl<T: Real> Prepared<T> {
                 args.iter().all(|&r| invariant[r as usize] && !lies_in_place(r as usize));
         }
 
+        let mut single = vec![false; registers];
+        let ends = kernel.stores.iter().map(|s| s.register).chain(kernel.accumulations.iter().map(|a| a.register));
+        let ends: Vec<usize> = ends.map(usize::from).collect();
+        for (i, (source, strides)) in kernel.sources.iter().zip(&walks.sources).enumerate() {
+            let drawn = matches!(source, Source::Random { .. });
+            single[i] = !drawn && layout.single(strides) && !lies_in_place(i) && !ends.contains(&i);
+        }
+        for (i, row) in kernel.rows.iter().enumerate() {
+            let out = kernel.sources.len() + i;
+            let args = &row.args[..rows::arity(row.code)];
+            single[out] = args.iter().all(|&r| single[r as usize]) && !ends.contains(&out);
+        }
+
         let mut slots = Slots { of: vec![None; registers], free: Vec::new(), count: 0 };
         let mut prologue = Vec::new();
         let mut steps = Vec::new();
@@ -206,6 +221,7 @@ impl<T: Real> Prepared<T> {
             prologue,
             steps,
             in_place,
+            single,
             slots,
             slot_count,
             stores,
