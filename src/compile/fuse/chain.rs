@@ -23,14 +23,56 @@ const MOST_AXES: usize = 8;
 /// Joins what can be joined.
 pub(super) fn chains(schedule: &mut Schedule) {
     let mut steps: Vec<Option<Step>> = std::mem::take(&mut schedule.steps).into_iter().map(Some).collect();
+    let memory = Memory::new(&schedule.buffers);
     for first in 0..steps.len() {
-        let drafts = candidates(&steps[first..], &schedule.buffers).into_iter();
-        let drafts = drafts.map(|candidate| Draft::new(&steps, first, candidate, &schedule.buffers));
+        let drafts = candidates(&steps[first..], &memory).into_iter();
+        let drafts = drafts.map(|candidate| Draft::new(&steps, first, candidate, &memory));
         let best = drafts.filter(|draft| draft.saved > 0).max_by_key(|draft| (draft.saved, draft.size));
-        if let Some(step) = best.and_then(|draft| draft.finish(&mut steps, &schedule.buffers)) {
+        if let Some(step) = best.and_then(|draft| draft.finish(&mut steps, &memory)) {
             steps[first] = Some(step);
         }
         schedule.steps.extend(steps[first].take());
+    }
+}
+
+/// The buffers, of which those of one tensor of the state are the same memory: its old value and its new one.
+struct Memory<'a> {
+    buffers: &'a [Buffer],
+    /// The first buffer of the same memory.
+    first: Vec<BufferId>,
+}
+
+impl<'a> Memory<'a> {
+    fn new(buffers: &'a [Buffer]) -> Self {
+        let first = |(id, buffer): (usize, &Buffer)| match buffer.home {
+            Home::State(_) => buffers.iter().position(|other| other.home == buffer.home).unwrap_or(id),
+            _ => id,
+        };
+        Memory { buffers, first: buffers.iter().enumerate().map(first).collect() }
+    }
+
+    fn bytes(&self, buffer: BufferId) -> usize {
+        self.buffers[buffer].len * self.buffers[buffer].dtype.size()
+    }
+
+    /// What a view of a step looks at.
+    fn seen(&self, step: &Step, view: &View) -> BufferId {
+        self.first[step.operands[view.operand]]
+    }
+
+    fn touches(&self, step: &Step, buffer: BufferId) -> bool {
+        step.operands.iter().any(|&own| self.first[own] == self.first[buffer])
+    }
+
+    /// For each buffer of a kernel its stride along the axis, if slabs see parts of their own, the same in all views.
+    fn partitions(&self, step: &Step, tiled: &Tiled, axis: usize) -> HashMap<BufferId, Option<usize>> {
+        let mut parts: HashMap<BufferId, Option<usize>> = HashMap::new();
+        for view in views(tiled) {
+            let own = apart(view, &tiled.dims, axis);
+            let known = parts.entry(self.seen(step, view)).or_insert(own);
+            *known = known.filter(|_| *known == own);
+        }
+        parts
     }
 }
 
@@ -43,13 +85,13 @@ struct Candidate {
 }
 
 /// The axes along which a step, and those after it, walk over large tensors that it touches.
-fn candidates(steps: &[Option<Step>], buffers: &[Buffer]) -> BTreeSet<Candidate> {
+fn candidates(steps: &[Option<Step>], memory: &Memory<'_>) -> BTreeSet<Candidate> {
     let mut found = BTreeSet::new();
     let Some(first) = steps[0].as_ref().filter(|step| fused(step).is_some()) else { return found };
     for step in steps.iter().take(WINDOW).flatten() {
         for view in fused(step).into_iter().flat_map(views) {
-            let buffer = step.operands[view.operand];
-            if bytes(&buffers[buffer]) < LARGE || !first.operands.contains(&buffer) {
+            let buffer = memory.seen(step, view);
+            if memory.bytes(buffer) < LARGE || !memory.touches(first, buffer) {
                 continue;
             }
             for (axis, &size) in fused(step).map_or(&[][..], |tiled| &tiled.dims).iter().enumerate() {
@@ -76,7 +118,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(steps: &[Option<Step>], first: usize, candidate: Candidate, buffers: &[Buffer]) -> Self {
+    fn new(steps: &[Option<Step>], first: usize, candidate: Candidate, memory: &Memory<'_>) -> Self {
         let Candidate { buffer, stride, size } = candidate;
         let strides = HashMap::from([(buffer, Some(stride))]);
         let mut draft = Draft { size, members: Vec::new(), strides, written: Vec::new(), saved: 0 };
@@ -85,10 +127,10 @@ impl Draft {
             let Some(step) = step else { continue };
             // A member runs before the steps that it passes: it must not need them, nor change what they see.
             let free = passed.iter().all(|other| {
-                !step.writes.iter().any(|buffer| other.operands.contains(buffer))
-                    && !other.writes.iter().any(|buffer| step.operands.contains(buffer))
+                !step.writes.iter().any(|&buffer| memory.touches(other, buffer))
+                    && !other.writes.iter().any(|&buffer| memory.touches(step, buffer))
             });
-            if free && draft.take(at, step, buffers) {
+            if free && draft.take(at, step, memory) {
                 continue;
             }
             if at == first {
@@ -100,30 +142,29 @@ impl Draft {
     }
 
     /// Adds a step, if it fits.
-    fn take(&mut self, at: usize, step: &Step, buffers: &[Buffer]) -> bool {
+    fn take(&mut self, at: usize, step: &Step, memory: &Memory<'_>) -> bool {
         let Some(tiled) = fused(step) else { return false };
         if tiled.sources.iter().any(|source| matches!(source, Source::Random { .. }))
-            || step.writes.iter().any(|&buffer| matches!(buffers[buffer].home, Home::State(_)))
             || views(tiled).count() > MOST_OPERANDS
         {
             return false;
         }
         let whole = (0..tiled.dims.len()).map(|axis| (tiled.clone(), axis));
         let split = views(tiled).filter_map(|view| {
-            let stride = self.strides.get(&step.operands[view.operand]).copied().flatten()?;
+            let stride = self.strides.get(&memory.seen(step, view)).copied().flatten()?;
             split(tiled, view, stride, self.size)
         });
-        let Some((tiled, axis)) = whole.chain(split).find(|(tiled, axis)| self.fits(step, tiled, *axis)) else {
+        let Some((tiled, axis)) = whole.chain(split).find(|(tiled, axis)| self.fits(step, tiled, *axis, memory)) else {
             return false;
         };
-        for (buffer, own) in partitions(step, &tiled, axis) {
+        for (buffer, own) in memory.partitions(step, &tiled, axis) {
             let known = self.strides.insert(buffer, own);
             match known {
                 Some(known) if known != own => {
                     self.strides.insert(buffer, None);
                 }
-                Some(Some(_)) if !self.members.is_empty() && bytes(&buffers[buffer]) >= LARGE => {
-                    self.saved += bytes(&buffers[buffer]);
+                Some(Some(_)) if !self.members.is_empty() && memory.bytes(buffer) >= LARGE => {
+                    self.saved += memory.bytes(buffer);
                 }
                 _ => {}
             }
@@ -135,24 +176,24 @@ impl Draft {
     }
 
     /// Whether the kernel walks with the chain along this axis, and each of its slabs is independent of all others.
-    fn fits(&self, step: &Step, tiled: &Tiled, axis: usize) -> bool {
+    fn fits(&self, step: &Step, tiled: &Tiled, axis: usize, memory: &Memory<'_>) -> bool {
         if tiled.dims[axis] != self.size || tiled.reduced.get(axis) == Some(&true) {
             return false;
         }
         let still = |source: &Source| !matches!(source, Source::Position { strides, .. } if strides[axis] != 0);
-        let parts = partitions(step, tiled, axis);
+        let parts = memory.partitions(step, tiled, axis);
         let along = parts.iter().any(|(buffer, own)| own.is_some() && self.strides.get(buffer) == Some(own));
         let independent = parts.iter().all(|(buffer, own)| {
-            let written = self.written.contains(buffer) || step.writes.contains(buffer);
+            let written = self.written.iter().chain(&step.writes).any(|&other| memory.first[other] == *buffer);
             !written || (own.is_some() && self.strides.get(buffer).is_none_or(|known| known == own))
         });
         along && independent && tiled.sources.iter().all(still)
     }
 
     /// The chain as one step; its members are taken from `steps`.
-    fn finish(self, steps: &mut [Option<Step>], buffers: &[Buffer]) -> Option<Step> {
+    fn finish(self, steps: &mut [Option<Step>], memory: &Memory<'_>) -> Option<Step> {
         let moving = self.strides.iter().filter(|(_, stride)| stride.is_some());
-        let each = moving.map(|(&buffer, _)| bytes(&buffers[buffer]) / self.size).sum::<usize>().max(1);
+        let each = moving.map(|(&buffer, _)| memory.bytes(buffer) / self.size).sum::<usize>().max(1);
         if each > LARGEST_SLAB {
             return None;
         }
@@ -181,7 +222,7 @@ impl Draft {
                         Cell::Bool => Some(1),
                     },
                     len: view.offset + reach.sum::<usize>() + 1,
-                    apart: self.strides.get(&buffer).copied().flatten().is_some(),
+                    apart: self.strides.get(&memory.first[buffer]).copied().flatten().is_some(),
                 };
                 let alike = |known: &Moving| (known.operand, known.step) == (moving.operand, moving.step);
                 view.operand = own.iter().position(alike).unwrap_or_else(|| {
@@ -233,10 +274,6 @@ fn fused(step: &Step) -> Option<&Tiled> {
     }
 }
 
-fn bytes(buffer: &Buffer) -> usize {
-    buffer.len * buffer.dtype.size()
-}
-
 fn views(tiled: &Tiled) -> impl Iterator<Item = &View> {
     let loads = tiled.sources.iter().filter_map(|source| match source {
         Source::Load(view) => Some(view),
@@ -269,17 +306,6 @@ fn apart(view: &View, dims: &[usize], axis: usize) -> Option<usize> {
         }
     }
     (reach < stride).then_some(stride)
-}
-
-/// For each buffer of a kernel its stride along the axis, if slabs see parts of their own, the same in all views.
-fn partitions(step: &Step, tiled: &Tiled, axis: usize) -> HashMap<BufferId, Option<usize>> {
-    let mut parts: HashMap<BufferId, Option<usize>> = HashMap::new();
-    for view in views(tiled) {
-        let own = apart(view, &tiled.dims, axis);
-        let known = parts.entry(step.operands[view.operand]).or_insert(own);
-        *known = known.filter(|_| *known == own);
-    }
-    parts
 }
 
 /// The kernel with an axis split, so that the view moves by `stride` along a part of `size` positions.
