@@ -1,6 +1,6 @@
 //! Random graphs over all ops, for tests.
 
-use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, ReduceOp, StateKind, Unary};
+use crate::graph::{Attend, Binary, Compare, DType, Distribution, Graph, NodeId, ReduceOp, StateKind, Unary};
 
 /// A random graph and values for its inputs and state.
 #[derive(Clone, Debug)]
@@ -339,6 +339,12 @@ impl Maker<'_> {
             return None;
         }
         let (y, other) = self.like(x);
+        if self.graph[x].dims.len() > 2 && self.choose(2) == 0 {
+            let (z, _) = self.like(x);
+            let how = [0, 1].map(|_| self.choose(2) == 1);
+            let how = Attend { causal: how[0], window: how[1].then_some(2), ..Attend::default() };
+            return Some((self.graph.attention(x, y, z, &how).ok()?, 0));
+        }
         let transposed = [[false, true], [true, false]][self.choose(2)];
         let id = self.graph.matmul(x, y, transposed).unwrap();
         Some((id, exact.min(other).saturating_sub(2)))
