@@ -323,6 +323,15 @@ pub enum ExprKind {
         /// How often.
         times: Times,
     },
+    /// `[n, t, (heads e)] -> [n, heads, t, e]`
+    Pattern(Pattern),
+    /// `einsum(q[n, i, e], k[n, j, e] -> [n, i, j])`
+    Einsum {
+        /// The tensors with their axes.
+        operands: Vec<Operand>,
+        /// The axes of the result.
+        result: Vec<PatternAxis>,
+    },
     /// `if width == 8 { … } else { … }`
     If {
         /// The compile-time condition.
@@ -336,6 +345,35 @@ pub enum ExprKind {
     Block(Block),
     /// Could not be read; already reported. Its type is unknown and causes no further error.
     Error,
+}
+
+/// Which axes of a tensor go where.
+#[derive(Debug)]
+pub struct Pattern {
+    /// The axes as they come.
+    pub from: Vec<PatternAxis>,
+    /// The axes as they go.
+    pub to: Vec<PatternAxis>,
+}
+
+/// `heads`, `3`, `(heads e)`
+#[derive(Debug)]
+pub struct PatternAxis {
+    /// Names and numbers, of which the size of the axis is the product.
+    pub parts: Vec<Size>,
+    /// Whether they stand in parentheses.
+    pub grouped: bool,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// `q[n, i, e]`
+#[derive(Debug)]
+pub struct Operand {
+    /// The tensor.
+    pub tensor: Expr,
+    /// Its axes.
+    pub axes: Vec<PatternAxis>,
 }
 
 /// How often a layer is repeated.

@@ -24,7 +24,7 @@ impl Function {
     /// How a call looks: `leaky_relu(x, slope = 0.01)`.
     pub fn usage(&self) -> String {
         let tensors = self.tensors.iter().map(|t| (*t).to_owned());
-        let tensors = tensors.chain((self.rule == Rule::Concat).then(|| "…".to_owned()));
+        let tensors = tensors.chain(self.rule.takes_more().then(|| "…".to_owned()));
         let parameters = self.parameters.iter().map(|p| match (p.positional, p.default) {
             (true, Default::Required) => p.name.to_owned(),
             (_, Default::Value(value)) => format!("{} = {value}", p.name),
@@ -64,6 +64,8 @@ pub enum Kind {
     Flag,
     /// A dimension.
     Width,
+    /// A dimension or 0.
+    Extent,
     /// A shape in brackets.
     Shape,
     /// Axes of the first tensor, by label or dimension.
@@ -145,15 +147,34 @@ pub enum Rule {
     Rotary,
     /// A random tensor of a given shape.
     Draw,
-    /// One after the other along the last axis.
+    /// One after the other along an axis.
     Concat,
     /// `ode`
     Ode,
     /// `cnf`
     Cnf,
+    /// Side by side along a new axis.
+    Stack,
+    /// Equal parts along an axis.
+    Split,
+    /// A part along an axis.
+    Slice,
+    /// Zeros around along an axis.
+    Pad,
+    /// Neighbouring axes as one.
+    Flatten,
+    /// The same elements under another shape.
+    Reshape,
+    /// `one_hot`
+    OneHot,
 }
 
 impl Rule {
+    /// Whether it takes any number of tensors.
+    pub fn takes_more(self) -> bool {
+        matches!(self, Rule::Concat | Rule::Stack)
+    }
+
     /// What becomes of the shapes, as the documentation writes it.
     pub fn shapes(self) -> &'static str {
         match self {
@@ -177,6 +198,13 @@ impl Rule {
             Rule::Draw => "→ `shape`",
             Rule::Cnf => "`[…, d]` → `[…, d]`, `[…]`",
             Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",
+            Rule::Stack => "`[…]`, `[…]` → `[2, …]`",
+            Rule::Split => "`[…, 3 * d]` → three `[…, d]`",
+            Rule::Slice => "`[…, d]` → `[…, to - from]`",
+            Rule::Pad => "`[…, d]` → `[…, before + d + after]`",
+            Rule::Flatten => "`[n, a, b]` → `[n, a * b]`",
+            Rule::Reshape => "`[…]` → `shape`",
+            Rule::OneHot => "`[…] in d` → `[…, d]`",
         }
     }
 }
@@ -220,6 +248,9 @@ const fn named(name: &'static str, kind: Kind, default: Default) -> Parameter {
 
 /// What a gradient through an equation can do with the values between.
 const GRADIENTS: &[&str] = &["stored", "recompute", "adjoint"];
+const fn extent(name: &'static str) -> Parameter {
+    Parameter { name, kind: Kind::Extent, positional: true, default: Default::Required }
+}
 
 const EPS: Parameter = named("eps", Kind::Number, Default::Value("1e-5"));
 const KERNEL: Parameter =
@@ -484,9 +515,68 @@ pub const FUNCTIONS: &[Function] = &[
     Function {
         name: "concat",
         tensors: &["a", "b"],
-        parameters: &[],
+        parameters: &[OVER],
         rule: Rule::Concat,
-        doc: "Tensors one after the other along the last axis.",
+        doc: "Tensors one after the other along the last axis, or the axis `over`.",
+    },
+    Function {
+        name: "stack",
+        tensors: &["a", "b"],
+        parameters: &[],
+        rule: Rule::Stack,
+        doc: "Tensors of one shape side by side along a new first axis.",
+    },
+    Function {
+        name: "split",
+        tensors: &["x"],
+        parameters: &[
+            Parameter { name: "parts", kind: Kind::Count, positional: true, default: Default::Required },
+            OVER,
+        ],
+        rule: Rule::Split,
+        doc: "Equal parts along the last axis, or the axis `over`: `let (q, k, v) = x |> split(3);`.",
+    },
+    Function {
+        name: "slice",
+        tensors: &["x"],
+        parameters: &[extent("from"), extent("to"), OVER],
+        rule: Rule::Slice,
+        doc: "The part from the place `from` up to the place `to`, which is the first one left out.",
+    },
+    Function {
+        name: "pad",
+        tensors: &["x"],
+        parameters: &[extent("before"), extent("after"), OVER],
+        rule: Rule::Pad,
+        doc: "Zeros before and after along the last axis, or the axis `over`.",
+    },
+    Function {
+        name: "flatten",
+        tensors: &["x"],
+        parameters: &[OVER],
+        rule: Rule::Flatten,
+        doc: "All axes but the first as one, or the neighbouring axes `over`.",
+    },
+    Function {
+        name: "reshape",
+        tensors: &["x"],
+        parameters: &[SHAPE],
+        rule: Rule::Reshape,
+        doc: "The same elements in the same order under a shape that holds as many.",
+    },
+    Function {
+        name: "rename",
+        tensors: &["x"],
+        parameters: &[SHAPE],
+        rule: Rule::Reshape,
+        doc: "The same tensor with other dimensions of the same sizes.",
+    },
+    Function {
+        name: "one_hot",
+        tensors: &["x"],
+        parameters: &[],
+        rule: Rule::OneHot,
+        doc: "A row for each index, with 1 at the index and 0 elsewhere.",
     },
     Function {
         name: "ode",

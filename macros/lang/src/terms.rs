@@ -87,10 +87,19 @@ impl Term {
                 return None;
             }
             let step = Self::single(leading.divide(divisor)?, factor.checked_div(*coefficient)?);
-            rest = rest.minus(&step.times(by));
-            quotient = quotient.plus(&step);
+            rest = rest.sum(&step.product(by).product(&Self::integer(-1)));
+            quotient = quotient.sum(&step);
         }
         Some(quotient)
+    }
+
+    /// The exact quotient, also if only the numbers tell that it is exact.
+    pub fn quotient(&self, by: &Self) -> Option<Self> {
+        let exact = |left: usize, right: usize| right != 0 && left.is_multiple_of(right);
+        self.divide(by).or_else(|| match (self.number(), by.number()) {
+            (Some(left), Some(right)) if exact(left, right) => Some(self.floor_div(by)),
+            _ => None,
+        })
     }
 
     /// `self / by`, rounded down. Multiples of `by` are taken out, so that `floor_div(h - 1, 2) + 1` and
@@ -133,6 +142,55 @@ impl Term {
             }
         }
         (whole, rest)
+    }
+
+    /// The product, monomial by monomial.
+    fn product(&self, other: &Self) -> Self {
+        let mut product = Self::default();
+        for (left, &a) in &self.sum {
+            for (right, &b) in &other.sum {
+                product.add(left.times(right), a.wrapping_mul(b));
+            }
+        }
+        product
+    }
+
+    /// `heads * (d / heads)` is `d`: of a division that is exact there are fewer than its divisor.
+    fn cancelled(self) -> Self {
+        for (monomial, &factor) in &self.sum {
+            for (atom, &power) in &monomial.0 {
+                let Atom::FloorDiv(a, b) = atom else { continue };
+                if !atom.is_exact() {
+                    continue;
+                }
+                let mut others = monomial.clone();
+                others.0.remove(atom);
+                if power > 1 {
+                    others.0.insert(atom.clone(), power - 1);
+                }
+                let (quotient, left) = match b.as_integer() {
+                    Some(by) => (Self::single(others, factor.div_euclid(by)), factor.rem_euclid(by)),
+                    None => (Self::single(others, factor).divide(b).unwrap_or_default(), 0),
+                };
+                if quotient == Self::default() {
+                    continue;
+                }
+                let mut rest = self.clone();
+                rest.sum.remove(monomial);
+                rest.add(monomial.clone(), left);
+                return rest.plus(&quotient.times(a));
+            }
+        }
+        self
+    }
+
+    /// The sum, monomial by monomial.
+    fn sum(&self, other: &Self) -> Self {
+        let mut sum = self.clone();
+        for (monomial, &factor) in &other.sum {
+            sum.add(monomial.clone(), factor);
+        }
+        sum
     }
 
     /// The number, if no name occurs.
@@ -223,11 +281,7 @@ impl Size for Term {
     }
 
     fn plus(&self, other: &Self) -> Self {
-        let mut sum = self.clone();
-        for (monomial, &factor) in &other.sum {
-            sum.add(monomial.clone(), factor);
-        }
-        sum
+        self.sum(other).cancelled()
     }
 
     fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self> {
@@ -239,17 +293,17 @@ impl Size for Term {
     }
 
     fn times(&self, other: &Self) -> Self {
-        let mut product = Self::default();
-        for (left, &a) in &self.sum {
-            for (right, &b) in &other.sum {
-                product.add(left.times(right), a.wrapping_mul(b));
-            }
-        }
-        product
+        self.product(other).cancelled()
     }
 }
 
 impl Atom {
+    /// Whether this is a division without a remainder.
+    fn is_exact(&self) -> bool {
+        let Atom::FloorDiv(a, b) = self else { return false };
+        matches!((a.number(), b.number()), (Some(a), Some(b)) if b != 0 && a.is_multiple_of(b))
+    }
+
     fn value(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<i128> {
         let divided = |a: &Term, b: &Term| {
             let (a, b) = (a.value(size)?, b.value(size)?);
@@ -360,6 +414,12 @@ impl fmt::Display for Atom {
         match self {
             Atom::Nominal { name, .. } | Atom::RunTime(name) => f.write_str(name),
             Atom::CeilDiv(a, b) => write!(f, "ceil_div({a}, {b})"),
+            Atom::FloorDiv(a, b) if self.is_exact() && a.sum.len() == 1 && b.sum.len() == 1 => {
+                match b.as_integer().is_some() || matches!(b.as_atom(), Some(Atom::Nominal { .. })) {
+                    true => write!(f, "{a} / {b}"),
+                    false => write!(f, "{a} / ({b})"),
+                }
+            }
             Atom::FloorDiv(a, b) => match (a.sum.get(&Monomial::default()), b.as_integer()) {
                 (Some(&constant), Some(by)) if constant == by - 1 => {
                     write!(f, "ceil_div({}, {b})", a.minus(&Term::integer(constant)))

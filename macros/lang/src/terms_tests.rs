@@ -187,6 +187,8 @@ proptest! {
     fn exact_division_undoes_a_product(a in trees(), b in trees()) {
         let (a, b) = (a.term(), b.term());
         prop_assume!(b != Term::default());
+        // `2 * (Embed / 2)` is `Embed`, which no longer shows its factors.
+        prop_assume!(a.times(&b) == a.product(&b));
         prop_assert_eq!(a.times(&b).divide(&b), Some(a));
     }
 

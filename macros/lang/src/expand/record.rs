@@ -350,6 +350,42 @@ impl Context<'_, '_> {
                     )
                 }
             }
+            Operation::Rearrange { input, split, order, new, full } => {
+                let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
+                let number = |size: &Term| spelling.number(size, &quote! { usize });
+                let (split, full) = (split.iter().map(number), full.iter().map(number));
+                let literal = |i: &usize| Literal::usize_unsuffixed(*i);
+                let (order, new) = (order.iter().map(literal), new.iter().map(literal));
+                quote! {
+                    ::ansatz::tensor::rearrange(
+                        &#input.erase(), &[#(#split),*], &[#(#order),*], &[#(#new),*], &[#(#full),*], #value
+                    )
+                }
+            }
+            Operation::Einsum { inputs, labels, result } => {
+                let inputs = inputs.iter().map(|&id| self.value(id));
+                let labels = labels.iter().map(|labels| {
+                    let labels = labels.iter().map(|&label| Literal::usize_unsuffixed(label));
+                    quote! { &[#(#labels),*] }
+                });
+                let result = result.iter().map(|&label| Literal::usize_unsuffixed(label));
+                let value = spelling.shape_value(&ty.axes);
+                quote! { ::ansatz::tensor::einsum(&[#(#inputs.erase()),*], &[#(#labels),*], &[#(#result),*], #value) }
+            }
+            Operation::Slice { input, axis, start } | Operation::Pad { input, axis, start } => {
+                let function = here(if matches!(operation, Operation::Slice { .. }) { "slice" } else { "pad" });
+                let (input, axis) = (self.value(*input), Literal::usize_unsuffixed(*axis));
+                let (start, value) = (spelling.number(start, &quote! { usize }), spelling.shape_value(&ty.axes));
+                quote! { ::ansatz::tensor::#function(&#input.erase(), #axis, #start, #value) }
+            }
+            Operation::Reshape { input } => {
+                let (input, value) = (self.borrowed(*input), spelling.shape_value(&ty.axes));
+                quote! { ::ansatz::tensor::reshape(#input, #value) }
+            }
+            Operation::OneHot { input } => {
+                let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
+                quote! { ::ansatz::tensor::one_hot(&#input.erase(), #value) }
+            }
             Operation::Concat { inputs, axis } => {
                 let inputs = inputs.iter().map(|&id| self.value(id));
                 let (axis, value) = (Literal::usize_unsuffixed(*axis), spelling.shape_value(&ty.axes));

@@ -4,7 +4,7 @@ use super::block::Inference;
 use super::call::count;
 use super::types::Axis;
 use super::value::{Environment, LayerValue, Tensor, Value};
-use crate::ast::{Argument, Expr, ExprKind};
+use crate::ast::{Argument, Expr, ExprKind, Pattern};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
 use crate::report::Place;
 use crate::report::did_you_mean;
@@ -32,6 +32,7 @@ pub(super) enum Gift<'a> {
     Method(&'static str, usize),
     Choice(&'static str),
     Layer(Rc<LayerValue<'a>>, Place),
+    Pattern(&'a Pattern, Environment<'a>),
     Tensor(Tensor, Place),
 }
 
@@ -121,10 +122,16 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 continue;
             }
+            if let (ExprKind::Pattern(pattern), Rule::Reduce) = (&expr.kind, function.rule)
+                && !bound.given.contains_key("over")
+            {
+                bound.given.insert("over", Gift::Pattern(pattern, environment.clone()));
+                continue;
+            }
             let next = function.parameters.iter().find(|p| p.positional && !bound.given.contains_key(p.name));
             let slots = function.tensors.len();
             let value = self.value(expr, environment);
-            let open = expected < slots || function.rule == Rule::Concat;
+            let open = expected < slots || function.rule.takes_more();
             match value {
                 Err(Absorbed) | Ok(Value::Error) => {
                     // What could not be read may have been a tensor.
@@ -260,6 +267,10 @@ impl<'a> Inference<'a, '_, '_> {
             (Kind::Exponent | Kind::Tensor, Value::Tensor(tensor)) => Ok(Gift::Tensor(tensor, expr.span)),
             (Kind::Field, value) => self.field(function, expr, value),
             (Kind::Shape, Value::List(items)) => self.shape(items, expr).map(Gift::Shape),
+            (Kind::Extent, value) => match self.dimension(&value) {
+                Some(size) if size.as_integer().is_none_or(|number| number >= 0) => Ok(Gift::Width(size, expr.span)),
+                _ => self.misgiven(function, parameter, &value, expr),
+            },
             (Kind::Width, value) => match self.dimension(&value) {
                 Some(size) => Ok(Gift::Width(self.positive(size, expr.span)?, expr.span)),
                 None => self.misgiven(function, parameter, &value, expr),
@@ -282,6 +293,7 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Counts => "a whole number, or one for each axis, `(3, 5)`",
             Kind::Flag => "`true` or `false`",
             Kind::Width => "a dimension",
+            Kind::Extent => "a size, or 0",
             Kind::Shape => "a shape in brackets, `[n, 1]`",
             Kind::Axes => "axes",
             Kind::Span => "a range of numbers, `0..1`",

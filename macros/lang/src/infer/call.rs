@@ -158,6 +158,17 @@ impl<'a> Inference<'a, '_, '_> {
                 };
                 self.project(embedding, x, span).map(Value::Tensor)
             }
+            Callable::Pattern(pattern, environment) => {
+                let tensors = self.tensors(&layer.text, values)?;
+                match tensors.as_slice() {
+                    [(x, _)] => self.rearrange(pattern, x, environment, span).map(Value::Tensor),
+                    several => {
+                        let message = format!("`{}` takes 1 tensor, not {}", layer.text, several.len());
+                        self.fault(span, message);
+                        Err(Absorbed)
+                    }
+                }
+            }
             Callable::Net(chosen) => {
                 let tensors = self.tensors(&layer.text, values)?;
                 self.net(chosen, layer, tensors, span)
@@ -165,7 +176,7 @@ impl<'a> Inference<'a, '_, '_> {
             Callable::Function(function, given) => {
                 let tensors = self.tensors(&layer.text, values)?;
                 let wanted = function.tensors.len();
-                let fits = tensors.len() == wanted || (tensors.len() > wanted && function.name == "concat");
+                let fits = tensors.len() == wanted || (tensors.len() > wanted && function.rule.takes_more());
                 if !fits {
                     let message = format!("`{}` takes {}, not {}", layer.text, count(wanted), tensors.len());
                     self.fault(span, message).help(format!("it is called `{}`", function.usage()));

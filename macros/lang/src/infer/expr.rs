@@ -91,6 +91,10 @@ impl<'a> Inference<'a, '_, '_> {
                 self.fault(expr.span, "a range is no value").help("ranges are times of `ode`: `s = 0..1`");
                 Err(Absorbed)
             }
+            ExprKind::Pattern(pattern) => Ok(self.layer(Callable::Pattern(pattern, environment.clone()), expr, label)),
+            ExprKind::Einsum { operands, result } => {
+                self.einsum(operands, result, environment, expr.span).map(Value::Tensor)
+            }
             ExprKind::Block(block) => self.block(block, environment),
             ExprKind::Path(_) => {
                 self.fault(expr.span, format!("`{}` is a path, which `net!` does not know", text(expr)))

@@ -3,7 +3,7 @@
 use super::arguments::{Gift, Given};
 use super::block::Inference;
 use super::typed::{Operation, Scalar};
-use super::types::{Axis, Element, Type};
+use super::types::{Element, Type};
 use super::value::{LayerValue, Tensor, Value};
 use crate::functions::{Function, Rule};
 use crate::report::Place;
@@ -72,7 +72,14 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::Ode | Rule::Cnf, [x]) => return self.ode(function, layer, x, given, at),
             (Rule::Attention, [q, k, v]) => self.attention(function, [q, k, v], given, at),
             (Rule::Rotary, [x]) => self.rotary(function, x, given, at),
-            (Rule::Concat, _) => self.concat(&all, at),
+            (Rule::Concat, _) => self.concat(&all, given, at),
+            (Rule::Stack, _) => self.stack(&all, at),
+            (Rule::Split, [x]) => return self.split(x, given, at),
+            (Rule::Slice, [x]) => self.slice(x, given, at),
+            (Rule::Pad, [x]) => self.pad(x, given, at),
+            (Rule::Flatten, [x]) => self.flatten(x, given, at),
+            (Rule::Reshape, [x]) => self.reshape(function, x, given, at),
+            (Rule::OneHot, [x]) => self.one_hot(x, at),
             _ => unreachable!("the number of tensors was checked"),
         };
         tensor.map(Value::Tensor)
@@ -110,35 +117,5 @@ impl<'a> Inference<'a, '_, '_> {
             error.help("`to_real(…)` makes truth values 1 and 0");
         }
         Err(Absorbed)
-    }
-
-    fn concat(&mut self, tensors: &[Tensor], at: Place) -> Checked<Tensor> {
-        for tensor in tensors {
-            self.reals("concat", tensor, at)?;
-        }
-        let shapes: Vec<&[Axis]> = tensors.iter().map(|tensor| tensor.ty.axes.as_slice()).collect();
-        let Some(axis) = shapes[0].len().checked_sub(1) else {
-            self.fault(at, "`concat` joins along the last axis, but [] has none");
-            return Err(Absorbed);
-        };
-        match ansatz_shapes::concat(&shapes, axis) {
-            Ok(axes) => {
-                let inputs = tensors.iter().map(|tensor| tensor.id).collect();
-                self.tensor(Operation::Concat { inputs, axis }, Type::real(axes), at)
-            }
-            Err(misfit) => {
-                let list: Vec<_> = tensors.iter().map(|tensor| tensor.ty.to_string()).collect();
-                let message =
-                    format!("`concat` takes tensors that differ in the last axis alone, not {}", list.join(" and "));
-                let wrong = match &misfit {
-                    ansatz_shapes::Misfit::Size { operand, .. } | ansatz_shapes::Misfit::Rank { operand, .. } => {
-                        *operand
-                    }
-                    ansatz_shapes::Misfit::Axis { .. } => 0,
-                };
-                self.misfit(&misfit, "concat", message, &tensors[wrong], at);
-                Err(Absorbed)
-            }
-        }
     }
 }

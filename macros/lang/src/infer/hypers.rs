@@ -152,6 +152,7 @@ impl<'a> Inference<'a, '_, '_> {
             | ExprKind::List(_)
             | ExprKind::Repeat { .. }
             | ExprKind::Pipeline(_)
+            | ExprKind::Pattern(_)
             | ExprKind::Label { .. } => ParameterKind::Layer,
             ExprKind::Unary { op: '-', operand } if !matches!(operand.kind, ExprKind::Name(_)) => ParameterKind::Real,
             _ => ParameterKind::Whole,

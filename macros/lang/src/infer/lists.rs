@@ -168,6 +168,7 @@ impl<'a> Inference<'a, '_, '_> {
             | ExprKind::Closure { .. }
             | ExprKind::List(_)
             | ExprKind::Repeat { .. }
+            | ExprKind::Pattern(_)
             | ExprKind::If { .. }
             | ExprKind::Member { .. }
             | ExprKind::Block(_) => true,
@@ -179,6 +180,7 @@ impl<'a> Inference<'a, '_, '_> {
             | ExprKind::Unary { .. }
             | ExprKind::Range(_)
             | ExprKind::Tuple(_)
+            | ExprKind::Einsum { .. }
             | ExprKind::Error => false,
         }
     }

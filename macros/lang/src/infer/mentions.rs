@@ -1,6 +1,6 @@
 //! The names that an expression mentions.
 
-use crate::ast::{Argument, Block, Expr, ExprKind, Size, Times};
+use crate::ast::{Argument, Block, Expr, ExprKind, Pattern, PatternAxis, Size, Times};
 use crate::resolve::names_in;
 use proc_macro2::Ident;
 
@@ -31,6 +31,14 @@ pub(super) fn expression<'a>(expr: &'a Expr, found: &mut dyn FnMut(&'a Ident)) {
             };
             sizes.into_iter().flat_map(names_in).for_each(found);
         }
+        ExprKind::Pattern(Pattern { from, to }) => axes(from.iter().chain(to), found),
+        ExprKind::Einsum { operands, result } => {
+            for operand in operands {
+                expression(&operand.tensor, found);
+                axes(operand.axes.iter(), found);
+            }
+            axes(result.iter(), found);
+        }
         ExprKind::If { condition, yes, no } => {
             expression(condition, found);
             block(yes, found);
@@ -38,6 +46,10 @@ pub(super) fn expression<'a>(expr: &'a Expr, found: &mut dyn FnMut(&'a Ident)) {
         }
         ExprKind::Block(inner) => block(inner, found),
     }
+}
+
+fn axes<'a>(axes: impl Iterator<Item = &'a PatternAxis>, found: &mut dyn FnMut(&'a Ident)) {
+    axes.flat_map(|axis| &axis.parts).flat_map(names_in).for_each(found);
 }
 
 /// The same for a block.

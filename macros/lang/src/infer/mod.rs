@@ -19,6 +19,8 @@ mod loss;
 mod mentions;
 mod nets;
 mod ode;
+mod patterns;
+mod pieces;
 mod reduce;
 mod results;
 mod signature;

@@ -33,6 +33,10 @@ impl<'a> Inference<'a, '_, '_> {
         };
         self.reals(function.name, &x, at)?;
         let axes = match given.get("over") {
+            Some(Gift::Pattern(pattern, environment)) => {
+                let unbiased = (function.name == "var").then(|| flag("unbiased", given, false));
+                return self.reduce_pattern(function, &x, pattern, &environment.clone(), unbiased, at);
+            }
             Some(Gift::Axes(over)) => self.over(function.name, over, &x)?,
             _ => (0..x.ty.rank()).collect(),
         };
@@ -70,7 +74,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The one axis of `over`, or else the last.
-    fn one_axis(&mut self, callee: &str, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<usize> {
+    pub(super) fn one_axis(&mut self, callee: &str, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<usize> {
         let Some(Gift::Axes(over)) = given.get("over") else {
             return x.ty.rank().checked_sub(1).ok_or_else(|| {
                 self.fault(at, format!("`{callee}` takes a tensor with axes, but is given a scalar []"));
@@ -88,7 +92,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The axes that `over = …` names, ascending.
-    fn over(&mut self, callee: &str, over: &'a Expr, x: &Tensor) -> Checked<Vec<usize>> {
+    pub(super) fn over(&mut self, callee: &str, over: &'a Expr, x: &Tensor) -> Checked<Vec<usize>> {
         let names: Vec<&Ident> = match &over.kind {
             ExprKind::Name(name) => vec![name],
             ExprKind::Tuple(items) => {

@@ -34,6 +34,11 @@ pub fn text(expr: &Expr) -> String {
             format!("[{}; {count}]", text(layer))
         }
         ExprKind::Repeat { layer, .. } => format!("[{}; …]", text(layer)),
+        ExprKind::Pattern(pattern) => super::patterns::text(pattern),
+        ExprKind::Einsum { operands, .. } => {
+            let operands: Vec<_> = operands.iter().map(|operand| text(&operand.tensor)).collect();
+            format!("einsum({}, …)", operands.join(", "))
+        }
         ExprKind::Closure { .. }
         | ExprKind::Pipeline(_)
         | ExprKind::If { .. }

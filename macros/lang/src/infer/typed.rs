@@ -407,6 +407,56 @@ pub enum Operation {
         /// The equation and how it is solved.
         flow: Box<Flow>,
     },
+    /// Splits axes into parts, moves and repeats the parts, and merges them.
+    Rearrange {
+        /// The tensor.
+        input: ValueId,
+        /// The sizes of its parts.
+        split: Vec<Term>,
+        /// Which part stands where.
+        order: Vec<usize>,
+        /// The places of new axes among the parts of the result.
+        new: Vec<usize>,
+        /// The sizes of the parts of the result.
+        full: Vec<Term>,
+    },
+    /// A sum of products over axes with labels.
+    Einsum {
+        /// The tensors.
+        inputs: Vec<ValueId>,
+        /// The labels of their axes.
+        labels: Vec<Vec<usize>>,
+        /// The labels of the axes of the result.
+        result: Vec<usize>,
+    },
+    /// A part along an axis, of the size of the result.
+    Slice {
+        /// The tensor.
+        input: ValueId,
+        /// The axis.
+        axis: usize,
+        /// Where it begins.
+        start: Term,
+    },
+    /// Zeros around it along an axis.
+    Pad {
+        /// The tensor.
+        input: ValueId,
+        /// The axis.
+        axis: usize,
+        /// How many zeros come before it.
+        start: Term,
+    },
+    /// The same elements under the shape of the result.
+    Reshape {
+        /// The tensor.
+        input: ValueId,
+    },
+    /// Indices as rows with a single 1.
+    OneHot {
+        /// The tensor.
+        input: ValueId,
+    },
     /// One after the other along an axis.
     Concat {
         /// The tensors.

@@ -3,7 +3,7 @@
 use super::arguments::Given;
 use super::typed::ValueId;
 use super::types::Type;
-use crate::ast::Expr;
+use crate::ast::{Expr, Pattern};
 use crate::functions::Function;
 use crate::report::Place;
 use crate::terms::Term;
@@ -87,6 +87,8 @@ pub enum Callable<'a> {
     Function(&'static Function, Rc<Given<'a>>),
     /// A net with hyper-parameters.
     Net(Rc<Chosen<'a>>),
+    /// A pattern with what is in scope.
+    Pattern(&'a Pattern, Environment<'a>),
     /// A closure.
     Closure(Rc<Closure<'a>>),
     /// A layer bound by `let`.

@@ -183,9 +183,7 @@ impl Parser {
             return Err(Reported);
         }
         if name == "einsum" && self.group(Delimiter::Parenthesis).is_some() {
-            self.report.error(span, "`einsum` is not in the language yet");
-            self.bump();
-            return Ok(Expr { kind: ExprKind::Error, span: span.into() });
+            return self.einsum(span);
         }
         self.calls(Expr { kind: ExprKind::Name(name), span: span.into() })
     }
@@ -299,16 +297,7 @@ impl Parser {
                 let value = p.expr("a value")?;
                 p.nothing_left("the value").map(|()| value)
             }),
-            Delimiter::Bracket if self.is_operator("->") => {
-                let arrow = self.take_operator("->").map_or(span, |arrow| arrow.last);
-                let target = self.group(Delimiter::Bracket);
-                if target.is_some() {
-                    self.bump();
-                }
-                let last = target.map_or(arrow, |group| group.span());
-                self.report.error(span, "patterns `[…] -> […]` are not in the language yet").to(last);
-                Ok(error(span))
-            }
+            Delimiter::Bracket if self.is_operator("->") => self.pattern(group),
             Delimiter::Bracket => self.within(group, |p| p.bracketed(span)),
         }
     }

@@ -8,6 +8,7 @@ mod parameters;
 mod block;
 mod expr;
 mod list;
+mod pattern;
 mod literal;
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};

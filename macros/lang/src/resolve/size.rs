@@ -66,11 +66,9 @@ pub fn arithmetic(op: char, left: &Term, right: &Term, span: impl Into<Place>, r
         '+' => Ok(left.plus(right)),
         '-' => Ok(left.minus(right)),
         '*' => Ok(left.times(right)),
-        _ => match left.divide(right) {
+        _ => match left.quotient(right) {
             Some(exact) => Ok(exact),
-            // Two sizes that are known divide as numbers.
             None => match (left.number(), right.number()) {
-                (Some(l), Some(r)) if r != 0 && l.is_multiple_of(r) => Ok(Term::literal(l / r)),
                 (Some(l), Some(r)) => {
                     let says = |term: &Term, number: usize| match term.as_literal() {
                         Some(_) => number.to_string(),

@@ -229,11 +229,6 @@ fn expressions() {
 
 #[test]
 fn what_is_not_in_the_language_yet() {
-    let pattern = "[n, t, (heads e)] -> [n, heads, t, e]";
-    let patterns = "patterns `[…] -> […]` are not in the language yet";
-    in_body(&format!("x |> {pattern} |> relu"), pattern, patterns, "");
-    in_body("mean([n, c] -> [n])", "[n, c] -> [n]", patterns, "");
-    in_body("einsum(q[n, i], k[n, j] -> [n, i, j])", "einsum", "`einsum` is not in the language yet", "");
     in_body("ode(x, s = 0..=1, by = rk4(8))", "..=", "a range is written with two dots", "write `0..1`");
     in_body("ode(x, s = ..1, by = rk4(8))", "..", "a range begins with a number", "write `0..1`");
     let flow = one_error("flow F(x: [n]) { x |> reverse }", "flow", "flows are not in the language yet", "");

@@ -37,6 +37,11 @@ fn join<T>(all: &[T], print: impl Fn(&T) -> String) -> String {
     all.iter().map(print).collect::<Vec<_>>().join(", ")
 }
 
+fn axis(axis: &PatternAxis) -> String {
+    let parts = axis.parts.iter().map(size).collect::<Vec<_>>().join(" ");
+    if axis.grouped { format!("({parts})") } else { parts }
+}
+
 fn parameter(parameter: &Parameter) -> String {
     let kind = parameter.kind.map_or("", |kind| match kind {
         ParameterKind::Whole => ": usize",
@@ -128,6 +133,12 @@ pub fn expr(value: &Expr) -> String {
         ExprKind::Repeat { layer, times: Times::Count(count) } => format!("[{}; {}]", expr(layer), size(count)),
         ExprKind::Repeat { layer, times: Times::Range { index, bounds } } => {
             format!("[{}; {index} in {}..{}]", expr(layer), size(&bounds[0]), size(&bounds[1]))
+        }
+        ExprKind::Pattern(Pattern { from, to }) => format!("[{}] -> [{}]", join(from, axis), join(to, axis)),
+        ExprKind::Einsum { operands, result } => {
+            let operands =
+                join(operands, |operand| format!("({})[{}]", expr(&operand.tensor), join(&operand.axes, axis)));
+            format!("einsum({operands} -> [{}])", join(result, axis))
         }
         ExprKind::If { condition, yes, no } => {
             format!("if {} {{ {} }} else {{ {} }}", expr(condition), block(yes), block(no))

@@ -1,0 +1,424 @@
+//! Patterns: how the axes of a tensor are split, moved, merged, inserted, and summed over.
+//!
+//! A pattern is read in two steps. The left side gives every part of every axis a size: names in scope are asserted, a
+//! fresh name is what remains of its axis. The right side lists the parts of the result.
+
+use super::block::Inference;
+use super::typed::Operation;
+use super::types::{Axis, Type};
+use super::value::{Environment, Tensor, Value};
+use crate::ast::{Operand, Pattern, PatternAxis, Size};
+use crate::functions::Function;
+use crate::report::Place;
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::Term;
+use ansatz_shapes::Size as _;
+use proc_macro2::{Ident, Span};
+use std::collections::BTreeMap;
+
+/// The parts that have a name, by it.
+type Named = BTreeMap<String, Axis>;
+
+/// A part of the result: one of the parts on the left, a new axis that repeats, or an axis of size 1.
+enum Source {
+    Left(usize),
+    New(Axis),
+    One,
+}
+
+/// A part of an axis on the left.
+struct Part {
+    /// `None` for a number.
+    name: Option<Ident>,
+    axis: Axis,
+    span: Span,
+}
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `x |> [n, t, (heads e)] -> [n, heads, t, e]`
+    pub(super) fn rearrange(
+        &mut self,
+        pattern: &'a Pattern,
+        x: &Tensor,
+        environment: &Environment<'a>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let parts = self.left(&pattern.from, x, environment, at)?;
+        let sources = self.right(&pattern.to, &parts, environment)?;
+        let lost: Vec<usize> = lost(&parts, &sources);
+        if let Some(&first) = lost.first() {
+            let part = &parts[first];
+            let what = part.name.as_ref().map_or_else(|| part.axis.size.to_string(), ToString::to_string);
+            self.fault(part.span, format!("`{what}` does not stand on the right, and a pattern loses nothing"))
+                .help("`sum`, `mean`, `max` and `min` take a pattern and go over what does not: `sum([n, c] -> [n])`");
+            return Err(Absorbed);
+        }
+        self.arranged(x, &parts, &sources, &pattern.to, at)
+    }
+
+    /// `mean([n, c, h, w] -> [n, c])`
+    pub(super) fn reduce_pattern(
+        &mut self,
+        function: &'static Function,
+        x: &Tensor,
+        pattern: &'a Pattern,
+        environment: &Environment<'a>,
+        unbiased: Option<bool>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let parts = self.left(&pattern.from, x, environment, at)?;
+        let sources = self.right(&pattern.to, &parts, environment)?;
+        let lost = lost(&parts, &sources);
+        let order = order(&sources);
+        let plain = pattern.from.iter().all(|axis| !axis.grouped) && order.is_sorted();
+        let ones = |part: &Part| part.name.is_none() && part.axis.size.is_one();
+        let (flat, axes) = match plain && !parts.iter().any(ones) {
+            true => (x.clone(), lost),
+            false => {
+                // What goes stands last.
+                let all: Vec<usize> = order.iter().chain(&lost).copied().collect();
+                let ty = Type { element: x.ty.element.clone(), axes: axes_of(&parts, &all) };
+                let operation = moved(x, &parts, all, vec![], vec![]);
+                (self.tensor(operation, ty, at)?, (order.len()..order.len() + lost.len()).collect())
+            }
+        };
+        let kept = axes_of(&parts, &order);
+        let reduced = match axes.is_empty() {
+            true => flat,
+            false => {
+                let operation = Operation::Reduce { function: function.name, input: flat.id, axes, unbiased };
+                self.tensor(operation, Type::real(kept), at)?
+            }
+        };
+        if order.len() == sources.len() && pattern.to.iter().all(|axis| !axis.grouped) {
+            return Ok(reduced);
+        }
+        let kept: Vec<Part> = order
+            .iter()
+            .map(|&i| Part { name: parts[i].name.clone(), axis: parts[i].axis.clone(), span: parts[i].span })
+            .collect();
+        let mut next = 0..;
+        let sources: Vec<Source> = sources
+            .into_iter()
+            .map(|source| match source {
+                Source::Left(_) => Source::Left(next.next().unwrap_or_default()),
+                other => other,
+            })
+            .collect();
+        self.arranged(&reduced, &kept, &sources, &pattern.to, at)
+    }
+
+    /// `einsum(q[n, i, e], k[n, j, e] -> [n, i, j])`
+    pub(super) fn einsum(
+        &mut self,
+        operands: &'a [Operand],
+        result: &'a [PatternAxis],
+        environment: &Environment<'a>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let mut named: Vec<(String, Axis)> = vec![];
+        let (mut inputs, mut labels) = (vec![], vec![]);
+        for Operand { tensor, axes } in operands {
+            let x = match self.value(tensor, environment)? {
+                Value::Tensor(x) => x,
+                Value::Error => return Err(Absorbed),
+                other => {
+                    self.slot("einsum", &other, tensor.span);
+                    return Err(Absorbed);
+                }
+            };
+            self.reals("einsum", &x, tensor.span)?;
+            if let Some(group) = axes.iter().find(|axis| axis.grouped) {
+                self.fault(group.span, "`einsum` names whole axes")
+                    .help("split the axis first: `x |> [n, (a b)] -> [n, a, b]`");
+                return Err(Absorbed);
+            }
+            let parts = self.left(axes, &x, environment, tensor.span)?;
+            let mut own = vec![];
+            for part in parts {
+                let Some(name) = &part.name else {
+                    self.fault(part.span, "`einsum` names its axes, numbers have no place here");
+                    return Err(Absorbed);
+                };
+                let text = name.to_string();
+                match named.iter().position(|(known, _)| *known == text) {
+                    Some(label) if named[label].1.size != part.axis.size => {
+                        let message = format!("`{text}` is {} before and {} here", named[label].1.size, part.axis.size);
+                        let notes = self.notes(&x, &[(named[label].1.size.clone(), part.axis.size.clone())]);
+                        self.fault(part.span, message).notes = notes;
+                        return Err(Absorbed);
+                    }
+                    Some(label) => own.push(label),
+                    None => {
+                        named.push((text, part.axis));
+                        own.push(named.len() - 1);
+                    }
+                }
+            }
+            inputs.push(x.id);
+            labels.push(own);
+        }
+        let mut kept = vec![];
+        for axis in result {
+            let label = match axis.parts.as_slice() {
+                [Size::Name(name)] if !axis.grouped => named.iter().position(|(known, _)| name == known),
+                _ => None,
+            };
+            match label {
+                Some(label) if kept.contains(&label) => {
+                    self.fault(axis.span, format!("`{}` stands twice in the result", named[label].0));
+                    return Err(Absorbed);
+                }
+                Some(label) => kept.push(label),
+                None => {
+                    let names: Vec<_> = named.iter().map(|(name, _)| format!("`{name}`")).collect();
+                    self.fault(axis.span, "the result of `einsum` names axes of its tensors")
+                        .help(format!("these are {}", names.join(", ")));
+                    return Err(Absorbed);
+                }
+            }
+        }
+        let axes = kept.iter().map(|&label| named[label].1.clone()).collect();
+        self.tensor(Operation::Einsum { inputs, labels, result: kept }, Type::real(axes), at)
+    }
+
+    /// The parts of the axes of a tensor.
+    fn left(
+        &mut self,
+        written: &'a [PatternAxis],
+        x: &Tensor,
+        environment: &Environment<'a>,
+        at: Place,
+    ) -> Checked<Vec<Part>> {
+        if written.len() != x.ty.rank() {
+            let names: Vec<_> = written.iter().map(shown).collect();
+            let message = format!("[{}] names {} axes, but is given {}", names.join(", "), names.len(), x.ty);
+            let notes = self.notes(x, &[]);
+            self.fault(at, message).notes = notes;
+            return Err(Absorbed);
+        }
+        let mut named = Named::new();
+        let mut parts: Vec<Part> = vec![];
+        for (written, axis) in written.iter().zip(&x.ty.axes) {
+            let mut known = Term::literal(1);
+            let mut fresh = None;
+            let start = parts.len();
+            for size in &written.parts {
+                let (name, term, span) = match size {
+                    Size::Name(name) => (Some(name.clone()), self.in_scope(name, axis, environment), name.span()),
+                    Size::Literal(number, span) => (None, Some(Term::literal(*number)), *span),
+                    _ => return Err(Absorbed),
+                };
+                if let Some(name) = &name
+                    && named.contains_key(&name.to_string())
+                {
+                    self.fault(span, format!("`{name}` stands twice on the left"))
+                        .help("every axis has a name of its own");
+                    return Err(Absorbed);
+                }
+                let label = match (&name, &term) {
+                    (Some(name), None) => Some(name.to_string()),
+                    _ => None,
+                };
+                match (term, &fresh) {
+                    (Some(term), _) => {
+                        known = known.times(&term);
+                        parts.push(Part { name: name.clone(), axis: Axis { label, size: term }, span });
+                    }
+                    (None, None) => {
+                        fresh = Some(parts.len());
+                        parts.push(Part { name: name.clone(), axis: Axis { label, size: Term::literal(1) }, span });
+                    }
+                    (None, Some(_)) => {
+                        let name = name.map_or_else(String::new, |name| name.to_string());
+                        self.fault(span, format!("the size of `{name}` cannot be told: two parts of one axis are new"))
+                            .help("one part of an axis is what the others leave; give the others a size");
+                        return Err(Absorbed);
+                    }
+                }
+                if let Some(name) = &name {
+                    named.insert(name.to_string(), axis.clone());
+                }
+            }
+            match fresh {
+                Some(fresh) if parts.len() == start + 1 => {
+                    parts[fresh].axis.size = axis.size.clone();
+                }
+                Some(fresh) => parts[fresh].axis.size = self.quotient(&axis.size, &known, written.span.into(), x)?,
+                None if known == axis.size => {
+                    if let [part] = &mut parts[start..] {
+                        part.axis.label = axis.label.clone();
+                    }
+                }
+                None => {
+                    let message = format!("`{}` is {known} here, but the axis is {}", shown(written), axis.size);
+                    let notes = self.notes(x, &[(known, axis.size.clone())]);
+                    let error = self.fault(written.span, message);
+                    error.notes = notes;
+                    error.help("a name in scope is asserted; a new name takes any size");
+                    return Err(Absorbed);
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The parts of the result.
+    fn right(
+        &mut self,
+        written: &'a [PatternAxis],
+        parts: &[Part],
+        environment: &Environment<'a>,
+    ) -> Checked<Vec<Source>> {
+        let mut sources: Vec<Source> = vec![];
+        for size in written.iter().flat_map(|axis| &axis.parts) {
+            let taken = |i: usize| sources.iter().any(|source| matches!(source, Source::Left(j) if *j == i));
+            let source = match size {
+                Size::Literal(1, _) => Source::One,
+                Size::Literal(number, _) => {
+                    let literal = Term::literal(*number);
+                    let left = parts.iter().position(|part| part.name.is_none() && part.axis.size == literal);
+                    match left.filter(|&left| !taken(left)) {
+                        Some(left) => Source::Left(left),
+                        None => Source::New(Axis::from(literal)),
+                    }
+                }
+                Size::Name(name) => match parts.iter().position(|part| part.name.as_ref() == Some(name)) {
+                    Some(left) if taken(left) => {
+                        self.fault(name.span(), format!("`{name}` stands twice on the right"))
+                            .help("every part of the tensor has one place in the result");
+                        return Err(Absorbed);
+                    }
+                    Some(left) => Source::Left(left),
+                    None => match self.in_scope(name, &Axis::from(Term::literal(1)), environment) {
+                        Some(term) => Source::New(Axis::from(term)),
+                        None => {
+                            let known: Vec<_> =
+                                parts.iter().filter_map(|part| part.name.as_ref()).map(ToString::to_string).collect();
+                            let guess = crate::report::did_you_mean(&name.to_string(), &known);
+                            self.fault(name.span(), format!("nothing says how large `{name}` is")).help(match guess {
+                                Some(guess) => format!("did you mean `{guess}`?"),
+                                None => format!("on the left stand {}", known.join(", ")),
+                            });
+                            return Err(Absorbed);
+                        }
+                    },
+                },
+                _ => return Err(Absorbed),
+            };
+            sources.push(source);
+        }
+        Ok(sources)
+    }
+
+    /// The result of a pattern that loses nothing.
+    fn arranged(
+        &mut self,
+        x: &Tensor,
+        parts: &[Part],
+        sources: &[Source],
+        written: &[PatternAxis],
+        at: Place,
+    ) -> Checked<Tensor> {
+        let axis = |source: &Source| match source {
+            Source::Left(part) => parts[*part].axis.clone(),
+            Source::New(axis) => axis.clone(),
+            Source::One => Axis::from(Term::literal(1)),
+        };
+        let mut rest = sources.iter();
+        let axes = written.iter().map(|written| {
+            let own: Vec<Axis> = rest.by_ref().take(written.parts.len()).map(axis).collect();
+            match own.as_slice() {
+                [one] => one.clone(),
+                several => Axis::from(several.iter().fold(Term::literal(1), |all, part| all.times(&part.size))),
+            }
+        });
+        let ty = Type { element: x.ty.element.clone(), axes: axes.collect() };
+        let whole: Vec<&Source> = sources.iter().filter(|source| !matches!(source, Source::One)).collect();
+        let new = whole.iter().enumerate().filter(|(_, source)| matches!(source, Source::New(_)));
+        let new: Vec<usize> = new.map(|(i, _)| i).collect();
+        let full = whole.iter().map(|source| axis(source).size).collect();
+        self.tensor(moved(x, parts, order(sources), new, full), ty, at)
+    }
+
+    /// What a name in scope stands for. The label of the axis itself is no assertion.
+    fn in_scope(&self, name: &Ident, axis: &Axis, environment: &Environment<'a>) -> Option<Term> {
+        if axis.label.as_ref().is_some_and(|label| name == label) {
+            return Some(axis.size.clone());
+        }
+        if let Some(binding) = environment.iter().find(|binding| binding.name == *name)
+            && let Some(term) = self.dimension(&binding.value)
+        {
+            binding.used.set(true);
+            return Some(term);
+        }
+        self.signature.dims.term(&name.to_string())
+    }
+
+    /// `of / by`, which must be exact.
+    pub(super) fn quotient(&mut self, of: &Term, by: &Term, at: Place, x: &Tensor) -> Checked<Term> {
+        if let Some(quotient) = of.quotient(by) {
+            return Ok(quotient);
+        }
+        if let (Some(o), Some(b)) = (of.number(), by.number()) {
+            let says = |term: &Term, number: usize| match term.as_literal() {
+                Some(_) => number.to_string(),
+                None => format!("{term} = {number}"),
+            };
+            let message = format!("{} does not divide {}", says(by, b), says(of, o));
+            let notes = self.notes(x, &[]);
+            self.fault(at, message).notes = notes;
+            return Err(Absorbed);
+        }
+        let message = format!("nothing says that {by} divides {of}");
+        self.need(&of.plus(by), at, message, "an axis that is split has a size that is known at compile time".into());
+        Err(Absorbed)
+    }
+}
+
+/// The parts of the tensor in the order of the result.
+fn order(sources: &[Source]) -> Vec<usize> {
+    let left = |source: &Source| match source {
+        Source::Left(part) => Some(*part),
+        _ => None,
+    };
+    sources.iter().filter_map(left).collect()
+}
+
+/// The parts that the result does not have. An axis of size 1 is none.
+fn lost(parts: &[Part], sources: &[Source]) -> Vec<usize> {
+    let order = order(sources);
+    let one = |part: &Part| part.name.is_none() && part.axis.size.is_one();
+    (0..parts.len()).filter(|i| !order.contains(i) && !one(&parts[*i])).collect()
+}
+
+fn axes_of(parts: &[Part], order: &[usize]) -> Vec<Axis> {
+    order.iter().map(|&i| parts[i].axis.clone()).collect()
+}
+
+/// The step that moves parts into an order. Parts of size 1 that nothing names are dropped before.
+fn moved(x: &Tensor, parts: &[Part], order: Vec<usize>, new: Vec<usize>, full: Vec<Term>) -> Operation {
+    let kept: Vec<usize> = (0..parts.len()).filter(|i| order.contains(i)).collect();
+    let order = order.iter().filter_map(|part| kept.iter().position(|own| own == part)).collect();
+    let split = kept.iter().map(|&i| parts[i].axis.size.clone()).collect();
+    Operation::Rearrange { input: x.id, split, order, new, full }
+}
+
+fn shown(axis: &PatternAxis) -> String {
+    let parts: Vec<_> = axis
+        .parts
+        .iter()
+        .map(|part| match part {
+            Size::Name(name) => name.to_string(),
+            Size::Literal(number, _) => number.to_string(),
+            _ => "_".to_owned(),
+        })
+        .collect();
+    if axis.grouped { format!("({})", parts.join(" ")) } else { parts.join(" ") }
+}
+
+/// `[n, c] -> [n]`
+pub(super) fn text(pattern: &Pattern) -> String {
+    let side = |axes: &[PatternAxis]| axes.iter().map(shown).collect::<Vec<_>>().join(", ");
+    format!("[{}] -> [{}]", side(&pattern.from), side(&pattern.to))
+}

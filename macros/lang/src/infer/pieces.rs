@@ -1,0 +1,205 @@
+//! Functions that cut tensors into pieces and join them, or read them under another shape.
+
+use super::arguments::{Gift, Given};
+use super::block::Inference;
+use super::typed::Operation;
+use super::types::{Axis, Element, Type, shape};
+use super::value::{Tensor, Value};
+use crate::functions::Function;
+use crate::report::Place;
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::Term;
+use ansatz_shapes::Size as _;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `split(3)`: equal parts along an axis.
+    pub(super) fn split(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Value<'a>> {
+        let axis = self.one_axis("split", x, given, at)?;
+        let Some(Gift::Count(parts)) = given.get("parts") else { return Err(Absorbed) };
+        if *parts == 0 {
+            self.fault(at, "`split` makes at least one part, not 0");
+            return Err(Absorbed);
+        }
+        let size = self.quotient(&x.ty.axes[axis].size, &Term::literal(*parts), at, x)?;
+        let mut pieces = vec![];
+        for part in 0..*parts {
+            let start = size.times(&Term::literal(part));
+            pieces.push((None, Value::Tensor(self.piece(x, axis, start, size.clone(), at)?)));
+        }
+        Ok(Value::Tuple(pieces))
+    }
+
+    /// `slice(2, 5, over = t)`: from the first number up to the second.
+    pub(super) fn slice(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
+        let axis = self.one_axis("slice", x, given, at)?;
+        let (Some(Gift::Width(from, _)), Some(Gift::Width(to, to_place))) = (given.get("from"), given.get("to")) else {
+            return Err(Absorbed);
+        };
+        let size = &x.ty.axes[axis].size;
+        let (length, rest) = (to.minus(from), size.minus(to));
+        let least = |term: &Term| match term.number() {
+            Some(number) => i128::try_from(number).ok(),
+            None => term.as_integer(),
+        };
+        match (least(&length), least(&rest)) {
+            (Some(length_at_least), Some(rest)) if length_at_least > 0 && rest >= 0 => {}
+            (Some(number), _) if number <= 0 => {
+                self.fault(*to_place, format!("a slice from {from} to {to} is empty"));
+                return Err(Absorbed);
+            }
+            (_, Some(number)) if number < 0 => {
+                self.fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
+                return Err(Absorbed);
+            }
+            _ if to.number().is_some() && size.number().is_some_and(|size| to.number() > Some(size)) => {
+                self.fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
+                return Err(Absorbed);
+            }
+            (None, _) => {
+                let message = format!("nothing says that {from} is less than {to}");
+                self.need(&length, *to_place, message, "the ends of a slice are numbers, or differ by one".into());
+                return Err(Absorbed);
+            }
+            _ => {
+                let message = format!("nothing says that the axis of size {size} reaches to {to}");
+                self.need(&rest, *to_place, message, format!("end it with `{size}`, or fix the size of the axis"));
+                return Err(Absorbed);
+            }
+        }
+        self.piece(x, axis, from.clone(), length, at)
+    }
+
+    fn piece(&mut self, x: &Tensor, axis: usize, start: Term, size: Term, at: Place) -> Checked<Tensor> {
+        let mut ty = x.ty.clone();
+        // Part of an axis is another axis.
+        ty.axes[axis] = Axis::from(size);
+        self.tensor(Operation::Slice { input: x.id, axis, start }, ty, at)
+    }
+
+    /// `pad(1, 1, over = h)`: zeros before and after.
+    pub(super) fn pad(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
+        self.reals("pad", x, at)?;
+        let axis = self.one_axis("pad", x, given, at)?;
+        let (Some(Gift::Width(before, _)), Some(Gift::Width(after, _))) = (given.get("before"), given.get("after"))
+        else {
+            return Err(Absorbed);
+        };
+        let mut ty = x.ty.clone();
+        ty.axes[axis] = Axis { label: ty.axes[axis].label.clone(), size: ty.axes[axis].size.plus(before).plus(after) };
+        self.tensor(Operation::Pad { input: x.id, axis, start: before.clone() }, ty, at)
+    }
+
+    /// One after the other along an axis, the last one unless `over` names it.
+    pub(super) fn concat(&mut self, tensors: &[Tensor], given: &Given<'a>, at: Place) -> Checked<Tensor> {
+        let Some(first) = tensors.first() else { return Err(Absorbed) };
+        for tensor in tensors {
+            self.reals("concat", tensor, at)?;
+        }
+        let axis = self.one_axis("concat", first, given, at)?;
+        let shapes: Vec<&[Axis]> = tensors.iter().map(|tensor| tensor.ty.axes.as_slice()).collect();
+        match ansatz_shapes::concat(&shapes, axis) {
+            Ok(axes) => {
+                let inputs = tensors.iter().map(|tensor| tensor.id).collect();
+                self.tensor(Operation::Concat { inputs, axis }, Type::real(axes), at)
+            }
+            Err(misfit) => {
+                let list: Vec<_> = tensors.iter().map(|tensor| tensor.ty.to_string()).collect();
+                let which =
+                    if axis + 1 == first.ty.rank() { "the last axis".to_owned() } else { format!("axis {axis}") };
+                let message =
+                    format!("`concat` takes tensors that differ in {which} alone, not {}", list.join(" and "));
+                let wrong = match &misfit {
+                    ansatz_shapes::Misfit::Size { operand, .. } | ansatz_shapes::Misfit::Rank { operand, .. } => {
+                        *operand
+                    }
+                    ansatz_shapes::Misfit::Axis { .. } => 0,
+                };
+                self.misfit(&misfit, "concat", message, &tensors[wrong], at);
+                Err(Absorbed)
+            }
+        }
+    }
+
+    /// Tensors of one shape along a new first axis.
+    pub(super) fn stack(&mut self, tensors: &[Tensor], at: Place) -> Checked<Tensor> {
+        let Some(first) = tensors.first() else { return Err(Absorbed) };
+        let mut inputs = vec![];
+        for tensor in tensors {
+            self.reals("stack", tensor, at)?;
+            if let Err(misfit) = ansatz_shapes::same(&first.ty.axes, &tensor.ty.axes) {
+                let message = format!("`stack` takes tensors of one shape, not {} and {}", first.ty, tensor.ty);
+                self.misfit(&misfit, "stack", message, tensor, at);
+                return Err(Absorbed);
+            }
+            let axes = [Axis::from(Term::literal(1))].into_iter().chain(tensor.ty.axes.clone()).collect();
+            inputs.push(self.tensor(Operation::Reshape { input: tensor.id }, Type::real(axes), at)?.id);
+        }
+        let axes = [Axis::from(Term::literal(tensors.len()))].into_iter().chain(first.ty.axes.clone()).collect();
+        self.tensor(Operation::Concat { inputs, axis: 0 }, Type::real(axes), at)
+    }
+
+    /// All axes but the first as one, or those that `over` names.
+    pub(super) fn flatten(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
+        let axes = match given.get("over") {
+            Some(Gift::Axes(over)) => self.over("flatten", over, x)?,
+            _ => (1..x.ty.rank()).collect(),
+        };
+        let (Some(&first), Some(&last)) = (axes.first(), axes.last()) else {
+            self.fault(at, format!("`flatten` merges the axes after the first, but is given {}", x.ty));
+            return Err(Absorbed);
+        };
+        if last - first + 1 != axes.len() {
+            self.fault(at, format!("`flatten` merges neighbouring axes, and others of {} stand between these", x.ty))
+                .help("move them first: `x |> [n, a, b, c] -> [n, (a c), b]`");
+            return Err(Absorbed);
+        }
+        let merged = x.ty.axes[first..=last].iter().fold(Term::literal(1), |all, axis| all.times(&axis.size));
+        let mut ty = x.ty.clone();
+        ty.axes.splice(first..=last, [Axis::from(merged)]);
+        self.tensor(Operation::Reshape { input: x.id }, ty, at)
+    }
+
+    /// The same elements under a shape that provably holds as many, or with other names for its dimensions.
+    pub(super) fn reshape(
+        &mut self,
+        function: &'static Function,
+        x: &Tensor,
+        given: &Given<'a>,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let Some(Gift::Shape(axes)) = given.get("shape") else { return Err(Absorbed) };
+        let elements = |axes: &[Axis]| axes.iter().fold(Term::literal(1), |all, axis| all.times(&axis.size));
+        let numbers = |a: &Term, b: &Term| a == b || (a.number().is_some() && a.number() == b.number());
+        let (came, wanted) = (elements(&x.ty.axes), elements(axes));
+        let fits = match function.name {
+            "rename" => axes.len() == x.ty.rank() && x.ty.axes.iter().zip(axes).all(|(a, b)| numbers(&a.size, &b.size)),
+            _ => numbers(&came, &wanted),
+        };
+        if !fits {
+            let message = match function.name {
+                "rename" => format!("`rename` keeps every size, and {} is not {}", x.ty, shape(axes)),
+                _ => format!("{} holds {came} elements and {} holds {wanted}", x.ty, shape(axes)),
+            };
+            let notes = self.notes(x, &[]);
+            let error = self.fault(at, message);
+            error.notes = notes;
+            if function.name == "rename" {
+                error.help("`reshape` and patterns change sizes");
+            }
+            return Err(Absorbed);
+        }
+        let ty = Type { element: x.ty.element.clone(), axes: axes.clone() };
+        self.tensor(Operation::Reshape { input: x.id }, ty, at)
+    }
+
+    /// Indices as rows of zeros with a 1 at the index.
+    pub(super) fn one_hot(&mut self, x: &Tensor, at: Place) -> Checked<Tensor> {
+        let Element::Index(space) = &x.ty.element else {
+            let message = format!("`one_hot` takes indices, but is given {}", x.ty.element);
+            self.fault(at, message).help("an input holds indices if its type says into what: `y: [n] in Digit`");
+            return Err(Absorbed);
+        };
+        let axes = x.ty.axes.iter().cloned().chain([Axis::from(space.clone())]).collect();
+        self.tensor(Operation::OneHot { input: x.id }, Type::real(axes), at)
+    }
+}
