@@ -16,7 +16,7 @@ struct Lanes<T>([T; LANES]);
 impl<T: Real> Lanes<T> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)] // by iterators it measured 1.3 times slower
-    fn combine(&mut self, chunk: &[T; LANES], f: impl Fn(T, T) -> T) {
+    fn combine(&mut self, chunk: &[T; LANES], f: impl Fn(T, T) -> T + Copy) {
         for i in 0..LANES {
             self.0[i] = f(self.0[i], chunk[i]);
         }
@@ -128,28 +128,36 @@ fn one<T: Real>(arch: Arch, tile: &[T], out: &mut [T], identity: T, f: impl Fn(T
     );
 }
 
+/// So many elements are added one after the other to a lane, then lanes are combined: rounding errors stay small however
+/// long a tile is.
+const BLOCK: usize = 16;
+
 #[inline(always)]
-fn row<T: Real>(row: &[T], identity: T, f: impl Fn(T, T) -> T) -> T {
+fn row<T: Real>(row: &[T], identity: T, f: impl Fn(T, T) -> T + Copy) -> T {
     if row.len() < LANES / 2 {
         return row.iter().fold(identity, |x, &y| f(x, y));
     }
-    let mut lanes = Lanes([identity; LANES]);
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        lanes.combine(chunk, &f);
-    }
-    let Lanes(mut lanes) = lanes;
-    for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane = f(*lane, x);
-    }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for i in 0..width {
-            lanes[i] = f(lanes[i], lanes[i + width]);
+    let mut total = identity;
+    for block in row.chunks(BLOCK * LANES) {
+        let mut lanes = Lanes([identity; LANES]);
+        let (chunks, rest) = block.as_chunks::<LANES>();
+        for chunk in chunks {
+            lanes.combine(chunk, f);
         }
+        let Lanes(mut lanes) = lanes;
+        for (lane, &x) in lanes.iter_mut().zip(rest) {
+            *lane = f(*lane, x);
+        }
+        let mut width = LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                lanes[i] = f(lanes[i], lanes[i + width]);
+            }
+        }
+        total = f(total, lanes[0]);
     }
-    lanes[0]
+    total
 }
 
 #[inline(always)]
@@ -157,35 +165,47 @@ fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> 
     let inner = out.len();
     if tile.len() == inner {
         out.copy_from_slice(tile);
-    } else if inner <= LANES / 2 {
+        return;
+    }
+    out.fill(identity);
+    if inner <= LANES / 2 {
         // Several rows side by side fill the lanes.
         let width = LANES / inner * inner;
-        let mut lanes = Lanes([identity; LANES]);
-        for chunk in tile.chunks(width) {
-            for (lane, &x) in lanes.0.iter_mut().zip(chunk) {
-                *lane = f(*lane, x);
+        for block in tile.chunks(BLOCK * width) {
+            let mut lanes = Lanes([identity; LANES]);
+            for chunk in block.chunks(width) {
+                for (lane, &x) in lanes.0.iter_mut().zip(chunk) {
+                    *lane = f(*lane, x);
+                }
+            }
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = lanes.0[..width].iter().skip(i).step_by(inner).fold(*out, |x, &y| f(x, y));
             }
         }
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = lanes.0[..width].iter().skip(i).step_by(inner).fold(identity, |x, &y| f(x, y));
-        }
-    } else {
+        return;
+    }
+    for block in tile.chunks(BLOCK * inner) {
         let mut first = 0;
         while first + LANES <= inner {
             let mut lanes = Lanes([identity; LANES]);
-            for row in tile.chunks_exact(inner) {
+            for row in block.chunks_exact(inner) {
                 if let Some(chunk) = row[first..].first_chunk() {
                     lanes.combine(chunk, f);
                 }
             }
-            out[first..first + LANES].copy_from_slice(&lanes.0);
-            first += LANES;
-        }
-        out[first..].fill(identity);
-        for row in tile.chunks_exact(inner) {
-            for (out, &x) in out[first..].iter_mut().zip(&row[first..]) {
+            for (out, &x) in out[first..first + LANES].iter_mut().zip(&lanes.0) {
                 *out = f(*out, x);
             }
+            first += LANES;
+        }
+        let mut rest = Lanes([identity; LANES]);
+        for row in block.chunks_exact(inner) {
+            for (lane, &x) in rest.0.iter_mut().zip(&row[first..]) {
+                *lane = f(*lane, x);
+            }
+        }
+        for (out, &x) in out[first..].iter_mut().zip(&rest.0) {
+            *out = f(*out, x);
         }
     }
 }
