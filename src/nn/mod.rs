@@ -11,6 +11,7 @@ mod repeat;
 mod compiled;
 mod call;
 mod session;
+mod stream;
 mod tape;
 
 pub use crate::tensor::Path;
@@ -24,4 +25,5 @@ pub use net::{Batch, BatchOf, Bindings, Net, Outputs, Value, trace};
 pub use norm::{LayerNorm, RmsNorm};
 pub use repeat::Repeat;
 pub use session::Session;
+pub use stream::Stream;
 pub use tape::on_tape;

@@ -12,6 +12,7 @@ mod arrange;
 mod attention;
 mod einsum;
 mod lookup;
+mod cache;
 mod reduce;
 mod random;
 mod window;
@@ -26,6 +27,7 @@ mod feed;
 
 pub use arrange::{broadcast, concat, one_hot, pad, rearrange, reshape, slice, squeeze};
 pub use attention::{Attention, attention, rotary};
+pub use cache::cached;
 pub use dims::{Append, EndsWith, HasDim, HasNumber, Named};
 pub use einsum::einsum;
 pub use element::{Element, Float, In};

@@ -26,12 +26,16 @@ mod bpe;
 mod tokens;
 mod writer;
 mod windows;
+mod sample;
+mod generate;
 mod measure;
 mod sources;
 
 #[cfg(feature = "tokenizers")]
 pub use bpe::Bpe;
+pub use generate::generate;
 pub use measure::{bits_per_byte, gzip_bits_per_byte};
+pub use sample::Sampler;
 pub use sources::{Source, rust_sources};
 pub use tokenizer::{Bytes, Characters, Tokenizer};
 pub use tokens::Tokens;

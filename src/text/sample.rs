@@ -19,7 +19,7 @@ use rand::{RngExt, SeedableRng};
 /// assert!((p[1] / p[2] - 2f64.exp()).abs() < 1e-12); // e^((3 − 2) / 0.5)
 /// # Ok::<(), ansatz::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Sampler {
     penalty: f64,
     temperature: f64,

@@ -127,6 +127,8 @@ pub enum Rule {
     Gather,
     /// `positions`
     Positions,
+    /// `cached`
+    Cached,
     /// `layer_norm`, `rms_norm`
     Norm,
     /// Windows over the last axis, or the last two.
@@ -190,6 +192,7 @@ impl Rule {
             Rule::Linear => "`[…, d]` → `[…, width]`",
             Rule::Embedding => "`[…] in d` → `[…, width]`",
             Rule::Gather => "`[d, …]`, `[n] in d` → `[n, …]`",
+            Rule::Cached => "`[n, …, t, e]`, `[n] in d` → `[n, …, d, e]`",
             Rule::Positions => "→ `shape` in `space`",
             Rule::CrossEntropy => "`[…, d]`, `[…] in d` → `[]`",
             Rule::PairLoss => "`[…]`, `[…]` → `[]`",
@@ -389,6 +392,13 @@ pub const FUNCTIONS: &[Function] = &[
         parameters: &[],
         rule: Rule::Gather,
         doc: "The rows of a table at indices into its first axis.",
+    },
+    Function {
+        name: "cached",
+        tensors: &["x", "start"],
+        parameters: &[],
+        rule: Rule::Cached,
+        doc: "All rows that a `Stream` has read so far: x is written from the place `start` on, and the rest kept from earlier runs.",
     },
     Function {
         name: "positions",

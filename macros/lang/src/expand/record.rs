@@ -178,6 +178,11 @@ impl Context<'_, '_> {
                     (self.borrowed(*table), self.borrowed(*index), spelling.shape_value(&ty.axes));
                 quote! { ::ansatz::tensor::gather(#table, #index, #value) }
             }
+            Operation::Cached { input, start, label } => {
+                let (input, start) = (self.borrowed(*input), self.borrowed(*start));
+                let (scope, value) = (child(label), spelling.shape_value(&ty.axes));
+                quote! { ::ansatz::tensor::cached(#scope, #input, #start, #value) }
+            }
             Operation::Positions => {
                 let value = spelling.shape_value(&ty.axes);
                 quote! { ::ansatz::tensor::positions(#scope, #value) }

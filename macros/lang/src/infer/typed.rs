@@ -251,6 +251,15 @@ pub enum Operation {
     },
     /// The position along the last axis.
     Positions,
+    /// Rows that are kept from run to run.
+    Cached {
+        /// The new rows.
+        input: ValueId,
+        /// Where they begin.
+        start: ValueId,
+        /// The label that keys what is kept.
+        label: String,
+    },
     /// A function on tensors of one shape, with numbers after them.
     Map {
         /// The function.
