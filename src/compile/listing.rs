@@ -96,6 +96,11 @@ fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result
                     None => writeln!(f, " → {y}")?,
                 }
             }
+            Work::Convolution(work) => {
+                let ([a, b], y) = (work.operands.map(|span| name(span.operand)), name(work.result.operand));
+                let (pass, batch, i, o, conv) = (work.pass, work.batch, work.inputs, work.outputs, work.conv);
+                writeln!(f, "convolution {pass:?} {batch} × {i} → {o} channels, {conv:?}  {a}, {b} → {y}")?;
+            }
             Work::Loop(repeat) => {
                 let order = if repeat.nest.reverse { " in reverse" } else { "" };
                 writeln!(f, "loop of {} steps{order} in {}", repeat.nest.count, name(repeat.memory))?;

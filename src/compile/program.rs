@@ -4,6 +4,7 @@ use super::fuse::{self, Home, Piece, Repeat, Schedule, Work};
 use super::listing::{self, Line};
 use super::memory::Layout;
 use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
+use crate::kernel::conv::Convolution;
 use crate::kernel::cpu::{Attention, Gemm, Lookup, Prepared, PreparedChain, Real};
 use crate::kernel::pool::Pooling;
 use crate::{Error, Result};
@@ -73,6 +74,8 @@ pub(crate) enum Launch<T: Real> {
     Chain(Box<PreparedChain<T>>),
     /// Windows over planes.
     Pooling(Box<Pooling>),
+    /// A convolution or one of its derivatives.
+    Convolution(Box<Convolution>),
     /// A loop.
     Loop(Box<Nest<T>>),
     /// A key for random draws: which operands are the key, the number folded in, and the new key.
@@ -236,6 +239,7 @@ fn divides(schedule: &Schedule) -> bool {
         // Only what does not fit in the cache is chained.
         Work::Chain(_) => true,
         Work::Pooling(pooling) => pooling.threads(2) > 1,
+        Work::Convolution(work) => work.threads(2) > 1,
         Work::Loop(repeat) => divides(&repeat.nest.schedule),
         Work::Attention(work) => work.threads(2) > 1,
         Work::Lookup(lookup) => lookup.threads(2) > 1,
@@ -254,6 +258,7 @@ fn steps<T: Real>(schedule: &Schedule, layout: &Layout) -> (Vec<Step<T>>, Vec<Sl
             Work::Products(gemms) => Launch::Products(gemms),
             Work::Chain(chain) => Launch::Chain(Box::new(PreparedChain::new(&chain))),
             Work::Pooling(pooling) => Launch::Pooling(Box::new(pooling)),
+            Work::Convolution(work) => Launch::Convolution(work),
             Work::Loop(repeat) => Launch::Loop(Box::new(nest(&repeat))),
             Work::Attention(work) => Launch::Attention(work),
             Work::Lookup(lookup) => Launch::Lookup(lookup),

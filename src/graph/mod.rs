@@ -6,15 +6,18 @@
 
 mod attention;
 mod build;
+mod conv;
 mod lookup;
 mod nest;
 mod pool;
 mod op;
 mod print;
 
+pub use crate::kernel::conv::{Conv, Pass};
 pub use crate::kernel::pool::{Pool, Window};
 pub(crate) use attention::Sizes;
 pub use attention::{Attend, Attention};
+pub(crate) use conv::convolved;
 pub use nest::{Body, Loop, LoopGradient, Looped};
 pub use op::{Binary, Compare, Distribution, Op, ReduceOp, Unary};
 pub(crate) use pool::pooled;

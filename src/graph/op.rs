@@ -1,6 +1,6 @@
 //! The closed list of operations. What each one means stands in `ops`.
 
-use super::{Attention, Loop, Pool, Window};
+use super::{Attention, Conv, Loop, Pass, Pool, Window};
 use std::sync::Arc;
 
 /// What computes a node. Elementwise ops take operands of equal shape; `Broadcast` makes them equal.
@@ -100,6 +100,13 @@ pub enum Op {
         pool: Pool,
         /// The windows.
         window: Window,
+    },
+    /// One pass of a convolution over the last two axes, of operands with four.
+    Conv {
+        /// Which tensor is computed.
+        pass: Pass,
+        /// The geometry.
+        conv: Conv,
     },
     /// Scaled dot-product attention, [`Graph::attention`](super::Graph::attention). One axis: the result as `[n, t, h, f]`,
     /// then the logarithms of the softmax's denominators, `[n, h, t]`.

@@ -3,4 +3,5 @@
 pub mod chain;
 pub mod cpu;
 pub mod pool;
+pub mod conv;
 pub mod tiled;

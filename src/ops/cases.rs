@@ -1,7 +1,7 @@
 //! Small graphs with one op each and the numbers to try them on: every test of derivatives and kernels walks this list.
 
-use super::{attention, elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure};
-use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Pool, ReduceOp, Unary};
+use super::{attention, conv, elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure};
+use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Pass, Pool, ReduceOp, Unary};
 use crate::{Error, Result};
 
 /// A small graph with one result, `y`, and where its inputs come from.
@@ -154,6 +154,7 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
     let compare = each!(Compare: Eq Ne Lt Le Gt Ge);
     let reduce = each!(ReduceOp: Sum Max Min);
     let pool = each!(Pool: Sum Max ArgMax Spread Take Put);
+    let pass = each!(Pass: Forward Data Weight);
     let random = each!(Distribution: Normal Uniform);
     Ok(cases_of_every_op! {
         Op::Input(_) => leaf::input_cases(float)?,
@@ -180,6 +181,7 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
         Op::ScatterAdd => lookup::scatter_add_cases(float)?,
         Op::Put => lookup::put_cases(float)?,
         Op::Pool { .. } => of_each(pool, |op| pool::pool_cases(op, float))?,
+        Op::Conv { .. } => of_each(pass, |op| conv::conv_cases(op, float))?,
         Op::Attention(_) => attention::attention_cases(float)?,
         Op::AttentionGradient(_) => attention::gradient_cases(float)?,
         Op::FoldIn => nest::fold_in_cases(float)?,

@@ -1,6 +1,6 @@
 //! The meaning of a graph: plain loops in f64, node after node. Every backend is judged against it.
 
-use super::{attention, elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure, verify};
+use super::{attention, conv, elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure, verify};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::{Error, Result};
 
@@ -106,6 +106,7 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Resul
         Op::ScatterAdd => lookup::scatter_add(operands[0], operands[1], &node.dims)?,
         Op::Put => lookup::put(operands[0], &node.dims, operands[1], operands[2])?,
         Op::Pool { pool, window } => pool::pool(*pool, *window, operands, len),
+        Op::Conv { pass, conv } => conv::conv(*pass, *conv, [from(0), from(1)], operands, &node.dims),
         Op::Attention(op) => attention::attention(op, attention::sizes(graph, &node.inputs), operands),
         Op::AttentionGradient(op) => attention::gradient(op, attention::sizes(graph, &node.inputs), operands),
         Op::FoldIn => nest::fold_in(operands[0], operands[1]),

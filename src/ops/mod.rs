@@ -9,6 +9,7 @@
 
 mod attention;
 mod cases;
+mod conv;
 mod elementwise;
 mod index;
 mod interpret;
@@ -95,6 +96,7 @@ pub fn vjp(graph: &mut Graph, node: NodeId, cotangents: &[Option<NodeId>], walk:
             vec![Some(table), None, Some(values)]
         }
         Op::Pool { pool, window } => pool::pool_vjp(graph, pool, window, &inputs, c)?,
+        Op::Conv { pass, conv } => conv::conv_vjp(graph, pass, conv, x(0), x(1), c)?.map(Some).to_vec(),
         Op::Attention(op) => attention::attention_vjp(graph, y, c, &op)?,
         Op::AttentionGradient(op) => attention::gradient_vjp(graph, y, c, &op, walk)?,
         Op::FoldIn => vec![None, None],

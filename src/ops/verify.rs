@@ -71,7 +71,7 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
         Op::Part(_) => Some(1),
         Op::Pool { pool, .. } => Some(1 + usize::from(pool.takes_positions())),
         Op::Binary(_) | Op::Compare(_) | Op::MatMul { .. } | Op::FoldIn => Some(2),
-        Op::Gather | Op::ScatterAdd => Some(2),
+        Op::Conv { .. } | Op::Gather | Op::ScatterAdd => Some(2),
         Op::Put | Op::Select => Some(3),
         Op::Concat { .. } => None,
         Op::Attention(op) => Some(op.operands()),
@@ -198,6 +198,10 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
             let operands: Vec<_> = node.inputs.iter().map(|&x| (&*graph[x].dims, graph[x].dtype)).collect();
             let (dims, dtype) = crate::graph::pooled(*pool, *window, &operands)?;
             expect(node, &dims, dtype)
+        }
+        Op::Conv { pass, conv } => {
+            let operands = [operand(0), operand(1)].map(|x| (&*x.dims, x.dtype));
+            expect(node, &crate::graph::convolved(*pass, *conv, operands)?, operand(0).dtype)
         }
         Op::Attention(op) | Op::AttentionGradient(op) => super::attention::verify(graph, node, op),
         Op::FoldIn => {

@@ -138,6 +138,7 @@ unsafe fn walk<T: Real>(
                 }
                 Launch::Chain(chain) => chain.launch(operands, threads, scratch),
                 Launch::Pooling(pooling) => pooling.launch::<T>(operands, threads, scratch),
+                Launch::Convolution(work) => work.launch::<T>(operands, threads, scratch),
                 Launch::Loop(nest) => {
                     let inner = loops.next().expect("a workspace has a frame for each loop");
                     repeat(nest, operands, inner, threads, scratch)?;

@@ -137,6 +137,7 @@ fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
         Launch::Products(gemms) => gemms.iter().map(|g| g.scratch_bytes::<T>(threads)).max().unwrap_or(0),
         Launch::Chain(chain) => chain.scratch_bytes(threads),
         Launch::Pooling(pooling) => pooling.scratch_bytes::<T>(threads),
+        Launch::Convolution(work) => work.scratch_bytes::<T>(threads),
         Launch::Loop(nest) => scratch_bytes(&nest.steps, threads),
         Launch::Attention(work) => work.scratch_bytes::<T>(threads),
         Launch::Lookup(_) | Launch::FoldIn(_) => 0,

@@ -7,6 +7,7 @@ use super::nest::repeat;
 use super::product::products;
 use super::{BufferId, Work};
 use crate::graph::{Graph, NodeId, Op};
+use crate::kernel::conv::{Convolution, Pass, phases};
 use crate::kernel::pool::{Pooling, Span};
 
 /// The work of a node, the buffers that it names, and those of them that it writes.
@@ -52,6 +53,33 @@ pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, V
             };
             operands.push(own()?);
             Ok((Work::Pooling(work), operands, vec![own()?]))
+        }
+        Op::Conv { pass, conv } => {
+            let (mut buffers, mut spans) = (Vec::new(), Vec::new());
+            for &x in &graph[id].inputs {
+                let place = homes.place[x.index()].as_ref().filter(|place| place.dense(&graph[x].dims)).ok_or(x)?;
+                spans.push(Span { operand: buffers.len(), offset: place.offset });
+                buffers.push(place.buffer);
+            }
+            let [a, b] = [0, 1].map(|i| &*graph[graph[id].inputs[i]].dims);
+            let weights = match pass {
+                Pass::Forward | Pass::Data => b,
+                Pass::Weight => &graph[id].dims,
+            };
+            let count = conv.count().map_err(|_| id)?;
+            let work = Convolution {
+                pass,
+                conv,
+                count,
+                batch: a[0],
+                inputs: weights[1],
+                outputs: weights[0] / conv.groups,
+                phases: phases(pass, &conv, count),
+                operands: [spans[0], spans[1]],
+                result: Span { operand: buffers.len(), offset: 0 },
+            };
+            buffers.push(own()?);
+            Ok((Work::Convolution(Box::new(work)), buffers, vec![own()?]))
         }
         Op::FoldIn => {
             let mut operands = Vec::new();

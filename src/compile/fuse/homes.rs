@@ -269,6 +269,7 @@ fn is_alone(op: &Op) -> bool {
             | Op::Attention(_)
             | Op::AttentionGradient(_)
             | Op::Pool { .. }
+            | Op::Conv { .. }
             | Op::Gather
             | Op::ScatterAdd
             | Op::Put

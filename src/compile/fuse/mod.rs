@@ -24,6 +24,7 @@ pub(super) use nest::{Nest, Repeat};
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
 use crate::kernel::chain::Chain;
+use crate::kernel::conv::Convolution;
 use crate::kernel::cpu::{Attention, Gemm, Lookup};
 use crate::kernel::pool::Pooling;
 use crate::kernel::tiled::{Source, Tiled, View};
@@ -117,6 +118,8 @@ pub(super) enum Work {
     Chain(Chain),
     /// Windows over planes.
     Pooling(Pooling),
+    /// A convolution or one of its derivatives.
+    Convolution(Box<Convolution>),
     /// The steps of a loop, one after the other.
     Loop(Repeat),
     /// A key for random draws: which operands are the key, the number folded in, and the new key.
@@ -153,6 +156,10 @@ impl Work {
             }
             Work::Pooling(Pooling { x, positions, y, .. }) => {
                 [x, y].into_iter().chain(positions).for_each(|span| span.operand = number[span.operand]);
+            }
+            Work::Convolution(work) => {
+                let spans = work.operands.iter_mut().chain([&mut work.result]);
+                spans.for_each(|span| span.operand = number[span.operand]);
             }
             Work::Loop(repeat) => {
                 repeat.inputs.iter_mut().for_each(|piece| piece.operand = number[piece.operand]);

@@ -15,6 +15,7 @@ mod rows;
 mod fold;
 mod strided;
 mod chain;
+mod conv;
 mod layout;
 mod pool;
 #[cfg(test)]
