@@ -317,3 +317,26 @@ fn augmentation_survives_a_stop() {
     second.fit(&images, None).expect("it trains");
     assert_eq!(reader_bits(&whole), reader_bits(&second));
 }
+
+mod text {
+    use ansatz::prelude::*;
+    use ansatz::text::{Tokens, Windows};
+
+    net! {
+        pub dim Token = 10;
+        pub net Bigram(x: [n, t] in Token, y: [n, t] in Token) -> [] { cross_entropy(x |> next: embedding(Token), y) }
+    }
+
+    /// Counting is learnt from windows of a stream, and judged on what was held out.
+    #[test]
+    fn a_language_is_learnt_from_windows() {
+        let (training, held_out) = Tokens::<Token>::new((0..400).map(|i| i % 10).collect()).unwrap().split(0.8);
+        let bigram: Bigram = Bigram::init(0);
+        let mut trainer = Trainer::builder(bigram, Adam::new(0.1)).epochs(12).batch_size(16).build().unwrap();
+        let training = Windows::new(training, 4usize).unwrap().stride(1).jitter();
+        let history = trainer.fit(&training, Some(&Windows::new(held_out, 4usize).unwrap())).unwrap();
+        let loss = |epoch: usize| history.epochs[epoch].validation.as_ref().unwrap().loss();
+        let (first, last) = (loss(0), loss(history.epochs.len() - 1));
+        assert!(last < 0.2 && last < first / 3.0, "{first} to {last}");
+    }
+}
