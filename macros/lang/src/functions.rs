@@ -60,6 +60,8 @@ pub enum Kind {
     Count,
     /// A whole number, or one for each axis.
     Counts,
+    /// A whole number for each axis, or `"same"`.
+    Padding,
     /// `true` or `false`.
     Flag,
     /// A dimension.
@@ -131,6 +133,8 @@ pub enum Rule {
     Cached,
     /// `layer_norm`, `rms_norm`
     Norm,
+    /// `conv2d`
+    Conv,
     /// Windows over the last axis, or the last two.
     Pool,
     /// `upsample`
@@ -201,6 +205,7 @@ impl Rule {
             Rule::Draw => "→ `shape`",
             Rule::Cnf => "`[…, d]` → `[…, d]`, `[…]`",
             Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",
+            Rule::Conv => "`[n, c, h, w]` → `[n, channels, h', w']`",
             Rule::Stack => "`[…]`, `[…]` → `[2, …]`",
             Rule::Split => "`[…, 3 * d]` → three `[…, d]`",
             Rule::Slice => "`[…, d]` → `[…, to - from]`",
@@ -423,6 +428,21 @@ pub const FUNCTIONS: &[Function] = &[
         "(x − mean) / √(variance + eps) over each group of channels and all axes after them, times a weight, plus a bias.",
     ),
     channel_norm("instance_norm", &[EPS], "(x − mean) / √(variance + eps) of each channel over all axes after it."),
+    Function {
+        name: "conv2d",
+        tensors: &["x"],
+        parameters: &[
+            Parameter { name: "channels", kind: Kind::Width, positional: true, default: Default::Required },
+            named("kernel", Kind::Counts, Default::Value("3")),
+            named("stride", Kind::Counts, Default::Value("1")),
+            named("padding", Kind::Padding, Default::Value("0")),
+            named("dilation", Kind::Counts, Default::Value("1")),
+            named("groups", Kind::Count, Default::Value("1")),
+            named("bias", Kind::Flag, Default::Value("true")),
+        ],
+        rule: Rule::Conv,
+        doc: "A kernel that slides over rows and columns (cross-correlation); `padding = \"same\"` keeps the size.",
+    },
     pool("max_pool1d", &[KERNEL, STRIDE, PADDING], MAX_POOL),
     pool("max_pool2d", &[KERNEL, STRIDE, PADDING], MAX_POOL),
     pool("avg_pool1d", &[KERNEL, STRIDE, PADDING, COUNT_INCLUDE_PAD], AVG_POOL),

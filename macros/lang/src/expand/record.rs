@@ -2,7 +2,7 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
-use crate::infer::{Operation, Scalar, Setting, Step, Trace, Type, ValueId};
+use crate::infer::{Operation, Scalar, Setting, Slide, Step, Trace, Type, ValueId};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -165,6 +165,17 @@ impl Context<'_, '_> {
                 let settings = settings.iter().map(|setting| match setting {
                     Setting::Number(value) => number(*value),
                     Setting::Count(count) => count.to_token_stream(),
+                    Setting::Shape => spelling.shape_value(&ty.axes),
+                    Setting::Slide(Slide { stride, dilation, before, after, groups, .. }) => {
+                        let pair = |[a, b]: &[usize; 2]| quote! { [#a, #b] };
+                        let (stride, dilation) = (pair(stride), pair(dilation));
+                        let (before, after) = (pair(before), pair(after));
+                        quote! {
+                            ::ansatz::nn::Slide {
+                                stride: #stride, dilation: #dilation, before: #before, after: #after, groups: #groups,
+                            }
+                        }
+                    }
                 });
                 quote! { <#of>::record(#scope, #(#inputs),* #(, #settings)*) }
             }

@@ -253,7 +253,8 @@ impl<'a> Inference<'a, '_, '_> {
             (Kind::Count, Value::Number { integer: Some(count), .. }) if count >= 0 => {
                 Ok(Gift::Count(usize::try_from(count).map_err(|_| Absorbed)?))
             }
-            (Kind::Counts, value) => {
+            (Kind::Padding, Value::Text(text)) if &*text == "same" => Ok(Gift::Choice("same")),
+            (Kind::Counts | Kind::Padding, value) => {
                 let counts = match &value {
                     Value::Tuple(items) => items.iter().map(|(_, item)| self.dimension(item)?.number()).collect(),
                     one => self.dimension(one).and_then(|one| Some(vec![one.number()?])),
@@ -291,6 +292,7 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Exponent => "a number or a tensor",
             Kind::Count => "a whole number",
             Kind::Counts => "a whole number, or one for each axis, `(3, 5)`",
+            Kind::Padding => "a whole number, one for each axis, or \"same\"",
             Kind::Flag => "`true` or `false`",
             Kind::Width => "a dimension",
             Kind::Extent => "a size, or 0",

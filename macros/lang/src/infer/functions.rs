@@ -75,6 +75,7 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::Rotary, [x]) => self.rotary(function, x, given, at),
             (Rule::Concat, _) => self.concat(&all, given, at),
             (Rule::Stack, _) => self.stack(&all, at),
+            (Rule::Conv, [x]) => self.conv(function, layer, x, given, at),
             (Rule::Split, [x]) => return self.split(x, given, at),
             (Rule::Slice, [x]) => self.slice(x, given, at),
             (Rule::Pad, [x]) => self.pad(x, given, at),

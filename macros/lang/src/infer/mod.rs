@@ -38,7 +38,8 @@ use std::rc::Rc;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Setting, Step, Trace, TypedNet, ValueId, key, key_part,
+    Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Setting, Slide, Step, Trace, TypedNet, ValueId, key,
+    key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 

@@ -180,7 +180,7 @@ pub enum LayerKind {
         acts: Acts,
         /// The number of its parameters.
         parameters: usize,
-        /// The multiply-adds for each element it takes.
+        /// The multiply-adds for each element it takes; for images, for each element it gives.
         work: Term,
     },
     /// An instance of a net, by its position.
@@ -199,8 +199,27 @@ pub enum Acts {
     OnLast,
     /// On axis 1, which is of the first size of the layer; the shape stays.
     OnChannels,
+    /// On images of channels, of which there are as many groups of the first size; they become the second size.
+    OnImages(Slide),
     /// On indices into the first size of the layer, each of which becomes an axis of the second.
     ByIndex,
+}
+
+/// How a kernel slides over rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slide {
+    /// Rows and columns of the kernel.
+    pub kernel: [usize; 2],
+    /// From one position to the next.
+    pub stride: [usize; 2],
+    /// From one tap to the next.
+    pub dilation: [usize; 2],
+    /// Zeros before the first row and column.
+    pub before: [usize; 2],
+    /// Zeros behind the last ones.
+    pub after: [usize; 2],
+    /// Parts of the channels that are convolved each by itself.
+    pub groups: usize,
 }
 
 /// What a layer is told besides its tensors.
@@ -210,6 +229,10 @@ pub enum Setting {
     Number(f64),
     /// A whole number.
     Count(usize),
+    /// The shape of the result.
+    Shape,
+    /// How a kernel slides.
+    Slide(Slide),
 }
 
 /// One step: it makes the values `results`.

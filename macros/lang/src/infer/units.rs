@@ -3,7 +3,7 @@
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
 use super::layers::Placed;
-use super::typed::{Acts, Layer, LayerKind, Operation, Setting};
+use super::typed::{Acts, Layer, LayerKind, Operation, Setting, Slide};
 use super::types::{Axis, Type};
 use super::value::{LayerValue, Tensor};
 use crate::functions::Function;
@@ -174,7 +174,7 @@ impl<'a> Inference<'a, '_, '_> {
 }
 
 /// What a layer gives for a tensor of this type.
-fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
+pub(super) fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
     let LayerKind::Unit { sizes, acts, .. } = kind else { return Ok(x.clone()) };
     if *acts == Acts::OnChannels {
         return match x.axes.get(1) {
@@ -186,6 +186,9 @@ fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
             }
         };
     }
+    if let Acts::OnImages(slide) = acts {
+        return convolved(x, &sizes[0], &sizes[1], slide);
+    }
     if *acts == Acts::ByIndex {
         return Ok(Type::real(x.axes.iter().cloned().chain(sizes.get(1).cloned().map(Axis::from)).collect()));
     }
@@ -196,9 +199,37 @@ fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
     ansatz_shapes::linear(&x.axes, taken, given.as_ref().unwrap_or(taken)).map(Type::real)
 }
 
+/// What a kernel makes of images `[n, c, h, w]`; a kernel that is too large is the misfit of its axis.
+fn convolved(x: &Type, channels: &Term, outputs: &Term, slide: &Slide) -> Result<Type, Misfit<Axis>> {
+    if x.rank() != 4 {
+        return Err(Misfit::Rank { operand: 0, expected: 4, found: x.rank() });
+    }
+    let wanted = channels.times(&Term::literal(slide.groups));
+    if x.axes[1].size != wanted {
+        let (expected, found) = (Axis::from(wanted), x.axes[1].clone());
+        return Err(Misfit::Size { operand: 0, axis: 1, expected, found });
+    }
+    let mut axes = x.axes.clone();
+    axes[1] = Axis::from(outputs.clone());
+    for (i, axis) in axes[2..].iter_mut().enumerate() {
+        let reach = slide.dilation[i] * (slide.kernel[i] - 1) + 1;
+        let room = axis.size.plus(&Term::literal(slide.before[i] + slide.after[i]));
+        axis.size = room.windows(reach, slide.stride[i], 0).ok_or_else(|| Misfit::Size {
+            operand: 0,
+            axis: 2 + i,
+            expected: Axis::from(Term::literal(reach)),
+            found: axis.clone(),
+        })?;
+    }
+    Ok(Type::real(axes))
+}
+
 /// The multiply-adds of a layer applied to a tensor of this type.
 fn work(x: &Type, kind: &LayerKind) -> Term {
-    let LayerKind::Unit { work, .. } = kind else { return Term::literal(0) };
+    let LayerKind::Unit { work, acts, .. } = kind else { return Term::literal(0) };
+    if let (Acts::OnImages(_), Ok(y)) = (acts, applied(kind, x)) {
+        return y.axes.iter().fold(work.clone(), |work, axis| work.times(&axis.size));
+    }
     x.axes.iter().fold(work.clone(), |work, axis| work.times(&axis.size))
 }
 
