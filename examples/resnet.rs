@@ -1,0 +1,169 @@
+//! Trains a residual network on images and shows which classes it confuses.
+//!
+//! ```text
+//! cargo run --release --example resnet                    # the handwritten digits of this crate, three seeds
+//! cargo run --release --example resnet -- --cifar FOLDER  # CIFAR-10, the folder cifar-10-batches-bin, one seed
+//! ```
+
+use ansatz::data::{Augment, Dataset, Images, Part};
+use ansatz::nn::Net;
+use ansatz::plot::{Diagram, Figure, Grid, Picture};
+use ansatz::prelude::*;
+use ansatz::tensor::Const;
+use ansatz::train::History;
+
+net! {
+    pub dim Class = 10;
+
+    /// Basic residual block (He et al. 2016).
+    net Basic(x: [n, c, h, w]; width: usize, stride: usize = 1) -> [n, width, ceil_div(h, stride), ceil_div(w, stride)] {
+        let y = x
+            |> conv1: conv2d(width, kernel = 3, stride, padding = 1, bias = false) |> bn1: batch_norm |> relu
+            |> conv2: conv2d(width, kernel = 3, padding = 1, bias = false) |> bn2: batch_norm;
+        let skip = if stride == 1 && c == width { x } else {
+            x |> downsample: [conv2d(width, kernel = 1, stride, bias = false), batch_norm]
+        };
+        relu(y + skip)
+    }
+
+    /// Three stages of residual blocks, at full, half and quarter size.
+    net ResNet(image: [n, c, h, w]; width: usize, blocks: usize) -> [n, Class] {
+        image
+            |> conv1: conv2d(width, kernel = 3, padding = 1, bias = false) |> bn1: batch_norm |> relu
+            |> layer1: [Basic(width); blocks]
+            |> layer2: [Basic(2 * width, stride = 2), [Basic(2 * width); blocks]]
+            |> layer3: [Basic(4 * width, stride = 2), [Basic(4 * width); blocks]]
+            |> mean(over = (h, w)) |> fc: linear(Class)
+    }
+
+    /// The empirical risk on digits.
+    pub net DigitsRisk(image: [n, 1, 8, 8], class: [n] in Class) -> (loss: [], correct: [], answer: [n] in Class) {
+        let logits = image |> net: ResNet(12, 1);
+        let answer = argmax(logits, over = Class);
+        (loss = cross_entropy(logits, class), correct = mean(answer == class), answer = answer)
+    }
+
+    /// The empirical risk on CIFAR-10.
+    pub net CifarRisk(image: [n, 3, 32, 32], class: [n] in Class) -> (loss: [], correct: [], answer: [n] in Class) {
+        let logits = image |> net: ResNet(16, 2);
+        let answer = argmax(logits, over = Class);
+        (loss = cross_entropy(logits, class), correct = mean(answer == class), answer = answer)
+    }
+}
+
+type Digits = Images<Const<1>, Const<8>, Const<8>, Class>;
+type Cifar = Images<Const<3>, Const<32>, Const<32>, Class>;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let folder = arguments.iter().position(|a| a == "--cifar").and_then(|i| arguments.get(i + 1));
+    let mut accuracies = vec![];
+    let (mut confused, mut classes, mut history) = (vec![0_u32; 100], vec![], None);
+    for seed in 1..=if folder.is_some() { 1 } else { 3 } {
+        let (answers, labels, names, run) = match folder {
+            Some(folder) => cifar(folder, seed)?,
+            None => digits(seed)?,
+        };
+        let right = answers.iter().zip(&labels).filter(|(answer, label)| answer == label).count();
+        accuracies.push(right as f64 / labels.len() as f64);
+        println!("seed {seed}: {:.4}", accuracies[accuracies.len() - 1]);
+        for (answer, label) in answers.iter().zip(&labels) {
+            confused[10 * *label as usize + *answer as usize] += 1;
+        }
+        (classes, history) = (names, Some(run));
+    }
+    if let Some(history) = history {
+        draw(&confused, &classes, &history, "out/resnet.png")?;
+        println!("out/resnet.png");
+    }
+    println!("test accuracy: {:.4}", accuracies.iter().sum::<f64>() / accuracies.len() as f64);
+    Ok(())
+}
+
+/// What the net answers, the labels, the names of the classes, and how it went.
+type Run = (Vec<u32>, Vec<u32>, Vec<String>, History);
+
+fn digits(seed: u64) -> Result<Run> {
+    let (train, test) = Digits::digits()?.split(0.8, seed)?;
+    let (mean, deviation) = train.statistics();
+    let train = train.normalise(&mean, &deviation)?.augment(Augment::new().crop(1));
+    let test = test.normalise(&mean, &deviation)?;
+    let (risk, history) = fit(DigitsRisk::init(seed), &train, &test, 24, seed)?;
+    risk.save("out/resnet.safetensors")?;
+    let output = risk.session()?.run(&DigitsRiskBatch::from((test.pixels(), test.labels())))?;
+    Ok((output.answer.values().to_vec(), test.labels().values().to_vec(), test.classes().to_vec(), history))
+}
+
+fn cifar(folder: &str, seed: u64) -> Result<Run> {
+    let (train, test) = (Cifar::cifar10(folder, Part::Train)?, Cifar::cifar10(folder, Part::Test)?);
+    let (mean, deviation) = train.statistics();
+    let train = train.normalise(&mean, &deviation)?.augment(Augment::new().crop(4).flip());
+    let test = test.normalise(&mean, &deviation)?;
+    let (risk, history) = fit(CifarRisk::init(seed), &train, &test, 30, seed)?;
+    risk.save("out/resnet.safetensors")?;
+    let (session, mut answers) = (risk.session()?, vec![]);
+    for rows in (0..test.len() as u32).collect::<Vec<_>>().chunks(500) {
+        let part = test.select(rows)?;
+        let output = session.run(&CifarRiskBatch::from((part.pixels(), part.labels())))?;
+        answers.extend_from_slice(output.answer.values());
+    }
+    Ok((answers, test.labels().values().to_vec(), test.classes().to_vec(), history))
+}
+
+/// Trains with augmented images, which a second thread prepares.
+fn fit<N, D>(risk: N, train: &D, test: &D, epochs: u64, seed: u64) -> Result<(N, History)>
+where
+    N: Net<f32>,
+    D: Dataset<N::Batch> + Sync,
+{
+    let batch = 32;
+    let updates = epochs * train.len().div_ceil(batch) as u64;
+    let mut trainer = Trainer::builder(risk, AdamW { weight_decay: 0.05, ..AdamW::new(4e-3) })
+        .seed(seed)
+        .batch_size(batch)
+        .epochs(epochs)
+        .schedule(Schedule::cosine(updates / 20, updates))
+        .checkpoint("out/resnet.checkpoint.safetensors")
+        .progress()
+        .build()?;
+    let history = trainer.fit(train, Some(test))?;
+    Ok((trainer.model()?, history))
+}
+
+/// Draws how the last run went, and how often each class was taken for each other.
+fn draw(confused: &[u32], classes: &[String], history: &History, path: &str) -> Result<()> {
+    // One cell of the table is a square of pixels; the root lets single mistakes be seen.
+    const CELL: usize = 18;
+    let share = |label: usize, answer: usize| {
+        let row = &confused[10 * label..10 * (label + 1)];
+        (f64::from(row[answer]) / f64::from(row.iter().sum::<u32>().max(1))).sqrt()
+    };
+    let pixel = |i: usize| {
+        let (y, x) = (i / (10 * CELL), i % (10 * CELL));
+        let inside = y % CELL > 0 && x % CELL > 0;
+        if inside { share(y / CELL, x / CELL) } else { 0.08 }
+    };
+    let worst = (0..100).filter(|i| i / 10 != i % 10).max_by_key(|&i| confused[i]).unwrap_or_default();
+    let (label, answer) = (&classes[worst / 10], &classes[worst % 10]);
+    let matrix = Picture {
+        width: 10 * CELL,
+        pixels: (0..100 * CELL * CELL).map(pixel).collect(),
+        caption: format!("most often: {label} taken for {answer}, {} times", confused[worst]),
+        wrong: false,
+    };
+    let correct = |of: &dyn Fn(&ansatz::train::Epoch) -> Option<f64>| history.epochs.iter().filter_map(of).collect();
+    Figure::new("A residual network")
+        .diagram(
+            Diagram::new("cross entropy")
+                .logarithmic()
+                .curve("training", history.train_loss())
+                .curve("test", history.validation_loss()),
+        )
+        .diagram(
+            Diagram::new("accuracy")
+                .curve("training", correct(&|epoch| epoch.train.get("correct")))
+                .curve("test", correct(&|epoch| epoch.validation.as_ref()?.get("correct"))),
+        )
+        .grid(Grid::new("Rows are classes, columns what they were taken for", 1, vec![matrix]))
+        .save(path)
+}
