@@ -59,6 +59,13 @@ net! {
         -mean(normal_log_prob(z, over = Plane) + log_det)
     }
 
+    /// Two couplings in turn on the halves of a point.
+    pub net Couplings(a: [n, 1], b: [n, 1]) -> [] {
+        let (b, first) = spline(b, a |> linear(8) |> tanh |> linear(11), bound = 2);
+        let (a, second) = spline(a, b |> linear(8) |> tanh |> linear(11), bound = 2);
+        -mean(normal_log_prob(concat(a, b)) / 10 + mean(first + second))
+    }
+
     pub net Adjoint(x: [n, Plane], y: [n, Plane], w: [Plane]) -> [] {
         mse(ode(x, s = 0..1, by = rk4(16), gradient = adjoint, |x, s| field: Field(x * w, s)), y)
     }
@@ -67,6 +74,7 @@ net! {
 ansatz::gradcheck!(Stored);
 ansatz::gradcheck!(Recomputed);
 ansatz::gradcheck!(Likelihood);
+ansatz::gradcheck!(Couplings);
 
 fn points() -> Tensor<(usize, Plane), f64, Cpu> {
     from_vec((0..10).map(|i| (1.3 * f64::from(i)).sin()).collect(), (5, Plane)).expect("five points")

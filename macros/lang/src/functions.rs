@@ -173,6 +173,8 @@ pub enum Rule {
     Reshape,
     /// `one_hot`
     OneHot,
+    /// `spline`
+    Spline,
 }
 
 impl Rule {
@@ -203,6 +205,7 @@ impl Rule {
             Rule::Attention => "`[…, h, t, e]`, `[…, g, s, e]`, `[…, g, s, f]` → `[…, h, t, f]`",
             Rule::Rotary => "`[…, t, e]` → `[…, t, e]`",
             Rule::Draw => "→ `shape`",
+            Rule::Spline => "`[…, d]`, `[…, (3K − 1) d]` → `[…, d]`, `[…, d]`",
             Rule::Cnf => "`[…, d]` → `[…, d]`, `[…]`",
             Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",
             Rule::Conv => "`[n, c, h, w]` → `[n, channels, h', w']`",
@@ -632,6 +635,16 @@ pub const FUNCTIONS: &[Function] = &[
         ],
         rule: Rule::Cnf,
         doc: "The same solution z, and for each point along the last axis the logarithm of the determinant of ∂z/∂x.",
+    },
+    Function {
+        name: "spline",
+        tensors: &["x", "parameters"],
+        parameters: &[
+            named("bound", Kind::Number, Default::Value("3.0")),
+            named("inverse", Kind::Flag, Default::Value("false")),
+        ],
+        rule: Rule::Spline,
+        doc: "A monotone spline of K rational quadratics between −bound and bound (or its inverse), and the logarithm of its slope.",
     },
 ];
 

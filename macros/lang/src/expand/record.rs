@@ -402,6 +402,10 @@ impl Context<'_, '_> {
                 let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
                 quote! { ::ansatz::tensor::one_hot(&#input.erase(), #value) }
             }
+            Operation::Spline { input, parameters, bound, inverse } => {
+                let (input, parameters, bound) = (self.borrowed(*input), self.borrowed(*parameters), number(*bound));
+                quote! { ::ansatz::flow::spline(#input, #parameters, #bound, #inverse) }
+            }
             Operation::Concat { inputs, axis } => {
                 let inputs = inputs.iter().map(|&id| self.value(id));
                 let (axis, value) = (Literal::usize_unsuffixed(*axis), spelling.shape_value(&ty.axes));

@@ -24,6 +24,7 @@ mod pieces;
 mod reduce;
 mod results;
 mod signature;
+mod spline;
 mod text;
 mod typed;
 mod types;

@@ -489,6 +489,17 @@ pub enum Operation {
         /// The tensor.
         input: ValueId,
     },
+    /// A monotone spline of each element.
+    Spline {
+        /// The tensor.
+        input: ValueId,
+        /// The parameters.
+        parameters: ValueId,
+        /// Where it begins.
+        bound: f64,
+        /// Whether it is the inverse.
+        inverse: bool,
+    },
     /// One after the other along an axis.
     Concat {
         /// The tensors.
