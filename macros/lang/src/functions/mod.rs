@@ -1,0 +1,133 @@
+//! Every function and layer that the language knows: its tensors, its parameters, its shape rule, its sentence.
+
+mod table;
+mod rule;
+
+pub use rule::Rule;
+pub use table::FUNCTIONS;
+
+/// A function or layer of the language.
+#[derive(Debug)]
+pub struct Function {
+    /// How it is called, and the name of the runtime function that records it.
+    pub name: &'static str,
+    /// The tensors it takes, in order.
+    pub tensors: &'static [&'static str],
+    /// What else it takes.
+    pub parameters: &'static [Parameter],
+    /// What it does to elements and shapes.
+    pub rule: Rule,
+    /// One sentence for the documentation.
+    pub doc: &'static str,
+}
+
+impl Function {
+    /// The parameter of this name.
+    pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters.iter().find(|p| p.name == name)
+    }
+
+    /// How a call looks: `leaky_relu(x, slope = 0.01)`.
+    pub fn usage(&self) -> String {
+        let tensors = self.tensors.iter().map(|t| (*t).to_owned());
+        let tensors = tensors.chain(self.rule.takes_more().then(|| "…".to_owned()));
+        let parameters = self.parameters.iter().map(|p| match (p.positional, p.default) {
+            (true, Default::Required) => p.name.to_owned(),
+            (_, Default::Value(value)) => format!("{} = {value}", p.name),
+            _ => format!("{} = …", p.name),
+        });
+        format!("{}({})", self.name, tensors.chain(parameters).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A parameter of a function that is no tensor slot.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Whether it may be given by position, after the tensors.
+    pub positional: bool,
+    /// What holds if it is not given.
+    pub default: Default,
+}
+
+/// What a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number known at compile time.
+    Number,
+    /// A number or a tensor.
+    Exponent,
+    /// A probability below 1.
+    Probability,
+    /// A whole number.
+    Count,
+    /// A whole number, or one for each axis.
+    Counts,
+    /// A whole number for each axis, or `"same"`.
+    Padding,
+    /// `true` or `false`.
+    Flag,
+    /// A dimension.
+    Width,
+    /// A dimension or 0.
+    Extent,
+    /// A shape in brackets.
+    Shape,
+    /// Axes of the first tensor, by label or dimension.
+    Axes,
+    /// A tensor of reals.
+    Tensor,
+    /// A range of numbers.
+    Span,
+    /// A method with its number of steps.
+    Method,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A layer of the value and the time.
+    Field,
+}
+
+impl Kind {
+    /// Whether what is given for it is no value, so that a bare name cannot stand for it.
+    pub fn is_read_as_written(self) -> bool {
+        matches!(self, Kind::Axes | Kind::Span | Kind::Method | Kind::Choice(_))
+    }
+}
+
+/// What holds if a parameter is not given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Default {
+    /// It must be given.
+    Required,
+    /// Nothing.
+    Absent,
+    /// This, as one would write it.
+    Value(&'static str),
+}
+
+/// The function of this name.
+pub fn find(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|f| f.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_occurs_once() {
+        let mut names: Vec<_> = FUNCTIONS.iter().map(|f| f.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FUNCTIONS.len());
+    }
+
+    #[test]
+    fn usage_shows_defaults() {
+        assert_eq!(find("leaky_relu").map(Function::usage).as_deref(), Some("leaky_relu(x, slope = 0.01)"));
+        assert_eq!(find("linear").map(Function::usage).as_deref(), Some("linear(x, width, bias = true)"));
+    }
+}

@@ -1,0 +1,215 @@
+//! What inference leaves: every net as a list of steps, each with its type, and the layers it owns.
+
+mod steps;
+
+pub use steps::{Body, Flow, Operation, Scalar, Setting, Step, Trace, ValueId};
+
+use super::instances::Need;
+use super::types::Type;
+use crate::ast::{NetItem, Visibility};
+use crate::report::Diagnostic;
+use crate::terms::Term;
+use proc_macro2::{Ident, TokenStream};
+
+/// A net whose shapes are known.
+#[derive(Debug)]
+pub struct TypedNet<'a> {
+    /// The declaration.
+    pub item: &'a NetItem,
+    /// The name of the struct.
+    pub name: Ident,
+    /// How far it is seen.
+    pub visibility: Visibility,
+    /// Attributes and doc comments.
+    pub attributes: TokenStream,
+    /// Who can name it.
+    pub reach: Reach,
+    /// What has to be known before it is whole.
+    pub needs: Vec<Need>,
+    /// The errors of a net that is not whole: whoever completes it may not have them.
+    pub held: Vec<Diagnostic>,
+    /// The run-time dimensions, in order of first appearance in the inputs.
+    pub run_time: Vec<Ident>,
+    /// The inputs' types; `None` where the signature holds an error.
+    pub inputs: Vec<Option<Type>>,
+    /// The results' types; `None` where they could not be inferred.
+    pub results: Vec<Option<Type>>,
+    /// The layers, in order of creation.
+    pub layers: Vec<Layer>,
+    /// The values in the order in which they are made: the inputs first.
+    pub values: Vec<Type>,
+    /// The body in single steps; `None` if it holds an error.
+    pub body: Option<Body>,
+    /// For every part that is `[layer; 6]` with equal layers that have parameters: the first, by its position, and how
+    /// many there are.
+    pub repeats: Vec<Option<(usize, usize)>>,
+}
+
+/// Who can name an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody: no net that is used contains it.
+    Unused,
+    /// The nets that contain it.
+    Part,
+    /// The user, by the name of the net or of an alias.
+    Named,
+}
+
+impl TypedNet<'_> {
+    /// The instances that it contains, by their positions.
+    pub fn nets(&self) -> Vec<usize> {
+        let net = |layer: &Layer| match layer.kind {
+            LayerKind::Net(net) => Some(net),
+            _ => None,
+        };
+        self.layers.iter().filter_map(net).collect()
+    }
+
+    /// Whether the types of all inputs and results are known.
+    pub fn is_typed(&self) -> bool {
+        self.inputs.iter().chain(&self.results).all(Option::is_some)
+    }
+
+    /// The path of a part below the net.
+    pub fn key(&self, layer: &Layer) -> String {
+        key(&self.layers, layer.scope, &layer.label)
+    }
+
+    /// The parts that stand in a scope and have parameters, with their positions, in the order of creation.
+    pub fn parts(&self, scope: Option<usize>) -> Vec<(usize, &Layer)> {
+        let own = self.layers.iter().enumerate().filter(|(_, layer)| layer.scope == scope);
+        // A scope is made where its first part is: it is opened before anything inside of it is applied.
+        let mut parts: Vec<_> = own.filter_map(|(i, layer)| Some((self.first_part(i)?, i, layer))).collect();
+        parts.sort_by_key(|(first, ..)| *first);
+        parts.into_iter().map(|(_, i, layer)| (i, layer)).collect()
+    }
+
+    /// The same with its repeats found.
+    pub fn with_repeats(self) -> Self {
+        let repeats = (0..self.layers.len()).map(|scope| self.repeated(scope)).collect();
+        TypedNet { repeats, ..self }
+    }
+
+    fn repeated(&self, scope: usize) -> Option<(usize, usize)> {
+        let LayerKind::Scope { times: Some(times) } = self.layers[scope].kind else { return None };
+        let parts = self.parts(Some(scope));
+        let &(first, _) = parts.first()?;
+        let in_order = parts.iter().enumerate().all(|(i, (_, part))| key_part(&part.label) == i.to_string());
+        let alike = parts.iter().all(|&(part, _)| self.alike(first, part));
+        (parts.len() == times && in_order && alike).then_some((first, times))
+    }
+
+    /// Whether two parts have the same parameters under the same keys.
+    fn alike(&self, a: usize, b: usize) -> bool {
+        if self.layers[a].kind != self.layers[b].kind {
+            return false;
+        }
+        let (left, right) = (self.parts(Some(a)), self.parts(Some(b)));
+        let mut pairs = left.iter().zip(&right);
+        left.len() == right.len() && pairs.all(|((i, a), (j, b))| a.label == b.label && self.alike(*i, *j))
+    }
+
+    fn first_part(&self, layer: usize) -> Option<usize> {
+        match self.layers[layer].kind {
+            LayerKind::Scope { .. } => {
+                let inside = self.layers.iter().enumerate().filter(|(_, part)| part.scope == Some(layer));
+                inside.filter_map(|(i, _)| self.first_part(i)).min()
+            }
+            _ => Some(layer),
+        }
+    }
+}
+
+/// The path of a part below the net: `head.linear1`.
+pub fn key(layers: &[Layer], scope: Option<usize>, label: &Ident) -> String {
+    let label = key_part(label);
+    match scope {
+        Some(scope) => format!("{}.{label}", key(layers, layers[scope].scope, &layers[scope].label)),
+        None => label,
+    }
+}
+
+/// What a label adds to a path. A place in a list is `_0` as a field and `0` in keys.
+pub fn key_part(label: &Ident) -> String {
+    let label = label.to_string().replace("r#", "");
+    match label.strip_prefix('_') {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => digits.to_owned(),
+        _ => label,
+    }
+}
+
+/// A part of a net with parameters of its own: a field of the struct.
+#[derive(Debug)]
+pub struct Layer {
+    /// Its label, the name of the field.
+    pub label: Ident,
+    /// The scope that it stands in, by its position; `None` for the net itself.
+    pub scope: Option<usize>,
+    /// What it is.
+    pub kind: LayerKind,
+    /// How it reads in the source: `linear(256)`.
+    pub text: String,
+    /// What errors call it: its label if it has one, else how it reads.
+    pub shown: String,
+    /// The type it took and the type it gave at its first use.
+    pub signature: (String, String),
+    /// The multiply-adds of all its uses, in the net's dimensions.
+    pub multiply_adds: Term,
+}
+
+/// The kinds of parts.
+#[derive(Debug, PartialEq)]
+pub enum LayerKind {
+    /// A layer of `ansatz::nn`. A new one is a row in [`crate::functions`], a rule in `infer::units`,
+    /// and a struct with `record` and `Model` there.
+    Unit {
+        /// The struct: `Linear`.
+        name: &'static str,
+        /// The dimensions that the struct is generic over: what it takes, and what it gives if that differs.
+        sizes: Vec<Term>,
+        /// Where it acts.
+        acts: Acts,
+        /// The number of its parameters.
+        parameters: usize,
+        /// The multiply-adds for each element it takes; for images, for each element it gives.
+        work: Term,
+    },
+    /// An instance of a net, by its position.
+    Net(usize),
+    /// `label: ( … )`, or a list: what is made inside has a key below the label.
+    Scope {
+        /// For `[layer; 6]`: how often.
+        times: Option<usize>,
+    },
+}
+
+/// Where a layer acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acts {
+    /// On the last axis, which is of the first size of the layer, and becomes the second where there is one.
+    OnLast,
+    /// On axis 1, which is of the first size of the layer; the shape stays.
+    OnChannels,
+    /// On images of channels, of which there are as many groups of the first size; they become the second size.
+    OnImages(Slide),
+    /// On indices into the first size of the layer, each of which becomes an axis of the second.
+    ByIndex,
+}
+
+/// How a kernel slides over rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slide {
+    /// Rows and columns of the kernel.
+    pub kernel: [usize; 2],
+    /// From one position to the next.
+    pub stride: [usize; 2],
+    /// From one tap to the next.
+    pub dilation: [usize; 2],
+    /// Zeros before the first row and column.
+    pub before: [usize; 2],
+    /// Zeros behind the last ones.
+    pub after: [usize; 2],
+    /// Parts of the channels that are convolved each by itself.
+    pub groups: usize,
+}
