@@ -23,6 +23,7 @@ pub mod train;
 pub mod plot;
 #[cfg(feature = "check")]
 pub mod check;
+pub mod models;
 
 #[doc = include_str!("language.md")]
 pub mod language {}

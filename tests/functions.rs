@@ -227,7 +227,7 @@ fn elementwise_functions_by_formula() {
     for (i, (f, formula)) in logical.iter().enumerate() {
         let expected: Vec<f64> = x.iter().zip(&b).map(|(&a, &b)| f64::from(u8::from(formula(a, b)))).collect();
         assert_close(&format!("logical {i}"), &pair(&|a, b| f(a, b).id()), &expected);
-        assert_close(&format!("logical {i} as a real"), &pair(&|a, b| to_float::<_, f64>(&f(a, b)).id()), &expected);
+        assert_close(&format!("logical {i} as a real"), &pair(&|a, b| to_float::<_, _, f64>(&f(a, b)).id()), &expected);
     }
 }
 

@@ -134,7 +134,7 @@ net! {
         let loss = cross_entropy(x, target, weights = weights, ignore = 1, label_smoothing = 0.1)
             + mse(x, p) + bce_with_logits(x, sigmoid(p)) + max(x) - min(x) + sum(x) / n;
         let kept = logsumexp(x, over = (t, Wide3)) + var(x, over = (Wide3, t), unbiased = true);
-        (loss = loss, kept = kept, spread = var(x, over = n), best = argmax(x), likely = x * weights)
+        (loss = loss, kept = kept, spread = var(x, over = n), best = argmax(x), likely = x * weights + to_real(target |> [n, t] -> [n, t, 1]))
     }
 
     /// One layer in two places, closures, draws, layers without a bias.
@@ -163,6 +163,7 @@ fn every_function_runs() {
     let row = &to_vec(&x)[..3];
     let best = (0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).expect("three");
     assert_eq!(found.best.values()[0] as usize, best);
+    assert!((to_vec(&found.likely)[4] - (2.0 * to_vec(&x)[4] + 1.0)).abs() < 1e-12);
     let spread: Vec<f64> = (0..12).map(|i| (to_vec(&x)[i] - to_vec(&x)[12 + i]).powi(2) / 4.0).collect();
     assert!(to_vec(&found.spread).iter().zip(&spread).all(|(f, e)| (f - e).abs() < 1e-12));
     assert!(reductions.gradient(&(x, target, weights).into()).is_ok());

@@ -68,6 +68,11 @@ net! {
             |> _1: ( |z| z + (z |> up: linear(32) |> tanh |> down: linear(16)) ))
     }
 
+    /// The label of a result is that of the value outside.
+    net Parts(x: [n, d]; parts: usize) -> [n, part = parts, d] { x |> linear(parts * d) |> [n, (parts d)] -> [n, parts, d] }
+
+    pub net Whole(x: [n, 4]) -> [n, 4] { x |> Parts(3) |> mean(over = part) }
+
     net NormsWritten(x: [n, 6]) -> [n, 6] {
         x |> a: (norm1: layer_norm |> |z| z * sigmoid(1.702 * z) |> norm2: layer_norm)
           |> b: (norm1: rms_norm(eps = 1e-3) |> relu |> norm2: rms_norm(eps = 1e-3))

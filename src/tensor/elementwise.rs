@@ -167,8 +167,8 @@ pub fn select<S: Shape, T: Element>(condition: &Var<S, bool>, a: &Var<S, T>, b: 
     record(&[condition.erased(), a.erased(), b.erased()], *a.shape(), &|g, n| g.select(n[0], n[1], n[2]))
 }
 
-/// 1 where true, 0 where false.
-pub fn to_float<S: Shape, E: Float>(x: &Var<S, bool>) -> Var<S, E> {
+/// 1 where true, 0 where false; an index as its number.
+pub fn to_float<S: Shape, T: Element, E: Float>(x: &Var<S, T>) -> Var<S, E> {
     record(&[x.erased()], *x.shape(), &|g, n| Ok(g.cast(n[0], E::DTYPE)))
 }
 

@@ -238,7 +238,7 @@ impl Context<'_, '_> {
             }
             Operation::ToReal { input } => {
                 let input = self.borrowed(*input);
-                quote! { ::ansatz::tensor::to_float::<_, #element>(#input) }
+                quote! { ::ansatz::tensor::to_float::<_, _, #element>(#input) }
             }
             Operation::Pool { function, input, kernel, stride, padding, count_padding } => {
                 let (function, input, value) = (here(function), self.borrowed(*input), spelling.shape_value(&ty.axes));

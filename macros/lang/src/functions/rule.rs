@@ -90,7 +90,7 @@ impl Rule {
             Rule::ChannelNorm => "`[n, c, …]` → `[n, c, …]`",
             Rule::Pair | Rule::Power => "`[…]`, `[…]` → `[…]`, broadcast",
             Rule::Select => "`[…]` of truth values, `[…]`, `[…]` → `[…]`, broadcast",
-            Rule::ToReal => "`[…]` of truth values → `[…]`",
+            Rule::ToReal => "`[…]` of truth values or indices → `[…]`",
             Rule::Reduce => "`[n, a, d]` → `[n, d]` with `over = a`",
             Rule::Argmax => "`[…, d]` → `[…] in d`",
             Rule::Linear => "`[…, d]` → `[…, width]`",

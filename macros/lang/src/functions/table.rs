@@ -121,7 +121,7 @@ pub const FUNCTIONS: &[Function] = &[
         tensors: &["x"],
         parameters: &[],
         rule: Rule::ToReal,
-        doc: "1 where true, 0 where false.",
+        doc: "1 where true, 0 where false; of an index its number.",
     },
     reduce("sum", "The sum, over all axes unless `over` names some."),
     reduce("mean", "The mean, over all axes unless `over` names some."),

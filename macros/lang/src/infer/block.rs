@@ -60,10 +60,13 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         inference.facts();
     }
     let whole = inference.nets.report.len() == before;
-    let declared = inference.signature.results.iter().map(|d| d.as_ref().ok()?.whole());
+    let declared = inference.signature.results.iter();
     let results_types = match &results {
-        Ok(ids) => ids.iter().map(|&id| Some(inference.values[id].clone())).collect(),
-        Err(Absorbed) => declared.collect(),
+        Ok(ids) => {
+            let typed = declared.zip(ids);
+            typed.map(|(d, &id)| Some(d.as_ref().ok()?.labelled(inference.values[id].clone()))).collect()
+        }
+        Err(Absorbed) => declared.map(|d| d.as_ref().ok()?.whole()).collect(),
     };
     let whole = whole && inference.needs.is_empty();
     TypedNet {

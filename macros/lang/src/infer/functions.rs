@@ -44,15 +44,11 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (Rule::Select, [condition, yes, no]) => self.select(condition, yes, no, at),
             (Rule::ToReal, [x]) => match &x.ty.element {
-                Element::Truth => {
-                    let ty = x.ty.of(Element::Real);
-                    self.tensor(Operation::ToReal { input: x.id }, ty, at)
-                }
-                other => {
-                    let message = format!("`to_real` takes truth values; `x` holds {other}");
-                    self.fault(at, message);
+                Element::Real => {
+                    self.fault(at, "`to_real` takes truth values or indices, but is given real numbers");
                     Err(Absorbed)
                 }
+                _ => self.tensor(Operation::ToReal { input: x.id }, x.ty.of(Element::Real), at),
             },
             (Rule::Reduce, [x]) => self.reduce(function, x, given, at),
             (Rule::Argmax, [x]) => self.argmax(x, given, at),

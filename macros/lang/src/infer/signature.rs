@@ -78,6 +78,16 @@ impl Declared {
         let axes = self.axes.iter().cloned().collect::<Option<Vec<_>>>()?;
         Some(Type { element: self.element.clone(), axes })
     }
+
+    /// A type that fits it, with the labels that stand here.
+    pub fn labelled(&self, mut ty: Type) -> Type {
+        for (axis, declared) in ty.axes.iter_mut().zip(&self.axes) {
+            if let Some(Axis { label: Some(label), .. }) = declared {
+                axis.label = Some(label.clone());
+            }
+        }
+        ty
+    }
 }
 
 /// The results of a net with their names.
