@@ -1,13 +1,16 @@
-//! The chapter on the language lists the functions that the language has.
+//! The chapter on the language lists the functions and the initialisers that the language has.
 //!
-//! After a change of the table of functions, `UPDATE_GOLDENS=1` writes the list anew; read the difference.
+//! After a change of the tables, `UPDATE_GOLDENS=1` writes the lists anew; read the difference.
 
 use ansatz_lang::functions::FUNCTIONS;
+use ansatz_lang::initialisers::INITIALISERS;
 
-const BEGIN: &str = "<!-- functions -->\n";
-const END: &str = "<!-- end of functions -->";
+fn initialisers() -> String {
+    let rows = INITIALISERS.iter().map(|f| format!("| `{}` | {} |\n", f.usage().trim_end_matches("()"), f.doc));
+    format!("\n| initialiser | values |\n|:--|:--|\n{}\n", rows.collect::<String>())
+}
 
-fn table() -> String {
+fn functions() -> String {
     let rows = FUNCTIONS.iter().map(|f| {
         // A bracket would begin a link.
         let value = f.doc.replace('[', "\\[");
@@ -16,16 +19,23 @@ fn table() -> String {
     format!("\n| call | shapes | value |\n|:--|:--|:--|\n{}\n", rows.collect::<String>())
 }
 
-#[test]
-fn every_function_stands_in_the_chapter() {
+/// Compares what the chapter lists between two comments, or writes it.
+fn stands_in_the_chapter(name: &str, table: String) {
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/language.md");
     let chapter = std::fs::read_to_string(path).expect("the chapter is there");
-    let (before, rest) = chapter.split_once(BEGIN).expect("the list has a beginning");
-    let (listed, after) = rest.split_once(END).expect("the list has an end");
+    let (before, rest) = chapter.split_once(&begin).expect("the list has a beginning");
+    let (listed, after) = rest.split_once(&end).expect("the list has an end");
     if std::env::var_os("UPDATE_GOLDENS").is_some() {
-        let fresh = format!("{before}{BEGIN}{}{END}{after}", table());
+        let fresh = format!("{before}{begin}{table}{end}{after}");
         std::fs::write(path, fresh).expect("the chapter can be written");
         return;
     }
-    assert_eq!(listed, table());
+    assert_eq!(listed, table);
+}
+
+#[test]
+fn functions_and_initialisers_stand_in_the_chapter() {
+    stands_in_the_chapter("functions", functions());
+    stands_in_the_chapter("initialisers", initialisers());
 }

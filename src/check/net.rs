@@ -3,7 +3,7 @@
 use super::compiled::Compiled;
 use super::{Domain, Failure, Input, Passed, Settings, derivative};
 use crate::graph::{DType, Graph, NodeId, Op, StateKind};
-use crate::nn::{self, Init, Net};
+use crate::nn::{self, Init, Net, Seeded, Source};
 use crate::{Error, Result, grad};
 use std::cell::RefCell;
 
@@ -88,7 +88,7 @@ fn at_size<N: Net<f64>>(dims: &[usize], settings: &NetSettings) -> Result<Passed
     value.outputs.truncate(1);
     // Buffers are held: the check is of a function, not of a step.
     value.states.iter_mut().for_each(|slot| slot.update = None);
-    let (arguments, held) = arguments::<N>(&value, settings);
+    let (arguments, held) = arguments::<N>(&value, settings)?;
     let gradient = gradient(&value, loss, &arguments)?;
 
     let inputs: Vec<Input> = arguments.iter().map(|argument| argument.input.clone()).collect();
@@ -148,32 +148,32 @@ enum Place {
     Input,
 }
 
-/// The parameters and inputs of a net, and the values of all its states: zeros, a fixed key, buffers where they start.
-fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> (Vec<Argument>, Vec<Vec<f64>>) {
+/// The parameters and inputs of a net, and the values of all its states: buffers where they start, a fixed key, zeros.
+fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> Result<(Vec<Argument>, Vec<Vec<f64>>)> {
     let slots = nn::slots::<f64, N>();
-    let init = |key: &str| slots.iter().find(|slot| slot.key == key).map(|slot| slot.init);
+    let start = |key: &str| slots.iter().find(|slot| slot.key == key).map(|slot| slot.init.resolved(&slot.dims));
     let chosen = |name: &str| settings.domains.iter().find(|(known, _)| known == name).map(|(_, domain)| *domain);
     let argument = |name: &str, domain: Domain, place: Place, id: NodeId| {
         let len = graph[id].len();
         Argument { input: Input::new(name, len..=len, chosen(name).unwrap_or(domain)), place, node: id }
     };
     let mut held: Vec<Vec<f64>> = Vec::new();
-    for slot in graph.states() {
-        let start = match (slot.kind, init(&slot.key)) {
-            (StateKind::Key, _) => 7.0,
-            (_, Some(Init::Constant(value))) => value,
-            _ => 0.0,
-        };
-        held.push(vec![start; slot.dims.iter().product()]);
+    for state in graph.states() {
+        let len = state.dims.iter().product();
+        let slot = slots.iter().find(|slot| slot.key == state.key);
+        held.push(match slot {
+            Some(slot) => Seeded::new(7).tensor(slot)?,
+            None => vec![if state.kind == StateKind::Key { 7.0 } else { 0.0 }; len],
+        });
     }
     let mut arguments = Vec::new();
     for (id, node) in graph.nodes() {
         match node.op {
             Op::State(i) if graph.states()[i].kind == StateKind::Parameter => {
                 let key = &graph.states()[i].key;
-                let domain = match init(key) {
-                    Some(Init::Uniform(bound)) if bound > 0.0 => Domain::reals(-bound, bound),
-                    Some(Init::Normal(deviation)) if deviation > 0.0 => {
+                let domain = match start(key) {
+                    Some(Init::Uniform(from, to)) if from < to => Domain::reals(from, to),
+                    Some(Init::Normal(deviation) | Init::TruncatedNormal(deviation)) if deviation > 0.0 => {
                         Domain::reals(-2.0 * deviation, 2.0 * deviation)
                     }
                     Some(Init::Constant(value)) => Domain::reals(value - 0.5, value + 0.5),
@@ -199,7 +199,7 @@ fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> (Vec<Argumen
         (Place::Input, Op::Input(i)) => (1, *i),
         _ => (0, argument.node.index()),
     });
-    (arguments, held)
+    Ok((arguments, held))
 }
 
 /// The graph whose outputs are the derivatives of the loss with respect to each real argument, in order.
@@ -219,7 +219,7 @@ fn gradient(graph: &Graph, loss: NodeId, arguments: &[Argument]) -> Result<Graph
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Batch, BatchOf, Linear, Model, Path, Source, Visitor};
+    use crate::nn::{Batch, BatchOf, Linear, Model, Path, Visitor};
     use crate::tensor::{
         Const, Cpu, CrossEntropy, Feed, In, Scope, Tensor, cross_entropy, dropout, relu, stop_gradient,
     };
@@ -310,7 +310,7 @@ mod tests {
     fn indices_stay_within_their_space_and_parameters_where_they_start() {
         let graph = nn::trace::<f64, Risk<false>>(&[5], true).unwrap();
         let settings = NetSettings { domains: vec![("x".into(), Domain::reals(0.0, 1.0))], ..Default::default() };
-        let (arguments, held) = arguments::<Risk<false>>(&graph, &settings);
+        let (arguments, held) = arguments::<Risk<false>>(&graph, &settings).expect("buffers start");
         let domain = |name: &str| arguments.iter().find(|a| a.input.name == name).map(|a| a.input.domain);
         assert_eq!(domain("y"), Some(Domain::Indices(4)));
         assert_eq!(domain("x"), Some(Domain::reals(0.0, 1.0)));

@@ -101,7 +101,8 @@ fn bias_slot<C: ConstDim, O: ConstDim, KH: ConstDim, KW: ConstDim>(path: &Path) 
 
 /// PyTorch's default, uniform on ±1/√(fan in).
 fn default_init(fan_in: usize) -> Init {
-    if fan_in == 0 { Init::Constant(0.0) } else { Init::Uniform(1.0 / (fan_in as f64).sqrt()) }
+    let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+    Init::Uniform(-bound, bound)
 }
 
 /// Operands: x, the weights, and the bias if there is one.

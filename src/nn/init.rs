@@ -1,9 +1,73 @@
 //! Initial values, reproducible and independent of the order of layers.
 
-use super::{Init, Model, Slot, Source};
+use super::{Model, Slot, Source};
 use crate::Result;
 use crate::kernel::cpu::random;
 use crate::tensor::{Float, Path};
+
+/// How a tensor of the model starts. The fan in of a tensor `[o, i, …]` is i times the sizes after it, the fan out o times
+/// these sizes, as in `torch.nn.init`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// One value everywhere.
+    Constant(f64),
+    /// Uniform from the first number to the second.
+    Uniform(f64, f64),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
+    /// The same, where draws beyond two standard deviations are drawn anew.
+    TruncatedNormal(f64),
+    /// Normal with the standard deviation gain / √fan (He et al. 2015; `torch.nn.init.kaiming_normal_`).
+    KaimingNormal(f64, Fan),
+    /// Uniform with this standard deviation.
+    KaimingUniform(f64, Fan),
+    /// Normal with the standard deviation gain · √(2 / (fan in + fan out)) (Glorot, Bengio 2010).
+    XavierNormal(f64),
+    /// Uniform with this standard deviation.
+    XavierUniform(f64),
+    /// Rows of length gain at right angles (columns where there are fewer), evenly distributed among all such (Saxe et al.
+    /// 2014; `torch.nn.init.orthogonal_`). Axes after the first count as one.
+    Orthogonal(f64),
+    /// The gain where row and column are equal, 0 elsewhere. Axes after the first count as one.
+    Identity(f64),
+}
+
+/// Which side of a tensor Kaiming's initialisers keep the variance of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fan {
+    /// That of the values that go forward.
+    In,
+    /// That of the gradients that go back.
+    Out,
+}
+
+impl Init {
+    /// The same for a tensor of these sizes, with fans and gains as numbers.
+    pub fn resolved(self, dims: &[usize]) -> Self {
+        let [out, inner] = fans(dims);
+        let deviation = match self {
+            Init::KaimingNormal(gain, fan) | Init::KaimingUniform(gain, fan) => {
+                gain / (if fan == Fan::In { inner } else { out }).sqrt()
+            }
+            Init::XavierNormal(gain) | Init::XavierUniform(gain) => gain * (2.0 / (inner + out)).sqrt(),
+            other => return other,
+        };
+        // A tensor without elements has no fan, and nothing to draw.
+        let deviation = if deviation.is_finite() { deviation } else { 0.0 };
+        match self {
+            Init::KaimingNormal(..) | Init::XavierNormal(_) => Init::Normal(deviation),
+            _ => Init::Uniform(-(3f64.sqrt()) * deviation, 3f64.sqrt() * deviation),
+        }
+    }
+}
+
+/// Fan out and fan in; a vector is a single row.
+fn fans(dims: &[usize]) -> [f64; 2] {
+    let (&rows, rest) = dims.split_first().unwrap_or((&1, &[]));
+    let (&columns, taps) = rest.split_first().unwrap_or((&1, &[]));
+    let taps: usize = taps.iter().product();
+    [(rows * taps) as f64, (columns * taps) as f64]
+}
 
 /// A model with initial parameters. Each tensor's draws are keyed by the seed and its own path, so a model keeps its
 /// start where layers are added or moved around it.
@@ -40,13 +104,48 @@ impl<E: Float> Source<E> for Seeded {
         let len: usize = slot.dims.iter().product();
         let key = [self.seed as u32, (self.seed >> 32) as u32, 0, 0];
         let path = Path::root().child(&slot.key).hash();
-        let value = |i: usize| match slot.init {
+        let normal = |attempt: u32, i: usize| random::normal([key[0], key[1], attempt, 0], path, i as u64);
+        let columns = len / slot.dims.first().copied().unwrap_or(1).max(1);
+        let start = slot.init.resolved(&slot.dims);
+        if let Init::Orthogonal(gain) = start {
+            let rows = slot.dims.first().copied().unwrap_or(1);
+            let values = orthogonal(rows, columns, &|i| normal(0, i));
+            return Ok(values.into_iter().map(|value| <E as Float>::from_f64(gain * value)).collect());
+        }
+        let value = |i: usize| match start {
             Init::Constant(value) => value,
-            Init::Uniform(bound) => (2.0 * random::uniform(key, path, i as u64) - 1.0) * bound,
-            Init::Normal(deviation) => deviation * random::normal(key, path, i as u64),
+            Init::Uniform(from, to) => {
+                (from + to) / 2.0 + (2.0 * random::uniform(key, path, i as u64) - 1.0) * ((to - from) / 2.0)
+            }
+            Init::Normal(deviation) => deviation * normal(0, i),
+            Init::TruncatedNormal(deviation) => {
+                let draw = (0..).map(|attempt| normal(attempt, i)).find(|z| z.abs() <= 2.0);
+                deviation * draw.expect("of an endless row of draws one lies within")
+            }
+            Init::Identity(gain) if i / columns == i % columns => gain,
+            _ => 0.0,
         };
         Ok((0..len).map(|i| <E as Float>::from_f64(value(i))).collect())
     }
+}
+
+/// Vectors at right angles of length 1, the rows or the columns, whichever are fewer. Orthogonalising normal draws, twice
+/// against rounding, distributes them evenly.
+fn orthogonal(rows: usize, columns: usize, draw: &dyn Fn(usize) -> f64) -> Vec<f64> {
+    let (few, long) = (rows.min(columns), rows.max(columns));
+    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(few);
+    for v in 0..few {
+        let mut vector: Vec<f64> = (0..long).map(|i| draw(v * long + i)).collect();
+        for other in vectors.iter().chain(&vectors) {
+            let product: f64 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
+            vector.iter_mut().zip(other).for_each(|(a, b)| *a -= product * b);
+        }
+        let length = vector.iter().map(|a| a * a).sum::<f64>().sqrt();
+        vector.iter_mut().for_each(|a| *a /= length);
+        vectors.push(vector);
+    }
+    let at = |i: usize, j: usize| if rows <= columns { vectors[i][j] } else { vectors[j][i] };
+    (0..rows * columns).map(|e| at(e / columns, e % columns)).collect()
 }
 
 #[cfg(test)]
@@ -67,7 +166,7 @@ mod tests {
     /// Bounds are five standard errors of 10 000 draws.
     #[test]
     fn draws_have_the_moments_of_their_distribution() {
-        let (mean, variance) = moments(&draws(Init::Uniform(0.5), "a", 1));
+        let (mean, variance) = moments(&draws(Init::Uniform(-0.5, 0.5), "a", 1));
         assert!(mean.abs() < 5.0 * (1.0 / 12.0 / 1e4f64).sqrt(), "{mean}");
         assert!((variance - 1.0 / 12.0).abs() < 5.0 * (1.0 / 180.0 / 1e4f64).sqrt(), "{variance}");
         let (mean, variance) = moments(&draws(Init::Normal(2.0), "a", 1));
@@ -77,10 +176,10 @@ mod tests {
 
     #[test]
     fn keys_and_seeds_draw_apart() {
-        let base = draws(Init::Uniform(1.0), "a", 1);
-        assert_eq!(base, draws(Init::Uniform(1.0), "a", 1));
-        assert_ne!(base, draws(Init::Uniform(1.0), "b", 1));
-        assert_ne!(base, draws(Init::Uniform(1.0), "a", 2));
+        let base = draws(Init::Uniform(-1.0, 1.0), "a", 1);
+        assert_eq!(base, draws(Init::Uniform(-1.0, 1.0), "a", 1));
+        assert_ne!(base, draws(Init::Uniform(-1.0, 1.0), "b", 1));
+        assert_ne!(base, draws(Init::Uniform(-1.0, 1.0), "a", 2));
         assert!(draws(Init::Constant(3.0), "a", 1).iter().all(|&v| v == 3.0));
     }
 }

@@ -89,7 +89,8 @@ fn bias_slot<I: ConstDim, O: ConstDim>(path: &Path) -> Slot {
 
 /// PyTorch's default: Kaiming uniform with a = √5, which is uniform on ±1/√(fan in).
 fn default_init(fan_in: usize) -> Init {
-    if fan_in == 0 { Init::Constant(0.0) } else { Init::Uniform(1.0 / (fan_in as f64).sqrt()) }
+    let bound = 1.0 / (fan_in.max(1) as f64).sqrt();
+    Init::Uniform(-bound, bound)
 }
 
 /// Operands: x [.., I], the weights [O, I], and the bias [O] if there is one. Leading axes are merged for the product.

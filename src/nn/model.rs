@@ -1,19 +1,9 @@
 //! What every layer and every declared net is: a tree of named tensors.
 
+use super::Init;
 use crate::Result;
 use crate::graph::StateKind;
 use crate::tensor::{ConstShape, Cpu, Float, HostTensor, Path, Tensor, from_vec};
-
-/// How a tensor of the model starts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Init {
-    /// One value everywhere.
-    Constant(f64),
-    /// Uniform on [−bound, bound].
-    Uniform(f64),
-    /// Normal with mean 0 and this standard deviation.
-    Normal(f64),
-}
 
 /// One named tensor of a model.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Where a net is recorded: a graph under construction and the path of labels.
 
 use super::{Element, Erased, Float, Path, Shape, Var};
-use crate::graph::{DType, Distribution, Graph, NodeId, StateKind};
+use crate::graph::{DType, Distribution, Graph, NodeId, Op, StateKind};
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,18 +27,24 @@ use std::rc::Rc;
 pub struct Scope {
     tracer: Rc<Tracer>,
     path: Path,
+    frozen: bool,
 }
 
 impl Scope {
     /// The root of an empty graph. In training, dropout acts and batch statistics are taken from the batch.
     pub fn new(training: bool) -> Self {
         let tracer = Tracer { training, recording: RefCell::default() };
-        Scope { tracer: Rc::new(tracer), path: Path::root() }
+        Scope { tracer: Rc::new(tracer), path: Path::root(), frozen: false }
     }
 
     /// The scope of a part: the same graph, a longer path.
     pub fn child(&self, label: &str) -> Self {
-        Scope { tracer: self.tracer.clone(), path: self.path.child(label) }
+        Scope { path: self.path.child(label), ..self.clone() }
+    }
+
+    /// The same scope for a part that keeps its values in training: its parameters are buffers.
+    pub fn frozen(self) -> Self {
+        Scope { frozen: true, ..self }
     }
 
     /// The path of labels.
@@ -64,7 +70,34 @@ impl Scope {
 
     /// The parameter of this name at this path. The same path and name twice are the same parameter.
     pub fn parameter<S: Shape, E: Float>(&self, name: &str, shape: S) -> Var<S, E> {
-        self.state(name, StateKind::Parameter, shape)
+        self.state(name, if self.frozen { StateKind::Buffer } else { StateKind::Parameter }, shape)
+    }
+
+    /// The buffer of this name at this path, as earlier uses of it in this run have left it.
+    pub fn buffer<S: Shape, E: Float>(&self, name: &str, shape: S) -> Var<S, E> {
+        let buffer: Var<S, E> = self.state(name, StateKind::Buffer, shape);
+        let id = self.tracer.record(shape.concrete().as_ref(), E::DTYPE, &mut |graph| {
+            Ok(match graph[buffer.id()].op {
+                Op::State(slot) => graph.states()[slot].update.unwrap_or(buffer.id()),
+                _ => buffer.id(),
+            })
+        });
+        self.var(id, shape)
+    }
+
+    /// In training, gives the buffer of this name at this path a new value, which takes hold at the end of the run. The
+    /// derivative takes it for a constant. Outside of training nothing happens.
+    pub fn update<S: Shape, E: Float>(&self, name: &str, value: &Var<S, E>) {
+        if !self.training() {
+            return;
+        }
+        let shape = *value.shape();
+        let buffer: Var<S, E> = self.state(name, StateKind::Buffer, shape);
+        self.tracer.record(shape.concrete().as_ref(), E::DTYPE, &mut |graph| {
+            let value = graph.stop_gradient(value.id());
+            graph.update(buffer.id(), value)?;
+            Ok(value)
+        });
     }
 
     /// A tensor that outlives the run, of any kind, with this name at this path.
@@ -193,7 +226,6 @@ impl fmt::Debug for Tracer {
 mod tests {
     use super::super::{Const, add, normal};
     use super::*;
-    use crate::graph::Op;
 
     #[test]
     fn the_first_error_is_kept() {

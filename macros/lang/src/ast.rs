@@ -210,15 +210,48 @@ pub enum Fact {
     Relation(Size, &'static str, Size),
 }
 
-/// `{ let …; let …; result }`
+/// `{ let …; param …; result }`
 #[derive(Debug)]
 pub struct Block {
     /// The bindings.
-    pub lets: Vec<Let>,
+    pub statements: Vec<Statement>,
     /// The value of the block.
     pub result: Box<Expr>,
     /// From `{` to `}`.
     pub span: Span,
+}
+
+/// What stands before the value of a block.
+#[derive(Debug)]
+pub enum Statement {
+    /// `let logits = …;`
+    Let(Let),
+    /// `param w: [d, k] = normal(0.02);`
+    Own(Own),
+    /// `update running = …;`
+    Update(Update),
+}
+
+/// `param w: [d, k] = normal(0.02);`, `state running: [d] = zeros;`
+#[derive(Debug)]
+pub struct Own {
+    /// Whether it is a state, which training updates by hand, and no parameter.
+    pub state: bool,
+    /// The name.
+    pub name: Ident,
+    /// The type.
+    pub ty: TensorType,
+    /// How it starts.
+    pub start: Expr,
+}
+
+/// `update running = 0.9 * running + 0.1 * mean(x, over = n);`
+#[derive(Debug)]
+pub struct Update {
+    /// The state.
+    pub name: Ident,
+    /// Its new value.
+    pub value: Expr,
 }
 
 /// `let logits = …;` or `let (q, k) = …;`

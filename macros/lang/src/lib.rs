@@ -7,6 +7,7 @@ pub mod report;
 pub mod parse;
 pub mod terms;
 pub mod functions;
+pub mod initialisers;
 pub mod resolve;
 pub mod infer;
 mod expand;

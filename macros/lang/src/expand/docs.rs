@@ -83,9 +83,8 @@ fn grouped(text: &str) -> String {
 /// The number of parameters of a layer.
 fn count(layer: &Layer, nets: &[Rc<TypedNet<'_>>]) -> usize {
     match &layer.kind {
-        LayerKind::Unit { parameters, .. } => *parameters,
-        LayerKind::Scope { .. } => 0,
         LayerKind::Net(net) => nets[*net].layers.iter().map(|layer| count(layer, nets)).sum(),
+        kind => kind.parameters(),
     }
 }
 

@@ -98,7 +98,8 @@ impl Context<'_, '_> {
 
 /// The lints that code of a net may trip through no fault of its author.
 fn allowances() -> TokenStream {
-    quote! { #[allow(dead_code, unused_variables, clippy::type_complexity, clippy::too_many_arguments)] }
+    quote! { #[allow(dead_code, unused_variables)]
+    #[allow(clippy::type_complexity, clippy::too_many_arguments, clippy::approx_constant)] }
 }
 
 fn here(name: &str) -> Ident {

@@ -1,13 +1,32 @@
 //! The struct of a net and its tree of named tensors.
 
 use super::dims::Mode;
-use super::{Context, allowances};
+use super::record::number;
+use super::{Context, allowances, here};
 use crate::ast::Visibility;
-use crate::infer::{Layer, LayerKind, key_part};
+use crate::infer::{Layer, LayerKind, Start, key_part};
 use crate::resolve::reach;
 use crate::terms::{Atom, Term};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
+
+/// What a field adds to the `Model` of its struct.
+struct Field {
+    parameters: TokenStream,
+    describe: TokenStream,
+    build: TokenStream,
+    visit: TokenStream,
+}
+
+/// How a tensor starts, as Rust.
+fn init(start: &Start) -> TokenStream {
+    let (name, numbers) = (here(start.name), start.numbers.iter().map(|&value| number(value)));
+    let fan = start.fan.map(|fan| {
+        let fan = here(fan);
+        quote! { , ::ansatz::nn::Fan::#fan }
+    });
+    quote! { ::ansatz::nn::Init::#name(#(#numbers),* #fan) }
+}
 
 impl Context<'_, '_> {
     /// The struct, and its `Model`; those of its scopes with them.
@@ -39,13 +58,17 @@ impl Context<'_, '_> {
             let (label, ty, visibility) = (&layer.label, self.field_type(*i), self.field_visibility(layer));
             let doc = match layer.kind {
                 LayerKind::Scope { .. } => format!("`{}: {}`", layer.label, layer.text),
+                LayerKind::Tensor { .. } => format!("`{}` : `{}`", layer.text, layer.signature.1),
                 _ => format!("`{}` : `{}` → `{}`", layer.text, layer.signature.0, layer.signature.1),
             };
             quote! { #[doc = #doc] #visibility #label: #ty }
         });
         let labels: Vec<_> = parts.iter().map(|(_, layer)| &layer.label).collect();
-        let keys: Vec<_> = labels.iter().map(|label| Literal::string(&key_part(label))).collect();
-        let types: Vec<_> = parts.iter().map(|(i, _)| self.field_type(*i)).collect();
+        let fields_as: Vec<Field> = parts.iter().map(|(i, _)| self.field(*i)).collect();
+        let counts = fields_as.iter().map(|field| &field.parameters);
+        let describe = fields_as.iter().map(|field| &field.describe);
+        let build = fields_as.iter().map(|field| &field.build);
+        let visit = fields_as.iter().map(|field| &field.visit);
         // A net without parameters still has elements of some type.
         let (marker, marker_value) = match labels.is_empty() {
             true => (
@@ -67,10 +90,10 @@ impl Context<'_, '_> {
             #[automatically_derived]
             #allow
             impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Model<#element> for #name<#element> {
-                const PARAMETERS: usize = 0 #(+ <#types as ::ansatz::nn::Model<#element>>::PARAMETERS)*;
+                const PARAMETERS: usize = 0 #(+ #counts)*;
 
                 fn describe(path: &::ansatz::nn::Path, slots: &mut ::std::vec::Vec<::ansatz::nn::Slot>) {
-                    #(<#types as ::ansatz::nn::Model<#element>>::describe(&path.child(#keys), slots);)*
+                    #(#describe;)*
                 }
 
                 fn build(
@@ -78,7 +101,7 @@ impl Context<'_, '_> {
                     source: &mut dyn ::ansatz::nn::Source<#element>,
                 ) -> ::ansatz::Result<Self> {
                     ::core::result::Result::Ok(Self {
-                        #(#labels: ::ansatz::nn::Model::build(&path.child(#keys), source)?,)*
+                        #(#labels: #build?,)*
                         #marker_value
                     })
                 }
@@ -88,11 +111,63 @@ impl Context<'_, '_> {
                     path: &::ansatz::nn::Path,
                     visitor: &mut dyn ::ansatz::nn::Visitor<#element>,
                 ) -> ::ansatz::Result<()> {
-                    #(::ansatz::nn::Model::visit(&self.#labels, &path.child(#keys), visitor)?;)*
+                    #(#visit?;)*
                     ::core::result::Result::Ok(())
                 }
             }
         }
+    }
+
+    /// What a field adds to the `Model` of its struct, by the position of its part.
+    fn field(&self, part: usize) -> Field {
+        let (element, layer) = (self.element(), &self.net.layers[part]);
+        let (label, key) = (&layer.label, Literal::string(&key_part(&layer.label)));
+        if let LayerKind::Tensor { sizes, state, start } = &layer.kind {
+            let dims = sizes.iter().map(|size| self.spelling.dim(size, Mode::Sizes));
+            let kind = here(if *state || layer.frozen { "Buffer" } else { "Parameter" });
+            // Scales and biases do not decay.
+            let (init, decays) = (init(start), !*state && sizes.len() > 1);
+            let slot = quote! {
+                ::ansatz::nn::Slot::new::<(#(#dims,)*)>(path, #key, ::ansatz::graph::StateKind::#kind, #init, #decays)
+            };
+            let parameters = Literal::usize_unsuffixed(layer.kind.parameters());
+            return Field {
+                parameters: quote! { #parameters },
+                describe: quote! { slots.push(#slot) },
+                build: quote! { #slot.build(source) },
+                visit: quote! { visitor.tensor(&#slot, &self.#label) },
+            };
+        }
+        let ty = self.field_type(part);
+        let declared = self.declared(part);
+        let of = match &declared {
+            Some(declared) => quote! { #declared. },
+            None => quote! { <#ty as ::ansatz::nn::Model<#element>>:: },
+        };
+        let turbofish = declared.map(|_| quote! { ::<#element, #ty> });
+        Field {
+            parameters: quote! { <#ty as ::ansatz::nn::Model<#element>>::PARAMETERS },
+            describe: quote! { #of describe #turbofish (&path.child(#key), slots) },
+            build: quote! { #of build #turbofish (&path.child(#key), source) },
+            visit: quote! { #of visit #turbofish (&self.#label, &path.child(#key), visitor) },
+        }
+    }
+
+    /// What the net says of a part besides its type; of a repeated one, what it says of the first.
+    fn declared(&self, part: usize) -> Option<TokenStream> {
+        let layer = &self.net.layers[part];
+        if let LayerKind::Scope { .. } = layer.kind {
+            return self.net.repeats[part].and_then(|(first, _)| self.declared(first));
+        }
+        let frozen = layer.frozen;
+        if layer.starts.is_empty() && !frozen {
+            return None;
+        }
+        let starts = layer.starts.iter().map(|(name, start)| {
+            let init = init(start);
+            quote! { (#name, #init) }
+        });
+        Some(quote! { ::ansatz::nn::Declared { starts: &[#(#starts),*], frozen: #frozen } })
     }
 
     /// The type of a field, by the position of its part.
@@ -146,9 +221,13 @@ impl Context<'_, '_> {
         let element = self.element();
         match &layer.kind {
             LayerKind::Unit { name, sizes, .. } => {
-                let name = super::here(name);
+                let name = here(name);
                 let sizes = sizes.iter().map(|size| self.spelling.dim(size, Mode::Sizes));
                 quote! { ::ansatz::nn::#name<#(#sizes,)* #element> }
+            }
+            LayerKind::Tensor { sizes, .. } => {
+                let sizes = sizes.iter().map(|size| self.spelling.dim(size, Mode::Sizes));
+                quote! { ::ansatz::tensor::Tensor<(#(#sizes,)*), #element, ::ansatz::tensor::Cpu> }
             }
             LayerKind::Net(net) => {
                 let name = &self.nets[*net].name;
@@ -162,7 +241,9 @@ impl Context<'_, '_> {
     fn field_visibility(&self, layer: &Layer) -> TokenStream {
         let own: &Visibility = self.visibility();
         let named: Vec<&Visibility> = match &layer.kind {
-            LayerKind::Unit { sizes, .. } => sizes.iter().filter_map(|size| self.dim_visibility(size)).collect(),
+            LayerKind::Unit { sizes, .. } | LayerKind::Tensor { sizes, .. } => {
+                sizes.iter().filter_map(|size| self.dim_visibility(size)).collect()
+            }
             LayerKind::Scope { .. } => vec![],
             LayerKind::Net(net) => vec![&self.nets[*net].visibility],
         };

@@ -2,7 +2,7 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
-use crate::infer::{Operation, Scalar, Setting, Slide, Step, Trace, Type, ValueId};
+use crate::infer::{Layer, LayerKind, Operation, Scalar, Setting, Slide, Step, Trace, Type, ValueId, key_part};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -144,11 +144,31 @@ impl Context<'_, '_> {
         let types: Vec<_> =
             step.results.iter().map(|&id| self.spelling.var(&self.net.values[id], Mode::Parameters)).collect();
         let names: Vec<_> = step.results.iter().map(|&id| self.value(id)).collect();
+        if let Operation::Update { layer, value } = step.operation {
+            let (scope, value) = (self.around(&self.net.layers[layer], scope), self.borrowed(value));
+            let name = key_part(&self.net.layers[layer].label);
+            return quote! { #scope.update(#name, #value); };
+        }
         let call = self.operation(&step.operation, step.results.first().copied().unwrap_or_default(), scope);
         match (names.as_slice(), types.as_slice()) {
             ([name], [ty]) => quote! { let #name: #ty = #call; },
             _ => quote! { let (#(#names),*): (#(#types),*) = #call; },
         }
+    }
+
+    /// The scope that a part records in.
+    fn scope_of(&self, layer: &Layer, scope: &Ident) -> TokenStream {
+        let key = self.net.key(layer);
+        let frozen = layer.frozen.then(|| quote! { .frozen() });
+        quote! { &#scope.child(#key)#frozen }
+    }
+
+    /// The scope that a tensor stands in which is declared by hand.
+    fn around(&self, layer: &Layer, scope: &Ident) -> TokenStream {
+        let outer = layer.scope.map(|outer| self.net.key(&self.net.layers[outer]));
+        let child = outer.map(|outer| quote! { .child(#outer) });
+        let frozen = layer.frozen.then(|| quote! { .clone().frozen() });
+        quote! { #scope #child #frozen }
     }
 
     fn operation(&self, operation: &Operation, result: ValueId, scope: &Ident) -> TokenStream {
@@ -160,7 +180,7 @@ impl Context<'_, '_> {
         match operation {
             Operation::Layer { layer, inputs, settings } => {
                 let layer = &self.net.layers[*layer];
-                let (of, scope) = (self.layer_type(layer), child(&self.net.key(layer)));
+                let (of, scope) = (self.layer_type(layer), self.scope_of(layer, scope));
                 let inputs = inputs.iter().map(|&id| self.borrowed(id));
                 let settings = settings.iter().map(|setting| match setting {
                     Setting::Number(value) => number(*value),
@@ -181,9 +201,17 @@ impl Context<'_, '_> {
             }
             Operation::Project { layer, input } => {
                 let layer = &self.net.layers[*layer];
-                let (of, scope, input) = (self.layer_type(layer), child(&self.net.key(layer)), self.borrowed(*input));
+                let (of, scope, input) = (self.layer_type(layer), self.scope_of(layer, scope), self.borrowed(*input));
                 quote! { <#of>::project(#scope, #input) }
             }
+            Operation::Own { layer } => {
+                let layer = &self.net.layers[*layer];
+                let (scope, name, shape) = (self.around(layer, scope), key_part(&layer.label), shape());
+                let state = matches!(layer.kind, LayerKind::Tensor { state: true, .. });
+                let function = here(if state { "buffer" } else { "parameter" });
+                quote! { #scope.#function::<#shape, #element>(#name, ::core::default::Default::default()) }
+            }
+            Operation::Update { .. } => unreachable!("an update gives no value"),
             Operation::Gather { table, index } => {
                 let (table, index, value) =
                     (self.borrowed(*table), self.borrowed(*index), spelling.shape_value(&ty.axes));
@@ -421,7 +449,7 @@ pub(super) fn known(ty: &Option<Type>) -> Type {
 }
 
 /// A number as an expression. A negative literal is two tokens.
-fn number(value: f64) -> TokenStream {
+pub(super) fn number(value: f64) -> TokenStream {
     let magnitude = value.abs();
     let literal = match magnitude.is_finite() {
         true => {

@@ -88,12 +88,18 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A layer of the value and the time.
     Field,
+    /// A layer.
+    Layer,
+    /// How a tensor starts.
+    Start,
+    /// `true`, `false`, or how the bias starts.
+    Bias,
 }
 
 impl Kind {
     /// Whether what is given for it is no value, so that a bare name cannot stand for it.
     pub fn is_read_as_written(self) -> bool {
-        matches!(self, Kind::Axes | Kind::Span | Kind::Method | Kind::Choice(_))
+        matches!(self, Kind::Axes | Kind::Span | Kind::Method | Kind::Choice(_) | Kind::Start)
     }
 }
 
@@ -128,6 +134,6 @@ mod tests {
     #[test]
     fn usage_shows_defaults() {
         assert_eq!(find("leaky_relu").map(Function::usage).as_deref(), Some("leaky_relu(x, slope = 0.01)"));
-        assert_eq!(find("linear").map(Function::usage).as_deref(), Some("linear(x, width, bias = true)"));
+        assert_eq!(find("linear").map(Function::usage).as_deref(), Some("linear(x, width, bias = true, init = …)"));
     }
 }

@@ -73,12 +73,16 @@ pub enum Rule {
     OneHot,
     /// `spline`
     Spline,
+    /// `freeze`
+    Freeze,
+    /// An initialiser, which is no function of tensors.
+    Start,
 }
 
 impl Rule {
     /// Whether it takes any number of tensors.
     pub fn takes_more(self) -> bool {
-        matches!(self, Rule::Concat | Rule::Stack)
+        matches!(self, Rule::Concat | Rule::Stack | Rule::Freeze)
     }
 
     /// What becomes of the shapes, as the documentation writes it.
@@ -114,6 +118,8 @@ impl Rule {
             Rule::Flatten => "`[n, a, b]` → `[n, a * b]`",
             Rule::Reshape => "`[…]` → `shape`",
             Rule::OneHot => "`[…] in d` → `[…, d]`",
+            Rule::Freeze => "as the layer",
+            Rule::Start => "",
         }
     }
 }

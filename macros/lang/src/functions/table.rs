@@ -15,7 +15,7 @@ const fn pair(name: &'static str, doc: &'static str) -> Function {
 }
 
 const fn norm(name: &'static str, doc: &'static str) -> Function {
-    Function { name, tensors: &["x"], parameters: &[EPS], rule: Rule::Norm, doc }
+    Function { name, tensors: &["x"], parameters: &[EPS, INIT], rule: Rule::Norm, doc }
 }
 
 const fn pool(name: &'static str, parameters: &'static [Parameter], doc: &'static str) -> Function {
@@ -40,6 +40,8 @@ const fn extent(name: &'static str) -> Parameter {
     Parameter { name, kind: Kind::Extent, positional: true, default: Default::Required }
 }
 
+const INIT: Parameter = named("init", Kind::Start, Default::Absent);
+const BIAS: Parameter = named("bias", Kind::Bias, Default::Value("true"));
 const EPS: Parameter = named("eps", Kind::Number, Default::Value("1e-5"));
 const KERNEL: Parameter =
     Parameter { name: "kernel", kind: Kind::Counts, positional: true, default: Default::Required };
@@ -160,14 +162,14 @@ pub const FUNCTIONS: &[Function] = &[
     Function {
         name: "linear",
         tensors: &["x"],
-        parameters: &[WIDTH, named("bias", Kind::Flag, Default::Value("true"))],
+        parameters: &[WIDTH, BIAS, INIT],
         rule: Rule::Linear,
         doc: "x Wᵀ + b on the last axis.",
     },
     Function {
         name: "embedding",
         tensors: &["x"],
-        parameters: &[WIDTH],
+        parameters: &[WIDTH, INIT],
         rule: Rule::Embedding,
         doc: "For each index its row of a table W; `e.project(y)` of an embedding `e` is y Wᵀ, which ties output weights to it.",
     },
@@ -199,12 +201,12 @@ pub const FUNCTIONS: &[Function] = &[
     norm("rms_norm", "x / √(mean of x² + eps) over the last axis, times a weight."),
     channel_norm(
         "batch_norm",
-        &[EPS, named("momentum", Kind::Number, Default::Value("0.1"))],
+        &[EPS, named("momentum", Kind::Number, Default::Value("0.1")), INIT],
         "(x − mean) / √(variance + eps) of each channel, times a weight, plus a bias; statistics of the batch in training, running ones elsewhere.",
     ),
     channel_norm(
         "group_norm",
-        &[Parameter { name: "groups", kind: Kind::Count, positional: true, default: Default::Required }, EPS],
+        &[Parameter { name: "groups", kind: Kind::Count, positional: true, default: Default::Required }, EPS, INIT],
         "(x − mean) / √(variance + eps) over each group of channels and all axes after them, times a weight, plus a bias.",
     ),
     channel_norm("instance_norm", &[EPS], "(x − mean) / √(variance + eps) of each channel over all axes after it."),
@@ -218,7 +220,8 @@ pub const FUNCTIONS: &[Function] = &[
             named("padding", Kind::Padding, Default::Value("0")),
             named("dilation", Kind::Counts, Default::Value("1")),
             named("groups", Kind::Count, Default::Value("1")),
-            named("bias", Kind::Flag, Default::Value("true")),
+            BIAS,
+            INIT,
         ],
         rule: Rule::Conv,
         doc: "A kernel that slides over rows and columns (cross-correlation); `padding = \"same\"` keeps the size.",
@@ -269,6 +272,13 @@ pub const FUNCTIONS: &[Function] = &[
         ],
         rule: Rule::Rotary,
         doc: "Pairs of numbers of the last axis turned by their position along the one before.",
+    },
+    Function {
+        name: "freeze",
+        tensors: &["x"],
+        parameters: &[Parameter { name: "layer", kind: Kind::Layer, positional: true, default: Default::Required }],
+        rule: Rule::Freeze,
+        doc: "The layer, whose parameters keep their values in training; the gradient goes through it to x.",
     },
     Function {
         name: "dropout",

@@ -2,6 +2,8 @@
 
 use super::block::Inference;
 use super::call::count;
+use super::start::Started;
+use super::typed::Start;
 use super::types::Axis;
 use super::value::{Environment, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind, Pattern};
@@ -34,6 +36,7 @@ pub(super) enum Gift<'a> {
     Layer(Rc<LayerValue<'a>>, Place),
     Pattern(&'a Pattern, Environment<'a>),
     Tensor(Tensor, Place),
+    Start(Start),
 }
 
 /// The arguments of a call.
@@ -236,6 +239,10 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Span => return self.span(function, parameter, expr, environment),
             Kind::Method => return self.method(expr, environment),
             Kind::Choice(words) => return self.choice(parameter, words, expr),
+            Kind::Start => return self.started(function, parameter, expr, environment),
+            Kind::Bias if !self.is_flag(expr, environment) => {
+                return self.started(function, parameter, expr, environment);
+            }
             _ => {}
         }
         let value = match value {
@@ -264,9 +271,10 @@ impl<'a> Inference<'a, '_, '_> {
                     None => self.misgiven(function, parameter, &value, expr),
                 }
             }
-            (Kind::Flag, Value::Flag(flag)) => Ok(Gift::Flag(flag)),
+            (Kind::Flag | Kind::Bias, Value::Flag(flag)) => Ok(Gift::Flag(flag)),
             (Kind::Exponent | Kind::Tensor, Value::Tensor(tensor)) => Ok(Gift::Tensor(tensor, expr.span)),
             (Kind::Field, value) => self.field(function, expr, value),
+            (Kind::Layer, Value::Layer(layer)) => Ok(Gift::Layer(layer, expr.span)),
             (Kind::Shape, Value::List(items)) => self.shape(items, expr).map(Gift::Shape),
             (Kind::Extent, value) => match self.dimension(&value) {
                 Some(size) if size.as_integer().is_none_or(|number| number >= 0) => Ok(Gift::Width(size, expr.span)),
@@ -277,6 +285,30 @@ impl<'a> Inference<'a, '_, '_> {
                 None => self.misgiven(function, parameter, &value, expr),
             },
             (_, value) => self.misgiven(function, parameter, &value, expr),
+        }
+    }
+
+    /// How the weights or the bias of a layer start.
+    fn started(
+        &mut self,
+        function: &'static Function,
+        parameter: &'static Parameter,
+        expr: &'a Expr,
+        environment: &Environment<'a>,
+    ) -> Checked<Gift<'a>> {
+        let vector = parameter.kind == Kind::Bias || matches!(function.rule, Rule::Norm | Rule::ChannelNorm);
+        let tensor = if parameter.kind == Kind::Bias { "bias" } else { "weight" };
+        let name = format!("the {tensor} of `{}`", function.name);
+        let of = Started { name: &name, rank: if vector { 1 } else { 2 } };
+        self.start(expr, of, environment).map(Gift::Start)
+    }
+
+    /// Whether an expression stands for a truth value rather than an initialiser.
+    fn is_flag(&self, expr: &Expr, environment: &Environment<'a>) -> bool {
+        match &expr.kind {
+            ExprKind::Name(name) => environment.iter().any(|binding| binding.name == *name),
+            ExprKind::Call { .. } => false,
+            _ => true,
         }
     }
 
@@ -301,7 +333,9 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Span => "a range of numbers, `0..1`",
             Kind::Method => "a method with its number of steps, `rk4(8)`",
             Kind::Choice(_) => "one of its words",
-            Kind::Field => "a closure, a net or a layer",
+            Kind::Field | Kind::Layer => "a closure, a net or a layer",
+            Kind::Start => "an initialiser",
+            Kind::Bias => "`true`, `false` or an initialiser",
             Kind::Tensor => "a tensor",
         };
         let message = format!("`{}` of `{}` is {wanted}, not {}", parameter.name, function.name, value.what());

@@ -6,7 +6,7 @@ use super::signature::{self, MAX_RANK, Signature};
 use super::typed::{Body, Layer, Operation, Reach, Step, TypedNet, ValueId};
 use super::types::Type;
 use super::value::{Binding, Environment, Label, Site, Tensor, Value};
-use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem};
+use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem, Statement};
 use crate::report::Diagnostic;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
@@ -35,6 +35,14 @@ pub(super) struct Inference<'a, 'n, 'r> {
     pub(super) frame: usize,
     /// The scope under inference, by its position among the layers.
     pub(super) scope: Option<usize>,
+    /// The states that have an update, by their positions among the layers.
+    pub(super) updated: Vec<usize>,
+    /// The states that values are read from.
+    pub(super) owned: Vec<(ValueId, usize)>,
+    /// Whether parts that are made or used now are frozen.
+    pub(super) frozen: bool,
+    /// Whether the field of a differential equation is under inference.
+    pub(super) within_ode: bool,
     /// What is not known at compile time and must be.
     pub(super) needs: Vec<Need>,
     /// Everything that should be used.
@@ -55,6 +63,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
     let faultless = inference.nets.report.len() == before && item.body.is_some() && !item.damaged;
     if faultless && inference.needs.is_empty() {
         inference.unused();
+        inference.idle_states();
     }
     if faultless {
         inference.facts();
@@ -103,6 +112,10 @@ impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
             frames: HashMap::new(),
             frame: 0,
             scope: None,
+            updated: vec![],
+            owned: vec![],
+            frozen: false,
+            within_ode: false,
             needs: vec![],
             bindings: vec![],
         }
@@ -196,7 +209,21 @@ impl<'a> Inference<'a, '_, '_> {
         environment: &Environment<'a>,
     ) -> Checked<Value<'a>> {
         let mut environment = environment.clone();
-        for binding in &block.lets {
+        for statement in &block.statements {
+            let binding = match statement {
+                Statement::Let(binding) => binding,
+                Statement::Own(own) => {
+                    let value = self.own(own, &environment).unwrap_or(Value::Error);
+                    let what = if own.state { "" } else { "parameter" };
+                    environment = self.bind(&own.name, value, what, &environment);
+                    continue;
+                }
+                Statement::Update(update) => {
+                    // A mistake in it is reported, and nothing depends on it.
+                    let _ = self.update(update, &environment);
+                    continue;
+                }
+            };
             let value = self.bound(&binding.pattern, &binding.value, &environment);
             match &binding.pattern {
                 LetPattern::Name(name) => {
@@ -261,7 +288,7 @@ impl<'a> Inference<'a, '_, '_> {
                 continue;
             }
             let message = match what {
-                "input" | "hyper-parameter" => format!("the {what} `{name}` is never used"),
+                "input" | "hyper-parameter" | "parameter" => format!("the {what} `{name}` is never used"),
                 _ => format!("`{name}` is never used"),
             };
             self.fault(name.span(), message).help(format!("remove it, or call it `_{name}`"));

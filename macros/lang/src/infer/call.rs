@@ -3,6 +3,7 @@
 use super::block::{Inference, staged};
 use super::value::{Callable, Closure, Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind};
+use crate::functions::Rule;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
 use std::rc::Rc;
@@ -31,12 +32,16 @@ impl<'a> Inference<'a, '_, '_> {
         if let Callable::Function(function, given) = &callable
             && given.is_empty()
         {
+            if let (Rule::Freeze, [Argument { name: None, value }]) = (function.rule, arguments) {
+                return self.freezing(function, value, expr, label, piped, environment);
+            }
             let bound = self.arguments(function, callee.span, arguments, piped, environment)?;
             if bound.tensors.is_empty() && !function.tensors.is_empty() {
                 return Ok(self.layer(Callable::Function(function, Rc::new(bound.given)), expr, label));
             }
-            let layer = self.layer_value(Callable::Function(function, Rc::default()), expr, label, callee.span);
-            return self.function(function, &layer, bound.tensors, &bound.given, callee.span);
+            let given = Rc::new(bound.given);
+            let layer = self.layer_value(Callable::Function(function, given.clone()), expr, label, callee.span);
+            return self.function(function, &layer, bound.tensors, &given, callee.span);
         }
         if let Callable::Net(chosen) = &callable {
             let (chosen, tensors) = self.net_arguments(chosen, arguments, environment)?;

@@ -81,9 +81,8 @@ impl Inference<'_, '_, '_> {
 /// The number of parameters of a layer.
 fn parameters(layer: &Layer, nets: &Nets<'_, '_>) -> usize {
     match &layer.kind {
-        LayerKind::Unit { parameters, .. } => *parameters,
-        LayerKind::Scope { .. } => 0,
         LayerKind::Net(net) => nets.done(*net).layers.iter().map(|layer| parameters(layer, nets)).sum(),
+        kind => kind.parameters(),
     }
 }
 

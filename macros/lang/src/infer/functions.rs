@@ -66,6 +66,7 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::CrossEntropy, [logits, target]) => self.cross_entropy(function, logits, target, given, at),
             (Rule::PairLoss, [a, b]) => self.pair_loss(function, a, b, at),
             (Rule::Draw, []) => self.draw(function, layer, given, at),
+            (Rule::Freeze, _) => return self.freeze(tensors, given, at),
             (Rule::Spline, [x, parameters]) => return self.spline(function, x, parameters, given, at),
             (Rule::Ode | Rule::Cnf, [x]) => return self.ode(function, layer, x, given, at),
             (Rule::Attention, [q, k, v]) => self.attention(function, [q, k, v], given, at),

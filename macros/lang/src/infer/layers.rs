@@ -121,6 +121,8 @@ impl<'a> Inference<'a, '_, '_> {
             shown: name.to_string(),
             signature: (String::new(), String::new()),
             multiply_adds: Term::literal(0),
+            starts: vec![],
+            frozen: false,
         });
         let scope = self.layers.len() - 1;
         self.placed.insert(site, Placed::Layer(scope));
@@ -128,7 +130,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Takes a label, which must be free.
-    fn claim(&mut self, name: &Ident, scope: Option<usize>, help: &str) -> Checked<()> {
+    pub(super) fn claim(&mut self, name: &Ident, scope: Option<usize>, help: &str) -> Checked<()> {
         let path = key(&self.layers, scope, name);
         if self.labels.contains(&path) {
             self.fault(name.span(), format!("two parts of `{}` are called `{path}`", self.item.name)).help(help);

@@ -1,6 +1,6 @@
 //! The names that an expression mentions.
 
-use crate::ast::{Argument, Block, Expr, ExprKind, Pattern, PatternAxis, Size, Times};
+use crate::ast::{Argument, Block, Expr, ExprKind, Pattern, PatternAxis, Size, Statement, Times};
 use crate::resolve::names_in;
 use proc_macro2::Ident;
 
@@ -54,6 +54,18 @@ fn axes<'a>(axes: impl Iterator<Item = &'a PatternAxis>, found: &mut dyn FnMut(&
 
 /// The same for a block.
 pub(super) fn block<'a>(block: &'a Block, found: &mut dyn FnMut(&'a Ident)) {
-    block.lets.iter().for_each(|binding| expression(&binding.value, found));
+    for statement in &block.statements {
+        match statement {
+            Statement::Let(binding) => expression(&binding.value, found),
+            Statement::Own(own) => {
+                own.ty.axes.iter().flat_map(|axis| names_in(&axis.size)).for_each(&mut *found);
+                expression(&own.start, found);
+            }
+            Statement::Update(update) => {
+                found(&update.name);
+                expression(&update.value, found);
+            }
+        }
+    }
     expression(&block.result, found);
 }

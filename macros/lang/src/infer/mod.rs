@@ -19,12 +19,14 @@ mod loss;
 mod mentions;
 mod nets;
 mod ode;
+mod own;
 mod patterns;
 mod pieces;
 mod reduce;
 mod results;
 mod signature;
 mod spline;
+mod start;
 mod text;
 mod typed;
 mod types;
@@ -39,7 +41,7 @@ use std::rc::Rc;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Setting, Slide, Step, Trace, TypedNet, ValueId, key,
+    Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Setting, Slide, Start, Step, Trace, TypedNet, ValueId, key,
     key_part,
 };
 pub use types::{Axis, Element, Type, shape};

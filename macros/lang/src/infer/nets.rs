@@ -108,6 +108,7 @@ impl<'a> Inference<'a, '_, '_> {
         let work = substitute(&work, bound);
         if let Some(Placed::Layer(position)) = self.placed.get(&layer.site) {
             let position = *position;
+            self.used_alike(position, layer.span)?;
             self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
             return Ok(position);
         }
@@ -140,6 +141,8 @@ impl<'a> Inference<'a, '_, '_> {
                 list(results.unwrap_or_default().iter().map(ToString::to_string).collect()),
             ),
             multiply_adds: work,
+            starts: vec![],
+            frozen: self.frozen,
         });
         let position = self.layers.len() - 1;
         self.placed.insert(layer.site, Placed::Layer(position));

@@ -52,7 +52,9 @@ impl<'a> Inference<'a, '_, '_> {
         let time_id = time.id;
         let mut inputs = vec![(Value::Tensor(value), *place), (Value::Tensor(time), *place)];
         inputs.truncate(whole);
+        let around = std::mem::replace(&mut self.within_ode, true);
         let slope = self.apply(field, inputs, *place);
+        self.within_ode = around;
         let body = std::mem::replace(&mut self.steps, outer);
         let slope = match slope? {
             Value::Tensor(slope) => slope,

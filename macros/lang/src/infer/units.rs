@@ -3,9 +3,9 @@
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
 use super::layers::Placed;
-use super::typed::{Acts, Layer, LayerKind, Operation, Setting, Slide};
+use super::typed::{Acts, Layer, LayerKind, Operation, Setting, Slide, Start};
 use super::types::{Axis, Type};
-use super::value::{LayerValue, Tensor};
+use super::value::{Callable, LayerValue, Tensor};
 use crate::functions::Function;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
@@ -112,6 +112,8 @@ impl<'a> Inference<'a, '_, '_> {
             text: unlabelled(&layer.text).to_owned(),
             shown: self.called(layer),
             signature: (x.ty.to_string(), ty.to_string()),
+            starts: starts(layer),
+            frozen: self.frozen,
         });
         let position = self.layers.len() - 1;
         self.placed.insert(layer.site, Placed::Layer(position));
@@ -126,6 +128,7 @@ impl<'a> Inference<'a, '_, '_> {
         settings: Vec<Setting>,
         at: Place,
     ) -> Checked<Tensor> {
+        self.used_alike(position, at)?;
         let LayerKind::Unit { sizes, acts, .. } = &self.layers[position].kind else { return Err(Absorbed) };
         let (inputs, acts) = (sizes[0].clone(), *acts);
         match applied(&self.layers[position].kind, &x.ty) {
@@ -171,6 +174,16 @@ impl<'a> Inference<'a, '_, '_> {
         self.need(size, at, message, help);
         Err(Absorbed)
     }
+}
+
+/// How the weights and the bias of a layer start, where it says so.
+fn starts(layer: &LayerValue<'_>) -> Vec<(&'static str, Start)> {
+    let Callable::Function(_, given) = &layer.kind else { return vec![] };
+    let start = |parameter, tensor| match given.get(parameter) {
+        Some(Gift::Start(start)) => Some((tensor, start.clone())),
+        _ => None,
+    };
+    start("init", "weight").into_iter().chain(start("bias", "bias")).collect()
 }
 
 /// What a layer gives for a tensor of this type.

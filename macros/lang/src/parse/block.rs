@@ -3,11 +3,11 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenTree};
 
 use super::cursor::{Parsed, Parser, Reported};
-use crate::ast::{Block, Expr, ExprKind, Let, LetPattern};
+use crate::ast::{Block, Expr, ExprKind, Let, LetPattern, Own, Statement, Update};
 
-/// What a statement turned out to be.
-enum Statement {
-    Let(Let),
+/// What was read.
+enum Read {
+    Statement(Statement),
     Value(Expr),
     /// Reported, and without meaning for the rest of the block.
     Nothing,
@@ -17,14 +17,14 @@ impl Parser {
     /// The content of `{ … }`; `of` names the block in messages.
     pub fn block(&mut self, group: &Group, of: &str) -> Block {
         self.within(group, |p| {
-            let mut lets: Vec<Let> = vec![];
+            let mut statements: Vec<Statement> = vec![];
             let mut result = None;
             let before = p.report.len();
             while !p.at_end() {
                 match p.statement() {
-                    Ok(Statement::Let(binding)) => lets.push(binding),
-                    Ok(Statement::Value(value)) => result = Some(value),
-                    Ok(Statement::Nothing) => {}
+                    Ok(Read::Statement(statement)) => statements.push(statement),
+                    Ok(Read::Value(value)) => result = Some(value),
+                    Ok(Read::Nothing) => {}
                     Err(Reported) => {
                         p.next_statement();
                         if p.at_end() {
@@ -35,44 +35,102 @@ impl Parser {
             }
             let result = result.unwrap_or_else(|| {
                 if p.report.len() == before {
-                    p.no_value(of, &lets);
+                    p.no_value(of, &statements);
                 }
                 Expr { kind: ExprKind::Error, span: group.span_close().into() }
             });
-            Block { lets, result: Box::new(result), span: group.span() }
+            Block { statements, result: Box::new(result), span: group.span() }
         })
     }
 
-    fn no_value(&mut self, of: &str, lets: &[Let]) {
+    fn no_value(&mut self, of: &str, statements: &[Statement]) {
         let error = self.error(format!("{of} has no value"));
-        match lets.last().map(|last| &last.pattern) {
-            Some(LetPattern::Name(name)) => error.help(format!("end with the result, for example `{name}`")),
+        match statements.last() {
+            Some(Statement::Let(Let { pattern: LetPattern::Name(name), .. })) => {
+                error.help(format!("end with the result, for example `{name}`"))
+            }
             _ => error.help("end with an expression without `;`"),
         };
     }
 
-    fn statement(&mut self) -> Parsed<Statement> {
+    fn statement(&mut self) -> Parsed<Read> {
         self.skip_attributes()?;
         if self.at_end() {
-            return Ok(Statement::Nothing);
+            return Ok(Read::Nothing);
         }
         if let Some(semicolon) = self.take_operator(";") {
             self.report.error(semicolon.first, "nothing stands before this `;`").help("remove it");
-            return Ok(Statement::Nothing);
+            return Ok(Read::Nothing);
         }
         self.refuse_rust_statement()?;
         let assigned = self.ident().is_some() && self.is_operator_ahead(1, "=");
         if self.is_word("let") {
             self.bump();
-            return self.binding(false).map(Statement::Let);
+            return self.binding(false).map(Statement::Let).map(Read::Statement);
+        } else if self.begins_statement() {
+            return self.word_statement().map(Read::Statement);
         } else if assigned {
             let name = self.found();
             self.error(format!("`let` is missing before {name}"))
                 .help(format!("write `let {} = …;`", name.trim_matches('`')));
-            return self.binding(true).map(Statement::Let);
+            return self.binding(true).map(Statement::Let).map(Read::Statement);
         }
         let value = self.expr("a value")?;
         self.end_of_value(value)
+    }
+
+    /// Whether `param`, `state` or `update` begins a statement; alone they may be names.
+    fn begins_statement(&self) -> bool {
+        ["param", "state", "update"].iter().any(|word| self.is_word(word)) && self.ident_ahead(1).is_some()
+    }
+
+    /// `param w: [d, k] = normal(0.02);`, `state running: [d] = zeros;`, `update running = …;`
+    fn word_statement(&mut self) -> Parsed<Statement> {
+        let word = self.ident().map(ToString::to_string).unwrap_or_default();
+        self.bump();
+        let of = if word == "param" { "a parameter" } else { "a state" };
+        let name = self.name(of).inspect_err(|_| self.lost = true)?;
+        if word == "update" {
+            if self.take_operator("=").is_none() {
+                self.unexpected(&format!("`=` and the new value of `{name}`"));
+                return Err(Reported);
+            }
+            let value = self.expr(&format!("the new value of `{name}`"))?;
+            self.end_of_statement(&format!("the new value of `{name}`"))?;
+            return Ok(Statement::Update(Update { name, value }));
+        }
+        // Whatever is wrong behind the name: the rest of the body cannot be checked without the tensor.
+        let own = self.own(word == "state", name);
+        self.lost |= own.is_err();
+        own.map(Statement::Own)
+    }
+
+    /// After the name: `: [d, k] = normal(0.02);`
+    fn own(&mut self, state: bool, name: Ident) -> Parsed<Own> {
+        if self.take_operator(":").is_none() {
+            let word = if state { "state" } else { "param" };
+            let error = self.unexpected(&format!("`:` and the shape of `{name}`"));
+            error.help(format!("write `{word} {name}: [d] = zeros;`"));
+            return Err(Reported);
+        }
+        let ty = self.tensor_type()?;
+        if self.take_operator("=").is_none() {
+            let error = self.unexpected(&format!("`=` and how `{name}` starts"));
+            error.help("write `= zeros`, or `= normal(0.02)`");
+            return Err(Reported);
+        }
+        let start = self.expr(&format!("how `{name}` starts"))?;
+        self.end_of_statement(&format!("how `{name}` starts"))?;
+        Ok(Own { state, name, ty, start })
+    }
+
+    fn end_of_statement(&mut self, after: &str) -> Parsed<()> {
+        if self.take_operator(";").is_some() {
+            return Ok(());
+        }
+        let next_line = self.on_new_line() || self.at_end();
+        self.unexpected(&format!("`;` after {after}"));
+        if next_line { Ok(()) } else { Err(Reported) }
     }
 
     /// Names the way of the language for what Rust would write otherwise.
@@ -165,9 +223,9 @@ impl Parser {
     }
 
     /// What stands after an expression that is not a `let` says whether it is the value of the block.
-    fn end_of_value(&mut self, value: Expr) -> Parsed<Statement> {
+    fn end_of_value(&mut self, value: Expr) -> Parsed<Read> {
         if self.at_end() {
-            return Ok(Statement::Value(value));
+            return Ok(Read::Value(value));
         }
         if self.is_operator(";") {
             let semicolon = self.here();
@@ -175,11 +233,11 @@ impl Parser {
             if self.at_end() {
                 let error = self.report.error(semicolon, "this `;` throws the value of the block away");
                 error.help("remove it: the last expression is the value");
-                return Ok(Statement::Value(value));
+                return Ok(Read::Value(value));
             }
             let error = self.report.error(value.span, "this value is not used");
             error.help("bind it with `let name = …;`, or remove it");
-            return Ok(Statement::Nothing);
+            return Ok(Read::Nothing);
         }
         let comma = self.is_operator(",");
         let value_follows = !matches!(self.peek(), Some(TokenTree::Punct(_)));
@@ -194,7 +252,7 @@ impl Parser {
 
     /// Goes past the next `;`, or to the next `let`.
     fn next_statement(&mut self) {
-        self.skip_until(|p| p.is_operator(";") || p.is_word("let"));
+        self.skip_until(|p| p.is_operator(";") || p.is_word("let") || p.begins_statement());
         self.take_operator(";");
     }
 }

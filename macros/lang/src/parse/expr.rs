@@ -272,7 +272,7 @@ impl Parser {
                 self.bump();
                 let span = group.span();
                 let scope = self.within(&group, |p| p.parenthesised(&group))?;
-                let block = Block { lets: vec![], result: Box::new(scope), span };
+                let block = Block { statements: vec![], result: Box::new(scope), span };
                 Expr { kind: ExprKind::Block(block), span: span.into() }
             }
             None => self.deeper(|p| p.primary(&wanted))?,
@@ -389,7 +389,7 @@ impl Parser {
         self.bump();
         let no = if self.is_word("if") {
             let chained = self.deeper(Self::choice)?;
-            Block { lets: vec![], span: chained.span.first, result: Box::new(chained) }
+            Block { statements: vec![], span: chained.span.first, result: Box::new(chained) }
         } else {
             let Some(group) = self.group(Delimiter::Brace) else {
                 self.unexpected("`{` after `else`");

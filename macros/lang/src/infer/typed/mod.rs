@@ -102,7 +102,8 @@ impl TypedNet<'_> {
 
     /// Whether two parts have the same parameters under the same keys.
     fn alike(&self, a: usize, b: usize) -> bool {
-        if self.layers[a].kind != self.layers[b].kind {
+        let [left, right] = [&self.layers[a], &self.layers[b]];
+        if left.kind != right.kind || left.starts != right.starts || left.frozen != right.frozen {
             return false;
         }
         let (left, right) = (self.parts(Some(a)), self.parts(Some(b)));
@@ -156,6 +157,21 @@ pub struct Layer {
     pub signature: (String, String),
     /// The multiply-adds of all its uses, in the net's dimensions.
     pub multiply_adds: Term,
+    /// How its tensors start, by their names, where that is not as the layer says.
+    pub starts: Vec<(&'static str, Start)>,
+    /// Whether it keeps its values in training.
+    pub frozen: bool,
+}
+
+/// How a tensor starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// The variant of `ansatz::nn::Init`.
+    pub name: &'static str,
+    /// Its numbers.
+    pub numbers: Vec<f64>,
+    /// The variant of `ansatz::nn::Fan`, where it takes one.
+    pub fan: Option<&'static str>,
 }
 
 /// The kinds of parts.
@@ -175,6 +191,15 @@ pub enum LayerKind {
         /// The multiply-adds for each element it takes; for images, for each element it gives.
         work: Term,
     },
+    /// A tensor that is declared by hand.
+    Tensor {
+        /// The size of each axis.
+        sizes: Vec<Term>,
+        /// Whether it is a state, and no parameter.
+        state: bool,
+        /// How it starts.
+        start: Start,
+    },
     /// An instance of a net, by its position.
     Net(usize),
     /// `label: ( … )`, or a list: what is made inside has a key below the label.
@@ -182,6 +207,17 @@ pub enum LayerKind {
         /// For `[layer; 6]`: how often.
         times: Option<usize>,
     },
+}
+
+impl LayerKind {
+    /// The number of its own parameters; those of a net are its layers'.
+    pub fn parameters(&self) -> usize {
+        match self {
+            LayerKind::Unit { parameters, .. } => *parameters,
+            LayerKind::Tensor { sizes, state: false, .. } => sizes.iter().filter_map(Term::number).product(),
+            LayerKind::Tensor { .. } | LayerKind::Net(_) | LayerKind::Scope { .. } => 0,
+        }
+    }
 }
 
 /// Where a layer acts.

@@ -32,7 +32,7 @@ pub enum Setting {
 /// One step: it makes the values `results`.
 #[derive(Debug)]
 pub struct Step {
-    /// The values it makes (one, except for nets with several results).
+    /// The values it makes (one, except for updates and for what has several results).
     pub results: Vec<ValueId>,
     /// What it does.
     pub operation: Operation,
@@ -51,6 +51,18 @@ pub enum Operation {
         inputs: Vec<ValueId>,
         /// The numbers it takes after them.
         settings: Vec<Setting>,
+    },
+    /// A tensor that is declared by hand.
+    Own {
+        /// Its position in [`TypedNet::layers`].
+        layer: usize,
+    },
+    /// A state has another value after the step.
+    Update {
+        /// The position of the state in [`TypedNet::layers`].
+        layer: usize,
+        /// Its new value.
+        value: ValueId,
     },
     /// x · Wᵀ with the table of an embedding.
     Project {

@@ -85,14 +85,22 @@ fn fact(fact: &Fact) -> String {
 }
 
 pub fn block(block: &Block) -> String {
-    let lets = block.lets.iter().map(|binding| {
+    let statements = block.statements.iter().map(|statement| {
+        let binding = match statement {
+            Statement::Let(binding) => binding,
+            Statement::Own(own) => {
+                let word = if own.state { "state" } else { "param" };
+                return format!("{word} {}: {} = {}; ", own.name, ty(&own.ty), expr(&own.start));
+            }
+            Statement::Update(update) => return format!("update {} = {}; ", update.name, expr(&update.value)),
+        };
         let pattern = match &binding.pattern {
             LetPattern::Name(name) => name.to_string(),
             LetPattern::Tuple(names) => format!("({})", join(names, ToString::to_string)),
         };
         format!("let {pattern} = {}; ", expr(&binding.value))
     });
-    format!("{}{}", lets.collect::<String>(), expr(&block.result))
+    format!("{}{}", statements.collect::<String>(), expr(&block.result))
 }
 
 pub fn expr(value: &Expr) -> String {
@@ -112,7 +120,7 @@ pub fn expr(value: &Expr) -> String {
         }
         ExprKind::Member { of, name } => format!("{}.{name}", expr(of)),
         ExprKind::Label { label, inner } => match &inner.kind {
-            ExprKind::Block(scope) if scope.lets.is_empty() => format!("{label}: ({})", block(scope)),
+            ExprKind::Block(scope) if scope.statements.is_empty() => format!("{label}: ({})", block(scope)),
             _ => format!("{label}: {}", expr(inner)),
         },
         ExprKind::Pipeline(stages) => format!("({})", stages.iter().map(expr).collect::<Vec<_>>().join(" |> ")),

@@ -61,6 +61,13 @@ const FLOWS: &str = "
     pub dim Plane = 2;
     pub(crate) dim Wide = 4 * Plane + 1;
 
+    net Centred(x: [n, d]) -> [n, d] {
+        param gain: [d] = normal(0.02);
+        state running: [d] = zeros;
+        update running = 0.9 * running + 0.1 * mean(x, over = n);
+        gain * (x - running) |> head: freeze(linear(d, init = orthogonal, bias = zeros))
+    }
+
     pub net Velocity(x: [n, Plane], s: [n, 1]) -> [n, Plane] {
         concat(x, s) |> linear(128) |> silu |> linear(128) |> silu |> linear(Plane)
     }

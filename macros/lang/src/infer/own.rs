@@ -1,0 +1,222 @@
+//! Tensors that a net declares by hand, `param` and `state`, and parts that are not trained, `freeze`.
+
+use super::arguments::{Gift, Given};
+use super::block::Inference;
+use super::layers::Placed;
+use super::start::Started;
+use super::text::text;
+use super::typed::{Layer, LayerKind, Operation, Step};
+use super::types::{Axis, Type};
+use super::value::{Callable, Environment, Label, Site, Tensor, Value};
+use crate::ast::{Expr, Own, Size, Update};
+use crate::functions::Function;
+use crate::report::{Place, did_you_mean};
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::{Meaning, Term};
+use ansatz_shapes::Size as _;
+use std::rc::Rc;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `param w: [d, k] = normal(0.02);` as the value of its name. A place that is used again is the same tensor.
+    pub(super) fn own(&mut self, own: &'a Own, environment: &Environment<'a>) -> Checked<Value<'a>> {
+        let site = Site { frame: self.frame, expression: std::ptr::from_ref(own).addr() };
+        let position = match self.placed.get(&site) {
+            Some(Placed::Layer(position)) => *position,
+            _ => {
+                let position = self.place_own(own, environment)?;
+                self.placed.insert(site, Placed::Layer(position));
+                position
+            }
+        };
+        let at = own.name.span().into();
+        self.used_alike(position, at)?;
+        let LayerKind::Tensor { sizes, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let ty = Type::real(sizes.iter().cloned().map(Axis::from).collect());
+        let tensor = self.tensor(Operation::Own { layer: position }, ty, at)?;
+        if own.state {
+            self.owned.push((tensor.id, position));
+        }
+        Ok(Value::Tensor(tensor))
+    }
+
+    fn place_own(&mut self, own: &'a Own, environment: &Environment<'a>) -> Checked<usize> {
+        let Own { state, name, ty, start } = own;
+        let called = format!("`{name}`");
+        let sizes = self.own_sizes(own, environment);
+        let start = self.start(start, Started { name: &called, rank: ty.axes.len() }, environment);
+        let (sizes, start) = (sizes?, start?);
+        self.claim(name, self.scope, "give one of them another name")?;
+        let shape = Type::real(sizes.iter().cloned().map(Axis::from).collect());
+        let word = if *state { "state" } else { "param" };
+        self.layers.push(Layer {
+            label: name.clone(),
+            scope: self.scope,
+            kind: LayerKind::Tensor { sizes, state: *state, start },
+            text: format!("{word} = {}", text(&own.start)),
+            shown: name.to_string(),
+            signature: (String::new(), shape.to_string()),
+            multiply_adds: Term::literal(0),
+            starts: vec![],
+            frozen: self.frozen,
+        });
+        Ok(self.layers.len() - 1)
+    }
+
+    /// The sizes of the axes, which must be known at compile time.
+    fn own_sizes(&mut self, own: &'a Own, environment: &Environment<'a>) -> Checked<Vec<Term>> {
+        let name = &own.name;
+        if own.ty.space.is_some() {
+            let what = if own.state { "a state" } else { "a parameter" };
+            self.fault(own.ty.span, format!("{what} holds real numbers, and `{name}` would hold indices"));
+            return Err(Absorbed);
+        }
+        let mut dims = self.signature.dims.clone();
+        for binding in environment.iter() {
+            if let Some(term) = self.dimension(&binding.value) {
+                // The innermost comes first, and a name that is known already stays.
+                let _ = dims.declare(binding.name.to_string(), Meaning::Alias(term));
+            }
+        }
+        let mut sizes = vec![];
+        for axis in &own.ty.axes {
+            if let Size::Infer(span) = axis.size {
+                self.fault(span, format!("the shape of `{name}` cannot be inferred"))
+                    .help("say which dimension this is");
+                return Err(Absorbed);
+            }
+            crate::resolve::names_in(&axis.size).into_iter().for_each(|name| drop(environment.find(name)));
+            let size = crate::resolve::size(&axis.size, &dims, &self.signature.broken, self.nets.report)?;
+            let what = if own.state { "be a state with an axis of" } else { "be a parameter with an axis of" };
+            self.fixed(&name.to_string(), &size, name.span().into(), what)?;
+            sizes.push(size);
+        }
+        Ok(sizes)
+    }
+
+    /// `update running = …;`
+    pub(super) fn update(&mut self, update: &'a Update, environment: &Environment<'a>) -> Checked<()> {
+        let name = &update.name;
+        let value = self.value(&update.value, environment);
+        let binding = environment.iter().find(|binding| binding.name == *name).cloned();
+        let state = match binding.as_ref().map(|binding| &binding.value) {
+            Some(Value::Tensor(tensor)) => self.state_of(tensor),
+            Some(Value::Error) => return Err(Absorbed),
+            _ => None,
+        };
+        let Some(layer) = state else {
+            let states = self.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Tensor { state: true, .. }));
+            let states: Vec<String> = states.map(|layer| layer.label.to_string()).collect();
+            let guess = did_you_mean(&name.to_string(), &states);
+            let message = match &binding {
+                Some(_) => format!("`{name}` is no state, and only a state is updated"),
+                None => format!("there is no state `{name}` here"),
+            };
+            self.fault(name.span(), message).help(match guess.filter(|_| binding.is_none()) {
+                Some(guess) => format!("did you mean `{guess}`?"),
+                None => format!("declare it: `state {name}: [d] = zeros;`"),
+            });
+            return Err(Absorbed);
+        };
+        if self.within_ode {
+            self.fault(name.span(), format!("`{name}` is updated inside of a differential equation"))
+                .help("its field is evaluated many times in a step; update the state outside");
+            return Err(Absorbed);
+        }
+        if self.updated.contains(&layer) {
+            self.fault(name.span(), format!("`{name}` is updated twice"))
+                .help("a state has one new value after each step of training: put it in one `update`");
+            return Err(Absorbed);
+        }
+        self.updated.push(layer);
+        let tensor = match value? {
+            Value::Tensor(tensor) => tensor,
+            Value::Error => return Err(Absorbed),
+            other => {
+                let message = format!("the new value of `{name}` is a tensor, not {}", other.what());
+                self.fault(update.value.span, message);
+                return Err(Absorbed);
+            }
+        };
+        let LayerKind::Tensor { sizes, .. } = &self.layers[layer].kind else { return Err(Absorbed) };
+        let wanted = Type::real(sizes.iter().cloned().map(Axis::from).collect());
+        if tensor.ty != wanted {
+            let notes = self.notes(&tensor, &[]);
+            let more = tensor.ty.rank() > wanted.rank();
+            let error =
+                self.fault(update.value.span, format!("`{name}` is {wanted}, but its update gives {}", tensor.ty));
+            error.notes = notes;
+            if more {
+                error.help("`mean(…, over = …)` leaves the axes of the samples out");
+            }
+            return Err(Absorbed);
+        }
+        self.steps.push(Step {
+            results: vec![],
+            operation: Operation::Update { layer, value: tensor.id },
+            span: name.span().into(),
+        });
+        Ok(())
+    }
+
+    /// The state that a tensor is the value of.
+    fn state_of(&self, tensor: &Tensor) -> Option<usize> {
+        self.owned.iter().find(|(id, _)| *id == tensor.id).map(|(_, layer)| *layer)
+    }
+
+    /// States that nothing updates.
+    pub(super) fn idle_states(&mut self) {
+        let state = |layer: &Layer| matches!(layer.kind, LayerKind::Tensor { state: true, .. });
+        let idle = self.layers.iter().enumerate().filter(|(i, layer)| state(layer) && !self.updated.contains(i));
+        let idle: Vec<_> = idle.map(|(_, layer)| layer.label.clone()).collect();
+        for name in idle {
+            self.fault(name.span(), format!("the state `{name}` is never updated"))
+                .help(format!("write `update {name} = …;`; what training finds by itself is a `param`"));
+        }
+    }
+
+    /// `freeze(layer)`, whose label is that of the layer, as a layer or applied to what a pipeline brings.
+    pub(super) fn freezing(
+        &mut self,
+        function: &'static Function,
+        inner: &'a Expr,
+        expr: &'a Expr,
+        label: Option<Label>,
+        piped: Option<Value<'a>>,
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        let layer = match self.labelled(inner, label, environment)? {
+            Value::Layer(layer) => layer,
+            other => return self.no_layer(inner, &other),
+        };
+        let given = Given::from([("layer", Gift::Layer(layer, inner.span))]);
+        let Value::Layer(frozen) = self.layer(Callable::Function(function, Rc::new(given)), expr, None) else {
+            return Err(Absorbed);
+        };
+        match piped {
+            Some(piped) => self.apply(&frozen, vec![(piped, expr.span)], expr.span),
+            None => Ok(Value::Layer(frozen)),
+        }
+    }
+
+    /// A frozen layer applied: what it makes keeps its values.
+    pub(super) fn freeze(&mut self, tensors: Vec<(Tensor, Place)>, given: &Given<'a>, at: Place) -> Checked<Value<'a>> {
+        let Some(Gift::Layer(layer, _)) = given.get("layer") else { return Err(Absorbed) };
+        let before = std::mem::replace(&mut self.frozen, true);
+        let values = tensors.into_iter().map(|(tensor, at)| (Value::Tensor(tensor), at)).collect();
+        let value = self.apply(layer, values, at);
+        self.frozen = before;
+        value
+    }
+
+    /// All uses of a part are frozen, or none.
+    pub(super) fn used_alike(&mut self, position: usize, at: Place) -> Checked<()> {
+        let layer = &self.layers[position];
+        if layer.frozen == self.frozen {
+            return Ok(());
+        }
+        let shown = layer.shown.clone();
+        self.fault(at, format!("`{shown}` is frozen in one use and trained in another"))
+            .help("all uses of a part share its parameters: freeze all of them, or none");
+        Err(Absorbed)
+    }
+}

@@ -1,0 +1,117 @@
+//! Initialisers: how a tensor starts.
+
+use super::arguments::{Gift, Given};
+use super::block::Inference;
+use super::text::text;
+use super::typed::Start;
+use super::value::Environment;
+use super::value::Value;
+use crate::ast::{Argument, Expr, ExprKind};
+use crate::functions::Function;
+use crate::initialisers::{INITIALISERS, find};
+use crate::report::{Place, did_you_mean};
+use crate::resolve::{Absorbed, Checked};
+
+/// What starts: how errors call it, and how many axes it has.
+#[derive(Clone, Copy)]
+pub(super) struct Started<'s> {
+    pub name: &'s str,
+    pub rank: usize,
+}
+
+impl<'a> Inference<'a, '_, '_> {
+    /// `normal(0.02)`, `zeros`, `0.5`
+    pub(super) fn start(&mut self, expr: &'a Expr, of: Started<'_>, environment: &Environment<'a>) -> Checked<Start> {
+        let (name, arguments): (_, &'a [Argument]) = match &expr.kind {
+            ExprKind::Name(name) => (name, &[]),
+            ExprKind::Call { callee, arguments } => match &callee.kind {
+                ExprKind::Name(name) => (name, arguments),
+                _ => return self.no_start(expr, of),
+            },
+            ExprKind::Error => return Err(Absorbed),
+            _ => {
+                return match self.value(expr, environment)? {
+                    Value::Number { value, .. } => Ok(Start { name: "Constant", numbers: vec![value], fan: None }),
+                    Value::Error => Err(Absorbed),
+                    _ => self.no_start(expr, of),
+                };
+            }
+        };
+        if let Some(Value::Number { value, .. }) = environment.find(name).map(|binding| binding.value.clone())
+            && arguments.is_empty()
+        {
+            return Ok(Start { name: "Constant", numbers: vec![value], fan: None });
+        }
+        let Some(function) = find(&name.to_string()) else {
+            let known: Vec<_> = INITIALISERS.iter().map(|f| f.name).collect();
+            let guess = did_you_mean(&name.to_string(), &known);
+            let error = self.fault(name.span(), format!("there is no initialiser `{name}`"));
+            match guess {
+                Some(guess) => error.help(format!("did you mean `{guess}`?")),
+                None => error.help(format!("there are {}, and numbers", known.join(", "))),
+            };
+            return Err(Absorbed);
+        };
+        let given = self.arguments(function, expr.span, arguments, None, environment)?.given;
+        let start = self.chosen(function, &given, expr.span)?;
+        let least = match start.name {
+            "Constant" | "Uniform" | "Normal" | "TruncatedNormal" => 0,
+            _ => 2,
+        };
+        if of.rank < least {
+            let axes = if of.rank == 1 { "1 axis".to_owned() } else { format!("{} axes", of.rank) };
+            let message = format!("`{name}` starts tensors of 2 axes or more, and {} has {axes}", of.name);
+            self.fault(expr.span, message).help("`zeros`, `ones`, `normal` and `uniform` start any tensor");
+            return Err(Absorbed);
+        }
+        Ok(start)
+    }
+
+    /// What the runtime crate calls it, with its numbers.
+    fn chosen(&mut self, function: &'static Function, given: &Given<'a>, at: Place) -> Checked<Start> {
+        let number = |name| function.number(name, given);
+        let fan = match given.get("mode") {
+            Some(Gift::Choice("fan_out")) => "Out",
+            _ => "In",
+        };
+        let plain = |name, number: Option<f64>| Start { name, numbers: number.into_iter().collect(), fan: None };
+        let relu = number("gain").unwrap_or(std::f64::consts::SQRT_2);
+        let start = match function.name {
+            "zeros" => plain("Constant", Some(0.0)),
+            "ones" => plain("Constant", Some(1.0)),
+            "normal" => plain("Normal", number("deviation")),
+            "truncated_normal" => plain("TruncatedNormal", number("deviation")),
+            "uniform" => {
+                Start { name: "Uniform", numbers: number("from").into_iter().chain(number("to")).collect(), fan: None }
+            }
+            "kaiming_normal" => Start { name: "KaimingNormal", numbers: vec![relu], fan: Some(fan) },
+            "kaiming_uniform" => Start { name: "KaimingUniform", numbers: vec![relu], fan: Some(fan) },
+            "xavier_normal" => plain("XavierNormal", number("gain")),
+            "xavier_uniform" => plain("XavierUniform", number("gain")),
+            "orthogonal" => plain("Orthogonal", number("gain")),
+            _ => plain("Identity", number("gain")),
+        };
+        let problem = match (function.name, start.numbers.as_slice()) {
+            ("uniform", [from, to]) if from > to => {
+                Some(format!("`uniform` goes from the smaller number to the greater, {from} is above {to}"))
+            }
+            ("normal" | "truncated_normal", [deviation]) if *deviation < 0.0 => {
+                Some(format!("a standard deviation is not negative, {deviation} is"))
+            }
+            _ => None,
+        };
+        match problem {
+            Some(problem) => {
+                self.fault(at, problem);
+                Err(Absorbed)
+            }
+            None => Ok(start),
+        }
+    }
+
+    fn no_start<T>(&mut self, expr: &Expr, of: Started<'_>) -> Checked<T> {
+        let message = format!("{} starts with an initialiser or a number, not with `{}`", of.name, text(expr));
+        self.fault(expr.span, message).help("write `zeros`, or `normal(0.02)`");
+        Err(Absorbed)
+    }
+}
