@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{Error, Result};
+use ansatz_shapes::{self as shapes, Misfit, Slide};
 
 impl Graph {
     /// One pass of a convolution; see [`Pass`] for the operands.
@@ -22,7 +23,22 @@ pub(crate) fn convolved(
     conv: Conv,
     operands: [(&[usize], DType); 2],
 ) -> std::result::Result<Vec<usize>, String> {
-    let count = conv.count()?;
+    let slide = |i: usize| {
+        let zeros = [conv.before[i], conv.after[i]];
+        let slide = Slide::kernel(conv.kernel[i], conv.dilation[i], conv.stride[i], zeros);
+        slide.ok_or("a kernel, its stride and its dilation have at least size 1")
+    };
+    let slides = [slide(0)?, slide(1)?];
+    if conv.groups == 0 {
+        return Err("channels have at least one group".into());
+    }
+    let count = shapes::windows(&conv.size, &slides).map_err(|misfit| match misfit {
+        Misfit::Size { axis, expected, found, .. } => format!(
+            "the kernel reaches over {expected} positions, and the image with its padding has {}",
+            found + slides[axis].padding
+        ),
+        _ => "there are two axes".into(),
+    })?;
     let [(a, dtype), (b, other)] = operands;
     if !dtype.is_float() || dtype != other {
         return Err(format!("takes real numbers of one type, not {dtype:?} and {other:?}"));
@@ -31,7 +47,7 @@ pub(crate) fn convolved(
         return Err(format!("takes operands of four axes, not {a:?} and {b:?}"));
     };
     let groups = conv.groups;
-    let plane = |what: &str, dims: &[usize], expected: [usize; 2]| match dims[2..] == expected {
+    let plane = |what: &str, dims: &[usize], expected: &[usize]| match dims[2..] == *expected {
         true => Ok(()),
         false => Err(format!("takes {what} of {expected:?} rows and columns and is given {:?}", &dims[2..])),
     };
@@ -41,8 +57,8 @@ pub(crate) fn convolved(
     };
     match pass {
         Pass::Forward => {
-            plane("images", a, conv.size)?;
-            plane("weights", b, conv.kernel)?;
+            plane("images", a, &conv.size)?;
+            plane("weights", b, &conv.kernel)?;
             if divided(c)? != i {
                 return Err(format!("{c} channels in {groups} groups meet weights for {i} channels"));
             }
@@ -50,16 +66,16 @@ pub(crate) fn convolved(
             Ok(vec![n, o, count[0], count[1]])
         }
         Pass::Data => {
-            plane("results", a, count)?;
-            plane("weights", b, conv.kernel)?;
+            plane("results", a, &count)?;
+            plane("weights", b, &conv.kernel)?;
             if divided(c)? * groups != o {
                 return Err(format!("{c} channels meet weights that give {o} channels"));
             }
             Ok(vec![n, groups * i, conv.size[0], conv.size[1]])
         }
         Pass::Weight => {
-            plane("images", a, conv.size)?;
-            plane("results", b, count)?;
+            plane("images", a, &conv.size)?;
+            plane("results", b, &count)?;
             if n != o {
                 return Err(format!("{n} images meet {o} results"));
             }

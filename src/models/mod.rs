@@ -1,3 +1,10 @@
-//! Architectures in the language, one readable file each, with the keys and layouts that PyTorch's libraries give them.
+//! Architectures in the language, one readable file each, with the keys and layouts that PyTorch's libraries give them: a
+//! `state_dict` of torchvision, saved as safetensors, loads as it is. Its counters `num_batches_tracked` have no use here:
+//! `Load::new().ignore("*.num_batches_tracked")`.
 
+pub mod lenet;
+pub mod alexnet;
+pub mod vgg;
+pub mod resnet;
+pub mod residual;
 pub mod unet;

@@ -19,7 +19,10 @@ mod tape;
 pub use crate::tensor::Path;
 pub use call::{forward, gradient, loss};
 pub use channels::{BatchNorm, GroupNorm};
-pub use conv::{Conv2d, Slide, UnbiasedConv2d};
+pub use conv::{
+    Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Slide, UnbiasedConv1d, UnbiasedConv2d, UnbiasedConvTranspose1d,
+    UnbiasedConvTranspose2d,
+};
 pub use declared::Declared;
 pub use embedding::Embedding;
 pub use init::{Fan, Init, Seeded, init};

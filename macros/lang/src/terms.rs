@@ -284,12 +284,19 @@ impl Size for Term {
         self.sum(other).cancelled()
     }
 
-    fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self> {
-        let room = 2 * padding as i128 - kernel as i128;
+    fn windows(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
+        let room = padding as i128 - reach as i128;
         if stride == 0 || self.number().is_some_and(|number| number as i128 + room < 0) {
             return None;
         }
         Some(self.plus(&Self::integer(room)).floor_div(&Self::integer(stride as i128)).plus(&Self::integer(1)))
+    }
+
+    fn covered(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
+        let around = reach as i128 - stride as i128 - padding as i128;
+        let covered = self.times(&Self::literal(stride)).plus(&Self::integer(around));
+        let nothing = self.number().is_some() && covered.number().is_none_or(|size| size == 0);
+        (!nothing).then_some(covered)
     }
 
     fn times(&self, other: &Self) -> Self {

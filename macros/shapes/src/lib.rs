@@ -1,6 +1,10 @@
 //! Shape rules, each written once and used twice: with numbers when a graph is recorded, and with symbolic terms
 //! when `net!` infers shapes at compile time.
 
+mod slide;
+
+pub use slide::{Slide, conv, conv_transpose, windows};
+
 /// The size of an axis: a number at run time, a symbolic term in the macro. Equality must mean *provably the same
 /// dimension*: for terms, equal names, not equal numbers.
 pub trait Size: Clone + PartialEq {
@@ -11,9 +15,13 @@ pub trait Size: Clone + PartialEq {
     /// `self * other`.
     fn times(&self, other: &Self) -> Self;
 
-    /// How many windows of `kernel` positions, each `stride` after the one before, fit with `padding` on both sides:
-    /// ⌊(self + 2 padding − kernel) / stride⌋ + 1. None if there is surely no room for one.
-    fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self>;
+    /// How many windows of `reach` positions, each `stride` after the one before, fit with so much `padding` around:
+    /// ⌊(self + padding − reach) / stride⌋ + 1. None if there is surely no room for one.
+    fn windows(&self, reach: usize, stride: usize, padding: usize) -> Option<Self>;
+
+    /// How many positions so many windows cover, without the `padding`: (self − 1) stride + reach − padding. None if
+    /// that is surely nothing.
+    fn covered(&self, reach: usize, stride: usize, padding: usize) -> Option<Self>;
 
     /// Whether this is a literal 1, which broadcasts.
     fn is_one(&self) -> bool {
@@ -34,8 +42,12 @@ impl Size for usize {
         self * other
     }
 
-    fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self> {
-        Some((self + 2 * padding).checked_sub(kernel)?.checked_div(stride)? + 1)
+    fn windows(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
+        Some((self + padding).checked_sub(reach)?.checked_div(stride)? + 1)
+    }
+
+    fn covered(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
+        (self.checked_sub(1)? * stride + reach).checked_sub(padding).filter(|&size| size > 0)
     }
 }
 
@@ -180,24 +192,6 @@ pub fn matmul<D: Size>(left: &[D], right: &[D], transposed: [bool; 2]) -> Fit<Ve
     Ok(left[..batch].iter().chain([&left[m], &right[n]]).cloned().collect())
 }
 
-/// Windows over the last axes, one size for each: every such axis becomes the number of its windows. What does not fit is
-/// the kernel, as if the axis should have its size.
-pub fn windows<D: Size>(dims: &[D], kernel: &[usize], stride: &[usize], padding: &[usize]) -> Fit<Vec<D>, D> {
-    let Some(leading) = dims.len().checked_sub(kernel.len()) else {
-        return Err(Misfit::Rank { operand: 0, expected: kernel.len(), found: dims.len() });
-    };
-    let mut result = dims.to_vec();
-    for (i, size) in result[leading..].iter_mut().enumerate() {
-        *size = size.windows(kernel[i], stride[i], padding[i]).ok_or_else(|| Misfit::Size {
-            operand: 0,
-            axis: leading + i,
-            expected: D::literal(kernel[i]),
-            found: size.clone(),
-        })?;
-    }
-    Ok(result)
-}
-
 /// Axis i of the result is axis `order[i]` of the operand; every axis occurs once.
 pub fn permute<D: Size>(dims: &[D], order: &[usize]) -> Fit<Vec<D>, D> {
     if order.len() != dims.len() {
@@ -300,15 +294,6 @@ mod tests {
         assert_eq!(scatter(&65, &[8, 256, 384], &[8, 256]), Ok(vec![65, 384]));
         assert!(gather::<usize>(&[], &[8]).is_err());
         assert!(scatter(&65, &[8, 255, 384], &[8, 256]).is_err());
-    }
-
-    #[test]
-    fn windows_slide_over_the_last_axes() {
-        assert_eq!(windows(&[7, 5, 6], &[3, 2], &[2, 2], &[1, 0]), Ok(vec![7, 3, 3]));
-        assert_eq!(windows(&[7, 9], &[3], &[1], &[1]), Ok(vec![7, 9]));
-        assert_eq!(windows(&[7], &[3, 2], &[2, 2], &[1, 0]), Err(Misfit::Rank { operand: 0, expected: 2, found: 1 }));
-        let larger = Misfit::Size { operand: 0, axis: 1, expected: 4, found: 3 };
-        assert_eq!(windows(&[7, 3], &[4], &[2], &[0]), Err(larger));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
-use crate::infer::{Layer, LayerKind, Operation, Scalar, Setting, Slide, Step, Trace, Type, ValueId, key_part};
+use crate::infer::{Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type, ValueId, key_part};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -186,7 +186,7 @@ impl Context<'_, '_> {
                     Setting::Number(value) => number(*value),
                     Setting::Count(count) => count.to_token_stream(),
                     Setting::Shape => spelling.shape_value(&ty.axes),
-                    Setting::Slide(Slide { stride, dilation, before, after, groups, .. }) => {
+                    Setting::Kernel(Kernel { stride, dilation, before, after, groups, .. }) => {
                         let pair = |[a, b]: &[usize; 2]| quote! { [#a, #b] };
                         let (stride, dilation) = (pair(stride), pair(dilation));
                         let (before, after) = (pair(before), pair(after));

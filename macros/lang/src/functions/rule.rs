@@ -31,7 +31,7 @@ pub enum Rule {
     Cached,
     /// `layer_norm`, `rms_norm`
     Norm,
-    /// `conv2d`
+    /// `conv1d`, `conv2d` and their transposes
     Conv,
     /// Windows over the last axis, or the last two.
     Pool,
@@ -110,7 +110,7 @@ impl Rule {
             Rule::Spline => "`[…, d]`, `[…, (3K − 1) d]` → `[…, d]`, `[…, d]`",
             Rule::Cnf => "`[…, d]` → `[…, d]`, `[…]`",
             Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",
-            Rule::Conv => "`[n, c, h, w]` → `[n, channels, h', w']`",
+            Rule::Conv => "`[n, c, …]` → `[n, channels, …]`",
             Rule::Stack => "`[…]`, `[…]` → `[2, …]`",
             Rule::Split => "`[…, 3 * d]` → three `[…, d]`",
             Rule::Slice => "`[…, d]` → `[…, to - from]`",

@@ -34,6 +34,10 @@ const fn named(name: &'static str, kind: Kind, default: Default) -> Parameter {
     Parameter { name, kind, positional: false, default }
 }
 
+const fn conv(name: &'static str, parameters: &'static [Parameter], doc: &'static str) -> Function {
+    Function { name, tensors: &["x"], parameters, rule: Rule::Conv, doc }
+}
+
 /// What a gradient through an equation can do with the values between.
 const GRADIENTS: &[&str] = &["stored", "recompute", "adjoint"];
 const fn extent(name: &'static str) -> Parameter {
@@ -48,6 +52,27 @@ const KERNEL: Parameter =
 const STRIDE: Parameter = named("stride", Kind::Counts, Default::Absent);
 const PADDING: Parameter = named("padding", Kind::Counts, Default::Value("0"));
 const COUNT_INCLUDE_PAD: Parameter = named("count_include_pad", Kind::Flag, Default::Value("true"));
+const CHANNELS: Parameter =
+    Parameter { name: "channels", kind: Kind::Width, positional: true, default: Default::Required };
+const TAPS: Parameter = named("kernel", Kind::Counts, Default::Value("3"));
+const STEP: Parameter = named("stride", Kind::Counts, Default::Value("1"));
+const DILATION: Parameter = named("dilation", Kind::Counts, Default::Value("1"));
+const GROUPS: Parameter = named("groups", Kind::Count, Default::Value("1"));
+const CONV: &[Parameter] =
+    &[CHANNELS, TAPS, STEP, named("padding", Kind::Padding, Default::Value("0")), DILATION, GROUPS, BIAS, INIT];
+const CONV_TRANSPOSE: &[Parameter] = &[
+    CHANNELS,
+    TAPS,
+    STEP,
+    PADDING,
+    named("output_padding", Kind::Counts, Default::Value("0")),
+    DILATION,
+    GROUPS,
+    BIAS,
+    INIT,
+];
+const TRANSPOSED: &str =
+    "The transpose of such a convolution: each position lays its multiple of the kernel down, and they are added.";
 const MAX_POOL: &str = "The largest of each window; the stride is the kernel unless given.";
 const AVG_POOL: &str = "The mean of each window; the stride is the kernel unless given.";
 const OVER: Parameter = named("over", Kind::Axes, Default::Absent);
@@ -210,22 +235,14 @@ pub const FUNCTIONS: &[Function] = &[
         "(x − mean) / √(variance + eps) over each group of channels and all axes after them, times a weight, plus a bias.",
     ),
     channel_norm("instance_norm", &[EPS], "(x − mean) / √(variance + eps) of each channel over all axes after it."),
-    Function {
-        name: "conv2d",
-        tensors: &["x"],
-        parameters: &[
-            Parameter { name: "channels", kind: Kind::Width, positional: true, default: Default::Required },
-            named("kernel", Kind::Counts, Default::Value("3")),
-            named("stride", Kind::Counts, Default::Value("1")),
-            named("padding", Kind::Padding, Default::Value("0")),
-            named("dilation", Kind::Counts, Default::Value("1")),
-            named("groups", Kind::Count, Default::Value("1")),
-            BIAS,
-            INIT,
-        ],
-        rule: Rule::Conv,
-        doc: "A kernel that slides over rows and columns (cross-correlation); `padding = \"same\"` keeps the size.",
-    },
+    conv("conv1d", CONV, "A kernel that slides over the last axis; `padding = \"same\"` keeps the size."),
+    conv(
+        "conv2d",
+        CONV,
+        "A kernel that slides over rows and columns (cross-correlation); `padding = \"same\"` keeps the size.",
+    ),
+    conv("conv_transpose1d", CONV_TRANSPOSE, TRANSPOSED),
+    conv("conv_transpose2d", CONV_TRANSPOSE, TRANSPOSED),
     pool("max_pool1d", &[KERNEL, STRIDE, PADDING], MAX_POOL),
     pool("max_pool2d", &[KERNEL, STRIDE, PADDING], MAX_POOL),
     pool("avg_pool1d", &[KERNEL, STRIDE, PADDING, COUNT_INCLUDE_PAD], AVG_POOL),

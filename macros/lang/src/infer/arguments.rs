@@ -257,9 +257,10 @@ impl<'a> Inference<'a, '_, '_> {
                 Err(Absorbed)
             }
             (Kind::Number | Kind::Exponent | Kind::Probability, Value::Number { value, .. }) => Ok(Gift::Number(value)),
-            (Kind::Count, Value::Number { integer: Some(count), .. }) if count >= 0 => {
-                Ok(Gift::Count(usize::try_from(count).map_err(|_| Absorbed)?))
-            }
+            (Kind::Count, value) => match self.dimension(&value).and_then(|size| size.number()) {
+                Some(count) => Ok(Gift::Count(count)),
+                None => self.misgiven(function, parameter, &value, expr),
+            },
             (Kind::Padding, Value::Text(text)) if &*text == "same" => Ok(Gift::Choice("same")),
             (Kind::Counts | Kind::Padding, value) => {
                 let counts = match &value {

@@ -50,6 +50,12 @@ impl<'a> Inference<'a, '_, '_> {
                 (Some(l), Some(r), _, _) if !(is_number(&left) && is_number(&right) && op == "/") => {
                     self.sizes_binary(op, &l, &r, expr)
                 }
+                (_, _, Value::Number { integer: Some(l), .. }, Value::Number { integer: Some(r), .. })
+                    if op == "/" && l.checked_rem(*r) == Some(0) =>
+                {
+                    let quotient = l / r;
+                    Ok(Value::Number { value: quotient as f64, integer: Some(quotient) })
+                }
                 (_, _, Value::Number { value: l, .. }, Value::Number { value: r, .. }) => {
                     self.numbers_binary(op, *l, *r, at)
                 }

@@ -2,14 +2,14 @@
 
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
-use super::typed::{Acts, LayerKind, Operation, Setting, Slide};
+use super::typed::{Acts, LayerKind, Operation, Setting};
 use super::types::Type;
 use super::value::{LayerValue, Tensor};
 use crate::functions::Function;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::Term;
-use ansatz_shapes::{Misfit, Size as _};
+use ansatz_shapes::{Misfit, Size as _, Slide};
 
 impl<'a> Inference<'a, '_, '_> {
     /// `max_pool1d`, `max_pool2d`, `avg_pool1d`, `avg_pool2d`
@@ -36,7 +36,9 @@ impl<'a> Inference<'a, '_, '_> {
                 .help("a window that sees nothing of the image has no result: choose a smaller padding");
             return Err(Absorbed);
         }
-        match ansatz_shapes::windows(&x.ty.axes, &kernel, &stride, &padding) {
+        let slides: Vec<_> =
+            (0..axes).map(|i| Slide { reach: kernel[i], stride: stride[i], padding: 2 * padding[i] }).collect();
+        match ansatz_shapes::windows(&x.ty.axes, &slides) {
             Ok(result) => {
                 let (runtime, count_padding) = match name {
                     "max_pool1d" | "max_pool2d" => ("max_pool", None),
@@ -150,97 +152,8 @@ impl<'a> Inference<'a, '_, '_> {
         self.unit(name, layer, kind, x, settings, at)
     }
 
-    /// `conv2d`
-    pub(super) fn conv(
-        &mut self,
-        function: &'static Function,
-        layer: &LayerValue<'a>,
-        x: &Tensor,
-        given: &Given<'a>,
-        at: Place,
-    ) -> Checked<Tensor> {
-        let name = function.name;
-        self.reals(name, x, at)?;
-        let Some(Gift::Width(outputs, width)) = given.get("channels") else { return Err(Absorbed) };
-        let pair = |counts: Option<Vec<usize>>, absent: usize| counts.map_or([absent; 2], |c| [c[0], c[1]]);
-        let kernel = pair(self.counts(name, "kernel", given, 2, at)?, 3);
-        let stride = pair(self.counts(name, "stride", given, 2, at)?, 1);
-        let dilation = pair(self.counts(name, "dilation", given, 2, at)?, 1);
-        let groups = match given.get("groups") {
-            Some(Gift::Count(groups)) => *groups,
-            _ => 1,
-        };
-        if [kernel, stride, dilation].concat().contains(&0) || groups == 0 {
-            self.fault(at, format!("kernel, stride, dilation and groups of `{name}` are at least 1"));
-            return Err(Absorbed);
-        }
-        let (before, after) = match given.get("padding") {
-            Some(Gift::Choice(_)) if stride != [1, 1] => {
-                self.fault(at, format!("`{name}` keeps the size of an image only with stride 1"))
-                    .help("give the padding as a number: half of the kernel, rounded down, is usual");
-                return Err(Absorbed);
-            }
-            // As in PyTorch, the odd zero of an even kernel stands behind.
-            Some(Gift::Choice(_)) => {
-                let total = [0, 1].map(|i| dilation[i] * (kernel[i] - 1));
-                (total.map(|zeros| zeros / 2), total.map(|zeros| zeros - zeros / 2))
-            }
-            _ => {
-                let padding = pair(self.counts(name, "padding", given, 2, at)?, 0);
-                (padding, padding)
-            }
-        };
-        let slide = Slide { kernel, stride, dilation, before, after, groups };
-        let settings = vec![Setting::Shape, Setting::Slide(slide)];
-        if let Some(position) = self.unit_placed(layer) {
-            return self.unit_again(position, x, settings, at);
-        }
-        if x.ty.rank() != 4 {
-            let message = format!("`{name}` takes images [n, channels, rows, columns], but is given {}", x.ty);
-            let notes = self.notes(x, &[]);
-            self.fault(at, message).notes = notes;
-            return Err(Absorbed);
-        }
-        let inputs = x.ty.axes[1].size.clone();
-        self.fixed(name, outputs, *width, "produce")?;
-        self.fixed(name, &inputs, at, "take")?;
-        let (i, o) = (inputs.number().ok_or(Absorbed)?, outputs.number().ok_or(Absorbed)?);
-        let of_groups = Term::literal(groups);
-        let Some(channels) = inputs.quotient(&of_groups).filter(|_| o.is_multiple_of(groups)) else {
-            let (what, size) = if i.is_multiple_of(groups) { ("produces", outputs) } else { ("takes", &inputs) };
-            let message = format!("{groups} groups do not divide the {size} channels that `{name}` {what}");
-            self.fault(at, message).help("every group has equally many channels on both sides");
-            return Err(Absorbed);
-        };
-        let [rows, columns] = kernel;
-        let weights = o * (i / groups) * rows * columns;
-        let bias = flag("bias", given, true);
-        let kind = LayerKind::Unit {
-            name: if bias { "Conv2d" } else { "UnbiasedConv2d" },
-            sizes: vec![channels.clone(), outputs.clone(), Term::literal(rows), Term::literal(columns)],
-            acts: Acts::OnImages(slide),
-            parameters: weights + if bias { o } else { 0 },
-            work: channels.times(&Term::literal(rows * columns)),
-        };
-        if let Err(Misfit::Size { axis, expected, .. }) = super::units::applied(&kind, &x.ty) {
-            let zeros = before[axis - 2] + after[axis - 2];
-            let around = if zeros > 0 { format!(" with {zeros} zeros around") } else { String::new() };
-            let size = &x.ty.axes[axis];
-            let message = format!(
-                "the kernel of `{name}` reaches over {expected}, and the axis {size} of {} is smaller{around}",
-                x.ty
-            );
-            let notes = self.notes(x, &[]);
-            let error = self.fault(at, message);
-            error.notes = notes;
-            error.help("choose a smaller kernel, or more padding");
-            return Err(Absorbed);
-        }
-        self.unit(name, layer, kind, x, settings, at)
-    }
-
     /// One whole number for each axis, or the same for all of them.
-    fn counts(
+    pub(super) fn counts(
         &mut self,
         callee: &str,
         parameter: &str,

@@ -6,6 +6,7 @@ mod attention;
 mod blame;
 mod block;
 mod call;
+mod conv;
 mod expr;
 mod facts;
 mod functions;
@@ -41,8 +42,8 @@ use std::rc::Rc;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Flow, Layer, LayerKind, Operation, Reach, Scalar, Setting, Slide, Start, Step, Trace, TypedNet, ValueId, key,
-    key_part,
+    Body, Flow, Kernel, Layer, LayerKind, Operation, Reach, Scalar, Setting, Start, Step, Trace, TypedNet, ValueId,
+    key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 

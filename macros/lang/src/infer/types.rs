@@ -34,8 +34,12 @@ impl Size for Axis {
         Axis::from(self.size.times(&other.size))
     }
 
-    fn windows(&self, kernel: usize, stride: usize, padding: usize) -> Option<Self> {
-        Some(Axis { label: self.label.clone(), size: self.size.windows(kernel, stride, padding)? })
+    fn windows(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
+        Some(Axis { label: self.label.clone(), size: self.size.windows(reach, stride, padding)? })
+    }
+
+    fn covered(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
+        Some(Axis { label: self.label.clone(), size: self.size.covered(reach, stride, padding)? })
     }
 
     fn is_one(&self) -> bool {

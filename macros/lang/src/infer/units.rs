@@ -3,7 +3,7 @@
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
 use super::layers::Placed;
-use super::typed::{Acts, Layer, LayerKind, Operation, Setting, Slide, Start};
+use super::typed::{Acts, Kernel, Layer, LayerKind, Operation, Setting, Start};
 use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor};
 use crate::functions::Function;
@@ -130,7 +130,11 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         self.used_alike(position, at)?;
         let LayerKind::Unit { sizes, acts, .. } = &self.layers[position].kind else { return Err(Absorbed) };
-        let (inputs, acts) = (sizes[0].clone(), *acts);
+        let acts = *acts;
+        let inputs = match acts {
+            Acts::OnImages(kernel) => kernel.channels(sizes)[0].clone(),
+            _ => sizes[0].clone(),
+        };
         match applied(&self.layers[position].kind, &x.ty) {
             Ok(ty) => {
                 let multiply_adds = work(&x.ty, &self.layers[position].kind);
@@ -199,8 +203,8 @@ pub(super) fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> 
             }
         };
     }
-    if let Acts::OnImages(slide) = acts {
-        return convolved(x, &sizes[0], &sizes[1], slide);
+    if let Acts::OnImages(kernel) = acts {
+        return kernel.applied(sizes, x);
     }
     if *acts == Acts::ByIndex {
         return Ok(Type::real(x.axes.iter().cloned().chain(sizes.get(1).cloned().map(Axis::from)).collect()));
@@ -212,35 +216,10 @@ pub(super) fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> 
     ansatz_shapes::linear(&x.axes, taken, given.as_ref().unwrap_or(taken)).map(Type::real)
 }
 
-/// What a kernel makes of images `[n, c, h, w]`; a kernel that is too large is the misfit of its axis.
-fn convolved(x: &Type, channels: &Term, outputs: &Term, slide: &Slide) -> Result<Type, Misfit<Axis>> {
-    if x.rank() != 4 {
-        return Err(Misfit::Rank { operand: 0, expected: 4, found: x.rank() });
-    }
-    let wanted = channels.times(&Term::literal(slide.groups));
-    if x.axes[1].size != wanted {
-        let (expected, found) = (Axis::from(wanted), x.axes[1].clone());
-        return Err(Misfit::Size { operand: 0, axis: 1, expected, found });
-    }
-    let mut axes = x.axes.clone();
-    axes[1] = Axis::from(outputs.clone());
-    for (i, axis) in axes[2..].iter_mut().enumerate() {
-        let reach = slide.dilation[i] * (slide.kernel[i] - 1) + 1;
-        let room = axis.size.plus(&Term::literal(slide.before[i] + slide.after[i]));
-        axis.size = room.windows(reach, slide.stride[i], 0).ok_or_else(|| Misfit::Size {
-            operand: 0,
-            axis: 2 + i,
-            expected: Axis::from(Term::literal(reach)),
-            found: axis.clone(),
-        })?;
-    }
-    Ok(Type::real(axes))
-}
-
 /// The multiply-adds of a layer applied to a tensor of this type.
 fn work(x: &Type, kind: &LayerKind) -> Term {
     let LayerKind::Unit { work, acts, .. } = kind else { return Term::literal(0) };
-    if let (Acts::OnImages(_), Ok(y)) = (acts, applied(kind, x)) {
+    if let (Acts::OnImages(Kernel { behind: None, .. }), Ok(y)) = (acts, applied(kind, x)) {
         return y.axes.iter().fold(work.clone(), |work, axis| work.times(&axis.size));
     }
     x.axes.iter().fold(work.clone(), |work, axis| work.times(&axis.size))

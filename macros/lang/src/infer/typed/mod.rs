@@ -188,7 +188,7 @@ pub enum LayerKind {
         acts: Acts,
         /// The number of its parameters.
         parameters: usize,
-        /// The multiply-adds for each element it takes; for images, for each element it gives.
+        /// The multiply-adds for each element it takes; of a convolution, for each element it gives.
         work: Term,
     },
     /// A tensor that is declared by hand.
@@ -227,17 +227,19 @@ pub enum Acts {
     OnLast,
     /// On axis 1, which is of the first size of the layer; the shape stays.
     OnChannels,
-    /// On images of channels, of which there are as many groups of the first size; they become the second size.
-    OnImages(Slide),
+    /// On images of channels, as the kernel says.
+    OnImages(Kernel),
     /// On indices into the first size of the layer, each of which becomes an axis of the second.
     ByIndex,
 }
 
-/// How a kernel slides over rows and columns.
+/// How a kernel slides over rows and columns. Over one axis it slides along a single row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slide {
+pub struct Kernel {
+    /// The axes that it slides over: one or two.
+    pub axes: usize,
     /// Rows and columns of the kernel.
-    pub kernel: [usize; 2],
+    pub size: [usize; 2],
     /// From one position to the next.
     pub stride: [usize; 2],
     /// From one tap to the next.
@@ -248,4 +250,6 @@ pub struct Slide {
     pub after: [usize; 2],
     /// Parts of the channels that are convolved each by itself.
     pub groups: usize,
+    /// For a transposed convolution: the positions behind that no place of the kernel covers by itself.
+    pub behind: Option<[usize; 2]>,
 }

@@ -1,6 +1,6 @@
 //! A body as a list of steps.
 
-use super::Slide;
+use super::Kernel;
 use crate::report::Place;
 use crate::terms::Term;
 
@@ -26,7 +26,7 @@ pub enum Setting {
     /// The shape of the result.
     Shape,
     /// How a kernel slides.
-    Slide(Slide),
+    Kernel(Kernel),
 }
 
 /// One step: it makes the values `results`.

@@ -1,0 +1,27 @@
+//! AlexNet (Krizhevsky, Sutskever, Hinton 2012) in its form for small images: torchvision's layers and keys, with kernels
+//! of 3 from the first on.
+
+use crate::net;
+
+net! {
+    /// All widths are multiples of `width`.
+    net Layers(image: [n, c, h, w]; width: usize, hidden: usize, classes: usize = 10) -> [n, classes] {
+        image
+            |> features: [
+                conv2d(width, stride = 2, padding = 1), relu, max_pool2d(2),
+                conv2d(3 * width, padding = 1), relu, max_pool2d(2),
+                conv2d(6 * width, padding = 1), relu,
+                conv2d(4 * width, padding = 1), relu,
+                conv2d(4 * width, padding = 1), relu, max_pool2d(2)
+            ]
+            |> flatten
+            |> classifier: [
+                dropout(0.5), linear(hidden), relu,
+                dropout(0.5), linear(hidden), relu,
+                linear(classes)
+            ]
+    }
+
+    /// AlexNet for images of 32 × 32.
+    pub net AlexNet = Layers(c = 3, h = 32, w = 32, width = 64, hidden = 4096);
+}
