@@ -36,6 +36,14 @@ net! {
 
     pub net Small = Head(d = 4);
 
+    pub dim Twin = 12;
+    /// Where two names are one number, a branch may take them for one.
+    pub net Same(x: [n, Embed], y: [n, Twin]) -> [n, Twin] { if Embed == Twin { x + y } else { y } }
+
+    net Halves(x: [n, t]) -> [n, 2, t / 2] where 2 | t { x |> [n, (2 b)] -> [n, 2, b] }
+    /// What a part asks of a dimension is stated, or follows.
+    pub net Quarters(x: [n, s]) -> [n, s / 2] where 4 | s { x |> split2: Halves |> sum([n, a, b] -> [n, b]) }
+
     /// A net of nets of nets, as deep as a number says.
     net Nest(x: [n, d]; depth: usize) -> [n, d] {
         if depth == 0 { x } else { x |> linear(d) |> inner: Nest(depth - 1) }
@@ -152,3 +160,20 @@ fn a_net_may_contain_itself_as_long_as_it_ends() {
 
 ansatz::gradcheck!(Square);
 ansatz::gradcheck!(NormsSquare);
+
+#[test]
+fn conditions_on_run_time_dimensions_are_checked_at_run_time() {
+    let quarters: Quarters = Quarters::init(0);
+    let sums = quarters.forward(from_vec(vec![1.0, 2.0, 3.0, 4.0], (1, 4)).unwrap()).unwrap();
+    assert_eq!(to_vec(&sums), [4.0, 6.0]);
+    let error = quarters.forward(from_vec(vec![0.0; 6], (1, 6)).unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "`Quarters` needs `4 | s`, but `s` is 6");
+}
+
+#[test]
+fn equal_numbers_are_one_dimension_where_an_if_says_so() {
+    let same: Same = Same::init(0);
+    let x = from_vec(vec![1.0; 12], (1, Embed)).unwrap();
+    let sum = same.forward(x, from_vec(vec![2.0; 12], (1, Twin)).unwrap()).unwrap();
+    assert_eq!(to_vec(&sum), [3.0; 12]);
+}

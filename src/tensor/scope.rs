@@ -143,6 +143,14 @@ impl Scope {
         self.var(id, shape)
     }
 
+    /// A condition of a net on run-time dimensions, whose sizes are given: where it does not hold, [`Scope::finish`] says so.
+    pub fn require(&self, holds: bool, net: &str, condition: &str, sizes: &[(&str, usize)]) {
+        if !holds {
+            let sizes: Vec<_> = sizes.iter().map(|(name, size)| format!("`{name}` is {size}")).collect();
+            self.fail(Error::value(format!("`{net}` needs `{condition}`, but {}", sizes.join(" and "))));
+        }
+    }
+
     /// Keeps an error, if it is the first, for [`Scope::finish`].
     pub(crate) fn fail(&self, error: Error) {
         self.tracer.recording.borrow_mut().error.get_or_insert(error);

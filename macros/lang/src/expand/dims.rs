@@ -160,7 +160,7 @@ impl Spelling {
                     quote! { (#size as #ty) }
                 }
             }
-            Atom::FloorDiv(a, b) => {
+            Atom::FloorDiv(a, b) | Atom::Quotient(a, b) => {
                 let (a, b) = (self.number(a, ty), self.number(b, ty));
                 quote! { <#ty>::div_euclid(#a, #b) }
             }

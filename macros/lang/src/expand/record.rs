@@ -63,7 +63,7 @@ impl Context<'_, '_> {
         let body = match &self.net.body {
             None => quote! { ::core::unreachable!("the net holds an error") },
             Some(body) => {
-                let bindings = self.bindings();
+                let (bindings, conditions) = (self.bindings(), self.conditions(&scope));
                 let steps = body.steps.iter().map(|step| self.step(step, &scope));
                 let results = &body.results;
                 let values =
@@ -73,7 +73,7 @@ impl Context<'_, '_> {
                     [one] => quote! { #one },
                     several => quote! { (#(#several),*) },
                 };
-                quote! { #bindings #(#steps)* #value }
+                quote! { #bindings #conditions #(#steps)* #value }
             }
         };
         let record = self.method("record");
@@ -83,6 +83,29 @@ impl Context<'_, '_> {
                 #body
             }
         }
+    }
+
+    /// What is asked of run-time dimensions.
+    fn conditions(&self, scope: &Ident) -> TokenStream {
+        let size = quote! { usize };
+        let conditions = self.net.assumed.iter().map(|assumption| {
+            let (left, right) =
+                (self.spelling.number(&assumption.left, &size), self.spelling.number(&assumption.right, &size));
+            let holds = match assumption.op {
+                "|" => quote! { (#right).is_multiple_of(#left) },
+                op => {
+                    let op: TokenStream = op.parse().unwrap_or_default();
+                    quote! { (#left) #op (#right) }
+                }
+            };
+            let (net, text) = (self.net.item.name.to_string(), assumption.to_string());
+            let sizes = assumption.names().into_iter().map(|name| {
+                let value = self.spelling.number(&Term::run_time(name.clone()), &size);
+                quote! { (#name, #value) }
+            });
+            quote! { #scope.require(#holds, #net, #text, &[#(#sizes),*]); }
+        });
+        conditions.collect()
     }
 
     /// The name of the scope, which no input has.

@@ -28,7 +28,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let lead = axes.len() - 3;
         let (heads, shared) = (&axes[lead].size, &k.ty.axes[lead].size);
-        if !divides(shared, heads) {
+        if self.signature.dims.quotient(heads, shared).is_none() {
             let (many, few) = (numbered(heads), numbered(shared));
             let notes = self.notes(k, &[]);
             let error = self.fault(
@@ -148,7 +148,7 @@ impl<'a> Inference<'a, '_, '_> {
             self.fault(at, message);
             return Err(Absorbed);
         };
-        if !divides(&Term::literal(2), &width.size) {
+        if self.signature.dims.quotient(&width.size, &Term::literal(2)).is_none() {
             let message =
                 format!("`rotary` turns pairs of numbers, but the last axis of {} is odd or of unknown size", x.ty);
             let notes = self.notes(x, &[]);
@@ -170,12 +170,6 @@ impl<'a> Inference<'a, '_, '_> {
         let operation = Operation::Rotary { input: x.id, base, interleaved: flag("interleaved", given, false), start };
         self.tensor(operation, x.ty.clone(), at)
     }
-}
-
-/// Whether one size provably divides another.
-fn divides(by: &Term, of: &Term) -> bool {
-    let numbers = by.number().zip(of.number());
-    of.divide(by).is_some() || numbers.is_some_and(|(by, of)| by > 0 && of % by == 0)
 }
 
 /// `Heads = 6`, `3`

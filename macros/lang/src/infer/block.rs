@@ -1,5 +1,6 @@
 //! One net: its inputs, its bindings, its results.
 
+use super::facts::{self, Assumption};
 use super::instances::{Given, Need, Nets};
 use super::layers::Placed;
 use super::signature::{self, MAX_RANK, Signature};
@@ -45,6 +46,10 @@ pub(super) struct Inference<'a, 'n, 'r> {
     pub(super) within_ode: bool,
     /// What is not known at compile time and must be.
     pub(super) needs: Vec<Need>,
+    /// The conditions that the net states, as far as only a run can decide them.
+    pub(super) stated: Vec<Assumption>,
+    /// Those of them that are not decided yet.
+    pub(super) assumed: Vec<Assumption>,
     /// Everything that should be used.
     bindings: Vec<(Rc<Binding<'a>>, &'static str)>,
 }
@@ -56,9 +61,15 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
     let needs = std::mem::take(&mut signature.needs);
     let mut inference = Inference { needs, ..Inference::with(nets, item, signature) };
     let environment = inference.inputs(given);
+    if inference.nets.report.len() == before {
+        inference.facts(false);
+    }
+    let stands = item.facts.is_empty() || inference.nets.report.len() == before;
     let results = match &item.body {
-        Some(body) => inference.block(body, &environment).and_then(|value| inference.results(value, &body.result)),
-        None => Err(Absorbed),
+        Some(body) if stands => {
+            inference.block(body, &environment).and_then(|value| inference.results(value, &body.result))
+        }
+        _ => Err(Absorbed),
     };
     let faultless = inference.nets.report.len() == before && item.body.is_some() && !item.damaged;
     if faultless && inference.needs.is_empty() {
@@ -66,7 +77,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         inference.idle_states();
     }
     if faultless {
-        inference.facts();
+        inference.facts(true);
     }
     let whole = inference.nets.report.len() == before;
     let declared = inference.signature.results.iter();
@@ -85,6 +96,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         attributes: item.attributes.clone(),
         reach: Reach::Unused,
         needs: inference.needs,
+        assumed: inference.assumed,
         held: vec![],
         run_time: inference.signature.run_time,
         inputs: inference.signature.inputs.into_iter().map(Result::ok).collect(),
@@ -99,6 +111,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
 
 impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
     fn with(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem, signature: Signature) -> Self {
+        let stated = facts::stated(item, &signature.dims, &signature.broken);
         Inference {
             nets,
             item,
@@ -117,6 +130,8 @@ impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
             frozen: false,
             within_ode: false,
             needs: vec![],
+            stated,
+            assumed: vec![],
             bindings: vec![],
         }
     }

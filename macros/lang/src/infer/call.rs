@@ -35,6 +35,9 @@ impl<'a> Inference<'a, '_, '_> {
             if let (Rule::Freeze, [Argument { name: None, value }]) = (function.rule, arguments) {
                 return self.freezing(function, value, expr, label, piped, environment);
             }
+            if let (None, Some(value)) = (&piped, self.of_numbers(function.name, arguments, environment)) {
+                return Ok(Value::Number { value, integer: None });
+            }
             let bound = self.arguments(function, callee.span, arguments, piped, environment)?;
             if bound.tensors.is_empty() && !function.tensors.is_empty() {
                 return Ok(self.layer(Callable::Function(function, Rc::new(bound.given)), expr, label));

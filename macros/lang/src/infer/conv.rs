@@ -42,7 +42,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.fixed(name, &inputs, at, "take")?;
         let (i, o) = (inputs.number().ok_or(Absorbed)?, outputs.number().ok_or(Absorbed)?);
         let of_groups = Term::literal(groups);
-        let parts = inputs.quotient(&of_groups).zip(outputs.quotient(&of_groups));
+        let parts = self.signature.dims.quotient(&inputs, &of_groups).zip(outputs.quotient(&of_groups));
         let Some((inputs_of_group, outputs_of_group)) = parts else {
             let (what, size) = if i.is_multiple_of(groups) { ("produces", outputs) } else { ("takes", &inputs) };
             let message = format!("{groups} groups do not divide the {size} channels that `{name}` {what}");

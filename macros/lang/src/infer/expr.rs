@@ -77,7 +77,14 @@ impl<'a> Inference<'a, '_, '_> {
                     let (taken, other) = if flag { (yes, no) } else { (no, yes) };
                     // What the other side uses is used.
                     mentions::block(other, &mut |name| drop(environment.find(name)));
-                    self.labelled_block(taken, label, environment)
+                    if !flag {
+                        return self.labelled_block(taken, label, environment);
+                    }
+                    let dims = self.signature.dims.clone();
+                    let inside = self.equated(condition, taken, environment)?;
+                    let value = self.labelled_block(taken, label, &inside);
+                    self.signature.dims = dims;
+                    value
                 }
                 Value::Error => Err(Absorbed),
                 other => {

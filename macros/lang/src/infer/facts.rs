@@ -3,17 +3,70 @@
 use super::block::Inference;
 use super::instances::Nets;
 use super::typed::{Layer, LayerKind};
-use crate::ast::{Fact, Size};
+use crate::ast::{Fact, NetItem, Size};
+use crate::report::Report;
 use crate::resolve::{Absorbed, Checked};
-use crate::terms::Term;
+use crate::terms::{Dims, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Span;
+use std::fmt;
+
+/// A condition that is checked at run time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assumption {
+    /// What stands on the left: for `|`, the divisor.
+    pub left: Term,
+    /// `|`, `==`, `<`, …
+    pub op: &'static str,
+    /// What stands on the right.
+    pub right: Term,
+}
+
+impl Assumption {
+    /// The run-time dimensions on which it depends.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = self.left.open_names();
+        names.extend(self.right.open_names());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The same with terms in place of run-time dimensions.
+    pub(super) fn substitute(&self, replace: &dyn Fn(&str) -> Option<Term>) -> Self {
+        Assumption { left: self.left.substitute(replace), op: self.op, right: self.right.substitute(replace) }
+    }
+}
+
+impl fmt::Display for Assumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.left, self.op, self.right)
+    }
+}
+
+/// The conditions of a net that only a run can decide, as far as its signature can be read.
+pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &[String]) -> Vec<Assumption> {
+    let read = |size: &Size| crate::resolve::size(size, dims, broken, &mut Report::new()).ok();
+    let facts = item.facts.iter().filter_map(|fact| {
+        let (left, op, right) = match fact {
+            Fact::Divides(by, of) => (by, "|", of),
+            Fact::Relation(left, op, right) => (left, *op, right),
+        };
+        Some(Assumption { left: read(left)?, op, right: read(right)? })
+    });
+    facts.filter(|fact| fact.left.number().is_none() || fact.right.number().is_none()).collect()
+}
 
 impl Inference<'_, '_, '_> {
-    /// The conditions after `where`.
-    pub(super) fn facts(&mut self) {
+    /// The conditions after `where`: those on sizes, or those on the number of parameters, which the body decides.
+    pub(super) fn facts(&mut self, on_parameters: bool) {
         let item = self.item;
+        let is_count = |size: &Size| matches!(size, Size::Name(name) if name == "parameters");
         for fact in &item.facts {
+            let (Fact::Divides(left, right) | Fact::Relation(left, _, right)) = fact;
+            if (is_count(left) || is_count(right)) != on_parameters {
+                continue;
+            }
             let Fact::Relation(left, op, right) = fact else {
                 let Fact::Divides(by, of) = fact else { continue };
                 let (Ok(by_term), Ok(of_term)) = (self.fact_size(by), self.fact_size(of)) else { continue };
@@ -25,13 +78,13 @@ impl Inference<'_, '_, '_> {
                     }
                     (Some(_), Some(_)) => {}
                     _ if of_term.divide(&by_term).is_some() => {}
-                    _ => self.open_fact(&by_term.plus(&of_term), place(by)),
+                    _ => self.open_fact(by_term, "|", of_term, place(by)),
                 }
                 continue;
             };
             let (Ok(l), Ok(r)) = (self.fact_size(left), self.fact_size(right)) else { continue };
             let (Some(a), Some(b)) = (l.number(), r.number()) else {
-                self.open_fact(&l.plus(&r), place(left));
+                self.open_fact(l, op, r, place(left));
                 continue;
             };
             let holds = match *op {
@@ -54,10 +107,46 @@ impl Inference<'_, '_, '_> {
         }
     }
 
-    fn open_fact(&mut self, on: &Term, span: Span) {
-        let message = "this cannot be decided here: it depends on a dimension that is known only at run time";
-        let help = "conditions may use declared dimensions, numbers and `parameters`";
-        self.need(on, span.into(), message.to_owned(), help.to_owned());
+    /// A condition on dimensions that are known only at run time is checked then, and holds in the body.
+    fn open_fact(&mut self, left: Term, op: &'static str, right: Term, span: Span) {
+        let assumption = Assumption { left, op, right };
+        let here = |name: &String| self.signature.run_time.iter().any(|own| own == name);
+        if assumption.names().iter().all(here) {
+            self.assumed.push(assumption);
+            return;
+        }
+        let message = "this cannot be decided here: it depends on a hyper-parameter that is not given";
+        let help = "conditions may use dimensions, numbers and `parameters`";
+        self.need(&assumption.left.plus(&assumption.right), span.into(), message.to_owned(), help.to_owned());
+    }
+
+    /// Whether a size surely is at least so large: because dimensions are at least 1, or by a condition.
+    pub(super) fn at_least(&self, size: &Term, bound: i128) -> bool {
+        let bounded = |size: &Term, bound: i128| size.least().is_some_and(|least| least >= bound);
+        bounded(size, bound)
+            || self.stated.iter().any(|Assumption { left, op, right }| match *op {
+                ">=" | "==" => bounded(&size.minus(left).plus(right), bound),
+                ">" => bounded(&size.minus(left).plus(right), bound - 1),
+                "<=" => bounded(&size.minus(right).plus(left), bound),
+                "<" => bounded(&size.minus(right).plus(left), bound - 1),
+                _ => false,
+            })
+    }
+
+    /// Whether a condition surely holds here.
+    pub(super) fn proven(&self, assumption: &Assumption) -> bool {
+        let Assumption { left, op, right } = assumption;
+        let least = |a: &Term, b: &Term, bound: i128| self.at_least(&a.minus(b), bound);
+        self.stated.contains(assumption)
+            || match *op {
+                "|" => self.signature.dims.quotient(right, left).is_some(),
+                "==" => left == right,
+                ">=" => least(left, right, 0),
+                ">" => least(left, right, 1),
+                "<=" => least(right, left, 0),
+                "<" => least(right, left, 1),
+                _ => least(left, right, 1) || least(right, left, 1),
+            }
     }
 
     fn fact_size(&mut self, size: &Size) -> Checked<Term> {

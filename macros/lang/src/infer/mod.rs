@@ -7,6 +7,7 @@ mod blame;
 mod block;
 mod call;
 mod conv;
+mod equal;
 mod expr;
 mod facts;
 mod functions;
@@ -19,6 +20,7 @@ mod lookup;
 mod loss;
 mod mentions;
 mod nets;
+mod numbers;
 mod ode;
 mod own;
 mod patterns;
@@ -39,6 +41,7 @@ use crate::report::Report;
 use crate::resolve::Names;
 use std::rc::Rc;
 
+pub use facts::Assumption;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{

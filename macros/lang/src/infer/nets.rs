@@ -38,7 +38,10 @@ impl<'a> Inference<'a, '_, '_> {
         let (net, bound) = self.instance(chosen, layer, &tensors, at)?;
         let inner = self.nets.done(net);
         let types = inner.results.iter().map(|ty| ty.as_ref().map(|ty| substituted(ty, &bound)));
-        let types: Option<Vec<Type>> = types.collect();
+        let mut types: Option<Vec<Type>> = types.collect();
+        for axis in types.iter_mut().flatten().flat_map(|ty| &mut ty.axes) {
+            axis.size = self.signature.dims.normal(&axis.size);
+        }
         let position = self.place_net(net, &inner, chosen, layer, &tensors, types.as_deref(), &bound)?;
         let types = types.ok_or(Absorbed)?;
         let mut results = vec![];
@@ -75,7 +78,9 @@ impl<'a> Inference<'a, '_, '_> {
         let mut net = self.nets.instance(given.clone(), at)?;
         let mut inner = self.nets.done(net);
         let bound = self.bind_inputs(&inner, layer, tensors)?;
-        if inner.needs.is_empty() {
+        let is_known = |name: &String| bound.get(name).is_some_and(|axis| axis.size.number().is_some());
+        if inner.needs.is_empty() && !inner.assumed.iter().any(|assumption| assumption.names().iter().any(is_known)) {
+            self.obey(&inner, chosen, &bound, at)?;
             return Ok((net, bound));
         }
         let known = bound.iter().filter(|(_, axis)| axis.size.number().is_some());
@@ -90,7 +95,27 @@ impl<'a> Inference<'a, '_, '_> {
                 format!("`{of}` needs `{name}` at compile time, and here it is {size}, known only at run time");
             self.need(&size, at, message, format!("in `{of}`: {}", need.diagnostic.message));
         }
-        if inner.needs.is_empty() { Ok((net, bound)) } else { Err(Absorbed) }
+        if !inner.needs.is_empty() {
+            return Err(Absorbed);
+        }
+        self.obey(&inner, chosen, &bound, at)?;
+        Ok((net, bound))
+    }
+
+    /// Checks that what a net asks of run-time dimensions holds here.
+    fn obey(&mut self, inner: &TypedNet<'a>, chosen: &Chosen<'a>, bound: &Bound, at: Place) -> Checked<()> {
+        for assumption in &inner.assumed {
+            let here = assumption.substitute(&|name| bound.get(name).map(|axis| axis.size.clone()));
+            if self.proven(&here) {
+                continue;
+            }
+            let (of, name) = (&chosen.name, &self.item.name);
+            let message = format!("`{of}` needs `{assumption}`, and nothing says that `{here}`");
+            let help = format!("state it in the head of `{name}`: `where {here}`");
+            self.need(&here.left.plus(&here.right), at, message, help);
+            return Err(Absorbed);
+        }
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are what the row of a part tells")]

@@ -253,9 +253,22 @@ impl<'a> Inference<'a, '_, '_> {
                 None => {
                     let message = format!("`{}` is {known} here, but the axis is {}", shown(written), axis.size);
                     let notes = self.notes(x, &[(known, axis.size.clone())]);
+                    let dims = super::signature::dimensions(self.item);
+                    let of_input = written.parts.iter().find_map(|part| match part {
+                        Size::Name(name) => dims.iter().find(|own| **own == name),
+                        _ => None,
+                    });
+                    let help = match of_input {
+                        Some(name) => {
+                            format!(
+                                "`{name}` is the size that an axis of the inputs has; name this one otherwise, and it takes any size"
+                            )
+                        }
+                        None => "a name in scope is asserted; a new name takes any size".to_owned(),
+                    };
                     let error = self.fault(written.span, message);
                     error.notes = notes;
-                    error.help("a name in scope is asserted; a new name takes any size");
+                    error.help(help);
                     return Err(Absorbed);
                 }
             }
@@ -277,8 +290,8 @@ impl<'a> Inference<'a, '_, '_> {
                 Size::Literal(1, _) => Source::One,
                 Size::Literal(number, _) => {
                     let literal = Term::literal(*number);
-                    let left = parts.iter().position(|part| part.name.is_none() && part.axis.size == literal);
-                    match left.filter(|&left| !taken(left)) {
+                    let of_size = |part: &Part| part.name.is_none() && part.axis.size == literal;
+                    match (0..parts.len()).find(|&left| of_size(&parts[left]) && !taken(left)) {
                         Some(left) => Source::Left(left),
                         None => Source::New(Axis::from(literal)),
                     }
@@ -357,7 +370,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// `of / by`, which must be exact.
     pub(super) fn quotient(&mut self, of: &Term, by: &Term, at: Place, x: &Tensor) -> Checked<Term> {
-        if let Some(quotient) = of.quotient(by) {
+        if let Some(quotient) = self.signature.dims.quotient(of, by) {
             return Ok(quotient);
         }
         if let (Some(o), Some(b)) = (of.number(), by.number()) {
@@ -371,7 +384,8 @@ impl<'a> Inference<'a, '_, '_> {
             return Err(Absorbed);
         }
         let message = format!("nothing says that {by} divides {of}");
-        self.need(&of.plus(by), at, message, "an axis that is split has a size that is known at compile time".into());
+        let help = format!("state it, `where {by} | {of}`, or fix the size at compile time");
+        self.need(&of.plus(by), at, message, help);
         Err(Absorbed)
     }
 }

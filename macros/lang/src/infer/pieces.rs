@@ -37,12 +37,13 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let size = &x.ty.axes[axis].size;
         let (length, rest) = (to.minus(from), size.minus(to));
-        let least = |term: &Term| match term.number() {
+        let exact = |term: &Term| match term.number() {
             Some(number) => i128::try_from(number).ok(),
             None => term.as_integer(),
         };
-        match (least(&length), least(&rest)) {
-            (Some(length_at_least), Some(rest)) if length_at_least > 0 && rest >= 0 => {}
+        let at_least = |term: &Term, bound: i128| self.at_least(term, bound);
+        match (exact(&length), exact(&rest)) {
+            _ if at_least(&length, 1) && at_least(&rest, 0) => {}
             (Some(number), _) if number <= 0 => {
                 self.fault(*to_place, format!("a slice from {from} to {to} is empty"));
                 return Err(Absorbed);
@@ -55,14 +56,19 @@ impl<'a> Inference<'a, '_, '_> {
                 self.fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
                 return Err(Absorbed);
             }
-            (None, _) => {
+            (None, _) if !at_least(&length, 1) => {
                 let message = format!("nothing says that {from} is less than {to}");
-                self.need(&length, *to_place, message, "the ends of a slice are numbers, or differ by one".into());
+                self.need(&length, *to_place, message, format!("state it, `where {from} < {to}`"));
                 return Err(Absorbed);
             }
             _ => {
                 let message = format!("nothing says that the axis of size {size} reaches to {to}");
-                self.need(&rest, *to_place, message, format!("end it with `{size}`, or fix the size of the axis"));
+                self.need(
+                    &rest,
+                    *to_place,
+                    message,
+                    format!("state it, `where {size} >= {to}`, or end the slice with `{size}`"),
+                );
                 return Err(Absorbed);
             }
         }

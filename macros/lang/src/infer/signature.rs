@@ -1,5 +1,6 @@
 //! What the signature of a net says: the types of inputs and results, and the run-time dimensions.
 
+use super::facts;
 use super::instances::{Given, Need};
 use super::mentions;
 use super::types::{Axis, Element, Type};
@@ -144,6 +145,9 @@ pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, re
     }
     let mut broken = names.broken.clone();
     broken.extend(unknown);
+    for fact in facts::stated(item, &dims, &broken).into_iter().filter(|fact| fact.op == "|") {
+        dims.assume(fact.left, fact.right);
+    }
     let mut needs = vec![];
     let inputs = item.inputs.iter().map(|input| {
         let mut ty = whole(&input.ty, &dims, &broken, &mut needs, report)?;

@@ -162,7 +162,8 @@ impl Parser {
             for (i, character) in text.chars().enumerate() {
                 match self.ahead(distance + i) {
                     Some(TokenTree::Punct(punct)) if punct.as_char() == character => {
-                        let joined = punct.spacing() == proc_macro2::Spacing::Joint;
+                        // `|>` is no operator of Rust: in a `macro_rules!` its parts come as two.
+                        let joined = punct.spacing() == proc_macro2::Spacing::Joint || text == "|>";
                         if i + 1 < text.len() && !joined {
                             return None;
                         }

@@ -50,7 +50,7 @@ pub fn size(size: &Size, dims: &Dims, broken: &[String], report: &mut Report) ->
         Size::Arithmetic { op, operands, span } => {
             let left = self::size(&operands[0], dims, broken, report);
             let right = self::size(&operands[1], dims, broken, report);
-            arithmetic(*op, &left?, &right?, *span, report)
+            arithmetic(*op, &left?, &right?, dims, *span, report)
         }
         Size::Call { name, arguments } => {
             let terms: Vec<_> = arguments.iter().map(|a| self::size(a, dims, broken, report)).collect();
@@ -61,12 +61,19 @@ pub fn size(size: &Size, dims: &Dims, broken: &[String], report: &mut Report) ->
 }
 
 /// `left op right` on sizes.
-pub fn arithmetic(op: char, left: &Term, right: &Term, span: impl Into<Place>, report: &mut Report) -> Checked<Term> {
+pub fn arithmetic(
+    op: char,
+    left: &Term,
+    right: &Term,
+    dims: &Dims,
+    span: impl Into<Place>,
+    report: &mut Report,
+) -> Checked<Term> {
     match op {
         '+' => Ok(left.plus(right)),
         '-' => Ok(left.minus(right)),
         '*' => Ok(left.times(right)),
-        _ => match left.quotient(right) {
+        _ => match dims.quotient(left, right) {
             Some(exact) => Ok(exact),
             None => match (left.number(), right.number()) {
                 (Some(l), Some(r)) => {
@@ -83,7 +90,7 @@ pub fn arithmetic(op: char, left: &Term, right: &Term, span: impl Into<Place>, r
                 _ => {
                     report
                         .error(span, format!("`/` is exact, and nothing says that {right} divides {left}"))
-                        .help("`floor_div` and `ceil_div` round");
+                        .help(format!("state it, `where {right} | {left}`, or round by `floor_div` or `ceil_div`"));
                     Err(Absorbed)
                 }
             },

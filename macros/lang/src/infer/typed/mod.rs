@@ -4,6 +4,7 @@ mod steps;
 
 pub use steps::{Body, Flow, Operation, Scalar, Setting, Step, Trace, ValueId};
 
+use super::facts::Assumption;
 use super::instances::Need;
 use super::types::Type;
 use crate::ast::{NetItem, Visibility};
@@ -26,6 +27,8 @@ pub struct TypedNet<'a> {
     pub reach: Reach,
     /// What has to be known before it is whole.
     pub needs: Vec<Need>,
+    /// What is asked of run-time dimensions and checked at run time.
+    pub assumed: Vec<Assumption>,
     /// The errors of a net that is not whole: whoever completes it may not have them.
     pub held: Vec<Diagnostic>,
     /// The run-time dimensions, in order of first appearance in the inputs.

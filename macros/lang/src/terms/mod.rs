@@ -1,10 +1,17 @@
 //! Symbolic sizes: polynomials with whole coefficients over the names of dimensions. Two sizes are the same dimension
 //! exactly if their normal forms are equal; names of equal size stay different.
 
+mod atom;
+mod dims;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use ansatz_shapes::Size;
+
+pub use atom::Atom;
+use atom::Monomial;
+pub use dims::{Dims, Meaning};
 
 /// A size in normal form: a sum of monomials with coefficients that are not zero. Coefficients are computed modulo
 /// 2¹²⁸, far beyond any size.
@@ -12,29 +19,6 @@ use ansatz_shapes::Size;
 pub struct Term {
     sum: BTreeMap<Monomial, i128>,
 }
-
-/// What a size is made of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Atom {
-    /// `dim Pixels = 784;`: equal to itself alone, never to a literal of the same size.
-    Nominal {
-        /// Its name.
-        name: String,
-        /// Its size.
-        number: usize,
-    },
-    /// `n`: known at run time, or bound by the caller.
-    RunTime(String),
-    /// `floor_div(a, b)` that has no simpler form.
-    FloorDiv(Term, Term),
-    /// `ceil_div(a, b)` that has no simpler form; with a literal `b` it is written by `FloorDiv`.
-    CeilDiv(Term, Term),
-}
-
-/// A product of powers of atoms; powers are at least 1. The order is lexicographic in the exponents, smaller atoms
-/// first: it respects products, which exact division needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Monomial(BTreeMap<Atom, u32>);
 
 impl Term {
     /// A whole number, of any sign.
@@ -159,10 +143,7 @@ impl Term {
     fn cancelled(self) -> Self {
         for (monomial, &factor) in &self.sum {
             for (atom, &power) in &monomial.0 {
-                let Atom::FloorDiv(a, b) = atom else { continue };
-                if !atom.is_exact() {
-                    continue;
-                }
+                let Some((a, b)) = atom.exact() else { continue };
                 let mut others = monomial.clone();
                 others.0.remove(atom);
                 if power > 1 {
@@ -222,7 +203,7 @@ impl Term {
         let mut found = BTreeSet::new();
         for atom in self.sum.keys().flat_map(|monomial| monomial.0.keys()) {
             found.insert(atom);
-            if let Atom::FloorDiv(a, b) | Atom::CeilDiv(a, b) = atom {
+            if let Atom::FloorDiv(a, b) | Atom::CeilDiv(a, b) | Atom::Quotient(a, b) = atom {
                 found.extend(a.atoms());
                 found.extend(b.atoms());
             }
@@ -239,6 +220,11 @@ impl Term {
         self.atoms().into_iter().filter_map(name).collect()
     }
 
+    /// The same products, each as a term.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Self> {
+        self.sum.iter().map(|(monomial, &factor)| Self::single(monomial.clone(), factor))
+    }
+
     /// The products of which this is the sum: a coefficient, and atoms with their powers.
     pub fn products(&self) -> impl Iterator<Item = (i128, impl Iterator<Item = (&Atom, u32)>)> {
         self.sum.iter().map(|(monomial, &factor)| (factor, monomial.0.iter().map(|(atom, &power)| (atom, power))))
@@ -252,6 +238,18 @@ impl Term {
     /// The size, where `size` gives the run-time dimensions. `None` if one is unknown or the value is no size.
     pub fn evaluate(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<usize> {
         usize::try_from(self.value(size)?).ok()
+    }
+
+    /// A number that this is never below, as every dimension is at least 1. `None` if it falls where a size grows.
+    pub fn least(&self) -> Option<i128> {
+        self.sum.iter().try_fold(0_i128, |sum, (monomial, &factor)| {
+            let least = monomial
+                .0
+                .iter()
+                .try_fold(factor, |product, (atom, &power)| product.checked_mul(atom.least()?.checked_pow(power)?))?;
+            let grows = factor > 0 || monomial.0.keys().all(Atom::is_known);
+            grows.then(|| sum.checked_add(least)).flatten()
+        })
     }
 
     fn value(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<i128> {
@@ -304,85 +302,6 @@ impl Size for Term {
     }
 }
 
-impl Atom {
-    /// Whether this is a division without a remainder.
-    fn is_exact(&self) -> bool {
-        let Atom::FloorDiv(a, b) = self else { return false };
-        matches!((a.number(), b.number()), (Some(a), Some(b)) if b != 0 && a.is_multiple_of(b))
-    }
-
-    fn value(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<i128> {
-        let divided = |a: &Term, b: &Term| {
-            let (a, b) = (a.value(size)?, b.value(size)?);
-            (b > 0).then(|| (a.div_euclid(b), a.rem_euclid(b)))
-        };
-        match self {
-            Atom::Nominal { number, .. } => Some(*number as i128),
-            Atom::RunTime(name) => size(name).map(|size| size as i128),
-            Atom::FloorDiv(a, b) => divided(a, b).map(|(quotient, _)| quotient),
-            Atom::CeilDiv(a, b) => divided(a, b).map(|(quotient, rest)| quotient + i128::from(rest != 0)),
-        }
-    }
-
-    fn substitute(&self, replace: &dyn Fn(&str) -> Option<Term>) -> Term {
-        match self {
-            Atom::Nominal { .. } => Term::atom(self.clone()),
-            Atom::RunTime(name) => replace(name).unwrap_or_else(|| Term::atom(self.clone())),
-            Atom::FloorDiv(a, b) => a.substitute(replace).floor_div(&b.substitute(replace)),
-            Atom::CeilDiv(a, b) => a.substitute(replace).ceil_div(&b.substitute(replace)),
-        }
-    }
-}
-
-impl Monomial {
-    fn times(&self, other: &Self) -> Self {
-        let mut product = self.clone();
-        for (atom, power) in &other.0 {
-            *product.0.entry(atom.clone()).or_insert(0) += power;
-        }
-        product
-    }
-
-    fn divide(&self, by: &Self) -> Option<Self> {
-        let mut quotient = self.clone();
-        for (atom, power) in &by.0 {
-            let left = quotient.0.get(atom)?.checked_sub(*power)?;
-            if left == 0 {
-                quotient.0.remove(atom);
-            } else {
-                quotient.0.insert(atom.clone(), left);
-            }
-        }
-        Some(quotient)
-    }
-
-    fn degree(&self) -> u32 {
-        self.0.values().sum()
-    }
-}
-
-impl Ord for Monomial {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let (mut left, mut right) = (self.0.iter(), other.0.iter());
-        loop {
-            let order = match (left.next(), right.next()) {
-                // The monomial with the smaller atom has a power of it, the other has none.
-                (Some((a, m)), Some((b, n))) => b.cmp(a).then(m.cmp(n)),
-                (a, b) => return a.is_some().cmp(&b.is_some()),
-            };
-            if order.is_ne() {
-                return order;
-            }
-        }
-    }
-}
-
-impl PartialOrd for Monomial {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
 impl fmt::Display for Term {
     /// `784`, `n`, `3 * Embed`, `a * b + 2 * a - 1`: higher powers first, what is subtracted last.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -406,92 +325,5 @@ impl fmt::Display for Term {
     }
 }
 
-impl fmt::Display for Monomial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let factors = self.0.iter().flat_map(|(atom, &power)| (0..power).map(move |_| atom));
-        for (i, atom) in factors.enumerate() {
-            write!(f, "{}{atom}", if i == 0 { "" } else { " * " })?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Atom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Atom::Nominal { name, .. } | Atom::RunTime(name) => f.write_str(name),
-            Atom::CeilDiv(a, b) => write!(f, "ceil_div({a}, {b})"),
-            Atom::FloorDiv(a, b) if self.is_exact() && a.sum.len() == 1 && b.sum.len() == 1 => {
-                match b.as_integer().is_some() || matches!(b.as_atom(), Some(Atom::Nominal { .. })) {
-                    true => write!(f, "{a} / {b}"),
-                    false => write!(f, "{a} / ({b})"),
-                }
-            }
-            Atom::FloorDiv(a, b) => match (a.sum.get(&Monomial::default()), b.as_integer()) {
-                (Some(&constant), Some(by)) if constant == by - 1 => {
-                    write!(f, "ceil_div({}, {b})", a.minus(&Term::integer(constant)))
-                }
-                _ => write!(f, "floor_div({a}, {b})"),
-            },
-        }
-    }
-}
-
-/// The dimensions in scope, by name.
-#[derive(Clone, Debug, Default)]
-pub struct Dims {
-    known: BTreeMap<String, Meaning>,
-}
-
-/// What a name stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// `dim Pixels = 784;`
-    Nominal(usize),
-    /// `dim Wide = 4 * Embed;`
-    Alias(Term),
-    /// `n`
-    RunTime,
-}
-
-impl Dims {
-    /// No dimensions.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a name. If it is known already, it keeps its meaning, which is given back.
-    pub fn declare(&mut self, name: impl Into<String>, meaning: Meaning) -> Result<(), Meaning> {
-        let name = name.into();
-        match self.known.get(&name) {
-            Some(old) => Err(old.clone()),
-            None => {
-                self.known.insert(name, meaning);
-                Ok(())
-            }
-        }
-    }
-
-    /// What a name stands for.
-    pub fn meaning(&self, name: &str) -> Option<&Meaning> {
-        self.known.get(name)
-    }
-
-    /// The size that a name stands for; an alias gives its term.
-    pub fn term(&self, name: &str) -> Option<Term> {
-        self.known.get(name).map(|meaning| match meaning {
-            Meaning::Nominal(number) => Term::nominal(name, *number),
-            Meaning::Alias(term) => term.clone(),
-            Meaning::RunTime => Term::run_time(name),
-        })
-    }
-
-    /// All names, in alphabetical order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.known.keys().map(String::as_str)
-    }
-}
-
 #[cfg(test)]
-#[path = "terms_tests.rs"]
 mod tests;
