@@ -3,7 +3,7 @@
 use super::fuse::{Schedule, Work};
 use super::memory::Layout;
 use super::program::{Place, Program, resolved};
-use crate::kernel::chain::Moving;
+use crate::kernel::chain::Link;
 use crate::kernel::cpu::Lookup;
 use crate::kernel::cpu::attention::{Attention, Pass};
 use crate::kernel::tiled::{Source, Tiled};
@@ -53,6 +53,21 @@ pub(super) fn launches(schedule: &Schedule) -> usize {
     schedule.steps.iter().map(|step| of(&step.work)).sum()
 }
 
+impl Program {
+    /// What each launch does, in a line; those within a loop follow the loop.
+    pub(crate) fn titles(&self) -> Vec<String> {
+        fn add(titles: &mut Vec<String>, indent: &str, lines: &[Line]) {
+            for (i, line) in lines.iter().enumerate() {
+                titles.push(format!("{indent}{i:4}  {}", Title(line)));
+                add(titles, &format!("{indent}    "), &line.inner);
+            }
+        }
+        let mut titles = Vec::new();
+        add(&mut titles, "", &self.listing);
+        titles
+    }
+}
+
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dtype, count, bytes) = (self.dtype(), self.launches(), self.arena_bytes);
@@ -66,45 +81,66 @@ impl fmt::Display for Program {
 }
 
 fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result {
+    let deeper = format!("{indent}    ");
     for (i, line) in lines.iter().enumerate() {
-        write!(f, "{indent}{i:4}  ")?;
-        let name = |operand: usize| &line.operands[operand];
+        writeln!(f, "{indent}{i:4}  {}", Title(line))?;
         match &line.work {
-            Work::Fused(tiled) => fused(f, indent, tiled, &line.operands)?,
+            Work::Fused(tiled) => details(f, indent, tiled, &line.operands)?,
             Work::Chain(chain) => {
-                writeln!(f, "chain of {} slabs", chain.slabs)?;
                 for link in &chain.links {
-                    let own = |moving: &Moving| format!("{} + slab * {}", name(moving.operand), moving.step);
-                    let own: Vec<String> = link.operands.iter().map(own).collect();
-                    write!(f, "{indent}    ")?;
-                    fused(f, &format!("{indent}    "), &link.tiled, &own)?;
+                    let own = moving(link, &line.operands);
+                    writeln!(f, "{deeper}{}", kernel(&link.tiled))?;
+                    details(f, &deeper, &link.tiled, &own)?;
                 }
             }
+            _ => list(f, &deeper, &line.inner)?,
+        }
+        writeln!(f, "{indent}        {} bytes of operands", line.bytes)?;
+    }
+    Ok(())
+}
+
+/// What the views of a link see.
+fn moving(link: &Link, operands: &[String]) -> Vec<String> {
+    link.operands.iter().map(|own| format!("{} + slab * {}", operands[own.operand], own.step)).collect()
+}
+
+/// What a launch does, in one line.
+struct Title<'a>(&'a Line);
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.0;
+        let name = |operand: usize| &line.operands[operand];
+        match &line.work {
+            Work::Fused(tiled) => write!(f, "{}", kernel(tiled)),
+            Work::Chain(chain) => write!(f, "chain of {} kernels in {} slabs", chain.links.len(), chain.slabs),
             Work::Products(gemms) => {
-                for gemm in gemms {
+                for (i, gemm) in gemms.iter().enumerate() {
                     let [a, b, c] = [&gemm.a, &gemm.b, &gemm.c].map(|view| name(view.operand));
                     let (batch, m, n, k) = (gemm.batch, gemm.m, gemm.n, gemm.k);
-                    writeln!(f, "product {batch} × [{m}, {k}]·[{k}, {n}]  {a} · {b} → {c}")?;
+                    let apart = if i > 0 { "; " } else { "" };
+                    write!(f, "{apart}product {batch} × [{m}, {k}]·[{k}, {n}]  {a} · {b} → {c}")?;
                 }
+                Ok(())
             }
             Work::Pooling(pooling) => {
                 let (x, y) = (name(pooling.x.operand), name(pooling.y.operand));
                 let (pool, planes, window) = (pooling.pool, pooling.planes, pooling.window);
                 write!(f, "pool {pool:?} {planes} × {window:?}  {x}")?;
                 match pooling.positions {
-                    Some(positions) => writeln!(f, " at {} → {y}", name(positions.operand))?,
-                    None => writeln!(f, " → {y}")?,
+                    Some(positions) => write!(f, " at {} → {y}", name(positions.operand)),
+                    None => write!(f, " → {y}"),
                 }
             }
             Work::Convolution(work) => {
                 let ([a, b], y) = (work.operands.map(|span| name(span.operand)), name(work.result.operand));
                 let (pass, batch, i, o, conv) = (work.pass, work.batch, work.inputs, work.outputs, work.conv);
-                writeln!(f, "convolution {pass:?} {batch} × {i} → {o} channels, {conv:?}  {a}, {b} → {y}")?;
+                write!(f, "convolution {pass:?} {batch} × {i} → {o} channels, {conv:?}  {a}, {b} → {y}")
             }
             Work::Loop(repeat) => {
                 let order = if repeat.nest.reverse { " in reverse" } else { "" };
-                writeln!(f, "loop of {} steps{order} in {}", repeat.nest.count, name(repeat.memory))?;
-                list(f, &format!("{indent}    "), &line.inner)?;
+                write!(f, "loop of {} steps{order} in {}", repeat.nest.count, name(repeat.memory))
             }
             Work::Attention(work) => {
                 let Attention { batch, heads, queries, keys, width, pass, .. } = **work;
@@ -114,30 +150,28 @@ fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result
                     Pass::Backward { dq, .. } => ("derivative of attention", dq),
                 };
                 let to = name(to.operand);
-                writeln!(f, "{what} {batch} × {heads} × {queries} by {keys} of {width}  {q}, {k}, {v} → {to}")?;
+                write!(f, "{what} {batch} × {heads} × {queries} by {keys} of {width}  {q}, {k}, {v} → {to}")
             }
             Work::Lookup(lookup) => {
                 let (table, index, to) =
                     (name(lookup.table.operand), name(lookup.index.operand), name(lookup.out.operand));
                 let Lookup { rows, count, bytes, .. } = lookup;
-                writeln!(f, "{:?} {count} of {rows} rows of {bytes} bytes  {table} at {index} → {to}", lookup.kind)?;
+                write!(f, "{:?} {count} of {rows} rows of {bytes} bytes  {table} at {index} → {to}", lookup.kind)
             }
-            Work::FoldIn([key, number, to]) => {
-                writeln!(f, "fold {} into {} → {}", name(*number), name(*key), name(*to))?
-            }
+            Work::FoldIn([key, number, to]) => write!(f, "fold {} into {} → {}", name(*number), name(*key), name(*to)),
         }
-        writeln!(f, "{indent}        {} bytes of operands", line.bytes)?;
     }
-    Ok(())
 }
 
-fn fused(f: &mut fmt::Formatter<'_>, indent: &str, tiled: &Tiled, operands: &[String]) -> fmt::Result {
-    write!(f, "fused {:?}", tiled.dims)?;
-    if tiled.reduced.contains(&true) {
-        let axes: Vec<usize> = (0..tiled.dims.len()).filter(|&axis| tiled.reduced[axis]).collect();
-        write!(f, " over {axes:?}")?;
-    }
-    writeln!(f)?;
+fn kernel(tiled: &Tiled) -> String {
+    let axes: Vec<usize> = (0..tiled.reduced.len()).filter(|&axis| tiled.reduced[axis]).collect();
+    let over = if axes.is_empty() { String::new() } else { format!(" over {axes:?}") };
+    let (reads, rows) = (tiled.sources.len(), tiled.rows.len());
+    let results = tiled.stores.len() + tiled.accumulations.len();
+    format!("fused {:?}{over}: {reads} operands, {rows} rows, {results} results", tiled.dims)
+}
+
+fn details(f: &mut fmt::Formatter<'_>, indent: &str, tiled: &Tiled, operands: &[String]) -> fmt::Result {
     for (register, source) in tiled.sources.iter().enumerate() {
         match source {
             Source::Load(view) => {

@@ -7,6 +7,7 @@ use crate::kernel::cpu::denormal::Denormals;
 use crate::kernel::cpu::{Beyond, Operand, Real, Scratch, gemm, parallel, random};
 use crate::{Error, Result};
 use std::sync::Arc;
+use std::time::Instant;
 
 impl Program {
     /// Computes the outputs and updates the state in place. Inputs are checked for number, type and length; nothing is
@@ -125,9 +126,10 @@ unsafe fn walk<T: Real>(
     threads: usize,
     scratch: &mut Scratch,
 ) -> Result<(), Beyond> {
-    let Frame { operands, loops } = frame;
+    let Frame { operands, loops, times, .. } = frame;
     let mut loops = loops.iter_mut();
-    for step in steps {
+    for (number, step) in steps.iter().enumerate() {
+        let begin = (!times.is_empty()).then(Instant::now);
         let operands = &operands[step.operands.clone()];
         // SAFETY: as the caller says.
         unsafe {
@@ -140,7 +142,7 @@ unsafe fn walk<T: Real>(
                 Launch::Pooling(pooling) => pooling.launch::<T>(operands, threads, scratch),
                 Launch::Convolution(work) => work.launch::<T>(operands, threads, scratch),
                 Launch::Loop(nest) => {
-                    let inner = loops.next().expect("a workspace has a frame for each loop");
+                    let (_, inner) = loops.next().expect("a workspace has a frame for each loop");
                     repeat(nest, operands, inner, threads, scratch)?;
                 }
                 Launch::Attention(work) => work.launch::<T>(operands, threads, scratch),
@@ -151,6 +153,9 @@ unsafe fn walk<T: Real>(
                     operands[*to].pointer.cast::<[u32; 4]>().write(random::fold_in(key, number));
                 }
             }
+        }
+        if let Some(begin) = begin {
+            times[number] += begin.elapsed();
         }
     }
     Ok(())

@@ -5,11 +5,13 @@ mod arena;
 mod state;
 mod workspace;
 mod execute;
+mod profile;
 mod cache;
 
 pub use crate::compile::Program;
 pub use cache::Cache;
 pub use data::{Data, DataMut};
+pub use profile::Profile;
 pub use state::State;
 pub use workspace::Workspace;
 

@@ -7,6 +7,7 @@ use crate::compile::{Inner, Launch, Place, Plan, Program, Step};
 use crate::kernel::cpu::{Operand, Real, Scratch, parallel};
 use crate::{Error, Result};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Memory for the intermediate values of one program, and the addresses of all its operands.
 #[derive(Debug)]
@@ -31,20 +32,25 @@ pub struct Workspace {
 #[derive(Debug)]
 pub(super) struct Frame {
     pub operands: Vec<Operand>,
-    /// The same for each loop among the launches, in order.
-    pub loops: Vec<Frame>,
+    /// The same for each loop among the launches, in order, with its number.
+    pub loops: Vec<(usize, Frame)>,
+    /// How many launches there are.
+    pub launches: usize,
+    /// What each launch has taken, while someone measures.
+    pub times: Vec<Duration>,
 }
 
 impl Frame {
     fn new<T: Real>(operands: Vec<Operand>, steps: &[Step<T>]) -> Self {
-        let inner = |step: &Step<T>| match &step.launch {
+        let inner = |(i, step): (usize, &Step<T>)| match &step.launch {
             Launch::Loop(nest) => {
                 let unbound = |slot: &Inner| Operand { pointer: std::ptr::null_mut(), len: slot.len };
-                Some(Frame::new(nest.slots.iter().map(unbound).collect(), &nest.steps))
+                Some((i, Frame::new(nest.slots.iter().map(unbound).collect(), &nest.steps)))
             }
             _ => None,
         };
-        Frame { operands, loops: steps.iter().filter_map(inner).collect() }
+        let loops = steps.iter().enumerate().filter_map(inner).collect();
+        Frame { operands, loops, launches: steps.len(), times: Vec::new() }
     }
 }
 
@@ -89,7 +95,7 @@ impl Program {
         let mut operands = Vec::with_capacity(self.slots.len());
         let mut workspace = Workspace {
             scratch: Kept(Scratch::new()),
-            frame: Frame { operands: Vec::new(), loops: Vec::new() },
+            frame: Frame::new::<f32>(Vec::new(), &[]),
             inputs: Vec::new(),
             states: Vec::new(),
             bound: std::ptr::null_mut(),

@@ -6,7 +6,7 @@ use super::settings::{Builder, Settings};
 use crate::data::{Dataset, Pass};
 use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
 use crate::optim::{AVERAGE, Optimiser, Phase, Recipe};
-use crate::run::{Data, DataMut, State};
+use crate::run::{Data, DataMut, Profile, State};
 use crate::tensor::{Feed, Float, HostTensor};
 use crate::{Error, Result};
 use std::fmt;
@@ -104,10 +104,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// # Errors
     /// If the batch does not fit the net, or the loss is not finite; the state is then as it was before the step.
     pub fn step(&mut self, batch: &N::Batch) -> Result<&Metrics> {
-        self.feed.clear();
-        batch.feed(&mut self.feed);
-        self.dims.clear();
-        self.dims.extend(batch.dims()?);
+        self.feed_batch(batch)?;
         self.step_on_feed()
     }
 
@@ -194,6 +191,37 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         Ok(Memory { state: self.state.bytes(), workspace, inputs })
     }
 
+    /// Where the time of a step with an update goes, measured over so many of them, one after the other on one batch. They
+    /// run on a copy of the state: the training stays as it is.
+    ///
+    /// # Errors
+    /// If the batch does not fit the net.
+    pub fn profile(&mut self, batch: &N::Batch, steps: u32) -> Result<Profile> {
+        self.feed_batch(batch)?;
+        self.feed_scalars();
+        let mut state = self.state.clone();
+        state.set_key(self.settings.seed, self.clock.steps);
+        let key = (Mode::Train(Phase::Update), self.dims.clone());
+        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.slots, &self.recipe, &self.state)?;
+        compiled.program.profile(&mut state, &self.feed.data(), &mut compiled.workspace, steps)
+    }
+
+    fn feed_batch(&mut self, batch: &N::Batch) -> Result<()> {
+        self.feed.clear();
+        batch.feed(&mut self.feed);
+        self.dims.clear();
+        self.dims.extend(batch.dims()?);
+        Ok(())
+    }
+
+    /// The scalars of the optimiser, behind the batch.
+    fn feed_scalars(&mut self) {
+        self.recipe.scalars(&self.slots)(self.clock.updates, &mut self.scalars);
+        for &scalar in &self.scalars {
+            self.feed.slice(&[<E as Float>::from_f64(scalar)]);
+        }
+    }
+
     pub(super) fn feed_rows(&mut self, data: &dyn Dataset<N::Batch>, pass: Pass, rows: &[u32]) -> Result<()> {
         self.feed.clear();
         self.dims.clear();
@@ -208,10 +236,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     pub(super) fn step_on_feed(&mut self) -> Result<&Metrics> {
         let batches = self.recipe.accumulate as u64;
         let phase = if self.clock.steps % batches == batches - 1 { Phase::Update } else { Phase::Accumulate };
-        self.recipe.scalars(&self.slots)(self.clock.updates, &mut self.scalars);
-        for &scalar in &self.scalars {
-            self.feed.slice(&[<E as Float>::from_f64(scalar)]);
-        }
+        self.feed_scalars();
         self.run(Mode::Train(phase), self.clock.steps)?;
         let loss = self.metrics.loss();
         if !loss.is_finite() || self.metrics.get(GRADIENT_NORM).is_some_and(|norm| !norm.is_finite()) {
