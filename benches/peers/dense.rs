@@ -1,7 +1,7 @@
 //! Perceptrons, a flow and a differential equation.
 
-use crate::measure;
 use crate::numbers::{bits, build, input, labels, uniform};
+use crate::{measure, train};
 use ansatz::prelude::*;
 
 net! {
@@ -42,23 +42,20 @@ net! {
 /// One step of the perceptron.
 pub fn mlp() -> ansatz::Result<()> {
     let batch = RiskBatch { x: tensor(&input(1000, 128 * 784), 128)?, y: labels(1001, 128)? };
-    let mut trainer = Trainer::builder(build::<Risk>()?, Adam::new(1e-3)).build()?;
-    measure("mlp", || Ok(trainer.step(&batch)?.loss()))
+    train("mlp", Trainer::builder(build::<Risk>()?, Adam::new(1e-3)).build()?, batch)
 }
 
 /// One step of flow matching.
 pub fn flow() -> ansatz::Result<()> {
     let batch = FlowMatchingBatch { x1: tensor(&circle(), 256)? };
-    let mut trainer = Trainer::builder(build::<FlowMatching>()?, Adam::new(1e-3)).build()?;
-    measure("flow", || Ok(trainer.step(&batch)?.loss()))
+    train("flow", Trainer::builder(build::<FlowMatching>()?, Adam::new(1e-3)).build()?, batch)
 }
 
 /// One step of a neural differential equation.
 pub fn node() -> ansatz::Result<()> {
     let y0 = tensor(&input(1000, 256 * 64), 256)?;
     let batch = NodeBatch { y0, y1: tensor(&uniform(1001, 256 * 64, 1.0), 256)? };
-    let mut trainer = Trainer::builder(build::<Node>()?, Adam::new(1e-3)).build()?;
-    measure("node", || Ok(trainer.step(&batch)?.loss()))
+    train("node", Trainer::builder(build::<Node>()?, Adam::new(1e-3)).build()?, batch)
 }
 
 /// The perceptron's largest logit.

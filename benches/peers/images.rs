@@ -1,7 +1,7 @@
 //! Residual networks and a U-Net.
 
-use crate::measure;
 use crate::numbers::{build, input, labels};
+use crate::train;
 use ansatz::prelude::*;
 
 net! {
@@ -80,16 +80,14 @@ fn sgd() -> Sgd {
 pub fn resnet20() -> ansatz::Result<()> {
     let image = from_vec(input(1000, 64 * 3 * 32 * 32), (64, Const, Const, Const))?;
     let batch = Risk20Batch { image, class: labels(1001, 64)? };
-    let mut trainer = Trainer::builder(build::<Risk20>()?, sgd()).build()?;
-    measure("resnet20", || Ok(trainer.step(&batch)?.loss()))
+    train("resnet20", Trainer::builder(build::<Risk20>()?, sgd()).build()?, batch)
 }
 
 /// One step of the wide residual network of 18 layers.
 pub fn resnet18() -> ansatz::Result<()> {
     let image = from_vec(input(1000, 16 * 3 * 32 * 32), (16, Const, Const, Const))?;
     let batch = Risk18Batch { image, class: labels(1001, 16)? };
-    let mut trainer = Trainer::builder(build::<Risk18>()?, sgd()).build()?;
-    measure("resnet18", || Ok(trainer.step(&batch)?.loss()))
+    train("resnet18", Trainer::builder(build::<Risk18>()?, sgd()).build()?, batch)
 }
 
 /// One step of flow matching by a U-Net.
@@ -97,6 +95,5 @@ pub fn unet() -> ansatz::Result<()> {
     let frequency: Vec<f32> = (0..32).map(|k| 1000.0 * (-(1e4_f32.ln()) * k as f32 / 32.0).exp()).collect();
     let x1 = from_vec(input(1000, 16 * 28 * 28), (16, Const, Const, Const))?;
     let batch = MatchingBatch { x1, frequency: from_vec(frequency, (Const,))? };
-    let mut trainer = Trainer::builder(build::<Matching>()?, Adam::new(1e-3)).build()?;
-    measure("unet", || Ok(trainer.step(&batch)?.loss()))
+    train("unet", Trainer::builder(build::<Matching>()?, Adam::new(1e-3)).build()?, batch)
 }

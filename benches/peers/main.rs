@@ -1,13 +1,15 @@
 //! Training steps and inference of fixed nets, weights and batches that other libraries run too, as one JSON line:
 //! `cargo bench --bench peers -- mlp` (without a name it lists them).
 //!
-//! `PEER_SECS` sets how long the timed phase lasts, `PEER_THREADS` the threads; the first and the eighth loss show
-//! whether two libraries compute the same.
+//! `PEER_SECS` sets how long the timed phase lasts; the first and the eighth loss show whether two libraries compute the
+//! same. `PEER_PROFILE=1` lists the launches of a training step and the time of each instead.
 
 mod dense;
+mod gpt;
 mod images;
 mod numbers;
 
+use ansatz::prelude::*;
 use std::time::{Duration, Instant};
 
 /// Steps before the clock starts.
@@ -25,7 +27,9 @@ const WORKLOADS: &[Workload] = &[
     ("resnet20", images::resnet20),
     ("resnet18", images::resnet18),
     ("unet", images::unet),
+    ("gpt", gpt::gpt),
     ("infer_mlp", dense::infer_mlp),
+    ("infer_gpt", gpt::infer_gpt),
 ];
 
 fn main() -> ansatz::Result<()> {
@@ -39,6 +43,15 @@ fn main() -> ansatz::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Measures the steps of a training; with `PEER_PROFILE`, prints where their time goes instead.
+pub fn train<N: Net<f32>>(workload: &str, mut trainer: Trainer<N>, batch: N::Batch) -> ansatz::Result<()> {
+    if std::env::var_os("PEER_PROFILE").is_some() {
+        println!("{}", trainer.profile(&batch, 10)?);
+        return Ok(());
+    }
+    measure(workload, || Ok(trainer.step(&batch)?.loss()))
 }
 
 /// Runs steps until the time is over and prints the line.

@@ -23,8 +23,13 @@ pub fn input(seed: u64, len: usize) -> Vec<f32> {
     uniform(seed, len, 3.0_f64.sqrt())
 }
 
-/// Weights are numbered in the order of declaration; number k is uniform with seed k and variance 1 / fan in. Biases
-/// are 0 and scales 1.
+/// Uniform on 0..n.
+pub fn integers(seed: u64, len: usize, n: usize) -> Vec<u32> {
+    (0..len as u64).map(|i| ((bits(seed, i) * n as u64) >> 24) as u32).collect()
+}
+
+/// Weights are numbered in the order of declaration; number k is uniform with seed k and variance 1 / fan in, or 0.02² in
+/// tables of embeddings, which are those that start normal. Biases are 0 and scales 1.
 #[derive(Default)]
 struct Weights {
     next: u64,
@@ -37,7 +42,11 @@ impl Source<f32> for Weights {
             && !fan_in.is_empty()
         {
             self.next += 1;
-            return Ok(uniform(self.next - 1, len, (3.0 / fan_in.iter().product::<usize>() as f64).sqrt()));
+            let deviation = match slot.init {
+                Init::Normal(_) => 0.02,
+                _ => (fan_in.iter().product::<usize>() as f64).sqrt().recip(),
+            };
+            return Ok(uniform(self.next - 1, len, 3.0_f64.sqrt() * deviation));
         }
         let value = match slot.init {
             Init::Constant(value) => value as f32,
@@ -53,7 +62,5 @@ pub fn build<M: Model<f32>>() -> ansatz::Result<M> {
 }
 
 pub fn labels<D: ConstDim + Named>(seed: u64, len: usize) -> ansatz::Result<Indices<(usize,), D>> {
-    let classes = D::default().size() as u64;
-    let values: Vec<u32> = (0..len as u64).map(|i| ((bits(seed, i) * classes) >> 24) as u32).collect();
-    Indices::new(values, (len,))
+    Indices::new(integers(seed, len, D::default().size()), (len,))
 }
