@@ -117,6 +117,26 @@ fn resumes<E: Float>() {
 }
 
 #[test]
+fn a_profile_counts_every_launch_and_changes_nothing() {
+    let rows: Vec<u32> = (0..100).collect();
+    let some = digits::<Pixels, Digit, f32>().and_then(|digits| digits.select(&rows)).expect("there are more digits");
+    let batch = RiskBatch { x: some.features(), y: some.labels() };
+    let trained = |profiled: bool| {
+        let mut trainer = elaborate::<f32>().build().expect("the settings are in range");
+        trainer.step(&batch).expect("a finite loss");
+        if profiled {
+            let profile = trainer.profile(&batch, 2).expect("the batch fits");
+            let launches: std::time::Duration = profile.launches().iter().map(|(_, time)| *time).sum();
+            assert!(!launches.is_zero() && launches <= profile.total(), "{profile}");
+            assert!(profile.to_string().contains("product 1 × [100, 64]·[64, 24]"), "{profile}");
+        }
+        trainer.step(&batch).expect("a finite loss");
+        bits(&trainer.model().expect("the declared tensors"))
+    };
+    assert_eq!(trained(false), trained(true));
+}
+
+#[test]
 fn a_training_goes_on_bit_by_bit() {
     resumes::<f32>();
     resumes::<f64>();
