@@ -33,6 +33,8 @@ pub use error::{Error, Result};
 #[doc(hidden)]
 pub use dfdx;
 
+#[doc(hidden)]
+pub use ansatz_macros::__import;
 pub use ansatz_macros::net;
 
 /// What a program that declares and trains nets needs: `use ansatz::prelude::*;`.

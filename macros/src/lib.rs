@@ -10,3 +10,10 @@ use proc_macro::TokenStream;
 pub fn net(input: TokenStream) -> TokenStream {
     ansatz_lang::expand(input.into()).tokens.into()
 }
+
+/// What the names of a `use` in `net!` call back. For `net!` alone.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __import(input: TokenStream) -> TokenStream {
+    ansatz_lang::answer(input.into()).tokens.into()
+}

@@ -54,7 +54,7 @@ pub fn net<N: Net<f64>>(settings: &NetSettings) -> Result<Passed, Failure> {
 
 /// Declares a test that the gradient of a net is right: `gradcheck!(Risk)`. See [`net`](crate::check::net()).
 ///
-/// The test has the name of the net. After the net may follow run-time sizes to try and domains of inputs and parameters:
+/// The test has the name of the net, which may stand at the end of a path: `gradcheck!(models::Risk)`. After the net may follow run-time sizes to try and domains of inputs and parameters:
 ///
 /// ```
 /// # use ansatz::check::Domain;
@@ -66,7 +66,11 @@ pub fn net<N: Net<f64>>(settings: &NetSettings) -> Result<Passed, Failure> {
 /// ```
 #[macro_export]
 macro_rules! gradcheck {
-    ($net:ident $(, sizes = [$([$($size:expr),* $(,)?]),* $(,)?])? $(, $name:literal = $domain:expr)* $(,)?) => {
+    ($net:ident $($rest:tt)*) => { $crate::gradcheck!(@ [$net] $net $($rest)*); };
+    (@ [$($path:tt)*] $_:ident :: $net:ident $($rest:tt)*) => {
+        $crate::gradcheck!(@ [$($path)* :: $net] $net $($rest)*);
+    };
+    (@ [$($path:tt)*] $net:ident $(, sizes = [$([$($size:expr),* $(,)?]),* $(,)?])? $(, $name:literal = $domain:expr)* $(,)?) => {
         #[test]
         #[allow(non_snake_case)]
         fn $net() {
@@ -74,7 +78,7 @@ macro_rules! gradcheck {
             let mut settings = $crate::check::NetSettings::default();
             $(settings.sizes = ::std::vec![$(::std::vec![$($size),*]),*];)?
             $(settings.domains.push(($name.into(), $domain));)*
-            if let ::core::result::Result::Err(failure) = $crate::check::net::<$net<f64>>(&settings) {
+            if let ::core::result::Result::Err(failure) = $crate::check::net::<$($path)*<f64>>(&settings) {
                 ::core::panic!("{failure}");
             }
         }

@@ -28,7 +28,7 @@ pub use embedding::Embedding;
 pub use init::{Fan, Init, Seeded, init};
 pub use linear::{Linear, UnbiasedLinear};
 pub use model::{Model, Slot, Source, Visitor, slots};
-pub use net::{Batch, BatchOf, Bindings, Net, Outputs, Value, trace};
+pub use net::{Batch, BatchOf, Bindings, Env, Net, Outputs, Value, trace};
 pub use norm::{LayerNorm, RmsNorm};
 pub use repeat::Repeat;
 pub use session::Session;

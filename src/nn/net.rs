@@ -25,6 +25,13 @@ pub trait Net<E: Float>: Model<E> {
     fn trace(scope: &Scope, dims: &[usize]) -> Vec<NodeId>;
 }
 
+/// A type that a declaration mentions, by its place among all that it mentions: how other `net!`s name it.
+#[doc(hidden)]
+pub trait Env<const PLACE: usize> {
+    /// The type.
+    type T;
+}
+
 /// The graph of a net for these run-time dimensions, with its results as named outputs.
 ///
 /// # Errors

@@ -8,8 +8,39 @@ use proc_macro2::{Ident, Span, TokenStream};
 pub struct Program {
     /// The items in source order; items that could not be read are missing here and stand in the report.
     pub items: Vec<Item>,
+    /// The tokens of every item, from `dim` or `net` on.
+    pub sources: Vec<TokenStream>,
     /// The missing items: to use one is no further error.
     pub broken: Vec<Broken>,
+    /// The items that another `net!` declares.
+    pub foreign: Vec<Foreign>,
+}
+
+/// An item that another `net!` declares.
+#[derive(Debug)]
+pub struct Foreign {
+    /// Its name here.
+    pub name: Ident,
+    /// Its name everywhere.
+    pub id: Ident,
+    /// How its type is found.
+    pub route: Route,
+}
+
+/// How the type of an item of another `net!` is found.
+#[derive(Debug)]
+pub enum Route {
+    /// By its path.
+    Path(TokenStream),
+    /// By what another item, whose path is known, says about all that it mentions.
+    Part {
+        /// The path.
+        of: TokenStream,
+        /// The place among what it mentions.
+        position: usize,
+    },
+    /// Not at all.
+    None,
 }
 
 /// An item of which only the name could be read.
@@ -30,7 +61,7 @@ pub enum BrokenKind {
     Dim,
     /// A net.
     Net,
-    /// Nothing: the name belongs to something outside of `net!`.
+    /// Nothing: the name belongs to something outside of this `net!`.
     Foreign,
 }
 
@@ -43,6 +74,17 @@ pub enum Item {
     Net(NetItem),
     /// `net Gpt2Small = Gpt2(layers = 12);`
     Alias(AliasItem),
+}
+
+impl Item {
+    /// The name.
+    pub fn name(&self) -> &Ident {
+        match self {
+            Item::Dim(dim) => &dim.name,
+            Item::Net(net) => &net.name,
+            Item::Alias(alias) => &alias.name,
+        }
+    }
 }
 
 /// `pub dim Pixels = 784;`
@@ -305,6 +347,13 @@ pub enum ExprKind {
         callee: Box<Expr>,
         /// The arguments in order.
         arguments: Vec<Argument>,
+    },
+    /// `my::op(3) -> [n, d]`: a function of Rust, whose result is written.
+    Rust {
+        /// The path, or its call with what it is given behind the tensors.
+        call: Box<Expr>,
+        /// What it gives.
+        result: TensorType,
     },
     /// `wte.project`
     Member {

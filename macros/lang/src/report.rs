@@ -1,5 +1,6 @@
 //! The errors of one `net!`: collected over all stages, each on its own token, put out together.
 
+use crate::borders::{alike, is_hidden, plain};
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
 /// Collects errors. A stage goes on after an error and gives back what it could make sense of.
@@ -113,9 +114,17 @@ impl Diagnostic {
 
     /// The whole text: the message, the notes and the help, a line each. rustc aligns the later lines behind `error: `.
     pub fn text(&self) -> String {
-        let help = self.help.iter().map(|help| format!("help: {help}"));
-        let lines: Vec<String> = [self.message.clone()].into_iter().chain(self.notes.clone()).chain(help).collect();
-        lines.join("\n")
+        let alike = alike(&format!("{}\n{}", self.message, self.notes.join("\n")));
+        // Such a name says nothing, so neither does a help line with it.
+        let help = match alike.first() {
+            Some(name) => Some(format!("tell them apart: `use path::{name} as Other{name};`")),
+            None => self.help.clone(),
+        };
+        let alike = alike.iter().map(|name| format!("two modules each declare `{name}`, and these are different"));
+        let help = help.iter().map(|help| format!("help: {help}"));
+        let lines: Vec<String> =
+            [self.message.clone()].into_iter().chain(self.notes.clone()).chain(alike).chain(help).collect();
+        plain(&lines.join("\n")).into_owned()
     }
 
     /// `::core::compile_error! { "…" }`, placed so that rustc underlines the whole place.
@@ -155,7 +164,7 @@ where
     let wanted = plain(name);
     candidates
         .into_iter()
-        .filter(|candidate| candidate.as_ref() != name)
+        .filter(|candidate| candidate.as_ref() != name && !is_hidden(candidate.as_ref()))
         .filter_map(|candidate| {
             let candidate = candidate.as_ref();
             let length = name.chars().count().max(candidate.chars().count());

@@ -3,7 +3,8 @@
 //! `diagnostics.txt` holds programs, each with its errors below it: the token between « and », then the text. Where the
 //! wording is changed on purpose, `UPDATE_GOLDENS=1` writes the file anew; read the difference.
 
-use ansatz_lang::expand;
+use ansatz_lang::borders::{Import, split};
+use ansatz_lang::{Expansion, expand, expand_with};
 use std::fmt::Write as _;
 
 /// Declarations that every program of the file has before it.
@@ -12,12 +13,31 @@ net Classify(x: [n, Pixels]) -> [n, Digit] { x |> linear(Digit) }
 net Pair(x: [n, Pixels]) -> (a: [n, 4], b: [n]) { let a = x |> linear(4); (a = a, b = mean(x, over = Pixels)) }
 ";
 
+/// Another module: `use lib::Name;`.
+const LIB: &str = "pub dim Embed = 64; pub dim Width = 64; dim Hidden = 8;
+pub net Heads(x: [n, t, d]; heads: usize) -> [n, t, d] where heads | d { x |> [n, t, (heads e)] -> [n, t, (heads e)] }
+pub net Narrow(x: [n, d]; act = relu) -> [n, d] { x |> inner: linear(Hidden) |> act |> outer: linear(d) }
+pub net Encode(x: [n, Embed]) -> [n, Embed] { x |> Narrow }
+";
+
+/// What a program becomes that uses names of the other module.
+fn expanded(program: &str) -> Expansion {
+    let (uses, rest) = split(program.parse().expect("the programs of the file are tokens"));
+    let exports = expand(LIB.parse().expect("tokens")).exports;
+    let imports = uses.into_iter().map(|name| {
+        let path = name.path.to_string();
+        let export = exports.iter().find(|export| path == format!("lib :: {}", export.name)).expect("it is declared");
+        Import { name: name.name, path: name.path, entries: export.entries.clone() }
+    });
+    expand_with(&imports.collect::<Vec<_>>(), rest)
+}
+
 /// The errors of a program as the file shows them.
 fn errors(source: &str) -> String {
     let program = format!("{SHARED}{source}");
     let lines: Vec<&str> = program.lines().collect();
     let mut shown = String::new();
-    for diagnostic in expand(program.parse().expect("the programs of the file are tokens")).diagnostics {
+    for diagnostic in expanded(&program).diagnostics {
         let start = diagnostic.place.first.start();
         let end = diagnostic.place.last.end();
         let line = lines[start.line - 1];
@@ -104,4 +124,5 @@ fn no_error_says_what_only_the_compiler_says() {
 #[test]
 fn the_shared_declarations_are_right() {
     assert_eq!(errors(""), "");
+    assert!(expand(LIB.parse().expect("tokens")).diagnostics.is_empty());
 }

@@ -1,19 +1,20 @@
 //! Dimensions as Rust: declarations, types, values.
 
-use crate::ast::{DimItem, Size};
+use crate::ast::{DimItem, Route, Size};
 use crate::infer::{Axis, Element, Type, TypedNet};
 use crate::resolve::Names;
 use crate::terms::{Atom, Term};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 
 /// Whether the size of a dimension could not be understood.
 pub fn is_unknown(item: &DimItem, names: &Names<'_>) -> bool {
     !matches!(item.size, Size::Literal(..)) && names.dim(&item.name.to_string()).is_none()
 }
 
-/// `dim Pixels = 784;` as a type, `dim Wide = 4 * Pixels;` as another name of one.
-pub fn declare(item: &DimItem, names: &Names<'_>) -> TokenStream {
+/// `dim Pixels = 784;` as a type, `dim Wide = 4 * Pixels;` as another name of one. One that travels further than it is
+/// seen is public in a private module: rustc asks that of a type that others get.
+pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool) -> TokenStream {
     let DimItem { attributes, visibility, name, size } = item;
     let visibility = &visibility.tokens;
     if let Size::Literal(number, _) = size {
@@ -21,17 +22,35 @@ pub fn declare(item: &DimItem, names: &Names<'_>) -> TokenStream {
         let (literal, doc) = (Literal::usize_unsuffixed(number), format!("A dimension of size {number}."));
         let digits = format!("{number:b}");
         let bits = digits.chars().map(|bit| Literal::u8_unsuffixed(u8::from(bit == '1')));
-        return quote! {
+        let (home, declared) = (
+            quote::format_ident!("{}_dim", name),
+            if travels {
+                quote! { pub }
+            } else {
+                visibility.clone()
+            },
+        );
+        let declaration = quote! {
             ::ansatz::declare_dim! {
                 #attributes
                 #[doc = ""]
                 #[doc = #doc]
-                #[allow(dead_code)]
-                #visibility struct #name = #literal, #(#bits)*
+                #[allow(dead_code, unreachable_pub)]
+                #declared struct #name = #literal, #(#bits)*
             }
         };
+        return match travels {
+            false => declaration,
+            true => quote! {
+                #[doc(hidden)]
+                #[allow(non_snake_case)]
+                mod #home { #declaration }
+                #[allow(unused_imports)]
+                #visibility use #home::#name;
+            },
+        };
     }
-    let spelling = Spelling { element: super::here("E"), run_time: vec![] };
+    let spelling = Spelling::of(names, super::here("E"));
     let Some(dim) = names.dim(&name.to_string()) else { return TokenStream::new() };
     let (ty, doc) =
         (spelling.dim(&dim.term, Mode::Sizes), format!("{}, a dimension of size {}.", dim.term, dim.number));
@@ -45,7 +64,8 @@ pub fn declare(item: &DimItem, names: &Names<'_>) -> TokenStream {
 }
 
 /// How the names of a net are spelt in Rust.
-pub struct Spelling {
+pub struct Spelling<'n, 'a> {
+    names: &'n Names<'a>,
     /// The type parameter of the elements.
     pub element: Ident,
     /// The run-time dimensions: their names and their type parameters.
@@ -61,9 +81,14 @@ pub enum Mode {
     Sizes,
 }
 
-impl Spelling {
+impl<'n, 'a> Spelling<'n, 'a> {
+    /// The spelling outside of any net.
+    pub fn of(names: &'n Names<'a>, element: Ident) -> Self {
+        Spelling { names, element, run_time: vec![] }
+    }
+
     /// The spelling for one net.
-    pub fn new(names: &Names<'_>, net: &TypedNet<'_>) -> Self {
+    pub fn new(names: &'n Names<'a>, net: &TypedNet<'_>) -> Self {
         let declared = |name: &str| names.meanings.meaning(name).is_some() || names.is_net(name);
         let free = |candidates: &[String], taken: &[String]| {
             let free = candidates.iter().find(|name| !declared(name) && !taken.contains(name));
@@ -78,7 +103,26 @@ impl Spelling {
             taken.push(parameter.clone());
             run_time.push((name.clone(), Ident::new(&parameter, Span::call_site())));
         }
-        Spelling { element: super::here(&element), run_time }
+        Spelling { names, element: super::here(&element), run_time }
+    }
+
+    /// The type of a declared dimension.
+    pub fn dimension(&self, name: &Ident) -> TokenStream {
+        match self.names.foreign(name).map(|foreign| &foreign.route) {
+            Some(Route::Path(path)) => path.clone(),
+            Some(Route::Part { of, position }) => part(of, *position),
+            Some(Route::None) | None => quote! { #name },
+        }
+    }
+
+    /// The type of a net by its name.
+    pub fn net(&self, name: &Ident) -> TokenStream {
+        let element = &self.element;
+        match self.names.foreign(name).map(|foreign| &foreign.route) {
+            Some(Route::Path(path)) => quote! { #path<#element> },
+            Some(Route::Part { of, position }) => part(&quote! { #of<#element> }, *position),
+            Some(Route::None) | None => quote! { #name<#element> },
+        }
     }
 
     /// `N: ::ansatz::tensor::Dim, T: ::ansatz::tensor::Dim`
@@ -90,10 +134,7 @@ impl Spelling {
     /// The type of a dimension.
     pub fn dim(&self, size: &Term, mode: Mode) -> TokenStream {
         match size.as_atom() {
-            Some(Atom::Nominal { name, .. }) => {
-                let name = super::here(name);
-                quote! { #name }
-            }
+            Some(Atom::Nominal { name, .. }) => self.dimension(&super::here(name)),
             Some(Atom::RunTime(name)) if mode == Mode::Parameters => {
                 match self.run_time.iter().find(|(own, _)| own == name) {
                     Some((_, parameter)) => quote! { #parameter },
@@ -113,10 +154,14 @@ impl Spelling {
     /// The value of a dimension, of the type that [`Self::dim`] spells.
     pub fn dim_value(&self, size: &Term) -> TokenStream {
         match size.as_atom() {
-            Some(Atom::Nominal { name, .. } | Atom::RunTime(name)) => {
-                let name = self.variable(name);
-                quote! { #name }
+            Some(Atom::Nominal { name, .. }) => {
+                let (name, ty) = (super::here(name), self.dim(size, Mode::Sizes));
+                match self.names.foreign(&name) {
+                    Some(_) => quote! { <#ty as ::core::default::Default>::default() },
+                    None => ty,
+                }
             }
+            Some(Atom::RunTime(name)) => self.variable(name).into_token_stream(),
             _ => match size.number() {
                 Some(number) => {
                     let number = Literal::usize_unsuffixed(number);
@@ -221,6 +266,12 @@ impl Spelling {
             }
         }
     }
+}
+
+/// The type that an item knows of another one.
+fn part(of: &TokenStream, position: usize) -> TokenStream {
+    let position = Literal::usize_unsuffixed(position);
+    quote! { <#of as ::ansatz::nn::Env<#position>>::T }
 }
 
 trait IntoToken {

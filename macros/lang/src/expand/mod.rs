@@ -3,6 +3,7 @@
 mod batch;
 mod dims;
 mod docs;
+mod export;
 mod model;
 mod record;
 mod run;
@@ -10,35 +11,48 @@ mod stubs;
 mod templates;
 
 use crate::ast::{Item, Program, Visibility};
+use crate::borders::shown;
 use crate::infer::{Inferred, Reach, TypedNet};
 use crate::report::Diagnostic;
 use crate::resolve::Names;
 use dims::Spelling;
 pub use dims::capitals;
+pub use export::Export;
+use export::Sources;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use std::rc::Rc;
 
-/// The items of a program, and its errors.
+/// The items of a program and its errors, and what other programs need of it.
 pub fn expand(
     program: &Program,
     names: &Names<'_>,
     inferred: &Inferred<'_>,
     diagnostics: &[Diagnostic],
-) -> TokenStream {
+) -> (TokenStream, Vec<Export>) {
     let nets = inferred.nets.as_slice();
+    let ids = program.ids();
+    let sources = Sources::new(program, &ids, names, inferred);
+    let travelling = sources.travelling();
     let stubs = stubs::stubs(program, names, inferred, diagnostics);
     let dims = program.items.iter().filter_map(|item| match item {
-        Item::Dim(dim) if !dims::is_unknown(dim, names) => Some(dims::declare(dim, names)),
+        Item::Dim(dim) if !dims::is_unknown(dim, names) && names.foreign(&dim.name).is_none() => {
+            Some(dims::declare(dim, names, travelling.contains(&dim.name.to_string())))
+        }
         _ => None,
     });
-    let nets_tokens = nets.iter().filter(|net| net.is_typed() && net.reach != Reach::Unused).map(|net| {
+    let own = |net: &&Rc<TypedNet<'_>>| net.is_typed() && matches!(net.reach, Reach::Named | Reach::Part);
+    let nets_tokens = nets.iter().filter(own).map(|net| {
         let context = Context { names, nets, net, spelling: Spelling::new(names, net) };
         context.net()
     });
     let templates = inferred.templates.iter().map(templates::template);
-    let aliases = inferred.aliases.iter().filter_map(|alias| templates::alias(alias, nets));
-    std::iter::once(stubs).chain(dims).chain(nets_tokens).chain(templates).chain(aliases).collect()
+    let aliases = inferred.aliases.iter().filter_map(|alias| templates::alias(alias, names, nets));
+    let items = std::iter::once(stubs).chain(dims).chain(nets_tokens).chain(templates).chain(aliases).collect();
+    let items = if program.foreign.is_empty() { items } else { shown(items) };
+    let exports = sources.exports();
+    let passed_on = exports.iter().map(Export::tokens);
+    (std::iter::once(items).chain(passed_on).collect(), exports)
 }
 
 /// One net with everything around it.
@@ -46,7 +60,7 @@ struct Context<'c, 'a> {
     names: &'c Names<'a>,
     nets: &'c [Rc<TypedNet<'a>>],
     net: &'c TypedNet<'a>,
-    spelling: Spelling,
+    spelling: Spelling<'c, 'a>,
 }
 
 impl Context<'_, '_> {

@@ -229,10 +229,7 @@ impl Context<'_, '_> {
                 let sizes = sizes.iter().map(|size| self.spelling.dim(size, Mode::Sizes));
                 quote! { ::ansatz::tensor::Tensor<(#(#sizes,)*), #element, ::ansatz::tensor::Cpu> }
             }
-            LayerKind::Net(net) => {
-                let name = &self.nets[*net].name;
-                quote! { #name<#element> }
-            }
+            LayerKind::Net(net) => self.spelling.net(&self.nets[*net].name),
             LayerKind::Scope { .. } => unreachable!("no step records a scope by itself"),
         }
     }

@@ -2,11 +2,13 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
-use crate::infer::{Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type, ValueId, key_part};
+use crate::infer::{
+    Constant, Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type, ValueId, key_part,
+};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
-use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{ToTokens, format_ident, quote};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 impl Context<'_, '_> {
     /// `record`, `init`, the counts.
@@ -456,6 +458,25 @@ impl Context<'_, '_> {
             Operation::Spline { input, parameters, bound, inverse } => {
                 let (input, parameters, bound) = (self.borrowed(*input), self.borrowed(*parameters), number(*bound));
                 quote! { ::ansatz::flow::spline(#input, #parameters, #bound, #inverse) }
+            }
+            Operation::Rust { path, inputs, constants } => {
+                let inputs = inputs.iter().map(|(id, place)| {
+                    let mut name = self.value(*id);
+                    name.set_span(name.span().located_at(place.first));
+                    match *id < self.net.item.inputs.len() {
+                        true => quote! { #name },
+                        false => quote_spanned! { place.first => &#name },
+                    }
+                });
+                let constants = constants.iter().map(|constant| match constant {
+                    Constant::Whole(whole) => quote! { #whole },
+                    Constant::Real(real) => number(*real),
+                    Constant::Flag(flag) => quote! { #flag },
+                    Constant::Text(text) => quote! { #text },
+                });
+                let last = path.last().map_or_else(Span::call_site, Ident::span);
+                let arguments = quote_spanned! { last => (#(#inputs),* #(, #constants)*) };
+                quote! { #(#path)::* #arguments }
             }
             Operation::Concat { inputs, axis } => {
                 let inputs = inputs.iter().map(|&id| self.value(id));

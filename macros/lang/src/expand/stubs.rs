@@ -5,7 +5,7 @@
 //! of which only the body holds an error keeps its struct and its functions; it dereferences to the unknown type,
 //! which has whatever field or method is missing.
 
-use crate::ast::{BrokenKind, Item, Program, ResultType, Visibility};
+use crate::ast::{BrokenKind, Item, Program, ResultType, Route, Visibility};
 use crate::infer::{Inferred, Reach, TypedNet};
 use crate::report::Diagnostic;
 use crate::resolve::Names;
@@ -15,15 +15,20 @@ use std::rc::Rc;
 
 /// The errors of a program, and what stands for the declarations that hold them.
 pub fn stubs(program: &Program, names: &Names<'_>, inferred: &Inferred<'_>, diagnostics: &[Diagnostic]) -> TokenStream {
-    let used = |net: &&Rc<TypedNet<'_>>| net.reach != Reach::Unused;
-    let Some((first, others)) = diagnostics.split_first() else { return TokenStream::new() };
-    let mut unknown = Unknown { error: Some(first.tokens()), name: None };
+    let used = |net: &&Rc<TypedNet<'_>>| matches!(net.reach, Reach::Named | Reach::Part);
+    let mut errors = diagnostics.iter().map(Diagnostic::tokens);
+    // What holds an error elsewhere is unknown here as well, though the error is told there.
+    let Some(mut unknown) = errors.next().map(Unknown::of).or_else(|| Unknown::abroad(program)) else {
+        return TokenStream::new();
+    };
     let mut items = TokenStream::new();
     for missing in missing(program, names, inferred) {
         items.extend(missing.aliases(&mut unknown));
     }
-    for net in inferred.nets.iter().filter(used).filter(|net| net.is_typed() && net.body.is_none()) {
-        let (name, target) = (&net.name, unknown.ty(&[]));
+    let nets = inferred.nets.iter().filter(used).filter(|net| net.is_typed() && net.body.is_none());
+    let templates = inferred.templates.iter().filter(|template| template.failed);
+    for name in nets.map(|net| &net.name).chain(templates.map(|template| &template.item.name)) {
+        let target = unknown.ty(&[]);
         unknown.name.get_or_insert_with(|| quote! { <#name as ::core::ops::Deref>::Target });
         items.extend(quote! {
             #[automatically_derived]
@@ -37,7 +42,7 @@ pub fn stubs(program: &Program, names: &Names<'_>, inferred: &Inferred<'_>, diag
         });
     }
     // With no declaration to carry it, the first error stands by itself as the others do.
-    let alone = unknown.error.into_iter().chain(others.iter().map(Diagnostic::tokens));
+    let alone = unknown.error.into_iter().chain(errors);
     std::iter::once(items).chain(alone).collect()
 }
 
@@ -48,6 +53,21 @@ struct Unknown {
 }
 
 impl Unknown {
+    fn of(error: TokenStream) -> Self {
+        Unknown { error: Some(error), name: None }
+    }
+
+    /// By what another `net!` could not read.
+    fn abroad(program: &Program) -> Option<Self> {
+        let broken = |name: &Ident| program.broken.iter().any(|broken| broken.name == *name);
+        program.foreign.iter().find_map(|foreign| match &foreign.route {
+            Route::Path(path) if broken(&foreign.name) => {
+                Some(Unknown { error: None, name: Some(quote! { <#path as ::core::ops::Deref>::Target }) })
+            }
+            _ => None,
+        })
+    }
+
     /// The unknown type, as an alias with these parameters writes it: each must occur.
     fn ty(&mut self, parameters: &[Ident]) -> TokenStream {
         let base = match self.error.take() {
@@ -72,12 +92,12 @@ fn missing<'a>(program: &'a Program, names: &'a Names<'_>, inferred: &'a Inferre
         Missing { name: &broken.name, visibility: &broken.visibility, kind: broken.kind, outputs }
     });
     let dims = program.items.iter().filter_map(|item| match item {
-        Item::Dim(dim) if super::dims::is_unknown(dim, names) => {
+        Item::Dim(dim) if super::dims::is_unknown(dim, names) && names.foreign(&dim.name).is_none() => {
             Some(Missing { name: &dim.name, visibility: &dim.visibility, kind: BrokenKind::Dim, outputs: false })
         }
         _ => None,
     });
-    let untyped = inferred.nets.iter().filter(|net| !net.is_typed() && net.reach != Reach::Unused);
+    let untyped = inferred.nets.iter().filter(|net| !net.is_typed() && matches!(net.reach, Reach::Named | Reach::Part));
     let untyped = untyped.map(|net| Missing {
         name: &net.name,
         visibility: &net.visibility,

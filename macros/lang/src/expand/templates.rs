@@ -1,7 +1,8 @@
 //! Templates and aliases as Rust: a template is a name with an explanation, an alias one more name of an instance.
 
-use crate::ast::ResultType;
+use crate::ast::{ResultType, Route};
 use crate::infer::{Alias, Template, TypedNet};
+use crate::resolve::Names;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use std::rc::Rc;
@@ -52,26 +53,30 @@ pub fn template(template: &Template<'_>) -> TokenStream {
 }
 
 /// One more name of an instance that has one.
-pub fn alias(alias: &Alias<'_>, nets: &[Rc<TypedNet<'_>>]) -> Option<TokenStream> {
+pub fn alias(alias: &Alias<'_>, names: &Names<'_>, nets: &[Rc<TypedNet<'_>>]) -> Option<TokenStream> {
     let net = &nets[alias.net?];
     let item = alias.item;
     let (attributes, visibility, name, of) = (&item.attributes, &item.visibility.tokens, &item.name, &net.name);
-    let batches = (format_ident!("{name}Batch"), format_ident!("{of}Batch"));
-    let outputs = (format_ident!("{name}Output"), format_ident!("{of}Output"));
-    let (batch, of_batch) = batches;
-    let (output, of_output) = outputs;
-    let output = matches!(net.item.result, ResultType::Named(_)).then(|| {
+    if let Some(Route::Path(path)) = names.foreign(of).map(|foreign| &foreign.route) {
+        return Some(quote! {
+            #attributes
+            #[allow(unused_imports)]
+            #visibility use #path as #name;
+        });
+    }
+    let own = |suffix: &str| {
+        let (name, of) = (format_ident!("{name}{suffix}"), format_ident!("{of}{suffix}"));
         quote! {
             #[allow(unused_imports)]
-            #visibility use #of_output as #output;
+            #visibility use #of as #name;
         }
-    });
+    };
+    let (batch, output) = (own("Batch"), matches!(net.item.result, ResultType::Named(_)).then(|| own("Output")));
     Some(quote! {
         #attributes
         #[allow(unused_imports)]
         #visibility use #of as #name;
-        #[allow(unused_imports)]
-        #visibility use #of_batch as #batch;
+        #batch
         #output
     })
 }

@@ -72,7 +72,8 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         _ => Err(Absorbed),
     };
     let faultless = inference.nets.report.len() == before && item.body.is_some() && !item.damaged;
-    if faultless && inference.needs.is_empty() {
+    // What stands behind something that nobody knows was not looked at.
+    if faultless && results.is_ok() && inference.needs.is_empty() {
         inference.unused();
         inference.idle_states();
     }

@@ -103,9 +103,15 @@ impl<'a> Inference<'a, '_, '_> {
                 self.einsum(operands, result, environment, expr.span).map(Value::Tensor)
             }
             ExprKind::Block(block) => self.block(block, environment),
-            ExprKind::Path(_) => {
-                self.fault(expr.span, format!("`{}` is a path, which `net!` does not know", text(expr)))
-                    .help("use a net that is declared in the same `net!`");
+            ExprKind::Rust { call, result } => self.rust(call, result, None, environment),
+            ExprKind::Path(path) => {
+                let help = match path.last() {
+                    Some(name) if name.to_string().starts_with(char::is_uppercase) => {
+                        format!("a net comes by `use {};` in this `net!`", text(expr))
+                    }
+                    _ => format!("the result of a function of Rust is written: `{} -> [n, …]`", text(expr)),
+                };
+                self.fault(expr.span, format!("`{}` is a path, of which `net!` knows nothing", text(expr))).help(help);
                 Err(Absorbed)
             }
             ExprKind::Member { of, .. } => match self.value(of, environment)? {
@@ -251,6 +257,7 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Call { callee, arguments } => {
                 self.call(stage, callee, arguments, label, Some(piped), environment)
             }
+            ExprKind::Rust { call, result } if label.is_none() => self.rust(call, result, Some(piped), environment),
             _ => match self.labelled(stage, label, environment)? {
                 Value::Layer(layer) => self.apply(&layer, vec![(piped, whole.span)], stage.span),
                 Value::Error => Err(Absorbed),

@@ -8,7 +8,8 @@ use super::block::{self, Inference};
 use super::typed::{Reach, TypedNet};
 use super::value::{Chosen, Value};
 use super::{Alias, Inferred, Template, mentions};
-use crate::ast::{AliasItem, NetItem, Parameter, Visibility};
+use crate::ast::{AliasItem, NetItem, Parameter, Route, Visibility};
+use crate::borders::plain;
 use crate::report::{Diagnostic, Place, Report};
 use crate::resolve::{Absorbed, Checked, Names, reach};
 use crate::terms::{Atom, Term};
@@ -89,15 +90,32 @@ impl<'a, 'r> Nets<'a, 'r> {
 
     /// Infers everything.
     pub(super) fn all(mut self) -> Inferred<'a> {
-        let roots: Vec<Option<usize>> = (0..self.names.nets.len()).map(|net| self.root(net)).collect();
+        let names = self.names;
+        let nets = 0..names.nets.len();
+        let (foreign, own): (Vec<usize>, Vec<usize>) = nets.partition(|&net| self.is_foreign(net));
+        let mut roots = vec![None; names.nets.len()];
+        for &net in &own {
+            roots[net] = self.root(net);
+        }
         let aliases: Vec<(&AliasItem, Option<usize>)> =
-            self.names.aliases.iter().map(|alias| (*alias, self.alias(alias))).collect();
-        let own = |root: &Option<usize>| root.filter(|&root| self.instances[root].net().needs.is_empty());
-        let roots: Vec<Option<usize>> = roots.iter().map(own).collect();
-        self.unused_templates(&roots);
-        let templates = self.names.nets.iter().zip(&roots).filter(|(_, root)| root.is_none());
-        let templates: Vec<_> = templates.map(|(item, _)| self.template(item)).collect();
+            names.aliases.iter().map(|alias| (*alias, self.alias(alias))).collect();
+        // Of the nets of others only those that are used here matter.
+        for net in foreign {
+            if self.instances.iter().any(|instance| instance.given.net == net) {
+                roots[net] = self.root(net);
+            }
+        }
+        let whole = |root: Option<usize>| root.filter(|&root| self.instances[root].net().needs.is_empty());
+        let roots: Vec<Option<usize>> = roots.into_iter().map(whole).collect();
+        self.unused_templates(&own, &roots);
+        let templates = own.iter().filter(|&&net| roots[net].is_none());
+        let templates: Vec<_> = templates.map(|&net| self.template(net)).collect();
         self.named(&roots, &aliases, templates)
+    }
+
+    /// Whether another `net!` declares a net.
+    fn is_foreign(&self, net: usize) -> bool {
+        self.names.foreign(&self.names.nets[net].name).is_some()
     }
 
     /// The instance of a net as it stands, unless it has hyper-parameters that must be given.
@@ -161,7 +179,15 @@ impl<'a, 'r> Nets<'a, 'r> {
             }
             self.failed.insert(given.net);
             let note = (!given.is_default(item)).then(|| format!("here `{}` has {}", item.name, given.text(item)));
+            let foreign = self.is_foreign(given.net);
             for diagnostic in self.report.since(before) {
+                if foreign {
+                    // The user reads what they wrote: the call.
+                    diagnostic.place = at;
+                    if !diagnostic.notes.iter().any(|note| note.starts_with("inside of ")) {
+                        diagnostic.note(format!("inside of `{}`", item.name));
+                    }
+                }
                 if !diagnostic.notes.iter().any(|note| note.starts_with("here ")) {
                     diagnostic.notes.extend(note.clone());
                 }
@@ -190,11 +216,11 @@ impl<'a, 'r> Nets<'a, 'r> {
     }
 
     /// What is wrong in templates that nobody completes.
-    fn unused_templates(&mut self, roots: &[Option<usize>]) {
-        for (net, root) in roots.iter().enumerate() {
+    fn unused_templates(&mut self, own: &[usize], roots: &[Option<usize>]) {
+        for &net in own {
             let item = self.names.nets[net];
             let complete = |instance: &Instance<'_>| instance.given.net == net && instance.net().needs.is_empty();
-            if root.is_some() || self.instances.iter().any(complete) || self.failed.contains(&net) {
+            if roots[net].is_some() || self.instances.iter().any(complete) || self.failed.contains(&net) {
                 continue;
             }
             let mut found = self.instances.iter().position(|instance| instance.given.net == net);
@@ -205,8 +231,8 @@ impl<'a, 'r> Nets<'a, 'r> {
             let Some(found) = found else { continue };
             let done = self.instances[found].net().clone();
             self.report.extend(done.held.clone());
-            // Without hyper-parameters, and used nowhere, it was hardly meant as a template.
-            if item.parameters.is_empty() && !self.mentioned(net) {
+            // Without hyper-parameters, and used nowhere, it was hardly meant as a template, unless others see it.
+            if item.parameters.is_empty() && item.visibility.is_private() && !self.mentioned(net) {
                 self.report.extend(done.needs.iter().map(|need| need.diagnostic.clone()).collect());
             }
         }
@@ -224,9 +250,9 @@ impl<'a, 'r> Nets<'a, 'r> {
         found
     }
 
-    fn template(&self, item: &'a NetItem) -> Template<'a> {
-        let net = self.names.net(&item.name.to_string());
-        let instance = self.instances.iter().find(|instance| Some(instance.given.net) == net);
+    fn template(&self, net: usize) -> Template<'a> {
+        let item = self.names.nets[net];
+        let instance = self.instances.iter().find(|instance| instance.given.net == net);
         let given = item.parameters.iter().filter(|parameter| parameter.default.is_none());
         let mut open: Vec<String> = given.map(|parameter| parameter.name.to_string()).collect();
         for name in instance.iter().flat_map(|instance| &instance.net().needs).flat_map(|need| &need.names) {
@@ -234,7 +260,7 @@ impl<'a, 'r> Nets<'a, 'r> {
                 open.push(name.clone());
             }
         }
-        Template { item, open }
+        Template { item, open, failed: self.failed.contains(&net) }
     }
 
     /// Gives every instance that is used a name.
@@ -259,36 +285,57 @@ impl<'a, 'r> Nets<'a, 'r> {
         }
         taken.extend(names.dims.iter().map(|dim| dim.item.name.to_string()));
         taken.extend(names.broken.iter().cloned());
-        for root in roots.iter().flatten() {
-            nets[*root].reach = Reach::Named;
-        }
+        let route = |name: &Ident| names.foreign(name).map(|foreign| &foreign.route);
         let mut done = vec![];
-        for (item, position) in aliases {
-            let Some(position) = *position else {
-                done.push(Alias { item, net: None });
-                continue;
+        // Names that the user wrote come before those that came along.
+        for with_parts in [false, true] {
+            let wanted = |name: &Ident| match route(name) {
+                None => !with_parts,
+                Some(Route::Path(_)) => !with_parts,
+                Some(Route::Part { .. }) => with_parts,
+                Some(Route::None) => false,
             };
-            let net = &mut nets[position];
-            if net.reach == Reach::Unused {
-                net.reach = Reach::Named;
-                (net.name, net.visibility) = (item.name.clone(), item.visibility.clone());
-                net.attributes = item.attributes.clone();
-            } else {
-                done.push(Alias { item, net: Some(position) });
+            for root in roots.iter().flatten().copied() {
+                let net = &mut nets[root];
+                if wanted(&net.item.name) && net.reach == Reach::Unused {
+                    net.reach = if route(&net.item.name).is_some() { Reach::Abroad } else { Reach::Named };
+                }
+            }
+            for &(item, position) in aliases.iter().filter(|(item, _)| wanted(&item.name)) {
+                let foreign = route(&item.name).is_some();
+                let Some(position) = position else {
+                    if !foreign {
+                        done.push(Alias { item, net: None });
+                    }
+                    continue;
+                };
+                let net = &mut nets[position];
+                if net.reach == Reach::Unused {
+                    net.reach = if foreign { Reach::Abroad } else { Reach::Named };
+                    (net.name, net.visibility) = (item.name.clone(), item.visibility.clone());
+                    net.attributes = item.attributes.clone();
+                } else if !foreign {
+                    done.push(Alias { item, net: Some(position) });
+                }
             }
         }
         let mut queue: Vec<usize> = (0..nets.len()).filter(|&net| nets[net].reach == Reach::Named).collect();
+        // The instance of a net of others is called after the net that it was made for.
+        let mut owners: Vec<Ident> = nets.iter().map(|net| net.name.clone()).collect();
         while let Some(position) = queue.pop() {
             for part in nets[position].nets() {
                 if nets[part].reach == Reach::Unused {
                     nets[part].reach = Reach::Part;
+                    owners[part] = owners[position].clone();
                     queue.push(part);
                 }
             }
         }
-        for (net, given) in nets.iter_mut().zip(&given) {
+        for (position, given) in given.iter().enumerate() {
+            let net = &mut nets[position];
             if net.reach == Reach::Part {
-                net.name = free_name(net.item, given, &mut taken);
+                let owner = route(&net.item.name).map(|_| &owners[position]);
+                net.name = free_name(net.item, owner, given, &mut taken);
                 net.visibility = visibility(net.item, given, names);
             }
         }
@@ -308,9 +355,10 @@ fn by_default(parameter: &Parameter, value: &Value<'_>) -> bool {
 }
 
 /// `BasicWidth64Stride2`: what differs from the defaults, then the dimensions if that is not enough.
-fn free_name(item: &NetItem, given: &Given<'_>, taken: &mut HashSet<String>) -> Ident {
+fn free_name(item: &NetItem, owner: Option<&Ident>, given: &Given<'_>, taken: &mut HashSet<String>) -> Ident {
+    let net = format!("{}{}", owner.map(ToString::to_string).unwrap_or_default(), plain(&item.name.to_string()));
     let part = |name: &str, value: &str| {
-        let value: String = value
+        let value: String = plain(value)
             .chars()
             .map(|letter| match letter {
                 '.' => 'p',
@@ -328,10 +376,10 @@ fn free_name(item: &NetItem, given: &Given<'_>, taken: &mut HashSet<String>) -> 
         .collect();
     let dims: String = given.dims.iter().map(|(name, term)| part(name, &term.to_string())).collect();
     let short = match parameters.is_empty() {
-        true => format!("{}{dims}", item.name),
-        false => format!("{}{parameters}", item.name),
+        true => format!("{net}{dims}"),
+        false => format!("{net}{parameters}"),
     };
-    let long = format!("{}{parameters}{dims}", item.name);
+    let long = format!("{net}{parameters}{dims}");
     let numbered = (2..).map(|number| format!("{long}Number{number}"));
     let name = [short, long.clone()].into_iter().chain(numbered).find(|name| !taken.contains(name));
     let name = name.expect("there is always a larger number");

@@ -173,6 +173,7 @@ impl<'a> Inference<'a, '_, '_> {
             | ExprKind::Member { .. }
             | ExprKind::Block(_) => true,
             ExprKind::Path(_)
+            | ExprKind::Rust { .. }
             | ExprKind::Number { .. }
             | ExprKind::Bool(_)
             | ExprKind::Str(_)

@@ -17,6 +17,10 @@ pub(super) fn expression<'a>(expr: &'a Expr, found: &mut dyn FnMut(&'a Ident)) {
             }
         }
         ExprKind::Label { inner, .. } | ExprKind::Member { of: inner, .. } => expression(inner, found),
+        ExprKind::Rust { call, result } => {
+            expression(call, found);
+            result.axes.iter().map(|axis| &axis.size).chain(&result.space).flat_map(names_in).for_each(found);
+        }
         ExprKind::Pipeline(parts) | ExprKind::List(parts) => parts.iter().for_each(|part| expression(part, found)),
         ExprKind::Binary { operands, .. } => operands.iter().for_each(|operand| expression(operand, found)),
         ExprKind::Range(ends) => ends.iter().for_each(|end| expression(end, found)),

@@ -27,6 +27,7 @@ mod patterns;
 mod pieces;
 mod reduce;
 mod results;
+mod rust;
 mod signature;
 mod spline;
 mod start;
@@ -45,8 +46,8 @@ pub use facts::Assumption;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Flow, Kernel, Layer, LayerKind, Operation, Reach, Scalar, Setting, Start, Step, Trace, TypedNet, ValueId,
-    key, key_part,
+    Body, Constant, Flow, Kernel, Layer, LayerKind, Operation, Reach, Scalar, Setting, Start, Step, Trace, TypedNet,
+    ValueId, key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 
@@ -68,6 +69,8 @@ pub struct Template<'a> {
     pub item: &'a NetItem,
     /// The hyper-parameters and dimensions that must be fixed.
     pub open: Vec<String>,
+    /// Whether it holds an error.
+    pub failed: bool,
 }
 
 /// One more name of an instance.

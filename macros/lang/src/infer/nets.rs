@@ -9,6 +9,7 @@ use super::typed::{Layer, LayerKind, Operation, Step, TypedNet};
 use super::types::{Axis, Element, Type};
 use super::units::unlabelled;
 use super::value::{Chosen, LayerValue, Tensor, Value};
+use crate::borders::plain;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::{Atom, Term};
@@ -137,7 +138,7 @@ impl<'a> Inference<'a, '_, '_> {
             self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
             return Ok(position);
         }
-        let kind = snake_case(&chosen.name.to_string());
+        let kind = snake_case(&plain(&chosen.name.to_string()));
         let label = match &layer.label {
             Some(_) => self.label(layer, "", false)?,
             None => {

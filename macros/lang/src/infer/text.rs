@@ -14,6 +14,7 @@ pub fn text(expr: &Expr) -> String {
             let arguments: Vec<_> = arguments.iter().map(argument).collect();
             format!("{}({})", text(callee), arguments.join(", "))
         }
+        ExprKind::Rust { call, .. } => text(call),
         ExprKind::Member { of, name } => format!("{}.{name}", text(of)),
         ExprKind::Label { label, inner } => format!("{label}: {}", text(inner)),
         ExprKind::Binary { op, operands } => format!("{} {op} {}", operand(&operands[0]), operand(&operands[1])),

@@ -83,6 +83,11 @@ impl Parser {
         self.at
     }
 
+    /// The tokens from one position to another.
+    pub fn between(&self, start: usize, end: usize) -> TokenStream {
+        self.trees.get(start..end.min(self.trees.len())).unwrap_or_default().iter().cloned().collect()
+    }
+
     /// Everything of the group has been read.
     pub fn nothing_left(&mut self, after: &str) -> Parsed<()> {
         if self.at_end() {

@@ -205,7 +205,12 @@ impl Parser {
             }
         }
         let span = segments.last().map_or_else(|| self.here(), Ident::span);
-        self.calls(Expr { kind: ExprKind::Path(segments), span: span.into() })
+        let call = self.calls(Expr { kind: ExprKind::Path(segments), span: span.into() })?;
+        if self.take_operator("->").is_none() {
+            return Ok(call);
+        }
+        let (span, result) = (call.span, self.tensor_type()?);
+        Ok(Expr { kind: ExprKind::Rust { call: Box::new(call), result }, span })
     }
 
     /// `f(…)`, `f(…)(…)`, `e.project(…)`

@@ -26,7 +26,10 @@ pub fn parse(input: TokenStream, report: &mut Report) -> Program {
     while !parser.at_end() {
         let start = parser.position();
         match parser.item() {
-            Ok(item) => program.items.push(item),
+            Ok((item, source)) => {
+                program.items.push(item);
+                program.sources.push(parser.between(source, parser.position()));
+            }
             Err(Reported) => {
                 if parser.position() == start {
                     parser.bump();
@@ -41,7 +44,8 @@ pub fn parse(input: TokenStream, report: &mut Report) -> Program {
 }
 
 impl Parser {
-    fn item(&mut self) -> Parsed<Item> {
+    /// An item, and where it begins behind its attributes and its visibility.
+    fn item(&mut self) -> Parsed<(Item, usize)> {
         if self.is_operator(";") {
             self.error("nothing stands before this `;`").help("a net ends with its `}`");
             return Err(Reported);
@@ -52,10 +56,12 @@ impl Parser {
             self.unexpected("`dim` or `net`");
             return Err(Reported);
         }
-        match self.item_word(&visibility)? {
-            "dim" => Ok(Item::Dim(self.dim(attributes, visibility)?)),
-            _ => self.net(attributes, visibility),
-        }
+        let start = self.position();
+        let item = match self.item_word(&visibility)? {
+            "dim" => Item::Dim(self.dim(attributes, visibility)?),
+            _ => self.net(attributes, visibility)?,
+        };
+        Ok((item, start))
     }
 
     /// Takes the word that says which item begins here; a missing or misspelt one is reported and mended.
@@ -82,16 +88,7 @@ impl Parser {
                 self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Net);
                 self.error("flows are not in the language yet")
             }
-            "use" => {
-                let mut distance = 1;
-                while let Some(tree) = self.ahead(distance).filter(|tree| tree.to_string() != ";") {
-                    let names = idents(tree.clone().into());
-                    self.broken(names, &Visibility::default(), BrokenKind::Foreign);
-                    distance += 1;
-                }
-                self.error("names from elsewhere cannot be used in the language yet")
-                    .help("declare the dims and nets in the same `net!`")
-            }
+            "use" => self.refused_use(),
             "const" | "static" | "type" | "let" => {
                 self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Dim);
                 self.error(format!("`{word}` cannot stand in `net!`"))
@@ -123,6 +120,21 @@ impl Parser {
             _ => self.unexpected("`dim` or `net`"),
         };
         Err(Reported)
+    }
+
+    /// A `use` that could not be read: its names are known all the same.
+    fn refused_use(&mut self) -> &mut crate::report::Diagnostic {
+        let (start, mut end) = (self.position() + 1, 1);
+        while self.ahead(end).is_some_and(|tree| tree.to_string() != ";") {
+            end += 1;
+        }
+        let trees: Vec<TokenTree> = self.between(start, start + end - 1).into_iter().collect();
+        self.broken(idents(trees.iter().cloned().collect()), &Visibility::default(), BrokenKind::Foreign);
+        match crate::borders::read(&trees) {
+            Err(fault) => self.report.error(fault.span, fault.message).help(fault.help),
+            Ok(_) if self.ahead(end).is_none() => self.error("`;` is missing after the path of this `use`"),
+            Ok(_) => self.error("attributes and doc comments cannot stand before `use`"),
+        }
     }
 
     /// Goes past the broken item to where the next one may begin.

@@ -2,7 +2,7 @@
 
 mod size;
 
-use crate::ast::{AliasItem, DimItem, Item, NetItem, Program, Visibility};
+use crate::ast::{AliasItem, DimItem, Foreign, Item, NetItem, Program, Visibility};
 use crate::report::{Report, did_you_mean};
 use crate::terms::{Dims, Meaning, Term};
 use proc_macro2::Ident;
@@ -23,6 +23,8 @@ pub struct Names<'a> {
     pub meanings: Dims,
     /// Names of declarations that hold an error: using them is no further error.
     pub broken: Vec<String>,
+    /// What other `net!`s declare.
+    foreign: &'a [Foreign],
 }
 
 /// A declared dimension.
@@ -52,6 +54,11 @@ impl<'a> Names<'a> {
         self.net(name).is_some() || self.alias(name).is_some()
     }
 
+    /// The declaration of this name in another `net!`.
+    pub fn foreign(&self, name: &Ident) -> Option<&'a Foreign> {
+        self.foreign.iter().find(|foreign| foreign.name == *name)
+    }
+
     /// The declared dimension of this name.
     pub fn dim(&self, name: &str) -> Option<&Dim<'a>> {
         self.dims.iter().find(|dim| dim.item.name == name)
@@ -61,15 +68,13 @@ impl<'a> Names<'a> {
 /// Collects the declarations and gives every dimension its size.
 pub fn resolve<'a>(program: &'a Program, report: &mut Report) -> Names<'a> {
     let mut first: BTreeMap<String, &Ident> = BTreeMap::new();
-    let mut names = Names { dims: vec![], nets: vec![], aliases: vec![], meanings: Dims::new(), broken: vec![] };
+    let foreign = program.foreign.as_slice();
+    let mut names =
+        Names { dims: vec![], nets: vec![], aliases: vec![], meanings: Dims::new(), broken: vec![], foreign };
     names.broken.extend(program.broken.iter().map(|broken| broken.name.to_string()));
     let mut dims = vec![];
     for item in &program.items {
-        let name = match item {
-            Item::Dim(dim) => &dim.name,
-            Item::Net(net) => &net.name,
-            Item::Alias(alias) => &alias.name,
-        };
+        let name = item.name();
         if first.insert(name.to_string(), name).is_some() {
             report.error(name.span(), format!("`{name}` is declared twice")).help("give one of them another name");
             continue;

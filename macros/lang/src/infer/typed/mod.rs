@@ -2,7 +2,7 @@
 
 mod steps;
 
-pub use steps::{Body, Flow, Operation, Scalar, Setting, Step, Trace, ValueId};
+pub use steps::{Body, Constant, Flow, Operation, Scalar, Setting, Step, Trace, ValueId};
 
 use super::facts::Assumption;
 use super::instances::Need;
@@ -57,6 +57,8 @@ pub enum Reach {
     Part,
     /// The user, by the name of the net or of an alias.
     Named,
+    /// The user too, but another `net!` has the struct.
+    Abroad,
 }
 
 impl TypedNet<'_> {

@@ -3,6 +3,7 @@
 use super::Kernel;
 use crate::report::Place;
 use crate::terms::Term;
+use proc_macro2::Ident;
 
 /// A body in single steps.
 #[derive(Debug)]
@@ -306,6 +307,15 @@ pub enum Operation {
         /// Whether it is the inverse.
         inverse: bool,
     },
+    /// A function of Rust.
+    Rust {
+        /// Its path.
+        path: Vec<Ident>,
+        /// The tensors, each with its place in the source.
+        inputs: Vec<(ValueId, Place)>,
+        /// What it is given behind them.
+        constants: Vec<Constant>,
+    },
     /// One after the other along an axis.
     Concat {
         /// The tensors.
@@ -354,4 +364,17 @@ pub enum Scalar {
     Number(f64),
     /// The size of a dimension.
     Size(Term),
+}
+
+/// What a function of Rust is given at compile time.
+#[derive(Clone, Debug)]
+pub enum Constant {
+    /// A whole number: `usize`.
+    Whole(usize),
+    /// A real number: `f64`.
+    Real(f64),
+    /// `bool`
+    Flag(bool),
+    /// `&str`
+    Text(String),
 }

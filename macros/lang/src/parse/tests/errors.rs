@@ -233,13 +233,23 @@ fn what_is_not_in_the_language_yet() {
     in_body("ode(x, s = ..1, by = rk4(8))", "..", "a range begins with a number", "write `0..1`");
     let flow = one_error("flow F(x: [n]) { x |> reverse }", "flow", "flows are not in the language yet", "");
     assert_eq!(broken(&flow), ["F"]);
+}
+
+#[test]
+fn what_a_use_cannot_say() {
+    let glob = "`net!` takes names from elsewhere one by one, not all that there are";
+    one_error("use blocks::*; dim A = 3;", "*", glob, "name them: `use path::{A, B};`");
+    let inside = "name what stands inside: `use path::{A, B};`";
+    one_error("use blocks::{self, B}; dim A = 3;", "self", "`self` is no dim and no net", inside);
+    let written = "write `use path::Name;` or `use path::{A, B as C};`";
+    one_error("use blocks::A as _; dim A = 3;", "A", "a name from elsewhere is expected here", written);
     let used = one_error(
-        "use blocks::{Attention, Mlp as Perceptron}; dim A = 3;",
+        "#[doc = \"a\"] use blocks::{B, C as D};",
         "use",
-        "names from elsewhere cannot be used in the language yet",
-        "declare the dims and nets in the same `net!`",
+        "attributes and doc comments cannot stand before `use`",
+        "",
     );
-    assert!(broken(&used).contains(&"Perceptron".to_string()) && used.items.len() == 1);
+    assert!(broken(&used).contains(&"D".to_string()) && used.items.is_empty());
 }
 
 #[test]

@@ -106,6 +106,7 @@ pub fn block(block: &Block) -> String {
 pub fn expr(value: &Expr) -> String {
     match &value.kind {
         ExprKind::Name(name) => name.to_string(),
+        ExprKind::Rust { call, result } => format!("({} -> {})", self::expr(call), ty(result)),
         ExprKind::Path(segments) => segments.iter().map(ToString::to_string).collect::<Vec<_>>().join("::"),
         ExprKind::Number { integer: Some(integer), .. } => integer.to_string(),
         ExprKind::Number { value, integer: None } => format!("{value:?}"),

@@ -1,0 +1,214 @@
+//! What other `net!`s need of a declaration: a macro of its name that passes on its tokens and those of all that it
+//! mentions, and the types that it mentions.
+
+use super::dims::Spelling;
+use super::here;
+use crate::ast::{Item, Program, Visibility};
+use crate::borders::{Entry, packed, rename};
+use crate::infer::{Inferred, Reach};
+use crate::resolve::{Names, reach};
+use crate::terms::Atom;
+use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
+use quote::quote;
+use std::collections::{BTreeMap, HashSet};
+
+/// A declaration as others get it.
+#[derive(Debug)]
+pub struct Export {
+    /// Its name.
+    pub name: Ident,
+    /// How far it is seen.
+    pub visibility: TokenStream,
+    /// The declaration, then all that it mentions.
+    pub entries: Vec<Entry>,
+    /// The types of those that are typed, each a place among the entries and a type over `Element`.
+    types: Vec<(usize, TokenStream)>,
+}
+
+impl Export {
+    /// The macro takes whom to call, and what to pass on behind the entries.
+    pub fn tokens(&self) -> TokenStream {
+        let Export { name, visibility, entries, types } = self;
+        let id = &entries[0].id;
+        let entries = entries.iter().map(Entry::tokens);
+        let everywhere = (visibility.to_string() == "pub").then(|| quote! { #[macro_export] });
+        let types = types.iter().map(|(position, ty)| {
+            let (position, element) = (Literal::usize_unsuffixed(*position), here("Element"));
+            quote! {
+                #[automatically_derived]
+                impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Env<#position> for #name<#element> {
+                    type T = #ty;
+                }
+            }
+        });
+        quote! {
+            #[doc(hidden)]
+            #[allow(unused_macros, non_local_definitions)]
+            #everywhere
+            macro_rules! #id {
+                ({ $($back:tt)* } $($rest:tt)*) => { $($back)* ! { (#(#entries)*) { $($back)* } $($rest)* } };
+            }
+            #[doc(hidden)]
+            #[allow(unused_imports)]
+            #visibility use #id as #name;
+            #(#types)*
+        }
+    }
+}
+
+/// A declaration in hidden names.
+struct Source<'a> {
+    name: &'a Ident,
+    id: &'a Ident,
+    visibility: &'a Visibility,
+    tokens: TokenStream,
+    /// The declarations that it mentions, by their places.
+    mentions: Vec<usize>,
+}
+
+/// Everything that a program declares or takes from elsewhere.
+pub struct Sources<'p, 'a> {
+    names: &'p Names<'a>,
+    all: Vec<Source<'p>>,
+    /// The nets that have a struct of their name.
+    structs: HashSet<String>,
+    /// One more name of a struct takes the macro of the struct along.
+    renamed: HashSet<String>,
+}
+
+impl<'p, 'a> Sources<'p, 'a> {
+    pub fn new(
+        program: &'p Program,
+        ids: &'p BTreeMap<String, Ident>,
+        names: &'p Names<'a>,
+        inferred: &Inferred<'_>,
+    ) -> Self {
+        let failed = failed(names, inferred);
+        let mut all: Vec<Source<'p>> = vec![];
+        let items = program.items.iter().zip(&program.sources).map(|(item, tokens)| {
+            let visibility = match item {
+                Item::Dim(dim) => &dim.visibility,
+                Item::Net(net) => &net.visibility,
+                Item::Alias(alias) => &alias.visibility,
+            };
+            let tokens = match names.foreign(item.name()) {
+                _ if failed.contains(&item.name().to_string()) => TokenStream::new(),
+                Some(_) => tokens.clone(),
+                None => packed(rename(tokens.clone(), &|name| ids.get(name).cloned())),
+            };
+            (item.name(), visibility, tokens)
+        });
+        let broken = program.broken.iter().filter(|broken| ids.contains_key(&broken.name.to_string()));
+        let broken = broken.map(|broken| (&broken.name, &broken.visibility, TokenStream::new()));
+        for (name, visibility, tokens) in items.chain(broken) {
+            if all.iter().all(|source| source.name != name) {
+                all.push(Source { name, id: &ids[&name.to_string()], visibility, tokens, mentions: vec![] });
+            }
+        }
+        let places: BTreeMap<String, usize> =
+            all.iter().enumerate().map(|(i, source)| (source.id.to_string(), i)).collect();
+        for source in &mut all {
+            mentions(source.tokens.clone(), &places, &mut source.mentions);
+        }
+        let named = inferred.nets.iter().filter(|net| matches!(net.reach, Reach::Named | Reach::Abroad));
+        let named = named.map(|net| net.name.to_string());
+        let structs = named.chain(inferred.templates.iter().map(|template| template.item.name.to_string()));
+        let structs = structs.filter(|name| !failed.contains(name)).collect();
+        let renamed = inferred.aliases.iter().filter(|alias| alias.net.is_some());
+        let renamed = renamed.map(|alias| alias.item.name.to_string()).collect();
+        Sources { names, all, structs, renamed }
+    }
+
+    /// What the program itself declares.
+    pub fn exports(&self) -> Vec<Export> {
+        let own = self.all.iter().enumerate().filter(|(_, source)| self.names.foreign(source.name).is_none());
+        let own = own.filter(|(_, source)| !self.renamed.contains(&source.name.to_string()));
+        own.map(|(place, source)| self.export(place, source)).collect()
+    }
+
+    /// The private dimensions whose types others get with what mentions them.
+    pub fn travelling(&self) -> HashSet<String> {
+        let mut found = HashSet::new();
+        for (place, user) in self.all.iter().enumerate() {
+            for source in self.closure(place).into_iter().map(|place| &self.all[place]) {
+                if !seen_as_far(source.visibility, user.visibility) {
+                    found.insert(source.name.to_string());
+                }
+            }
+        }
+        found
+    }
+
+    fn export(&self, place: usize, source: &Source<'_>) -> Export {
+        let closure: Vec<&Source<'_>> = self.closure(place).into_iter().map(|place| &self.all[place]).collect();
+        let has_types = self.structs.contains(&source.name.to_string()) && !source.tokens.is_empty();
+        let others = closure.iter().enumerate().skip(1).filter(|_| has_types);
+        let types: Vec<(usize, TokenStream)> =
+            others.filter_map(|(i, other)| Some((i, self.ty(other, source)?))).collect();
+        let entry = |(i, source): (usize, &&Source<'_>)| Entry {
+            id: source.id.clone(),
+            visibility: source.visibility.tokens.clone(),
+            item: source.tokens.clone(),
+            typed: types.iter().any(|(position, _)| *position == i),
+        };
+        let entries = closure.iter().enumerate().map(entry).collect();
+        Export { name: source.name.clone(), visibility: source.visibility.tokens.clone(), entries, types }
+    }
+
+    /// A declaration and all that it mentions.
+    fn closure(&self, place: usize) -> Vec<usize> {
+        let mut found = vec![place];
+        let mut next = 0;
+        while let Some(&place) = found.get(next) {
+            for &mentioned in &self.all[place].mentions {
+                if !found.contains(&mentioned) {
+                    found.push(mentioned);
+                }
+            }
+            next += 1;
+        }
+        found
+    }
+
+    /// The type of a declaration over `Element`, if whoever sees `user` may know it.
+    fn ty(&self, source: &Source<'_>, user: &Source<'_>) -> Option<TokenStream> {
+        let (name, element) = (source.name.to_string(), here("Element"));
+        let spelling = Spelling::of(self.names, element);
+        if let Some(dim) = self.names.dim(&name) {
+            let own = matches!(dim.term.as_atom(), Some(Atom::Nominal { name: nominal, .. }) if *nominal == name);
+            return own.then(|| spelling.dimension(source.name));
+        }
+        let seen = self.structs.contains(&name) && seen_as_far(source.visibility, user.visibility);
+        seen.then(|| spelling.net(source.name))
+    }
+}
+
+/// Whether an item is seen by all who see the other one.
+fn seen_as_far(item: &Visibility, other: &Visibility) -> bool {
+    reach(item) == 2 || other.is_private() || item.tokens.to_string() == other.tokens.to_string()
+}
+
+/// The declarations that hold an error.
+fn failed(names: &Names<'_>, inferred: &Inferred<'_>) -> HashSet<String> {
+    let nets = inferred.nets.iter().filter(|net| net.reach == Reach::Named);
+    let nets = nets.filter(|net| !net.is_typed() || net.body.is_none()).map(|net| net.name.to_string());
+    let templates = inferred.templates.iter().filter(|template| template.failed);
+    let aliases = inferred.aliases.iter().filter(|alias| alias.net.is_none());
+    nets.chain(templates.map(|template| template.item.name.to_string()))
+        .chain(aliases.map(|alias| alias.item.name.to_string()))
+        .chain(names.broken.iter().cloned())
+        .collect()
+}
+
+fn mentions(tokens: TokenStream, places: &BTreeMap<String, usize>, found: &mut Vec<usize>) {
+    for tree in tokens {
+        match tree {
+            TokenTree::Group(group) => mentions(group.stream(), places, found),
+            TokenTree::Ident(name) => {
+                let place = places.get(&name.to_string()).copied();
+                found.extend(place.filter(|place| !found.contains(place)));
+            }
+            _ => {}
+        }
+    }
+}
