@@ -2,7 +2,7 @@
 
 use super::{Data, DataMut};
 use crate::graph::DType;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 /// Zeroed memory that begins on a cache line.
@@ -21,8 +21,15 @@ impl Arena {
     pub fn new(bytes: usize) -> Self {
         let layout = layout(bytes);
         // SAFETY: the layout is not empty.
-        let pointer = NonNull::new(unsafe { alloc_zeroed(layout) });
-        Arena { pointer: pointer.unwrap_or_else(|| handle_alloc_error(layout)), bytes }
+        let pointer = NonNull::new(unsafe { if bytes < HUGE { alloc_zeroed(layout) } else { alloc(layout) } });
+        let pointer = pointer.unwrap_or_else(|| handle_alloc_error(layout));
+        if bytes >= HUGE {
+            // Before the first touch, which decides the pages.
+            ask_for_huge_pages(pointer, bytes);
+            // SAFETY: so many bytes were allocated.
+            unsafe { pointer.write_bytes(0, bytes) };
+        }
+        Arena { pointer, bytes }
     }
 
     pub fn bytes(&self) -> usize {
@@ -84,6 +91,22 @@ impl Drop for Arena {
     }
 }
 
+/// The size of a huge page on most systems. Memory in small ones costs a walk through tables every few rows of a tensor,
+/// and the processor reads ahead to the end of a page only.
+const HUGE: usize = 2 << 20;
+
+/// A hint; without it, or where the system has no such pages, all works as well, but slower.
+fn ask_for_huge_pages(pointer: NonNull<u8>, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: whole pages inside an allocation; the advice does not change what they hold.
+    unsafe {
+        libc::madvise(pointer.as_ptr().cast(), bytes / HUGE * HUGE, libc::MADV_HUGEPAGE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (pointer, bytes);
+}
+
 fn layout(bytes: usize) -> Layout {
-    Layout::from_size_align(bytes.max(64), 64).expect("a program is smaller than the address space")
+    let align = if bytes < HUGE { 64 } else { HUGE };
+    Layout::from_size_align(bytes.max(64), align).expect("a program is smaller than the address space")
 }

@@ -33,7 +33,8 @@ pub(super) fn identity<T: Real>(fold: Fold) -> T {
 }
 
 /// Folds a tile `[outer, reduced, inner]` with `reduced ≥ 1` to `out`, `[outer, inner]`. For `ArgMax`, `out` is the
-/// greatest and `index` its position, counted from `first`.
+/// greatest and `index` its position, counted from `first`. Other folds go on from what `out` holds if they are `onto` it.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn tile<T: Real>(
     arch: Arch,
     fold: Fold,
@@ -42,6 +43,7 @@ pub(super) fn tile<T: Real>(
     out: &mut [T],
     index: &mut [u32],
     first: u32,
+    onto: bool,
 ) {
     let size = reduced * inner;
     for i in 0..outer {
@@ -51,6 +53,7 @@ pub(super) fn tile<T: Real>(
                 arch,
                 tile,
                 out,
+                onto,
                 T::ZERO,
                 #[inline(always)]
                 |x, y| x + y,
@@ -59,6 +62,7 @@ pub(super) fn tile<T: Real>(
                 arch,
                 tile,
                 out,
+                onto,
                 -T::INFINITY,
                 #[inline(always)]
                 |x, y| x.nan_max(y),
@@ -67,6 +71,7 @@ pub(super) fn tile<T: Real>(
                 arch,
                 tile,
                 out,
+                onto,
                 T::INFINITY,
                 #[inline(always)]
                 |x, y| x.nan_min(y),
@@ -117,20 +122,30 @@ pub(super) fn merge<T: Real>(
 
 /// Folds `[reduced, inner]` to `[inner]`.
 #[inline(always)]
-fn one<T: Real>(arch: Arch, tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> T + Copy) {
+fn one<T: Real>(arch: Arch, tile: &[T], out: &mut [T], onto: bool, identity: T, f: impl Fn(T, T) -> T + Copy) {
     vectorized(
         arch,
         #[inline(always)]
         || match out {
+            [out] if onto => *out = f(*out, row(tile, identity, f)),
             [out] => *out = row(tile, identity, f),
-            _ => columns(tile, out, identity, f),
+            _ if tile.len() == out.len() => match onto {
+                true => out.iter_mut().zip(tile).for_each(|(out, &x)| *out = f(*out, x)),
+                false => out.copy_from_slice(tile),
+            },
+            _ => {
+                if !onto {
+                    out.fill(identity);
+                }
+                columns(tile, out, identity, f);
+            }
         },
     );
 }
 
 /// So many elements are added one after the other to a lane, then lanes are combined: rounding errors stay small however
 /// long a tile is.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 
 #[inline(always)]
 fn row<T: Real>(row: &[T], identity: T, f: impl Fn(T, T) -> T + Copy) -> T {
@@ -163,11 +178,6 @@ fn row<T: Real>(row: &[T], identity: T, f: impl Fn(T, T) -> T + Copy) -> T {
 #[inline(always)]
 fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> T + Copy) {
     let inner = out.len();
-    if tile.len() == inner {
-        out.copy_from_slice(tile);
-        return;
-    }
-    out.fill(identity);
     if inner <= LANES / 2 {
         // Several rows side by side fill the lanes.
         let width = LANES / inner * inner;

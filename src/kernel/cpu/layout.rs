@@ -115,6 +115,11 @@ impl Layout {
         self.counts[..self.reduced].iter().chain(&self.counts[self.inner..]).product()
     }
 
+    /// Tiles over the kept axes inside the reduced ones.
+    pub(super) fn beside(&self) -> usize {
+        self.counts[self.inner..].iter().product()
+    }
+
     /// Tiles over the reduced axes.
     pub(super) fn steps(&self) -> usize {
         self.counts[self.reduced..self.inner].iter().product()

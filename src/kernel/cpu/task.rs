@@ -21,13 +21,37 @@ pub(super) struct Task<'a, T: Real> {
     registers: *mut *mut T,
     tiles: *mut u8,
     results: *mut u8,
+    /// The place of the current unit in its group.
+    place: usize,
     /// The first point of the current tile and its size.
     starts: [usize; RANK],
     extents: [usize; RANK],
 }
 
-/// The results of a fold for the current unit: values, corrections, positions.
-type Results<'r, T> = (&'r mut [T], &'r mut [T], &'r mut [u32]);
+/// The results of a fold for the current unit.
+struct Results<'r, T> {
+    /// A sum is the value minus the correction.
+    value: &'r mut [T],
+    correction: &'r mut [T],
+    /// Where the greatest stands.
+    index: &'r mut [u32],
+    /// The same for the block of tiles that has not joined yet.
+    next: &'r mut [T],
+    next_index: &'r mut [u32],
+}
+
+/// How many parts these are.
+pub(super) const RESULTS: usize = 5;
+
+/// The place of a tile among those over the reduced axes, which join the results in blocks: small tiles would lose more by
+/// each correction than they gain.
+struct Block {
+    /// Whether nothing has joined before.
+    first: bool,
+    /// Whether the tile is the first of its block, or the last.
+    begins: bool,
+    ends: bool,
+}
 
 impl<'a, T: Real> Task<'a, T> {
     /// # Safety
@@ -44,7 +68,7 @@ impl<'a, T: Real> Task<'a, T> {
         let (tiles, results) =
             unsafe { (memory.add(pointers), memory.add(pointers + kernel.slot_count * kernel.tile_bytes())) };
         let (starts, extents) = ([0; RANK], [1; RANK]);
-        Task { kernel, operands, arch, direct, registers: memory.cast(), tiles, results, starts, extents }
+        Task { kernel, operands, arch, direct, registers: memory.cast(), tiles, results, place: 0, starts, extents }
     }
 
     /// Points the registers at their tiles and computes what all tiles share.
@@ -70,103 +94,133 @@ impl<'a, T: Real> Task<'a, T> {
         }
     }
 
-    /// Runs tiles over the reduced axes for one tile of results.
+    /// Runs tiles over the reduced axes for a group of units.
     ///
     /// # Safety
     /// As for `launch`, after `prepare`.
-    pub(super) unsafe fn run(&mut self, unit: usize, steps: Range<usize>) {
-        self.enter_unit(unit);
+    pub(super) unsafe fn run(&mut self, group: usize, steps: Range<usize>) {
         let kernel = self.kernel;
         if steps.is_empty() {
-            for (i, (fold, _)) in kernel.folds.iter().enumerate() {
-                // SAFETY: nothing else borrows the results.
-                let (value, correction, index) = unsafe { self.results(i) };
-                value.fill(fold::identity(*fold));
-                correction.fill(T::ZERO);
-                index.fill(0);
+            for place in 0..kernel.abreast {
+                self.enter_unit(group, place);
+                for (i, (fold, _)) in kernel.folds.iter().enumerate() {
+                    // SAFETY: nothing else borrows the results.
+                    let Results { value, correction, index, .. } = unsafe { self.results(i) };
+                    value.fill(fold::identity(*fold));
+                    correction.fill(T::ZERO);
+                    index.fill(0);
+                }
             }
         }
-        let first = steps.start;
-        for step in steps {
+        let exact = kernel.folds.iter().any(|(fold, _)| *fold == Fold::ArgMax);
+        let (mut first, mut open) = (true, 0);
+        for step in steps.clone() {
+            self.enter_unit(group, 0);
             self.enter_step(step);
-            let points = self.extents[..kernel.layout.dims.len()].iter().product();
-            // SAFETY: the tile lies inside the iteration space, so every view stays inside its operand.
-            unsafe {
-                for (register, place) in &kernel.in_place {
-                    self.registers.add(*register as usize).write(self.address(place));
-                }
-                for (i, store) in kernel.stores.iter().enumerate().filter(|(i, _)| self.direct >> i & 1 == 1) {
-                    debug_assert!(i < 64);
-                    self.registers.add(store.register).write(self.address(&store.place));
-                }
-                for step in &kernel.steps {
-                    self.step(step, points);
-                }
-                for i in 0..kernel.folds.len() {
-                    self.fold(i, step == first, points);
-                }
-                for (i, store) in kernel.stores.iter().enumerate() {
-                    if i >= 64 || self.direct >> i & 1 == 0 {
-                        self.store(store);
-                    }
+            let begins = open == 0;
+            open += self.reduced();
+            let ends = exact || open >= fold::BLOCK || step + 1 == steps.end;
+            for place in 0..kernel.abreast {
+                self.enter_unit(group, place);
+                self.enter_step(step);
+                // SAFETY: as the caller says.
+                unsafe { self.tile(&Block { first, begins, ends }) };
+            }
+            if ends {
+                (first, open) = (false, 0);
+            }
+        }
+    }
+
+    /// Runs the current tile.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn tile(&mut self, block: &Block) {
+        let kernel = self.kernel;
+        let points = self.extents[..kernel.layout.dims.len()].iter().product();
+        // SAFETY: the tile lies inside the iteration space, so every view stays inside its operand.
+        unsafe {
+            for (register, place) in &kernel.in_place {
+                self.registers.add(*register as usize).write(self.address(place));
+            }
+            for (i, store) in kernel.stores.iter().enumerate().filter(|(i, _)| self.direct >> i & 1 == 1) {
+                debug_assert!(i < 64);
+                self.registers.add(store.register).write(self.address(&store.place));
+            }
+            for step in &kernel.steps {
+                self.step(step, points);
+            }
+            for i in 0..kernel.folds.len() {
+                self.fold(i, block, points);
+            }
+            for (i, store) in kernel.stores.iter().enumerate() {
+                if i >= 64 || self.direct >> i & 1 == 0 {
+                    self.store(store);
                 }
             }
         }
     }
 
-    /// Writes the results of a unit.
+    /// Writes the results of a group of units.
     ///
     /// # Safety
     /// As for `launch`, after `run`.
-    pub(super) unsafe fn finish(&mut self, unit: usize) {
-        self.enter_unit(unit);
+    pub(super) unsafe fn finish(&mut self, group: usize) {
         let kernel = self.kernel;
-        // Reduced axes take no part.
-        let extents = self.extents;
-        for (i, (fold, output)) in kernel.folds.iter().enumerate() {
-            // SAFETY: nothing else borrows the results; the views stay inside their operands.
-            unsafe {
-                let (value, _, index) = self.results(i);
-                match (fold, output.place.cell) {
-                    (Fold::ArgMax, Cell::Float) => {
-                        self.write(&output.place, &extents, index.as_ptr(), |x: u32| T::from_u32(x));
-                    }
-                    (Fold::ArgMax, _) => self.write(&output.place, &extents, index.as_ptr(), |x: u32| x),
-                    (_, Cell::Float) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x),
-                    (_, Cell::Index) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x.to_u32()),
-                    (_, Cell::Bool) => {
-                        self.write(&output.place, &extents, value.as_ptr(), |x: T| u8::from(x != T::ZERO));
+        for place in 0..kernel.abreast {
+            self.enter_unit(group, place);
+            // Reduced axes take no part.
+            let extents = self.extents;
+            for (i, (fold, output)) in kernel.folds.iter().enumerate() {
+                // SAFETY: nothing else borrows the results; the views stay inside their operands.
+                unsafe {
+                    let Results { value, index, .. } = self.results(i);
+                    match (fold, output.place.cell) {
+                        (Fold::ArgMax, Cell::Float) => {
+                            self.write(&output.place, &extents, index.as_ptr(), |x: u32| T::from_u32(x));
+                        }
+                        (Fold::ArgMax, _) => self.write(&output.place, &extents, index.as_ptr(), |x: u32| x),
+                        (_, Cell::Float) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x),
+                        (_, Cell::Index) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x.to_u32()),
+                        (_, Cell::Bool) => {
+                            self.write(&output.place, &extents, value.as_ptr(), |x: T| u8::from(x != T::ZERO));
+                        }
                     }
                 }
             }
         }
     }
 
-    /// Adds the results of another task, which ran later tiles of the same unit.
+    /// Adds the results of another task, which ran later tiles of the same group.
     ///
     /// # Safety
-    /// Both have run `unit`, and nobody uses their memory.
-    pub(super) unsafe fn take_over(&mut self, other: &mut Self, unit: usize) {
-        self.enter_unit(unit);
-        other.enter_unit(unit);
-        for (i, (fold, _)) in self.kernel.folds.iter().enumerate() {
-            // SAFETY: the memory of two tasks, which nobody else uses.
-            unsafe {
-                let (value, correction, index) = self.results(i);
-                let (next, next_correction, next_index) = other.results(i);
-                fold::merge(self.arch, *fold, [value, correction], index, next, next_index);
-                if *fold == Fold::Sum {
-                    next_correction.iter_mut().for_each(|c| *c = -*c);
-                    fold::merge(self.arch, *fold, [value, correction], index, next_correction, next_index);
+    /// Both have run `group`, and nobody uses their memory.
+    pub(super) unsafe fn take_over(&mut self, other: &mut Self, group: usize) {
+        for place in 0..self.kernel.abreast {
+            self.enter_unit(group, place);
+            other.enter_unit(group, place);
+            for (i, (fold, _)) in self.kernel.folds.iter().enumerate() {
+                // SAFETY: the memory of two tasks, which nobody else uses.
+                unsafe {
+                    let Results { value, correction, index, .. } = self.results(i);
+                    let next = other.results(i);
+                    fold::merge(self.arch, *fold, [value, correction], index, next.value, next.index);
+                    if *fold == Fold::Sum {
+                        next.correction.iter_mut().for_each(|c| *c = -*c);
+                        fold::merge(self.arch, *fold, [value, correction], index, next.correction, next.index);
+                    }
                 }
             }
         }
     }
 
-    /// Takes the kept axes' part of the position from the number of a unit.
-    fn enter_unit(&mut self, unit: usize) {
+    /// Takes the kept axes' part of the position from the number of a unit: its group, and its place in it.
+    fn enter_unit(&mut self, group: usize, place: usize) {
         let layout = &self.kernel.layout;
+        self.place = place;
         self.extents = [1; RANK];
+        let unit = group * self.kernel.abreast + place;
         let unit = self.enter(layout.inner..layout.dims.len(), unit);
         self.enter(0..layout.reduced, unit);
     }
@@ -318,34 +372,39 @@ impl<'a, T: Real> Task<'a, T> {
         );
     }
 
+    /// Positions of the current tile along the reduced axes.
+    fn reduced(&self) -> usize {
+        self.extents[self.kernel.layout.reduced..self.kernel.layout.inner].iter().product()
+    }
+
     /// Folds the current tile and combines it with those before.
     ///
     /// # Safety
     /// As for `run`; the register is filled.
-    unsafe fn fold(&self, i: usize, first: bool, points: usize) {
+    unsafe fn fold(&self, i: usize, block: &Block, points: usize) {
         let layout = &self.kernel.layout;
         let (fold, output) = &self.kernel.folds[i];
         let outer = self.extents[..layout.reduced].iter().product();
-        let reduced = self.extents[layout.reduced..layout.inner].iter().product();
         let inner = self.extents[layout.inner..layout.dims.len()].iter().product();
         let position = if layout.reduced < layout.inner { self.starts[layout.reduced] } else { 0 };
-        let shape = [outer, reduced, inner];
+        let shape = [outer, self.reduced(), inner];
         // SAFETY: the register's tile has `points` elements; nothing else borrows the results.
         unsafe {
             let tile = from_raw_parts(*self.registers.add(output.register), points);
-            let (value, correction, index) = self.results(i);
-            if first {
+            let Results { value, correction, index, next, next_index } = self.results(i);
+            if block.first {
+                fold::tile(self.arch, *fold, shape, tile, value, index, position as u32, !block.begins);
                 correction.fill(T::ZERO);
-                fold::tile(self.arch, *fold, shape, tile, value, index, position as u32);
-            } else {
-                let (next, _, next_index) = self.results(self.kernel.folds.len());
-                fold::tile(self.arch, *fold, shape, tile, next, next_index, position as u32);
+                return;
+            }
+            fold::tile(self.arch, *fold, shape, tile, next, next_index, position as u32, !block.begins);
+            if block.ends {
                 fold::merge(self.arch, *fold, [value, correction], index, next, next_index);
             }
         }
     }
 
-    /// The results of the `i`-th fold; after the last fold, those of one tile alone, without corrections.
+    /// The results of the `i`-th fold.
     ///
     /// # Safety
     /// They are borrowed once at a time.
@@ -354,14 +413,17 @@ impl<'a, T: Real> Task<'a, T> {
         let kept = (0..layout.reduced).chain(layout.inner..layout.dims.len());
         let n = kept.map(|axis| self.extents[axis]).product();
         let bytes = self.kernel.result_bytes();
-        // SAFETY: `task_bytes` has three parts per fold and three more.
+        // SAFETY: a unit has so many parts for each fold.
         unsafe {
-            let at = |part: usize| self.results.add((3 * i + part) * bytes);
-            (
-                from_raw_parts_mut(at(0).cast(), n),
-                from_raw_parts_mut(at(1).cast(), n),
-                from_raw_parts_mut(at(2).cast(), n),
-            )
+            let first = self.results.add(self.place * self.kernel.unit_bytes());
+            let at = |part: usize| first.add((RESULTS * i + part) * bytes);
+            Results {
+                value: from_raw_parts_mut(at(0).cast(), n),
+                correction: from_raw_parts_mut(at(1).cast(), n),
+                index: from_raw_parts_mut(at(2).cast(), n),
+                next: from_raw_parts_mut(at(3).cast(), n),
+                next_index: from_raw_parts_mut(at(4).cast(), n),
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::parallel;
 use super::rows;
 use super::scratch::Scratch;
 use super::strided::RANK;
-use super::task::Task;
+use super::task::{RESULTS, Task};
 use crate::kernel::tiled::{Accumulation, Cell, Code, Fold, Register, Source, Store, Tiled, View};
 use pulp::Arch;
 use std::marker::PhantomData;
@@ -21,6 +21,8 @@ const WORTH_A_FORK: f64 = 10_000.0;
 /// About the time to move one element from or to memory, in nanoseconds.
 const ELEMENT: f64 = 0.15;
 pub(super) const ALIGN: usize = 64;
+/// Bytes of results that stay in the cache while units run side by side.
+const ABREAST: usize = 64 << 10;
 /// Cache lines that are near each other would wander between the processors that write them.
 const BETWEEN_TASKS: usize = 256;
 
@@ -42,6 +44,9 @@ pub struct Prepared<T: Real> {
     pub(super) slot_count: usize,
     pub(super) stores: Vec<Output>,
     pub(super) folds: Vec<(Fold, Output)>,
+    /// Units that are next to each other and run side by side: a step over the reduced axes of all of them, then the
+    /// next step. So what lies in memory side by side is read together.
+    pub(super) abreast: usize,
     /// Operands that are read, with the size of their elements.
     reads: Vec<(usize, usize)>,
     /// Nanoseconds for all points.
@@ -215,8 +220,12 @@ impl<T: Real> Prepared<T> {
         let points = layout.dims.iter().product::<usize>() as f64;
         let cost = points * (moved as f64 * ELEMENT + random as f64 + computed) * size_of::<T>() as f64 / 4.0;
         let (slot_count, slots) = (slots.count, slots.of);
+        let beside = layout.beside();
+        let room = ABREAST / (layout.results() * size_of::<T>() * RESULTS * folds.len().max(1));
+        let abreast = if layout.steps() > 1 && (1..=room).contains(&beside) { beside } else { 1 };
         Prepared {
             layout,
+            abreast,
             sources,
             prologue,
             steps,
@@ -256,9 +265,9 @@ impl<T: Real> Prepared<T> {
     /// # Safety
     /// As for `launch`.
     pub(super) unsafe fn launch_on(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) {
-        let (units, steps) = (self.layout.units(), self.layout.steps());
-        let by_unit = units >= 4 * most || steps < most;
-        let threads = most.min(if by_unit { units } else { steps }).max(1);
+        let (groups, steps) = (self.groups(), self.layout.steps());
+        let by_group = groups >= 4 * most || steps < most;
+        let threads = most.min(if by_group { groups } else { steps }).max(1);
         let bytes = self.task_bytes();
         let memory = Memory(scratch.memory(bytes * threads + BETWEEN_TASKS));
         let direct = self.direct(operands);
@@ -266,36 +275,36 @@ impl<T: Real> Prepared<T> {
         // SAFETY: every task has its own part of the scratch memory; the caller vouches for the operands.
         let task =
             |i: usize| unsafe { Task::new(self, operands, memory.part(BETWEEN_TASKS + i * bytes), direct, arch) };
-        if threads == 1 || by_unit {
+        if threads == 1 || by_group {
             parallel::split(threads, &|i| {
                 // SAFETY: as above; the tasks write different units.
                 unsafe {
                     let mut task = task(i);
                     task.prepare();
-                    for unit in parallel::part(units, i, threads) {
-                        task.run(unit, 0..steps);
-                        task.finish(unit);
+                    for group in parallel::part(groups, i, threads) {
+                        task.run(group, 0..steps);
+                        task.finish(group);
                     }
                 }
             });
             return;
         }
-        for unit in 0..units {
+        for group in 0..groups {
             parallel::split(threads, &|i| {
                 // SAFETY: as above; the tasks write different points, and results only to their scratch memory.
                 unsafe {
                     let mut task = task(i);
                     task.prepare();
-                    task.run(unit, parallel::part(steps, i, threads));
+                    task.run(group, parallel::part(steps, i, threads));
                 }
             });
             // SAFETY: the tasks are done; their results are in their scratch memory.
             unsafe {
                 let mut first = task(0);
                 for i in 1..threads {
-                    first.take_over(&mut task(i), unit);
+                    first.take_over(&mut task(i), group);
                 }
-                first.finish(unit);
+                first.finish(group);
             }
         }
     }
@@ -305,16 +314,20 @@ impl<T: Real> Prepared<T> {
     /// # Safety
     /// As for `launch`; the memory begins on a cache line and is not used elsewhere during the call.
     pub(super) unsafe fn run_alone(&self, operands: &[Operand], memory: *mut u8) {
-        let (units, steps) = (self.layout.units(), self.layout.steps());
         // SAFETY: as the caller says.
         unsafe {
             let mut task = Task::new(self, operands, memory, self.direct(operands), Arch::new());
             task.prepare();
-            for unit in 0..units {
-                task.run(unit, 0..steps);
-                task.finish(unit);
+            for group in 0..self.groups() {
+                task.run(group, 0..self.layout.steps());
+                task.finish(group);
             }
         }
+    }
+
+    /// Groups of units that run side by side.
+    fn groups(&self) -> usize {
+        self.layout.units() / self.abreast
     }
 
     /// Which stores write directly: bit `i` for the `i`-th of them. One that overlaps what is read must not, since
@@ -342,10 +355,14 @@ impl<T: Real> Prepared<T> {
         (self.layout.results() * size_of::<T>().max(4)).next_multiple_of(ALIGN)
     }
 
+    /// Results of a unit.
+    pub(super) fn unit_bytes(&self) -> usize {
+        RESULTS * self.folds.len() * self.result_bytes()
+    }
+
     fn task_bytes(&self) -> usize {
         let pointers = (self.slots.len() * size_of::<*mut T>()).next_multiple_of(ALIGN);
-        // Value, correction and index, per fold and for one tile.
-        let results = 3 * (self.folds.len() + 1) * self.result_bytes();
+        let results = self.abreast * self.unit_bytes();
         pointers + self.slot_count * self.tile_bytes() + results + BETWEEN_TASKS
     }
 }
