@@ -26,7 +26,10 @@ pub mod check;
 pub mod models;
 
 #[doc = include_str!("language.md")]
-pub mod language {}
+pub mod language {
+    #[doc = include_str!("errors.md")]
+    pub mod errors {}
+}
 
 pub use error::{Error, Result};
 

@@ -55,13 +55,47 @@ fn every_mistake_has_one_error_on_its_token() {
     let file = std::fs::read_to_string(path).expect("the file is there");
     let programs = file.lines().filter(|line| !line.is_empty() && !line.starts_with(' '));
     let fresh: String = programs.map(|program| format!("{program}\n{}\n", errors(program))).collect();
+    let chapter = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/errors.md");
+    let (kinds, count) = catalogue(&fresh);
     if std::env::var_os("UPDATE_GOLDENS").is_some() {
         std::fs::write(path, &fresh).expect("the file can be written");
+        std::fs::write(chapter, &kinds).expect("the file can be written");
     }
     for (found, expected) in fresh.split("\n\n").zip(file.split("\n\n")) {
         assert_eq!(found, expected, "\n{found}\n");
     }
     assert_eq!(fresh, file);
+    assert!(count >= 40, "only {count} kinds of mistakes");
+    let written = std::fs::read_to_string(chapter).expect("the file is there");
+    assert!(written == kinds, "src/errors.md lists other mistakes: UPDATE_GOLDENS=1 writes it");
+}
+
+/// Every kind of mistake once, as the chapter of errors has it.
+fn catalogue(file: &str) -> (String, usize) {
+    let mut kinds: Vec<String> = vec![];
+    let mut text = "Every kind of mistake that [`net!`](crate::net) answers, each with a program that makes it and what it is told.\nThe token in question stands between « and ».\n".to_owned();
+    for case in file.split("\n\n") {
+        let Some((program, errors)) = case.split_once('\n') else { continue };
+        let Some((_, message)) = errors.lines().next().and_then(|line| line.split_once("» ")) else { continue };
+        // Names and numbers do not make another kind.
+        let quoted = message.split('`').enumerate().map(|(i, part)| if i % 2 == 0 { part } else { "" });
+        let kind: String = quoted.collect::<String>().chars().filter(|c| c.is_lowercase() || *c == ' ').collect();
+        if kinds.contains(&kind) {
+            continue;
+        }
+        kinds.push(kind);
+        write!(text, "\n```text\n{program}\n{errors}\n```\n").expect("a string takes everything");
+    }
+    (text, kinds.len())
+}
+
+#[test]
+fn every_error_is_short() {
+    for case in include_str!("diagnostics.txt").split("\n\n") {
+        // Cargo adds the place, the line and the marks below it, in five lines.
+        let long = case.split("\n    «").skip(1).find(|error| error.trim_end().lines().count() + 5 >= 12);
+        assert!(long.is_none(), "more than 11 lines:\n{long:?}");
+    }
 }
 
 /// The text that a help line tells to put in the place of the marked tokens, or of another text of the program.

@@ -78,3 +78,49 @@ fn the_checker_and_pytorch_agree() {
     assert!(programs.lines().count() >= 3000);
     assert!(wrong.is_empty(), "{} disagreements\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// The text up to a place, with all brackets closed; `None` inside of a word or a text.
+fn prefix(source: &str, end: usize) -> Option<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let (last, next) = (source[..end].chars().last()?, source[end..].chars().next()?);
+    let quotes = source[..end].chars().filter(|c| *c == '"').count();
+    if (is_word(last) && is_word(next)) || quotes % 2 == 1 {
+        return None;
+    }
+    let mut open = vec![];
+    for letter in source[..end].chars() {
+        match letter {
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' => drop(open.pop()),
+            _ => {}
+        }
+    }
+    Some(source[..end].chars().chain(open.into_iter().rev()).collect())
+}
+
+/// Half-typed programs keep the names that are declared, and never stop the macro.
+#[test]
+fn every_prefix_keeps_its_names() {
+    let file = include_str!("programs.txt");
+    let (shared, rest) = file.split_once("\n\n").expect("declarations, sizes, programs");
+    let (_, programs) = rest.split_once("\n\n").expect("declarations, sizes, programs");
+    let shared = shared.lines().next().expect("the dimensions");
+    let mut done = 0;
+    for line in programs.lines().step_by(29) {
+        let (_, program) = line.split_once(' ').expect("a verdict and a program");
+        let source = format!("pub net F{program}");
+        for end in (10..source.len()).filter(|end| source.is_char_boundary(*end)) {
+            let Some(part) = prefix(&source, end) else { continue };
+            let Ok(tokens) = format!("{shared} {part}").parse() else { continue };
+            let expanded = ansatz_lang::expand(tokens).tokens.to_string();
+            for name in ["A", "V", "F"] {
+                let declares = |keyword: &str| expanded.contains(&format!("{keyword} {name} "));
+                assert!(declares("struct") || declares("type"), "`{name}` is lost in {part}");
+            }
+            done += 1;
+        }
+    }
+    assert!(done >= 3000, "only {done} prefixes");
+}

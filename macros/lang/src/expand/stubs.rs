@@ -99,7 +99,7 @@ fn missing<'a>(program: &'a Program, names: &'a Names<'_>, inferred: &'a Inferre
     });
     let untyped = inferred.nets.iter().filter(|net| !net.is_typed() && matches!(net.reach, Reach::Named | Reach::Part));
     let untyped = untyped.map(|net| Missing {
-        name: &net.name,
+        name: if net.name == net.item.name { &net.item.name } else { &net.name },
         visibility: &net.visibility,
         kind: BrokenKind::Net,
         outputs: matches!(net.item.result, ResultType::Named(_)),
