@@ -1,171 +1,308 @@
-//! A GPT-2 and a Llama of `transformers` (`fixtures/gpt2.py`, `fixtures/llama.py`) in the language: the same keys, logits,
-//! loss and gradients.
+//! The transformers of the library: those that `transformers` has give what it gives (`fixtures/models.py`), and what they
+//! have in common holds for all.
 #![deny(warnings)]
 
+use ansatz::models::{bert, gpt2, llama, particles, translator, vit};
+use ansatz::nn::{self, Path, Slot, Stream, Visitor};
+use ansatz::optim::Sgd;
 use ansatz::prelude::*;
-use ansatz::tensor::Indices;
-use ansatz::train::{Load, Mapping, load_into};
+use ansatz::tensor::HostTensor;
+use ansatz::text::{Sampler, generate};
+use ansatz::train::{Load, load_into};
+use proptest::prelude::*;
 
-net! {
-    pub dim Vocab = 11;
-    pub dim Places = 6;
-
-    net Attention(x: [n, t, d]; heads: usize) -> [n, t, d] where heads | d {
-        let (q, k, v) = x |> c_attn: linear(3 * d) |> split(3);
-        let by_head = |z| z |> [n, t, (heads e)] -> [n, heads, t, e];
-        attention(by_head(q), by_head(k), by_head(v), causal = true)
-            |> [n, heads, t, e] -> [n, t, (heads e)]
-            |> c_proj: linear(d)
+/// All tensors of a model, by their keys.
+fn tensors<M: Model<f32>>(model: &M) -> Vec<(String, Vec<f32>)> {
+    struct All(Vec<(String, Vec<f32>)>);
+    impl Visitor<f32> for All {
+        fn tensor(&mut self, slot: &Slot, tensor: &dyn HostTensor<f32>) -> Result<()> {
+            self.0.push((slot.key.clone(), tensor.to_vec()));
+            Ok(())
+        }
     }
-
-    net Block(x: [n, t, d]; heads: usize) -> [n, t, d] {
-        let x = x + (x |> ln_1: layer_norm |> attn: Attention(heads));
-        x + (x |> ln_2: layer_norm |> mlp: (c_fc: linear(4 * d) |> gelu_tanh |> c_proj: linear(d)))
-    }
-
-    /// Radford et al. 2019; the output weights are those of the embedding.
-    net Gpt2(tokens: [n, t] in Vocab; width: usize, layers: usize, heads: usize) -> [n, t, Vocab] {
-        let wte = embedding(width);
-        wte(tokens) + (positions([t], Places) |> wpe: embedding(width))
-            |> h: [Block(heads); layers] |> ln_f: layer_norm |> wte.project
-    }
-
-    pub net Tiny = Gpt2(width = 4, layers = 1, heads = 2);
-
-    net Rotated(x: [n, t, d]; heads: usize, shared: usize) -> [n, t, d] where heads | d, shared | heads {
-        let q = x |> q_proj: linear(d, bias = false) |> [n, t, (heads e)] -> [n, heads, t, e] |> rotary;
-        let k = x |> k_proj: linear(shared * (d / heads), bias = false) |> [n, t, (shared e)] -> [n, shared, t, e] |> rotary;
-        let v = x |> v_proj: linear(shared * (d / heads), bias = false) |> [n, t, (shared e)] -> [n, shared, t, e];
-        attention(q, k, v, causal = true) |> [n, heads, t, e] -> [n, t, (heads e)] |> o_proj: linear(d, bias = false)
-    }
-
-    /// Shazeer 2020.
-    net SwiGlu(x: [n, t, d]; hidden: usize) -> [n, t, d] {
-        (x |> gate_proj: linear(hidden, bias = false) |> silu) * (x |> up_proj: linear(hidden, bias = false))
-            |> down_proj: linear(d, bias = false)
-    }
-
-    net Layer(x: [n, t, d]; heads: usize, shared: usize, hidden: usize) -> [n, t, d] {
-        let x = x + (x |> input_layernorm: rms_norm(eps = 1e-6) |> self_attn: Rotated(heads, shared));
-        x + (x |> post_attention_layernorm: rms_norm(eps = 1e-6) |> mlp: SwiGlu(hidden))
-    }
-
-    net Decoder(tokens: [n, t] in Vocab; width: usize, count: usize, heads: usize, shared: usize, hidden: usize)
-        -> [n, t, width]
-    {
-        tokens |> embed_tokens: embedding(width)
-            |> layers: [Layer(heads, shared, hidden); count] |> norm: rms_norm(eps = 1e-6)
-    }
-
-    /// Touvron et al. 2023.
-    pub net Llama(tokens: [n, t] in Vocab) -> [n, t, Vocab] {
-        tokens |> model: Decoder(8, 2, 4, 2, 12) |> lm_head: linear(Vocab, bias = false)
-    }
-
-    pub net LlamaReading(tokens: [n, t] in Vocab, next: [n, t] in Vocab) -> [] {
-        cross_entropy(llama: Llama(tokens), next)
-    }
-
-    pub net Reading(tokens: [n, t] in Vocab, next: [n, t] in Vocab) -> [] { cross_entropy(gpt: Tiny(tokens), next) }
+    let mut all = All(Vec::new());
+    model.visit(&Path::root(), &mut all).expect("it shows its tensors");
+    all.0
 }
 
-/// What `transformers` gave: a line for each tensor.
+/// What `transformers` gave for a model.
 struct Expected {
     folder: String,
     text: String,
-    /// How far a tensor may be off, relative to its norm.
-    tolerance: f64,
+    load: Load,
 }
 
 impl Expected {
-    fn read(name: &str, tolerance: f64) -> Self {
-        let folder = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    fn of(name: &str, load: Load) -> Self {
+        let folder = format!("{}/tests/fixtures/models/{name}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(format!("{folder}/run.txt")).expect("the fixture");
-        Expected { folder, text, tolerance }
+        Expected { folder, text, load: load.model_prefix("model") }
     }
 
-    #[track_caller]
-    fn close(&self, name: &str, found: Vec<f64>) {
+    fn line<T: std::str::FromStr<Err: std::fmt::Debug>>(&self, name: &str) -> Vec<T> {
         let line = self.text.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).expect(name);
-        let expected: Vec<f64> = line.split_whitespace().map(|number| number.parse().expect("a number")).collect();
-        assert_eq!(found.len(), expected.len(), "{name}");
-        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
-        let off = norm(&mut found.iter().zip(&expected).map(|(a, b)| a - b));
-        assert!(off <= self.tolerance * (1e-3 + norm(&mut expected.iter().copied())), "{name}: {off}");
+        line.split_whitespace().map(|number| number.parse().expect("a number")).collect()
+    }
+
+    /// A loss with a `model` of the weights, or of the gradient.
+    fn read<M: Model<f32>>(&self, file: &str) -> M {
+        let mut model: M = nn::init(1);
+        let path = format!("{}/{file}.safetensors", self.folder);
+        let loaded = load_into(&mut model, path, &self.load).expect("the checkpoint fits");
+        assert!(loaded.missing.is_empty() && loaded.extra.is_empty(), "{loaded:?}");
+        model
+    }
+
+    /// Logits, loss and gradient are those of `transformers`.
+    fn check<M: Model<f32>>(&self, logits: Vec<f32>, (loss, gradient): (Tensor<(), f32, Cpu>, M)) {
+        close("logits", &logits, &self.line("logits"), 1e-4);
+        close("loss", &to_vec(&loss), &self.line("loss"), 1e-4);
+        for ((key, found), (_, expected)) in tensors(&gradient).iter().zip(tensors(&self.read::<M>("gradient"))) {
+            close(key, found, &expected, 1e-3);
+        }
     }
 }
 
+/// Relative to the norm; a gradient that is zero but for rounding has none.
+#[track_caller]
+fn close(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
+    let off = norm(&mut found.iter().zip(expected).map(|(a, b)| a - b));
+    let size = norm(&mut expected.iter().copied());
+    assert!(off <= tolerance * size || size.max(off) < 1e-6, "{name}: {off} of {size}");
+}
+
 /// Tokens, and those that follow them.
-fn tokens() -> (Indices<(usize, usize), Vocab>, Indices<(usize, usize), Vocab>) {
-    let tokens = Indices::new(vec![1, 5, 3, 0, 10, 7, 7, 4, 2, 9], (2, 5)).unwrap();
-    (tokens, Indices::new(vec![5, 3, 0, 10, 2, 7, 4, 2, 9, 1], (2, 5)).unwrap())
+fn tokens<V: ansatz::tensor::Named>() -> [Indices<(usize, usize), V>; 2] {
+    let tokens = [vec![1, 5, 3, 0, 10, 7, 7, 4, 2, 9], vec![5, 3, 0, 10, 2, 7, 4, 2, 9, 1]];
+    tokens.map(|tokens| Indices::new(tokens, (2, 5)).unwrap())
 }
 
 #[test]
 fn gpt2_is_that_of_transformers() {
-    let expected = Expected::read("gpt2", 1e-10);
-    let close = |name: &str, found: Vec<f64>| expected.close(name, found);
-    let mut reading: Reading<f64> = Reading::init(1);
-    let options = Load::new()
-        .file_prefix("transformer")
-        .model_prefix("gpt")
-        .mapping(Mapping::new().transposed("h.*.c_*.weight"))
-        .convert();
-    let loaded = load_into(&mut reading, &expected.folder, &options).expect("the checkpoint fits");
-    assert!(loaded.missing.is_empty() && loaded.extra.is_empty(), "{loaded:?}");
+    let expected = Expected::of("gpt2", gpt2::transformers());
+    let reading: gpt2::TinyGpt2Reading = expected.read("weights");
+    let [tokens, next] = tokens();
+    let logits = to_vec(&reading.model.forward(tokens.clone()).unwrap());
+    expected.check(logits, reading.gradient(&(tokens, next).into()).unwrap());
 
-    let (tokens, next) = tokens();
-    close("logits", reading.gpt.forward(tokens.clone()).unwrap().as_vec());
-    let (loss, gradient) = reading.gradient(&ReadingBatch::from((tokens, next))).unwrap();
-    close("loss", loss.as_vec());
-    let gpt = gradient.gpt;
-    close("wte.weight", gpt.wte.weight.as_vec());
-    close("wpe.weight", gpt.wpe.weight.as_vec());
-    close("ln_f.weight", gpt.ln_f.weight.as_vec());
-    close("ln_f.bias", gpt.ln_f.bias.as_vec());
-    let block = &gpt.h[0];
-    for (name, norm) in [("ln_1", &block.ln_1), ("ln_2", &block.ln_2)] {
-        close(&format!("h.0.{name}.weight"), norm.weight.as_vec());
-        close(&format!("h.0.{name}.bias"), norm.bias.as_vec());
-    }
-    close("h.0.attn.c_attn.weight", block.attn.c_attn.weight.as_vec());
-    close("h.0.attn.c_attn.bias", block.attn.c_attn.bias.as_vec());
-    close("h.0.attn.c_proj.weight", block.attn.c_proj.weight.as_vec());
-    close("h.0.attn.c_proj.bias", block.attn.c_proj.bias.as_vec());
-    close("h.0.mlp.c_fc.weight", block.mlp.c_fc.weight.as_vec());
-    close("h.0.mlp.c_fc.bias", block.mlp.c_fc.bias.as_vec());
-    close("h.0.mlp.c_proj.weight", block.mlp.c_proj.weight.as_vec());
-    close("h.0.mlp.c_proj.bias", block.mlp.c_proj.bias.as_vec());
+    let mut stream = Stream::new(&reading.model, 72).unwrap();
+    let found = generate(&mut stream, &[vec![1, 5, 3, 0]], &mut Sampler::greedy(), 64, |_, _| true).unwrap();
+    assert_eq!(found[0], expected.line::<u32>("tokens"));
 }
 
 #[test]
 fn llama_is_that_of_transformers() {
-    // Its norms and angles are computed in single precision whatever the model is in.
-    let expected = Expected::read("llama", 1e-5);
-    let close = |name: &str, found: Vec<f64>| expected.close(name, found);
-    let mut reading: LlamaReading<f64> = LlamaReading::init(1);
-    let options = Load::new().model_prefix("llama").convert();
-    let loaded = load_into(&mut reading, &expected.folder, &options).expect("the checkpoint fits");
-    assert!(loaded.missing.is_empty() && loaded.extra.is_empty(), "{loaded:?}");
+    let expected = Expected::of("llama", llama::transformers());
+    let reading: llama::SmallLlamaReading = expected.read("weights");
+    let [tokens, next] = tokens();
+    let logits = to_vec(&reading.model.forward(tokens.clone()).unwrap());
+    expected.check(logits, reading.gradient(&(tokens, next).into()).unwrap());
 
-    let (tokens, next) = tokens();
-    close("logits", reading.llama.forward(tokens.clone()).unwrap().as_vec());
-    let (loss, gradient) = reading.gradient(&LlamaReadingBatch::from((tokens, next))).unwrap();
-    close("loss", loss.as_vec());
-    let llama = gradient.llama;
-    close("lm_head.weight", llama.lm_head.weight.as_vec());
-    close("model.embed_tokens.weight", llama.model.embed_tokens.weight.as_vec());
-    close("model.norm.weight", llama.model.norm.weight.as_vec());
-    for i in 0..2 {
-        let (layer, at) = (&llama.model.layers[i], format!("model.layers.{i}"));
-        close(&format!("{at}.input_layernorm.weight"), layer.input_layernorm.weight.as_vec());
-        close(&format!("{at}.post_attention_layernorm.weight"), layer.post_attention_layernorm.weight.as_vec());
-        close(&format!("{at}.self_attn.q_proj.weight"), layer.self_attn.q_proj.weight.as_vec());
-        close(&format!("{at}.self_attn.k_proj.weight"), layer.self_attn.k_proj.weight.as_vec());
-        close(&format!("{at}.self_attn.v_proj.weight"), layer.self_attn.v_proj.weight.as_vec());
-        close(&format!("{at}.self_attn.o_proj.weight"), layer.self_attn.o_proj.weight.as_vec());
-        close(&format!("{at}.mlp.gate_proj.weight"), layer.mlp.gate_proj.weight.as_vec());
-        close(&format!("{at}.mlp.up_proj.weight"), layer.mlp.up_proj.weight.as_vec());
-        close(&format!("{at}.mlp.down_proj.weight"), layer.mlp.down_proj.weight.as_vec());
+    let mut stream = Stream::new(&reading.model, 72).unwrap();
+    let found = generate(&mut stream, &[vec![1, 5, 3, 0]], &mut Sampler::greedy(), 64, |_, _| true).unwrap();
+    assert_eq!(found[0], expected.line::<u32>("tokens"));
+}
+
+#[test]
+fn bert_is_that_of_transformers() {
+    let expected = Expected::of("bert", bert::transformers());
+    let loss: bert::SmallClassifierLoss = expected.read("weights");
+    let [tokens, _] = tokens();
+    let segments = Indices::new(vec![0, 0, 1, 1, 1, 0, 1, 1, 0, 0], (2, 5)).unwrap();
+    let seen = from_vec(vec![1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0], (2, 5)).unwrap();
+    let class = Indices::new(vec![2, 0], (2,)).unwrap();
+    let logits = to_vec(&loss.model.forward(tokens.clone(), segments.clone(), seen.clone()).unwrap());
+    expected.check(logits, loss.gradient(&bert::SmallClassifierLossBatch { tokens, segments, seen, class }).unwrap());
+}
+
+#[test]
+fn a_vision_transformer_is_that_of_transformers() {
+    let expected = Expected::of("vit", vit::transformers());
+    let loss: vit::SmallViTLoss = expected.read("weights");
+    let pixels = (0..256).map(|i| (i as f32 * 0.37).sin()).collect();
+    let image: Tensor<(usize, Const<2>, Const<8>, Const<8>), f32, Cpu> =
+        from_vec(pixels, (2, Const, Const, Const)).unwrap();
+    let class = Indices::new(vec![2, 0], (2,)).unwrap();
+    let logits = to_vec(&loss.model.forward(image.clone()).unwrap());
+    expected.check(logits, loss.gradient(&vit::SmallViTLossBatch { image, class }).unwrap());
+}
+
+#[test]
+fn the_models_have_the_sizes_of_their_papers() {
+    assert_eq!(gpt2::Gpt2Small::PARAMETERS, 124_439_808);
+    assert_eq!(gpt2::Gpt2Medium::PARAMETERS, 354_823_168);
+    assert_eq!(gpt2::Gpt2Large::PARAMETERS, 774_030_080);
+    assert_eq!(gpt2::Gpt2Xl::PARAMETERS, 1_557_611_200);
+    assert_eq!(llama::TinyLlama::PARAMETERS, 1_100_048_384);
+    // Without the pooler of 590,592.
+    assert_eq!(bert::BertBase::PARAMETERS, 109_482_240 - 590_592);
+    assert_eq!(bert::BertLarge::PARAMETERS, 335_141_888 - 1_049_600);
+    assert_eq!(vit::ViTBase16::PARAMETERS, 86_567_656);
+    let layers = 6 * (4 * 512 * 512 + 2 * 512 * 2048) + 6 * (8 * 512 * 512 + 2 * 512 * 2048);
+    let small = 6 * (4 * 512 + 512 + 2048 + 4 * 512) + 6 * (8 * 512 + 512 + 2048 + 6 * 512);
+    assert_eq!(translator::BaseTransformer::PARAMETERS, 37_000 * 512 + layers + small);
+    assert_eq!(particles::Plane::PARAMETERS, 16 * 4 * 4);
+}
+
+/// Every mismatch of a file is told at once.
+#[test]
+fn a_file_of_another_model_is_refused_in_full() {
+    let mut reading: gpt2::TinyGpt2Reading = nn::init(1);
+    let path = format!("{}/tests/fixtures/models/llama/weights.safetensors", env!("CARGO_MANIFEST_DIR"));
+    let error = load_into(&mut reading, path, &gpt2::transformers().model_prefix("model")).unwrap_err();
+    let ansatz::Error::Checkpoint { problems, .. } = error else { panic!("{error}") };
+    assert_eq!(problems.len(), nn::slots::<f32, gpt2::TinyGpt2>().len(), "{problems:#?}");
+}
+
+/// Twelve blocks that are computed again: the same training, dropout included, in less memory.
+#[test]
+fn recomputed_blocks_change_the_memory_alone() {
+    let tokens =
+        |shift: u32| Indices::new((0..8 * 64).map(|i| (i * i + shift) % 11).collect::<Vec<u32>>(), (8, 64)).unwrap();
+    let whole: gpt2::DeepGpt2Reading = nn::init(3);
+    let again: gpt2::RecomputedGpt2Reading = nn::init(3);
+    let mut whole = Trainer::builder(whole, Sgd::new(1e-2)).seed(5).build().unwrap();
+    let mut again = Trainer::builder(again, Sgd::new(1e-2)).seed(5).build().unwrap();
+    for step in 0..3 {
+        let (x, y) = (tokens(step), tokens(step + 1));
+        let expected = whole.step(&(x.clone(), y.clone()).into()).unwrap().loss();
+        let found = again.step(&(x, y).into()).unwrap().loss();
+        assert!((found - expected).abs() < 1e-5 * expected, "{found} and {expected}");
+    }
+    for ((key, found), (_, expected)) in tensors(&again.model().unwrap()).iter().zip(tensors(&whole.model().unwrap())) {
+        close(key, found, &expected, 1e-4);
+    }
+    let (whole, again) = (whole.memory(&[8, 64]).unwrap(), again.memory(&[8, 64]).unwrap());
+    println!("{whole}; with blocks computed again {again}");
+    assert!(3 * again.workspace < whole.workspace, "{again} and {whole}");
+}
+
+net! {
+    pub dim Width = 16;
+
+    /// The mean of what two heads of causal attention give.
+    pub net Attended(x: [n, t, Width]) -> [] {
+        let by_head = |z| z |> [n, t, (2 e)] -> [n, 2, t, e];
+        let (q, k, v) = (x |> linear(Width), x |> linear(Width), x |> linear(Width));
+        attention(by_head(q), by_head(k), by_head(v), causal = true) |> square |> mean
+    }
+}
+
+/// The matrix of scores is never there: memory is linear in the length.
+#[test]
+fn attention_takes_memory_in_proportion_to_the_length() {
+    let attended: Attended = nn::init(1);
+    let mut trainer = Trainer::builder(attended, Sgd::new(1e-2)).build().unwrap();
+    let [short, middle, long] = [256, 1024, 4096].map(|t| {
+        let memory = trainer.memory(&[1, t]).unwrap();
+        println!("{t} tokens: {memory}");
+        (memory.workspace + memory.inputs) as f64
+    });
+    let ratio = (long - middle) / (middle - short);
+    assert!((3.8..4.2).contains(&ratio), "{ratio}");
+    assert!(long < 4096.0 * 4096.0 * 4.0, "a matrix of scores would be larger than {long} bytes");
+}
+
+fn text(tokens: &[u32]) -> Indices<(usize, usize), gpt2::TinyToken> {
+    Indices::new(tokens.to_vec(), (1, tokens.len())).unwrap()
+}
+
+fn points(values: &[f32]) -> Tensor<(usize, usize, Const<2>), f32, Cpu> {
+    from_vec(values.to_vec(), (1, values.len() / 2, Const)).unwrap()
+}
+
+fn near(found: &[f32], expected: &[f32]) -> bool {
+    found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 2e-4 * (1.0 + b.abs()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// What stands later changes nothing before it.
+    #[test]
+    fn causal_models_do_not_look_ahead(
+        seed in 0u64..20,
+        tokens in prop::collection::vec(0u32..11, 2..40),
+        cut in 0.0..1.0f64,
+        other in 0u32..11,
+    ) {
+        let cut = 1 + (cut * (tokens.len() - 1) as f64) as usize;
+        let mut changed = tokens.clone();
+        changed[cut..].iter_mut().for_each(|token| *token = (*token + other) % 11);
+        let gpt: gpt2::TinyGpt2 = nn::init(seed);
+        let [a, b] = [&tokens, &changed].map(|tokens| to_vec(&gpt.forward(text(tokens)).unwrap()));
+        prop_assert!(near(&a[..11 * cut], &b[..11 * cut]));
+        let llama: llama::SmallLlama = nn::init(seed);
+        let [a, b] = [&tokens, &changed].map(|tokens| {
+            to_vec(&llama.forward(Indices::new(tokens.clone(), (1, tokens.len())).unwrap()).unwrap())
+        });
+        prop_assert!(near(&a[..11 * cut], &b[..11 * cut]));
+        let plane: particles::OrderedPlane = nn::init(seed);
+        let [a, b] = [&tokens, &changed].map(|tokens| {
+            let values: Vec<f32> = tokens.iter().flat_map(|&t| [(t as f32).sin(), (t as f32).cos()]).collect();
+            to_vec(&plane.forward(points(&values)).unwrap())
+        });
+        prop_assert!(near(&a[..2 * cut], &b[..2 * cut]));
+    }
+
+    /// Without mask and positions, tokens have no order.
+    #[test]
+    fn particles_have_no_order(
+        seed in 0u64..20,
+        (values, order) in prop::collection::vec((-2.0f32..2.0, -2.0f32..2.0), 1..30)
+            .prop_flat_map(|values| { let order: Vec<usize> = (0..values.len()).collect(); (Just(values), Just(order).prop_shuffle()) }),
+    ) {
+        let plane: particles::Plane = nn::init(seed);
+        let flat = |order: &[usize], values: &[(f32, f32)]| -> Vec<f32> {
+            order.iter().flat_map(|&i| [values[i].0, values[i].1]).collect()
+        };
+        let first: Vec<usize> = (0..values.len()).collect();
+        let y = to_vec(&plane.forward(points(&flat(&first, &values))).unwrap());
+        let y: Vec<(f32, f32)> = y.chunks(2).map(|p| (p[0], p[1])).collect();
+        let moved = to_vec(&plane.forward(points(&flat(&order, &values))).unwrap());
+        prop_assert!(near(&moved, &flat(&order, &y)));
+    }
+
+    /// However a text is cut, a stream gives what one run gives.
+    #[test]
+    fn streams_give_what_one_run_gives(
+        seed in 0u64..20,
+        tokens in prop::collection::vec(0u32..11, 1..40),
+        cuts in prop::collection::vec(1usize..9, 40),
+    ) {
+        let gpt: gpt2::TinyGpt2 = nn::init(seed);
+        let llama: llama::SmallLlama = nn::init(seed);
+        let as_llama = |tokens: &[u32]| Indices::new(tokens.to_vec(), (1, tokens.len())).unwrap();
+        let (mut gpt_stream, mut llama_stream) = (Stream::new(&gpt, 72).unwrap(), Stream::new(&llama, 40).unwrap());
+        let (mut read, mut from_gpt, mut from_llama) = (0, Vec::new(), Vec::new());
+        for cut in cuts {
+            let piece = &tokens[read..(read + cut).min(tokens.len())];
+            if piece.is_empty() {
+                break;
+            }
+            from_gpt.extend(to_vec(&gpt_stream.run(&gpt2::TinyGpt2Batch::from(text(piece))).unwrap()));
+            from_llama.extend(to_vec(&llama_stream.run(&llama::SmallLlamaBatch::from(as_llama(piece))).unwrap()));
+            read += piece.len();
+        }
+        prop_assert!(near(&from_gpt, &to_vec(&gpt.forward(text(&tokens)).unwrap())));
+        prop_assert!(near(&from_llama, &to_vec(&llama.forward(as_llama(&tokens)).unwrap())));
+    }
+
+    /// Prompts of any lengths side by side give what each gives alone.
+    #[test]
+    fn batches_generate_what_each_prompt_does_alone(
+        seed in 0u64..20,
+        prompts in prop::collection::vec(prop::collection::vec(0u32..11, 1..12), 1..5),
+    ) {
+        let gpt: gpt2::TinyGpt2 = nn::init(seed);
+        let mut stream = Stream::new(&gpt, 72).unwrap();
+        let greedy = &mut Sampler::greedy();
+        let all = generate(&mut stream, &prompts, greedy, 10, |_, _| true).unwrap();
+        for (prompt, expected) in prompts.iter().zip(&all) {
+            let alone = generate(&mut stream, std::slice::from_ref(prompt), greedy, 10, |_, _| true).unwrap();
+            prop_assert_eq!(&alone[0], expected);
+        }
     }
 }

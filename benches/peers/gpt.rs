@@ -33,24 +33,17 @@ net! {
         x |> Joined(attention(q, k, v, causal = true)) |> Perceptron
     }
 
-    /// The same, which remembers what it has read.
-    net Remembering(x: [n, t, d], start: [n] in Context) -> [n, t, d] {
-        let (q, k, v) = x |> Projected(6);
-        let (k, v) = (k: cached(k, start), v: cached(v, start));
-        x |> Joined(attention(q, k, v, causal = true, start)) |> Perceptron
-    }
-
     pub net Language(x: [n, t] in Word, y: [n, t] in Word) -> [] {
         let wte = embedding(Embed);
         let h = wte(x) + (positions([t], Context) |> wpe: embedding(Embed));
         cross_entropy(h |> [Block; 6] |> ln: layer_norm |> wte.project, y)
     }
 
-    /// The logits after the tokens x, the first of which is at the place `start`.
-    pub net Reader(x: [n, t] in Word, places: [t] in Context, start: [n] in Context) -> [n, t, Word] {
+    /// The logits after the tokens x.
+    pub net Reader(x: [n, t] in Word) -> [n, t, Word] {
         let wte = embedding(Embed);
-        let h = wte(x) + (places |> wpe: embedding(Embed));
-        h |> [|x| Remembering(x, start); 6] |> ln: layer_norm |> wte.project
+        let h = wte(x) + (positions([t], Context) |> wpe: embedding(Embed));
+        h |> [Block; 6] |> ln: layer_norm |> wte.project
     }
 }
 
@@ -70,12 +63,14 @@ pub fn gpt() -> ansatz::Result<()> {
 
 /// The most likely 128 tokens, one after the other; the largest logit of the last.
 pub fn infer_gpt() -> ansatz::Result<()> {
-    let mut stream = Stream::new(&build::<Reader>()?)?;
+    let mut stream = Stream::new(&build::<Reader>()?, 256)?;
     let mut read = |tokens: &[u32], at: usize| -> ansatz::Result<(u32, f32)> {
+        if at == 0 {
+            stream.reset();
+        }
         let t = tokens.len();
-        let places = Indices::new((at as u32..(at + t) as u32).collect::<Vec<_>>(), (t,))?;
-        let (x, start) = (Indices::new(tokens.to_vec(), (1, t))?, Indices::new(vec![at as u32], (1,))?);
-        let logits = to_vec(&stream.run(&ReaderBatch { x, places, start })?);
+        let x = Indices::new(tokens.to_vec(), (1, t))?;
+        let logits = to_vec(&stream.run(&ReaderBatch::from(x))?);
         let last = (0..).zip(logits[(t - 1) * WORDS..].iter().copied());
         Ok(last.max_by(|a, b| a.1.total_cmp(&b.1)).expect("65 logits"))
     };

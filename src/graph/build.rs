@@ -94,11 +94,6 @@ impl Graph {
         Ok(())
     }
 
-    /// Whether the state has a new value after the run.
-    pub(crate) fn is_updated(&self, state: NodeId) -> bool {
-        matches!(self[state].op, Op::State(slot) if self.states[slot].update.is_some())
-    }
-
     /// One number in every element.
     pub fn constant(&mut self, value: f64, dims: &[usize], dtype: DType) -> NodeId {
         self.push(Op::Constant(value), vec![], dims.to_vec(), dtype)

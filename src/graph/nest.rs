@@ -28,6 +28,9 @@ pub struct Loop {
     pub slices: usize,
     /// How its derivative comes by what each step computed.
     pub gradient: LoopGradient,
+    /// Whether it stays a loop even if there is one step, so that what it computes again is not taken from where it was
+    /// computed before.
+    pub apart: bool,
 }
 
 /// How the derivative of a loop comes by what each step computed. Once derivatives are taken, it says no more.
@@ -157,6 +160,56 @@ impl Graph {
             }
         }
         Ok(self.push(Op::FoldIn, vec![key, number], vec![4], DType::Index))
+    }
+
+    /// The value of a node as what was appended since the graph had `since` nodes computes it. Its derivative keeps what
+    /// that reads from before alone, and computes the rest again (Griewank 1992; Chen et al. 2016).
+    pub(crate) fn checkpoint(&mut self, since: usize, node: NodeId) -> Result<NodeId> {
+        let mut body = Graph::new();
+        body.input("step", &[], DType::Index);
+        let (inner, captures) = self.extract(&mut body, since, &[], node);
+        body.output("value", inner);
+        let (gradient, apart) = (LoopGradient::Rerun, false);
+        let nest = Loop { body, count: 1, reverse: false, carries: 0, slices: 0, gradient, apart };
+        let stack = self.nest(nest, captures)[0];
+        let dims = self[node].dims.clone();
+        self.reshape(stack, &dims)
+    }
+
+    /// Copies what computes `node` since the graph had `since` nodes to another graph, and gives its node there. `known`
+    /// are nodes that stand for others there; what else is read from before, and parts of the state wherever they stand,
+    /// become inputs there, which capture the nodes of the second result.
+    pub(crate) fn extract(
+        &self,
+        to: &mut Graph,
+        since: usize,
+        known: &[(NodeId, NodeId)],
+        node: NodeId,
+    ) -> (NodeId, Vec<NodeId>) {
+        let own = |id: NodeId| id.index() >= since && !matches!(self[id].op, Op::State(_));
+        let mut needed = vec![false; self.nodes.len()];
+        needed[node.index()] = true;
+        for (id, node) in self.nodes().rev().filter(|(id, _)| own(*id)) {
+            if needed[id.index()] {
+                node.inputs.iter().for_each(|x| needed[x.index()] = true);
+            }
+        }
+        let mut renamed: Vec<Option<NodeId>> = vec![None; self.nodes.len()];
+        for &(outer, inner) in known {
+            renamed[outer.index()] = Some(inner);
+        }
+        let mut captures = Vec::new();
+        for (id, node) in self.nodes().filter(|(id, _)| needed[id.index()] && !own(*id)) {
+            captures.push(id);
+            renamed[id.index()] = Some(to.input(format!("outer {}", captures.len()), &node.dims, node.dtype));
+        }
+        for (id, node) in self.nodes().filter(|(id, _)| needed[id.index()] && own(*id)) {
+            if renamed[id.index()].is_none() {
+                let inputs = node.inputs.iter().filter_map(|x| renamed[x.index()]).collect();
+                renamed[id.index()] = Some(to.push(node.op.clone(), inputs, node.dims.clone(), node.dtype));
+            }
+        }
+        (renamed[node.index()].expect("the node itself is needed"), captures)
     }
 
     /// Appends a loop and the nodes of its results.
@@ -294,7 +347,8 @@ impl Body {
         for (i, value) in stacks.iter().enumerate() {
             body.output(format!("stack {i}"), renamed[value.index()]);
         }
-        let mut parts = outer.nest(Loop { body, count, reverse: false, carries, slices, gradient }, operands);
+        let nest = Loop { body, count, reverse: false, carries, slices, gradient, apart: false };
+        let mut parts = outer.nest(nest, operands);
         let stacks = parts.split_off(carries);
         Ok(Looped { carries: parts, stacks })
     }

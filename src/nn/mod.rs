@@ -13,6 +13,7 @@ mod repeat;
 mod compiled;
 mod call;
 mod session;
+mod causal;
 mod stream;
 mod tape;
 

@@ -37,8 +37,12 @@ pub trait Env<const PLACE: usize> {
 /// # Errors
 /// The first error that recording meets: run-time dimensions that the net cannot take.
 pub fn trace<E: Float, M: Net<E>>(dims: &[usize], training: bool) -> Result<Graph> {
-    let scope = Scope::new(training);
-    let results = M::trace(&scope, dims);
+    trace_on::<E, M>(&Scope::new(training), dims)
+}
+
+/// The same on the root of an empty graph.
+pub(super) fn trace_on<E: Float, M: Net<E>>(scope: &Scope, dims: &[usize]) -> Result<Graph> {
+    let results = M::trace(scope, dims);
     let mut graph = scope.finish()?;
     for (&name, result) in M::OUTPUTS.iter().zip(results) {
         graph.output(name, result);

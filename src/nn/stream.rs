@@ -1,22 +1,53 @@
-//! A net that remembers from run to run.
+//! A net that is read piece by piece, and remembers from run to run.
 
+use super::causal::positions;
 use super::compiled::{Compiled, state};
+use super::net::trace_on;
 use super::{BatchOf, Net};
 use crate::graph::{StateKind, StateSlot};
 use crate::run::{Cache, Data, DataMut, State, Workspace};
-use crate::tensor::Feed;
-use crate::tensor::Float;
+use crate::tensor::{Feed, Float, Scope};
 use crate::{Error, Result};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// A net for inference step by step: what its layers keep, as [`cached`](crate::tensor::cached) does, lasts from run to run
-/// and is updated in place. Weights stay where programs read them, and all choices of run-time dimensions share them and
-/// what is kept: a program for the whole of a prompt, one for each token after it.
+/// A causal net that reads its input piece by piece: each run goes on where the one before has stopped, as if all had been
+/// one run. Causal attention keeps keys and values, which are updated in place, and `positions` and `rotary` count on.
+/// Weights stay where programs read them, and all choices of run-time dimensions share them and what is kept: a program for
+/// the whole of a prompt, one for each token after it.
+///
+/// ```
+/// use ansatz::nn::Stream;
+/// use ansatz::prelude::*;
+///
+/// net! {
+///     pub dim Embed = 8;
+///
+///     pub net Next(x: [n, t, Embed]) -> [n, t, Embed] {
+///         let by_head = |z| z |> [n, t, (2 e)] -> [n, 2, t, e];
+///         let (q, k) = (by_head(x |> linear(Embed)) |> rotary, by_head(x |> linear(Embed)) |> rotary);
+///         attention(q, k, by_head(x), causal = true) |> [n, 2, t, e] -> [n, t, (2 e)]
+///     }
+/// }
+///
+/// let next: Next = Next::init(0);
+/// let x = |range: std::ops::Range<usize>| {
+///     let values = range.clone().flat_map(|t| (0..8).map(move |i| ((t * 8 + i) as f32).sin())).collect();
+///     from_vec(values, (1, range.len(), Embed))
+/// };
+/// let whole = to_vec(&next.forward(x(0..6)?)?);
+/// let mut stream = Stream::new(&next, 16)?;
+/// let parts = [stream.run(&NextBatch::from(x(0..4)?))?, stream.run(&NextBatch::from(x(4..6)?))?];
+/// let parts: Vec<f32> = parts.iter().flat_map(to_vec).collect();
+/// assert!(whole.iter().zip(parts).all(|(a, b)| (a - b).abs() < 1e-5));
+/// # Ok::<(), ansatz::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Stream<E: Float, M: Net<E>> {
     state: State,
-    programs: Cache<Vec<usize>, Arc<Compiled>>,
+    places: usize,
+    read: usize,
+    programs: Cache<Vec<usize>, Arc<Ready>>,
     workspaces: Cache<Vec<usize>, Workspace>,
     feed: Feed,
     seed: u64,
@@ -24,14 +55,23 @@ pub struct Stream<E: Float, M: Net<E>> {
     net: PhantomData<fn() -> (E, M)>,
 }
 
+/// A program, and how many positions it reads.
+#[derive(Debug)]
+struct Ready {
+    compiled: Compiled,
+    length: usize,
+}
+
 impl<E: Float, M: Net<E>> Stream<E, M> {
-    /// A stream with a copy of the net's weights, which has kept nothing yet.
+    /// A stream of at most so many positions with a copy of the net's weights, which has read nothing yet.
     ///
     /// # Errors
     /// If the model shows other tensors than its type lists.
-    pub fn new(model: &M) -> Result<Self> {
+    pub fn new(model: &M, places: usize) -> Result<Self> {
         Ok(Stream {
             state: state(model)?,
+            places,
+            read: 0,
             programs: Cache::new(),
             workspaces: Cache::new(),
             feed: Feed::default(),
@@ -46,37 +86,44 @@ impl<E: Float, M: Net<E>> Stream<E, M> {
         Stream { seed, step: 0, ..self }
     }
 
-    /// The results of the net, as it is used after training; what it keeps is updated.
+    /// How many positions it has room for, and how many it has read.
+    pub fn places(&self) -> (usize, usize) {
+        (self.places, self.read)
+    }
+
+    /// The results of the net at the positions of this batch, as it is used after training.
     ///
     /// # Errors
-    /// If inputs disagree on a dimension, the net cannot take these dimensions, it keeps tensors of another shape since an
-    /// earlier run, or an index is beyond its table.
+    /// If inputs disagree on a dimension, the net cannot take these dimensions or is not causal, it has kept another number
+    /// of samples, or there is no room for so many positions more.
     pub fn run(&mut self, batch: &impl BatchOf<M>) -> Result<M::Output> {
         let dims = batch.dims()?;
-        let make = || Ok(Arc::new(Compiled::inference::<E, M>(&dims)?));
-        let compiled = Arc::clone(self.programs.get_or_make(&dims, make)?);
-        self.admit(&compiled)?;
+        let places = self.places;
+        let ready = Arc::clone(self.programs.get_or_make(&dims, || Ok(Arc::new(ready::<E, M>(&dims, places)?)))?);
+        let Ready { compiled, length } = &*ready;
+        if self.read + length > places {
+            return Err(Error::value(format!(
+                "a stream of {places} positions has read {}, and has no room for {length} more; make a longer one, or `reset` it",
+                self.read
+            )));
+        }
+        self.admit(compiled)?;
         if compiled.draws {
             self.state.set_key(self.seed, self.step);
             self.step += 1;
         }
         self.feed.clear();
+        self.feed.index_slice(&[self.read as u32]);
         batch.feed(&mut self.feed);
         let workspace = self.workspaces.get_or_make(&dims, || compiled.program.workspace(&self.state))?;
         compiled.program.run(&mut self.state, &self.feed.data(), workspace)?;
+        self.read += length;
         compiled.collect(workspace, M::OUTPUTS.len())
     }
 
-    /// Forgets what is kept: needed before a run with another number of samples. Weights and programs stay.
+    /// Forgets what it has read. Weights, programs and the memory of what was read stay.
     pub fn reset(&mut self) {
-        let slots = self.state.slots().iter().filter(|slot| slot.kind != StateKind::Session).cloned().collect();
-        self.replace(slots);
-    }
-
-    /// The tensors that are kept, by their keys, with their shapes.
-    pub fn kept(&self) -> impl Iterator<Item = (&str, &[usize])> {
-        let kept = self.state.slots().iter().filter(|slot| slot.kind == StateKind::Session);
-        kept.map(|slot| (&*slot.key, &*slot.dims))
+        self.read = 0;
     }
 
     /// Makes room for what a program keeps.
@@ -86,17 +133,21 @@ impl<E: Float, M: Net<E>> Stream<E, M> {
             match self.state.position(&wanted.key).map(|slot| &self.state.slots()[slot]) {
                 None => fresh.push(wanted.clone()),
                 Some(known) if known.dims == wanted.dims => {}
+                // Nothing is read any more of what other samples have left.
+                Some(_) if self.read == 0 => fresh.push(wanted.clone()),
                 Some(known) => {
                     return Err(Error::value(format!(
-                        "`{}` keeps {:?} since an earlier run, and these inputs take {:?}; call `reset` before inputs of \
-                         another number of samples",
-                        wanted.key, known.dims, wanted.dims
+                        "a stream that has read {} samples side by side cannot go on with {}; call `reset` before another \
+                         number of samples",
+                        known.dims[0] / self.places,
+                        wanted.dims[0] / self.places
                     )));
                 }
             }
         }
         if !fresh.is_empty() {
-            self.replace(self.state.slots().iter().cloned().chain(fresh).collect());
+            let stays = |slot: &&StateSlot| fresh.iter().all(|wanted| wanted.key != slot.key);
+            self.replace(self.state.slots().iter().filter(stays).cloned().chain(fresh.iter().cloned()).collect());
         }
         Ok(())
     }
@@ -105,7 +156,8 @@ impl<E: Float, M: Net<E>> Stream<E, M> {
     fn replace(&mut self, slots: Vec<StateSlot>) {
         let mut state = State::new(&slots);
         for (slot, to) in slots.iter().enumerate() {
-            let Some(known) = self.state.position(&to.key) else { continue };
+            let known = self.state.position(&to.key).filter(|&known| self.state.slots()[known].dims == to.dims);
+            let Some(known) = known else { continue };
             match (self.state.get(known), state.get_mut(slot)) {
                 (Data::F32(from), DataMut::F32(to)) => to.copy_from_slice(from),
                 (Data::F64(from), DataMut::F64(to)) => to.copy_from_slice(from),
@@ -117,5 +169,33 @@ impl<E: Float, M: Net<E>> Stream<E, M> {
         self.state = state;
         // They belong to the old state.
         self.workspaces = Cache::new();
+    }
+}
+
+/// The program that reads a batch of these run-time dimensions.
+fn ready<E: Float, M: Net<E>>(dims: &[usize], places: usize) -> Result<Ready> {
+    let length = positions::<E, M>(dims)?;
+    let compiled = Compiled::new(&trace_on::<E, M>(&Scope::streaming::<E>(places), dims)?)?;
+    Ok(Ready { compiled, length })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::net! {
+        pub net Next(x: [n, t, 6]) -> [n, t, 6] {
+            let by_head = |z| z |> [n, t, (2 e)] -> [n, 2, t, e];
+            attention(by_head(x), by_head(x |> linear(6)), by_head(x |> linear(6)), causal = true)
+                |> [n, 2, t, e] -> [n, t, (2 e)]
+        }
+    }
+
+    /// A step on one position moves rows in place: the program copies no memory.
+    #[test]
+    fn a_step_works_in_place() {
+        let graph = trace_on::<f32, Next>(&Scope::streaming::<f32>(1000), &[1, 1]).unwrap();
+        let program = crate::compile::compile(&graph).unwrap();
+        assert!(program.workspace_bytes() < 1000 * 6 * 4 / 2, "{program}");
     }
 }

@@ -1,7 +1,7 @@
 //! A field that was recorded once, as a graph of its own that can be put in many places.
 
 use crate::grad::vjp;
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, NodeId};
 use crate::{Error, Result};
 
 /// dy/ds as a function of time, value and captures: a graph with these inputs in this order and one output.
@@ -32,35 +32,11 @@ impl Field {
             );
             return Err(Error::shape("ode", problem));
         }
-        // Nodes behind the stand-ins that the slope needs; parts of the state are captured wherever they stand.
-        let own = |id: NodeId| id.index() >= time.index() && !matches!(outer[id].op, Op::State(_));
-        let mut needed = vec![false; outer.nodes.len()];
-        needed[slope.index()] = true;
-        for (id, node) in outer.nodes().rev().filter(|(id, _)| own(*id)) {
-            if needed[id.index()] {
-                node.inputs.iter().for_each(|x| needed[x.index()] = true);
-            }
-        }
         let mut graph = Graph::new();
-        let mut renamed: Vec<Option<NodeId>> = vec![None; outer.nodes.len()];
-        for id in [time, value] {
-            renamed[id.index()] =
-                Some(graph.input(if id == time { "s" } else { "y" }, &outer[id].dims, outer[id].dtype));
-        }
-        let mut captures = Vec::new();
-        for (id, node) in outer.nodes().filter(|(id, _)| needed[id.index()] && !own(*id)) {
-            captures.push(id);
-            renamed[id.index()] = Some(graph.input(format!("outer {}", captures.len()), &node.dims, node.dtype));
-        }
-        for (id, node) in outer.nodes().filter(|(id, _)| needed[id.index()] && own(*id)) {
-            if renamed[id.index()].is_none() {
-                let inputs = node.inputs.iter().filter_map(|x| renamed[x.index()]).collect();
-                renamed[id.index()] = Some(graph.push(node.op.clone(), inputs, node.dims.clone(), node.dtype));
-            }
-        }
-        if let Some(slope) = renamed[slope.index()] {
-            graph.output("slope", slope);
-        }
+        let known =
+            [("s", time), ("y", value)].map(|(name, id)| (id, graph.input(name, &outer[id].dims, outer[id].dtype)));
+        let (inner, captures) = outer.extract(&mut graph, time.index(), &known, slope);
+        graph.output("slope", inner);
         Ok(Field { graph, captures })
     }
 

@@ -141,8 +141,9 @@ pub(super) fn vjp(
         let last = cotangents.get(i).copied().flatten().unwrap_or_else(|| graph.constant_like(0.0, x));
         next_cotangents.push((i, slot(&mut body, graph, format!("cotangent {i}"), last, false)));
     }
+    // One step has no sums: what it adds is stacked.
     let mut sums = Vec::new();
-    for (i, x) in reals(graph, captures) {
+    for (i, x) in reals(graph, captures).into_iter().filter(|_| nest.count != 1) {
         let zero = graph.constant_like(0.0, x);
         sums.push((i, slot(&mut body, graph, format!("sum {i}"), zero, false)));
     }
@@ -181,6 +182,9 @@ pub(super) fn vjp(
     for part in of_slices.iter().flatten() {
         body.output("slice", *part);
     }
+    for part in of_captures.iter().flatten().filter(|_| nest.count == 1) {
+        body.output("part", *part);
+    }
     if body.outputs().is_empty() {
         return Ok(vec![None; operands.len()]);
     }
@@ -196,10 +200,21 @@ pub(super) fn vjp(
         slices += read.len();
     }
     let gradient = nest.gradient.clone();
-    let reverse = Loop { body, count: nest.count, reverse: !nest.reverse, carries, slices, gradient };
+    // What one step computes again would else be found to be computed already.
+    let apart = nest.count == 1 && gradient == LoopGradient::Rerun;
+    let reverse = Loop { body, count: nest.count, reverse: !nest.reverse, carries, slices, gradient, apart };
     let mut results = graph.nest(reverse, given).into_iter();
     let mut next = |x: &NodeId| if real(graph, x) { results.next() } else { None };
     let of_carries: Vec<_> = first.iter().map(&mut next).collect();
+    if nest.count == 1 {
+        let of_slices: Vec<_> = stacked.iter().map(&mut next).collect();
+        let parts: Vec<_> = captures.iter().map(&mut next).collect();
+        let of_captures = parts.into_iter().zip(captures).map(|(part, x)| {
+            let dims = graph[*x].dims.clone();
+            part.map(|part| graph.reshape(part, &dims)).transpose()
+        });
+        return Ok([of_carries, of_slices, of_captures.collect::<Result<_>>()?].concat());
+    }
     let of_captures: Vec<_> = captures.iter().map(&mut next).collect();
     let of_slices: Vec<_> = stacked.iter().map(&mut next).collect();
     Ok([of_carries, of_slices, of_captures].concat())
@@ -229,7 +244,8 @@ fn given_vjp(
     let carries = given.len();
     given.extend(captures);
     let gradient = LoopGradient::Rerun;
-    let reverse = Loop { body, count: nest.count, reverse: !nest.reverse, carries, slices: 0, gradient };
+    let (count, reverse) = (nest.count, !nest.reverse);
+    let reverse = Loop { body, count, reverse, carries, slices: 0, gradient, apart: false };
     let mut results = graph.nest(reverse, given).into_iter().skip(nest.carries);
     let of_carries: Vec<_> = (0..nest.carries).map(|_| results.next()).collect();
     of_carries.into_iter().chain(real.into_iter().map(|real| if real { results.next() } else { None })).collect()

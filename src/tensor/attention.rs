@@ -1,5 +1,6 @@
 //! Attention, and positions that turn queries and keys.
 
+use super::cache::kept;
 use super::composite::scale;
 use super::var::{Erased, record};
 use super::{Float, Shape, Var};
@@ -30,6 +31,8 @@ pub struct Attention {
 /// `softmax(scale · q kᵀ) v`: queries `[.., h, t, e]`, keys `[.., g, s, e]` and values `[.., g, s, f]` give
 /// `[.., h, t, f]`, the shape `shape`. Each head of keys serves h / g heads of queries. Memory grows with the lengths, not
 /// with their product. A query that sees no key gets zeros.
+///
+/// In a net that is read by a [`Stream`](crate::nn::Stream), causal attention also sees the keys of earlier runs.
 pub fn attention<Q, K, V, Dst, E>(
     q: &Var<Q, E>,
     k: &Var<K, E>,
@@ -48,7 +51,23 @@ where
     let given = [&how.mask, &how.lengths, &how.start];
     operands.extend(given.iter().filter_map(|operand| operand.as_ref()));
     let given = given.map(Option::is_some);
-    record(&operands, shape, &|g, n| attend(g, n, given, &how))
+    let tracer = &q.erased().tracer;
+    let stream = tracer.start().filter(|_| how.causal && how.start.is_none()).zip(tracer.keep());
+    record(&operands, shape, &|g, n| match stream {
+        Some((start, (places, number))) => {
+            if given != [false; 3] || g[n[0]].dims.iter().rev().nth(1) != g[n[1]].dims.iter().rev().nth(1) {
+                let problem = "goes on from run to run without `mask` and `lengths`, with a key for each query";
+                return Err(Error::shape("attention", problem));
+            }
+            let keys = kept(g, &format!("attention {number}.keys"), n[1], start, places)?;
+            let values = kept(g, &format!("attention {number}.values"), n[2], start, places)?;
+            let lead = g[keys].dims[..g[keys].dims.len() - 3].to_vec();
+            let start = g.broadcast(start, &(0..lead.len()).collect::<Vec<_>>(), &lead)?;
+            let start = g.cast(start, DType::Index);
+            attend(g, &[n[0], keys, values, start], [false, false, true], &how)
+        }
+        None => attend(g, n, given, &how),
+    })
 }
 
 /// x with pairs of numbers of the last axis turned by `position · base^(−2i/e)`, the i-th pair; the last axis but one holds
@@ -58,7 +77,8 @@ where
 pub fn rotary<S: Shape, E: Float>(x: &Var<S, E>, base: f64, interleaved: bool, start: Option<Erased>) -> Var<S, E> {
     let mut operands = vec![x.erased()];
     operands.extend(start.as_ref());
-    record(&operands, *x.shape(), &|g, n| turned(g, n[0], base, interleaved, n.get(1).copied()))
+    let stream = x.erased().tracer.start();
+    record(&operands, *x.shape(), &|g, n| turned(g, n[0], base, interleaved, n.get(1).copied().or(stream)))
 }
 
 fn attend(g: &mut Graph, n: &[NodeId], given: [bool; 3], how: &Attention) -> Result<NodeId> {

@@ -13,6 +13,7 @@ mod attention;
 mod einsum;
 mod lookup;
 mod cache;
+mod checkpoint;
 mod reduce;
 mod random;
 mod window;
@@ -27,7 +28,7 @@ mod feed;
 
 pub use arrange::{broadcast, concat, one_hot, pad, rearrange, reshape, slice, squeeze};
 pub use attention::{Attention, attention, rotary};
-pub use cache::cached;
+pub use checkpoint::checkpoint;
 pub use dims::{Append, EndsWith, HasDim, HasNumber, Named};
 pub use einsum::einsum;
 pub use element::{Element, Float, In};

@@ -1,7 +1,7 @@
 //! Where a net is recorded: a graph under construction and the path of labels.
 
 use super::{Element, Erased, Float, Path, Shape, Var};
-use crate::graph::{DType, Distribution, Graph, NodeId, Op, StateKind};
+use crate::graph::{Binary, DType, Distribution, Graph, NodeId, Op, StateKind};
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -33,7 +33,19 @@ pub struct Scope {
 impl Scope {
     /// The root of an empty graph. In training, dropout acts and batch statistics are taken from the batch.
     pub fn new(training: bool) -> Self {
-        let tracer = Tracer { training, recording: RefCell::default() };
+        let tracer = Tracer { training, places: None, recording: RefCell::default() };
+        Scope { tracer: Rc::new(tracer), path: Path::root(), frozen: false }
+    }
+
+    /// The root of an empty graph whose runs go on from each other, as it is used after training: causal attention keeps
+    /// keys and values of so many places, and positions go on from the place that the graph's first input tells. The net
+    /// calculates in `E`.
+    pub(crate) fn streaming<E: Float>(places: usize) -> Self {
+        let mut graph = Graph::new();
+        let start = graph.index_input("start", &[], places);
+        graph.cast(start, E::DTYPE);
+        let recording = RefCell::new(Recording { graph, ..Recording::default() });
+        let tracer = Tracer { training: false, places: Some(places), recording };
         Scope { tracer: Rc::new(tracer), path: Path::root(), frozen: false }
     }
 
@@ -133,12 +145,16 @@ impl Scope {
     pub(crate) fn positions<S: Shape, T: Element>(&self, shape: S, size: usize) -> Var<S, T> {
         let dims = shape.concrete();
         let dims = dims.as_ref();
+        let start = self.tracer.start();
         let id = self.tracer.record(dims, T::DTYPE, &mut |graph| match dims.last() {
             Some(&count) if count > size => Err(Error::value(format!(
                 "a tensor of shape {dims:?} has {count} positions along its last axis, and only {size} have an index; \
                  take shorter inputs, or declare a larger dimension for positions"
             ))),
-            _ => graph.iota(dims, dims.len().saturating_sub(1)),
+            _ => {
+                let step = graph.iota(dims, dims.len().saturating_sub(1))?;
+                start.map_or(Ok(step), |start| later(graph, step, start))
+            }
         });
         self.var(id, shape)
     }
@@ -177,6 +193,8 @@ impl Scope {
 /// kept, and a node that could not be recorded is replaced by zeros of the expected shape.
 pub(crate) struct Tracer {
     training: bool,
+    /// For runs that go on from each other: how many places they keep.
+    places: Option<usize>,
     recording: RefCell<Recording>,
 }
 
@@ -186,6 +204,8 @@ struct Recording {
     error: Option<Error>,
     /// How often each path has drawn.
     draws: HashMap<u64, usize>,
+    /// How many attentions keep what they have read.
+    kept: usize,
 }
 
 impl Tracer {
@@ -212,6 +232,28 @@ impl Tracer {
         graph.constant(0.0, dims, dtype)
     }
 
+    /// How many nodes there are, if the net is in training.
+    pub fn recorded(&self) -> Option<usize> {
+        self.training.then(|| self.recording.borrow().graph.nodes.len())
+    }
+
+    /// The node of [`Tracer::start`].
+    const START: NodeId = NodeId(1);
+
+    /// The first place of this run, a real number, if runs go on from each other.
+    pub fn start(&self) -> Option<NodeId> {
+        self.places.map(|_| Self::START)
+    }
+
+    /// If runs go on from each other: how many places they keep, and the number of one more thing that is kept.
+    pub fn keep(&self) -> Option<(usize, usize)> {
+        let kept = &mut self.recording.borrow_mut().kept;
+        self.places.map(|places| {
+            *kept += 1;
+            (places, *kept - 1)
+        })
+    }
+
     fn draw(&self, path: &Path, distribution: Distribution, dims: &[usize], dtype: DType) -> NodeId {
         let earlier = {
             let draws = &mut self.recording.borrow_mut().draws;
@@ -222,6 +264,15 @@ impl Tracer {
         let hash = if earlier == 0 { path.hash() } else { path.child(&format!("#{earlier}")).hash() };
         self.record(dims, dtype, &mut |graph| graph.random(distribution, hash, dims, dtype))
     }
+}
+
+/// Positions, indices, that begin at a place, a real number.
+fn later(graph: &mut Graph, step: NodeId, start: NodeId) -> Result<NodeId> {
+    let dims = graph[step].dims.clone();
+    let step = graph.cast(step, graph[start].dtype);
+    let start = graph.broadcast(start, &(0..dims.len()).collect::<Vec<_>>(), &dims)?;
+    let position = graph.binary(Binary::Add, step, start)?;
+    Ok(graph.cast(position, DType::Index))
 }
 
 impl fmt::Debug for Tracer {

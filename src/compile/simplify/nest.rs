@@ -12,7 +12,7 @@ enum Found {
     Nowhere,
 }
 
-/// An equal graph without dead nodes whose loops are simple: no loop of one step or none, no dead carries, stacks and
+/// An equal graph without dead nodes whose loops are simple: no loop without steps, nor of one step unless it stays apart, no dead carries, stacks and
 /// operands, no carry that stays as it is; constants and views of captured values stand in the body, which reads the
 /// value itself where it lies.
 pub(super) fn loops(graph: &Graph) -> Graph {
@@ -38,7 +38,7 @@ pub(super) fn loops(graph: &Graph) -> Graph {
         if let Op::Loop(nest) = &node.op {
             let found = match nest.count {
                 0 => none(&mut out, nest, &inputs),
-                1 => once(&mut out, nest, &inputs),
+                1 if !nest.apart => once(&mut out, nest, &inputs),
                 _ => repeated(&mut out, nest, &inputs, &used[&id]),
             };
             results.insert(id, found);
@@ -177,8 +177,9 @@ fn repeated(out: &mut Graph, nest: &Loop, inputs: &[NodeId], used: &[bool]) -> V
     let parts = match kept.is_empty() {
         true => Vec::new(),
         false => {
-            let (count, reverse) = (nest.count, nest.reverse);
-            out.nest(Loop { body: new, count, reverse, carries, slices, gradient: LoopGradient::Rerun }, operands)
+            let Loop { count, reverse, apart, .. } = *nest;
+            let gradient = LoopGradient::Rerun;
+            out.nest(Loop { body: new, count, reverse, carries, slices, gradient, apart }, operands)
         }
     };
     let found = |(i, place): (usize, Option<usize>)| match place {

@@ -18,6 +18,7 @@
 pub struct Mapping {
     rules: Vec<Rule>,
     transposed: Vec<String>,
+    unbatched: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +66,21 @@ impl Mapping {
     pub fn transposed(mut self, file: &str) -> Self {
         self.transposed.push(file.into());
         self
+    }
+
+    /// Tensors that the file calls so have a first axis of size 1 that the model does without.
+    pub fn unbatched(mut self, file: &str) -> Self {
+        self.unbatched.push(file.into());
+        self
+    }
+
+    /// The shape of a tensor that the file calls so, as the model has it.
+    pub(super) fn shape(&self, file: &str, stored: &[usize]) -> Vec<usize> {
+        match *stored {
+            [rows, columns] if self.is_transposed(file) => vec![columns, rows],
+            [1, ref rest @ ..] if self.unbatched.iter().any(|pattern| stars(pattern, file).is_some()) => rest.to_vec(),
+            _ => stored.to_vec(),
+        }
     }
 
     /// Where the tensor of this key of the model comes from.

@@ -168,11 +168,7 @@ impl Selection<'_> {
 
     /// The shape of a tensor of the file as the model has it.
     fn shape(&self, file: &str, tensor: &TensorView<'_>) -> Vec<usize> {
-        let mut shape = tensor.shape().to_vec();
-        if shape.len() == 2 && self.load.mapping.is_transposed(self.bare(file)) {
-            shape.reverse();
-        }
-        shape
+        self.load.mapping.shape(self.bare(file), tensor.shape())
     }
 
     /// A key of the file without the prefix.

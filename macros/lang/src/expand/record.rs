@@ -242,10 +242,10 @@ impl Context<'_, '_> {
                     (self.borrowed(*table), self.borrowed(*index), spelling.shape_value(&ty.axes));
                 quote! { ::ansatz::tensor::gather(#table, #index, #value) }
             }
-            Operation::Cached { input, start, label } => {
-                let (input, start) = (self.borrowed(*input), self.borrowed(*start));
-                let (scope, value) = (child(label), spelling.shape_value(&ty.axes));
-                quote! { ::ansatz::tensor::cached(#scope, #input, #start, #value) }
+            Operation::Checkpoint { input, body, result } => {
+                let (input, result) = (self.borrowed(*input), self.borrowed(*result));
+                let body = body.iter().map(|step| self.step(step, scope));
+                quote! { ::ansatz::tensor::checkpoint(#input, || { #(#body)* ::core::clone::Clone::clone(#result) }) }
             }
             Operation::Positions => {
                 let value = spelling.shape_value(&ty.axes);

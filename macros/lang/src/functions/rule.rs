@@ -27,8 +27,8 @@ pub enum Rule {
     Gather,
     /// `positions`
     Positions,
-    /// `cached`
-    Cached,
+    /// `checkpoint`
+    Checkpoint,
     /// `layer_norm`, `rms_norm`
     Norm,
     /// `conv1d`, `conv2d` and their transposes
@@ -100,7 +100,7 @@ impl Rule {
             Rule::Linear => "`[…, d]` → `[…, width]`",
             Rule::Embedding => "`[…] in d` → `[…, width]`",
             Rule::Gather => "`[d, …]`, `[n] in d` → `[n, …]`",
-            Rule::Cached => "`[n, …, t, e]`, `[n] in d` → `[n, …, d, e]`",
+            Rule::Checkpoint => "`[…]` → what the layer gives",
             Rule::Positions => "→ `shape` in `space`",
             Rule::CrossEntropy => "`[…, d]`, `[…] in d` → `[]`",
             Rule::PairLoss => "`[…]`, `[…]` → `[]`",

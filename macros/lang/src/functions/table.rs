@@ -206,13 +206,6 @@ pub const FUNCTIONS: &[Function] = &[
         doc: "The rows of a table at indices into its first axis.",
     },
     Function {
-        name: "cached",
-        tensors: &["x", "start"],
-        parameters: &[],
-        rule: Rule::Cached,
-        doc: "All rows that a `Stream` has read so far: x is written from the place `start` on, and the rest kept from earlier runs.",
-    },
-    Function {
         name: "positions",
         tensors: &[],
         parameters: &[
@@ -439,6 +432,13 @@ pub const FUNCTIONS: &[Function] = &[
         ],
         rule: Rule::Cnf,
         doc: "The same solution z, and for each point along the last axis the logarithm of the determinant of ∂z/∂x.",
+    },
+    Function {
+        name: "checkpoint",
+        tensors: &["x"],
+        parameters: &[Parameter { name: "layer", kind: Kind::Layer, positional: true, default: Default::Required }],
+        rule: Rule::Checkpoint,
+        doc: "What the layer gives for x; its derivative keeps x alone and computes the layer again.",
     },
     Function {
         name: "spline",

@@ -5,7 +5,7 @@ use super::call::count;
 use super::start::Started;
 use super::typed::Start;
 use super::types::Axis;
-use super::value::{Environment, LayerValue, Tensor, Value};
+use super::value::{Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind, Pattern};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
 use crate::report::Place;
@@ -79,6 +79,7 @@ impl<'a> Inference<'a, '_, '_> {
         function: &'static Function,
         at: Place,
         arguments: &'a [Argument],
+        label: Option<&Label>,
         piped: Option<Value<'a>>,
         environment: &Environment<'a>,
     ) -> Checked<Arguments<'a>> {
@@ -133,7 +134,10 @@ impl<'a> Inference<'a, '_, '_> {
             }
             let next = function.parameters.iter().find(|p| p.positional && !bound.given.contains_key(p.name));
             let slots = function.tensors.len();
-            let value = self.value(expr, environment);
+            // A layer that is the last of the arguments has the label of the call.
+            let last = arguments.last().is_some_and(|last| std::ptr::eq(last, argument));
+            let label = label.filter(|_| last && next.is_some_and(|next| next.kind == Kind::Layer));
+            let value = self.labelled(expr, label.cloned(), environment);
             let open = expected < slots || function.rule.takes_more();
             match value {
                 Err(Absorbed) | Ok(Value::Error) => {

@@ -38,7 +38,7 @@ impl<'a> Inference<'a, '_, '_> {
             if let (None, Some(value)) = (&piped, self.of_numbers(function.name, arguments, environment)) {
                 return Ok(Value::Number { value, integer: None });
             }
-            let bound = self.arguments(function, callee.span, arguments, piped, environment)?;
+            let bound = self.arguments(function, callee.span, arguments, label.as_ref(), piped, environment)?;
             if bound.tensors.is_empty() && !function.tensors.is_empty() {
                 return Ok(self.layer(Callable::Function(function, Rc::new(bound.given)), expr, label));
             }

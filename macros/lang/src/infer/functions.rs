@@ -56,7 +56,7 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::Linear, [x]) => self.linear(layer, x, given, at),
             (Rule::Embedding, [x]) => self.embedding(layer, x, given, at),
             (Rule::Gather, [table, index]) => self.gather(table, index, at),
-            (Rule::Cached, [x, start]) => self.cached(layer, x, start, at),
+            (Rule::Checkpoint, [x]) => self.checkpoint(x, given, at),
             (Rule::Positions, []) => self.positions(given, at),
             (Rule::Norm, [x]) => self.norm(function, layer, x, given, at),
             (Rule::Pool, [x]) => self.pool(function, x, given, at),

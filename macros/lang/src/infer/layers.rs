@@ -3,8 +3,8 @@
 use super::arguments::{Gift, Given};
 use super::block::Inference;
 use super::typed::{Layer, LayerKind, Operation, key};
-use super::types::{Axis, Type, shape};
-use super::value::{Label, LayerValue, Site, Tensor};
+use super::types::{Axis, Element, Type, shape};
+use super::value::{Label, LayerValue, Site, Tensor, Value};
 use crate::functions::Function;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
@@ -39,6 +39,29 @@ impl<'a> Inference<'a, '_, '_> {
         let Some(Gift::Number(p)) = given.get("p") else { return Err(Absorbed) };
         let label = self.draws(layer, function.name)?;
         self.tensor(Operation::Dropout { function: function.name, input: x.id, p: *p, label }, x.ty.clone(), at)
+    }
+
+    /// A layer whose derivative computes it again. Its parts are those of the layer.
+    pub(super) fn checkpoint(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
+        self.reals("checkpoint", x, at)?;
+        let Some(Gift::Layer(layer, place)) = given.get("layer") else { return Err(Absorbed) };
+        let outer = std::mem::take(&mut self.steps);
+        let value = self.apply(layer, vec![(Value::Tensor(x.clone()), *place)], *place);
+        let body = std::mem::replace(&mut self.steps, outer);
+        match value? {
+            Value::Tensor(y) if y.ty.element == Element::Real => {
+                let operation = Operation::Checkpoint { input: x.id, body, result: y.id };
+                self.tensor(operation, y.ty, at)
+            }
+            other => {
+                let what = other.what();
+                self.fault(
+                    *place,
+                    format!("the layer of `checkpoint` gives {what}, and should give one tensor of reals"),
+                );
+                Err(Absorbed)
+            }
+        }
     }
 
     pub(super) fn draw(

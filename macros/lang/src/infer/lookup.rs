@@ -128,27 +128,6 @@ impl<'a> Inference<'a, '_, '_> {
         self.tensor(Operation::Positions, ty, at)
     }
 
-    /// What `x` was in this and in earlier runs, in places that begin at `start`.
-    pub(super) fn cached(&mut self, layer: &LayerValue<'a>, x: &Tensor, start: &Tensor, at: Place) -> Checked<Tensor> {
-        self.reals("cached", x, at)?;
-        let space = self.indices("cached", start, at)?;
-        self.fixed("cached", &space, at, "keep places of")?;
-        if x.ty.rank() < 3 || start.ty.axes != x.ty.axes[..1] {
-            let message = format!(
-                "`cached` takes [n, …, t, e] and the place of each sample's first row, [n] in …, not {} and {}",
-                x.ty, start.ty
-            );
-            let notes = self.notes(x, &[]);
-            self.fault(at, message).notes = notes;
-            return Err(Absorbed);
-        }
-        let mut axes = x.ty.axes.clone();
-        let place = axes.len() - 2;
-        axes[place] = Axis::from(space);
-        let label = self.draws(layer, "cached")?;
-        self.tensor(Operation::Cached { input: x.id, start: start.id, label }, Type::real(axes), at)
-    }
-
     /// The space of a tensor of indices.
     fn indices(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<Term> {
         if let Element::Index(space) = &x.ty.element {

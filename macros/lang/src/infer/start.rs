@@ -52,7 +52,7 @@ impl<'a> Inference<'a, '_, '_> {
             };
             return Err(Absorbed);
         };
-        let given = self.arguments(function, expr.span, arguments, None, environment)?.given;
+        let given = self.arguments(function, expr.span, arguments, None, None, environment)?.given;
         let start = self.chosen(function, &given, expr.span)?;
         let least = match start.name {
             "Constant" | "Uniform" | "Normal" | "TruncatedNormal" => 0,

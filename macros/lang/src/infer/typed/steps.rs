@@ -81,14 +81,14 @@ pub enum Operation {
     },
     /// The position along the last axis.
     Positions,
-    /// Rows that are kept from run to run.
-    Cached {
-        /// The new rows.
+    /// A layer whose derivative computes it again.
+    Checkpoint {
+        /// The tensor it takes.
         input: ValueId,
-        /// Where they begin.
-        start: ValueId,
-        /// The label that keys what is kept.
-        label: String,
+        /// The layer in single steps.
+        body: Vec<Step>,
+        /// What it gives.
+        result: ValueId,
     },
     /// A function on tensors of one shape, with numbers after them.
     Map {
