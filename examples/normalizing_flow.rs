@@ -1,4 +1,5 @@
-//! Learns the density of distributions of the plane by a continuous normalizing flow and draws it.
+//! Learns the density of distributions of the plane twice, by a continuous normalizing flow and by couplings of splines, and
+//! draws both.
 //!
 //! ```text
 //! cargo run --release --example normalizing_flow                    # moons and gaussians
@@ -6,8 +7,10 @@
 //! ```
 
 use ansatz::data::{Samples, Toy, normal_points};
+use ansatz::nn::{Batch, Net};
 use ansatz::plot::{Board, Diagram, Figure, Plane as Picture};
 use ansatz::prelude::*;
+use ansatz::train::History;
 
 net! {
     pub dim Plane = 2;
@@ -29,11 +32,28 @@ net! {
         -mean(density: Density(x))
     }
 
+    /// The same density in finer steps.
+    pub net Fine(x: [n, Plane]) -> [n] {
+        let (z, log_det) = cnf(x, s = 1..0, by = tsit5(32), Field);
+        normal_log_prob(z, over = Plane) + log_det
+    }
+
     /// Noise flows to samples.
     pub net Sample(z: [n, Plane]) -> [n, Plane] {
         z |> ode(s = 0..1, by = tsit5(8), Field)
     }
+
+    /// Each half bends the other by splines (Durkan et al. 2019).
+    pub flow Couplings(x: [n, Plane]) {
+        x |> [[coupling(hidden = (64, 64), bins = 8, bound = 5), reverse]; 6]
+    }
+
+    pub net CouplingsLikelihood(x: [n, Plane]) -> [] {
+        -mean(Couplings.log_prob(x))
+    }
 }
+
+type Points = Tensor<(usize, Plane), f32, Cpu>;
 
 const SAMPLES: usize = 1 << 14;
 const EPOCHS: u64 = 16;
@@ -48,55 +68,100 @@ fn main() -> Result<()> {
         [] => vec![Toy::Moons, Toy::Gaussians],
         names => names.iter().map(|name| name.parse()).collect::<Result<_>>()?,
     };
-    let (mut figure, mut pictures, mut lines) = (Figure::new("Continuous normalizing flow"), Vec::new(), Vec::new());
+    let (mut figure, mut pictures, mut lines) = (Figure::new("Normalizing flows"), Vec::new(), Vec::new());
     for &toy in &toys {
         println!("{toy}");
-        let train = Samples::new(&LikelihoodBatch { x: tensor(&toy.sample(SAMPLES, 1))? })?;
-        let test = Samples::new(&LikelihoodBatch { x: tensor(&toy.sample(4000, 2))? })?;
-        let updates = EPOCHS * SAMPLES.div_ceil(BATCH) as u64;
-        let mut trainer = Trainer::builder(Likelihood::init(1), Adam::new(4e-3))
-            .seed(1)
-            .batch_size(BATCH)
-            .epochs(EPOCHS)
-            .schedule(Schedule::cosine(updates / 20, updates))
-            .clip(5.0)
-            .progress()
-            .build()?;
-        let history = trainer.fit(&train, Some(&test))?;
-        let losses = Diagram::new(format!("{toy}: negative log-likelihood"));
-        let losses = losses.curve("training", history.train_loss()).curve("held out", history.validation_loss());
-        figure = figure.diagram(losses);
-        let held_out = -trainer.evaluate(&test)?.loss();
-        let density = trainer.model()?.density;
-        let mass = show(&density, toy, &mut pictures)?;
-        lines.push(format!("{toy}: held-out log-likelihood {held_out:.4}, mass on the picture {mass:.4}"));
+        pictures.push(frame(toy, "data").points(toy.sample(3000, 3), 0));
+
+        let (model, curve, found) = train(toy, Likelihood::init(1), 4e-3, |x| LikelihoodBatch { x })?;
+        figure = figure.diagram(diagram(toy, "continuous flow", &curve));
+        let field = model.density.field;
+        let fine = Fine { field: field.clone() };
+        let samples = Sample { field }.forward(tensor(&normal_points(3000, 5))?)?;
+        let mass = show(toy, "continuous", |grid| fine.forward(grid), &samples, &mut pictures)?;
+        lines
+            .push(format!("{toy}: continuous flow, held-out log-likelihood {found:.4}, mass on the picture {mass:.4}"));
+
+        let (model, curve, found) = train(toy, CouplingsLikelihood::init(1), 2e-3, |x| CouplingsLikelihoodBatch { x })?;
+        figure = figure.diagram(diagram(toy, "couplings", &curve));
+        let flow = model.couplings;
+        let mass = show(toy, "couplings", |grid| flow.log_prob(grid), &flow.sample(3000, 5)?, &mut pictures)?;
+        lines.push(format!("{toy}: couplings, held-out log-likelihood {found:.4}, mass on the picture {mass:.4}"));
+        if toy == Toy::Moons {
+            lines.push(format!("{toy}: couplings of zuko, of the same sizes and training, {:.4}", zuko()));
+        }
     }
-    let board = Board::new("Data, the learned density, samples", 3, pictures);
+    let board = Board::new("Data; density and samples of the continuous flow; of the couplings", 5, pictures);
     figure.board(board).save("out/normalizing_flow.png")?;
     lines.iter().for_each(|line| println!("{line}"));
     println!("out/normalizing_flow.png");
     Ok(())
 }
 
-fn tensor(points: &[[f64; 2]]) -> Result<Tensor<(usize, Plane), f32, Cpu>> {
+/// Fits a net to a distribution; gives the model, how it learned, and the held-out log-likelihood.
+fn train<N: Net<f32>>(
+    toy: Toy,
+    model: N,
+    learning_rate: f64,
+    batch: impl Fn(Points) -> N::Batch,
+) -> Result<(N, History, f64)>
+where
+    N::Batch: Batch,
+{
+    let samples = |count, seed| Samples::new(&batch(tensor(&toy.sample(count, seed))?));
+    let (train, test) = (samples(SAMPLES, 1)?, samples(4000, 2)?);
+    let updates = EPOCHS * SAMPLES.div_ceil(BATCH) as u64;
+    let mut trainer = Trainer::builder(model, Adam::new(learning_rate))
+        .seed(1)
+        .batch_size(BATCH)
+        .epochs(EPOCHS)
+        .schedule(Schedule::cosine(updates / 20, updates))
+        .clip(5.0)
+        .progress()
+        .build()?;
+    let history = trainer.fit(&train, Some(&test))?;
+    let held_out = -trainer.evaluate(&test)?.loss();
+    Ok((trainer.model()?, history, held_out))
+}
+
+fn diagram(toy: Toy, by: &str, history: &History) -> Diagram {
+    let losses = Diagram::new(format!("{toy}, {by}: negative log-likelihood"));
+    losses.curve("training", history.train_loss()).curve("held out", history.validation_loss())
+}
+
+/// The held-out log-likelihood that `tests/fixtures/flows.py` found, the mean of its seeds.
+fn zuko() -> f64 {
+    let file = include_str!("../tests/fixtures/flows.json");
+    let file: serde_json::Value = serde_json::from_str(file).unwrap_or_default();
+    let found: Vec<f64> =
+        file["moons"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_f64).collect();
+    found.iter().sum::<f64>() / found.len() as f64
+}
+
+fn tensor(points: &[[f64; 2]]) -> Result<Points> {
     from_vec(points.iter().flatten().map(|&x| x as f32).collect(), (points.len(), Plane))
 }
 
-/// Adds the pictures of a density; gives its mass on them.
-fn show(density: &Density, toy: Toy, pictures: &mut Vec<Picture>) -> Result<f64> {
+fn frame(toy: Toy, title: &str) -> Picture {
+    Picture::new(format!("{toy}, {title}"), -EDGE, EDGE)
+}
+
+/// Adds the pictures of a density and its samples; gives the mass on the picture.
+fn show(
+    toy: Toy,
+    by: &str,
+    log_prob: impl Fn(Points) -> Result<Tensor<(usize,), f32, Cpu>>,
+    samples: &Points,
+    pictures: &mut Vec<Picture>,
+) -> Result<f64> {
     let step = 2.0 * EDGE / CELLS as f64;
     let middle = |i: usize| (i as f64 + 0.5) * step - EDGE;
     let grid: Vec<[f64; 2]> = (0..CELLS * CELLS).map(|i| [middle(i % CELLS), middle(i / CELLS)]).collect();
-    let logarithms = to_vec(&density.forward(tensor(&grid)?)?);
+    let logarithms = to_vec(&log_prob(tensor(&grid)?)?);
     let densities: Vec<f64> = logarithms.iter().map(|&l| f64::from(l).exp()).collect();
     let mass = densities.iter().sum::<f64>() * step * step;
-
-    let sample = Sample { field: density.field.clone() };
-    let samples = to_vec(&sample.forward(tensor(&normal_points(3000, 5))?)?);
-    let samples = samples.chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect();
-    let frame = |title: &str| Picture::new(format!("{toy}, {title}"), -EDGE, EDGE);
-    pictures.push(frame("data").points(toy.sample(3000, 3), 0));
-    pictures.push(frame("density").density(densities));
-    pictures.push(frame("samples").points(samples, 0));
+    let samples = to_vec(samples).chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect();
+    pictures.push(frame(toy, by).density(densities));
+    pictures.push(frame(toy, by).points(samples, 0));
     Ok(mass)
 }

@@ -2,7 +2,7 @@
 
 use crate::graph::{Binary, Compare, Graph, NodeId, Unary};
 use crate::tensor::composite::{back, logsumexp, scale};
-use crate::tensor::{Float, Shape, Var, record};
+use crate::tensor::{Float, Shape, Var, record_two};
 use crate::{Error, Result};
 
 /// The least width and height of a bin, as a share of all, and the least slope at a knot.
@@ -23,20 +23,11 @@ pub fn spline<S: Shape, P: Shape, E: Float>(
     bound: f64,
     inverse: bool,
 ) -> (Var<S, E>, Var<S, E>) {
-    let elements = x.shape().num_elements();
-    let both: Var<(usize, usize), E> = record(&[x.erased(), parameters.erased()], (2, elements), &|g, n| {
+    record_two(&[x.erased(), parameters.erased()], *x.shape(), &|g, n| {
+        let dims = g[n[0]].dims.clone();
         let [y, slope] = map(g, n[0], n[1], bound, inverse)?;
-        let rows = [g.reshape(y, &[1, elements])?, g.reshape(slope, &[1, elements])?];
-        g.concat(&rows, 0)
-    });
-    let dims: Vec<usize> = x.shape().concrete().into();
-    let row = |i: usize| {
-        record(&[both.erased()], *x.shape(), &|g, n| {
-            let row = g.slice(n[0], 0, i, 1)?;
-            g.reshape(row, &dims)
-        })
-    };
-    (row(0), row(1))
+        Ok([g.reshape(y, &dims)?, g.reshape(slope, &dims)?])
+    })
 }
 
 /// The spline on a flat list of elements, and the logarithms of its slopes.

@@ -9,6 +9,9 @@ mod embedding;
 mod norm;
 mod channels;
 mod conv;
+mod masked;
+mod actnorm;
+mod invertible;
 mod repeat;
 mod compiled;
 mod call;
@@ -18,6 +21,7 @@ mod stream;
 mod tape;
 
 pub use crate::tensor::Path;
+pub use actnorm::ActNorm;
 pub use call::{forward, gradient, loss};
 pub use channels::{BatchNorm, GroupNorm};
 pub use conv::{
@@ -27,7 +31,9 @@ pub use conv::{
 pub use declared::Declared;
 pub use embedding::Embedding;
 pub use init::{Fan, Init, Seeded, init};
+pub use invertible::InvertibleLinear;
 pub use linear::{Linear, UnbiasedLinear};
+pub use masked::{Degrees, MaskedLinear};
 pub use model::{Model, Slot, Source, Visitor, slots};
 pub use net::{Batch, BatchOf, Bindings, Env, Net, Outputs, Value, trace};
 pub use norm::{LayerNorm, RmsNorm};

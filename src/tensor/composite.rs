@@ -37,6 +37,14 @@ pub fn silu(g: &mut Graph, x: NodeId) -> Result<NodeId> {
     g.binary(Binary::Mul, x, gate)
 }
 
+/// ln x − ln(1 − x)
+pub fn logit(g: &mut Graph, x: NodeId) -> Result<NodeId> {
+    let up = g.unary(Unary::Ln, x)?;
+    let opposite = g.unary(Unary::Neg, x)?;
+    let down = g.unary(Unary::Log1p, opposite)?;
+    g.binary(Binary::Sub, up, down)
+}
+
 pub fn leaky_relu(g: &mut Graph, x: NodeId, slope: f64) -> Result<NodeId> {
     let positive = compare_with(g, Compare::Gt, x, 0.0)?;
     let scaled = scale(g, x, slope)?;

@@ -49,6 +49,8 @@ unary! {
     tanh = |g, x| g.unary(Unary::Tanh, x);
     /// 1 / (1 + e⁻ˣ).
     sigmoid = |g, x| g.unary(Unary::Sigmoid, x);
+    /// ln x − ln(1 − x), the inverse of the sigmoid.
+    logit = composite::logit;
     /// ln(1 + eˣ), without overflow.
     softplus = |g, x| g.unary(Unary::Softplus, x);
     /// The error function, 2/√π ∫₀ˣ e^(−t²) dt.

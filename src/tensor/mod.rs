@@ -56,4 +56,4 @@ pub use dfdx::tensor::{Cpu, NoneTape, OwnedTape, Tape, Tensor};
 #[doc(no_inline)]
 pub use typenum;
 
-pub(crate) use var::record;
+pub(crate) use var::{record, record_two};

@@ -4,6 +4,7 @@ use super::scope::Tracer;
 use super::{Element, Shape};
 use crate::graph::{Graph, NodeId};
 use crate::{Error, Result};
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -72,6 +73,23 @@ pub(crate) type Operation<'a> = &'a dyn Fn(&mut Graph, &[NodeId]) -> Result<Node
 pub(crate) fn record<S: Shape, T: Element>(operands: &[&Erased], shape: S, operation: Operation<'_>) -> Var<S, T> {
     let erased = record_erased(operands, shape.concrete().as_ref(), T::DTYPE, operation);
     Var::new(erased, shape)
+}
+
+/// Records an operation with two results of one shape.
+pub(crate) fn record_two<S: Shape, T: Element>(
+    operands: &[&Erased],
+    shape: S,
+    operation: &dyn Fn(&mut Graph, &[NodeId]) -> Result<[NodeId; 2]>,
+) -> (Var<S, T>, Var<S, T>) {
+    let other = Cell::new(None);
+    let first = record(operands, shape, &|graph, ids| {
+        let [first, second] = operation(graph, ids)?;
+        other.set(Some(second));
+        Ok(first)
+    });
+    // After an error, which is kept, the first stands for both.
+    let second = record(&[first.erased()], shape, &|_, ids| Ok(other.get().unwrap_or(ids[0])));
+    (first, second)
 }
 
 fn record_erased(operands: &[&Erased], dims: &[usize], dtype: crate::graph::DType, operation: Operation<'_>) -> Erased {

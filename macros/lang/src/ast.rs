@@ -136,6 +136,8 @@ pub struct NetItem {
     pub visibility: Visibility,
     /// The name.
     pub name: Ident,
+    /// What it is to the program.
+    pub role: Role,
     /// The tensors it takes.
     pub inputs: Vec<Input>,
     /// The hyper-parameters after the `;`.
@@ -150,6 +152,26 @@ pub struct NetItem {
     pub mended: bool,
     /// Whether the body holds a mistake already: that a name seems unused then says nothing.
     pub damaged: bool,
+}
+
+/// What a net is to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Declared with `net`.
+    Net,
+    /// Declared with `flow`: its body is made of bijections.
+    Flow,
+    /// The inverse of a flow, which comes with it.
+    Inverse,
+    /// The density of a flow, which comes with it.
+    LogProb,
+}
+
+impl Role {
+    /// Whether it comes with a flow.
+    pub fn is_companion(self) -> bool {
+        matches!(self, Role::Inverse | Role::LogProb)
+    }
 }
 
 /// `x: [n, Pixels]`

@@ -55,7 +55,8 @@ pub fn answer(input: TokenStream) -> Expansion {
 /// Expands the content of a `net! { … }` whose `use` lines brought these declarations.
 pub fn expand_with(imports: &[Import], input: TokenStream) -> Expansion {
     let mut report = Report::new();
-    let program = borders::program(imports, input, &mut report);
+    let mut program = borders::program(imports, input, &mut report);
+    program.complete();
     let names = resolve::resolve(&program, &mut report);
     let inferred = infer::infer(&names, &mut report);
     let diagnostics = report.into_diagnostics();

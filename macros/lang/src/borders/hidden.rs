@@ -88,7 +88,7 @@ pub fn rename(tokens: TokenStream, to: &dyn Fn(&str) -> Option<Ident>) -> TokenS
     let punct = |at: usize, character| matches!(trees.get(at), Some(TokenTree::Punct(p)) if p.as_char() == character);
     let joint = |at: usize| matches!(trees.get(at), Some(TokenTree::Punct(p)) if p.spacing() == Spacing::Joint);
     let double = |at: usize| punct(at, ':') && joint(at) && punct(at + 1, ':');
-    let declares = |at: usize| matches!(trees.get(at), Some(TokenTree::Ident(word)) if ["let", "net", "dim"].iter().any(|w| word == w));
+    let declares = |at: usize| matches!(trees.get(at), Some(TokenTree::Ident(word)) if ["let", "net", "flow", "dim"].iter().any(|w| word == w));
     let renamed = trees.iter().enumerate().map(|(i, tree)| match tree {
         TokenTree::Group(group) => {
             let mut inner = proc_macro2::Group::new(group.delimiter(), rename(group.stream(), to));

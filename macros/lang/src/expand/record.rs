@@ -2,8 +2,9 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
+use crate::ast::Role;
 use crate::infer::{
-    Constant, Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type, ValueId, key_part,
+    Body, Constant, Degrees, Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type, ValueId, key_part,
 };
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
@@ -14,7 +15,12 @@ impl Context<'_, '_> {
     /// `record`, `init`, the counts.
     pub(super) fn inherent(&self) -> TokenStream {
         let (name, element, allow) = (self.name(), self.element(), allowances());
-        let record = self.record();
+        let body = self.net.body.as_ref();
+        let record = self.record("record", "Records the net on a graph, as nets that contain it do.", body);
+        let inverse = (self.net.item.role == Role::Flow).then(|| {
+            let body = self.net.inverse.as_ref().map(|inverse| &inverse.body);
+            self.record("record_inverse", "Records the inverse: from what the flow gives to what it takes.", body)
+        });
         let methods = self.is_named().then(|| self.methods());
         let dims: Vec<&Ident> = self.spelling.run_time.iter().map(|(dim, _)| dim).collect();
         let total = self.net.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
@@ -45,11 +51,12 @@ impl Context<'_, '_> {
 
                 #methods
                 #record
+                #inverse
             }
         }
     }
 
-    fn record(&self) -> TokenStream {
+    fn record(&self, method: &str, doc: &str, body: Option<&Body>) -> TokenStream {
         let spelling = &self.spelling;
         let parameters = spelling.parameters();
         let scope = self.scope();
@@ -62,7 +69,7 @@ impl Context<'_, '_> {
             [one] => quote! { #one },
             several => quote! { (#(#several),*) },
         };
-        let body = match &self.net.body {
+        let body = match body {
             None => quote! { ::core::unreachable!("the net holds an error") },
             Some(body) => {
                 let (bindings, conditions) = (self.bindings(), self.conditions(&scope));
@@ -78,9 +85,9 @@ impl Context<'_, '_> {
                 quote! { #bindings #conditions #(#steps)* #value }
             }
         };
-        let record = self.method("record");
+        let record = self.method(method);
         quote! {
-            /// Records the net on a graph, as nets that contain it do.
+            #[doc = #doc]
             pub fn #record<#parameters>(#scope: &::ansatz::tensor::Scope, #(#inputs),*) -> #result {
                 #body
             }
@@ -211,6 +218,11 @@ impl Context<'_, '_> {
                     Setting::Number(value) => number(*value),
                     Setting::Count(count) => count.to_token_stream(),
                     Setting::Shape => spelling.shape_value(&ty.axes),
+                    Setting::Degrees(degrees) => match degrees {
+                        Degrees::Elements => quote! { ::ansatz::nn::Degrees::Elements },
+                        Degrees::Hidden(count) => quote! { ::ansatz::nn::Degrees::Hidden { count: #count } },
+                        Degrees::Results(each) => quote! { ::ansatz::nn::Degrees::Results { each: #each } },
+                    },
                     Setting::Kernel(Kernel { stride, dilation, before, after, groups, .. }) => {
                         let pair = |[a, b]: &[usize; 2]| quote! { [#a, #b] };
                         let (stride, dilation) = (pair(stride), pair(dilation));
@@ -223,6 +235,12 @@ impl Context<'_, '_> {
                     }
                 });
                 quote! { <#of>::record(#scope, #(#inputs),* #(, #settings)*) }
+            }
+            Operation::Inverse { layer, inputs } => {
+                let layer = &self.net.layers[*layer];
+                let (of, scope) = (self.layer_type(layer), self.scope_of(layer, scope));
+                let inputs = inputs.iter().map(|&id| self.borrowed(id));
+                quote! { <#of>::record_inverse(#scope, #(#inputs),*) }
             }
             Operation::Project { layer, input } => {
                 let layer = &self.net.layers[*layer];
@@ -455,9 +473,22 @@ impl Context<'_, '_> {
                 let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
                 quote! { ::ansatz::tensor::one_hot(&#input.erase(), #value) }
             }
-            Operation::Spline { input, parameters, bound, inverse } => {
-                let (input, parameters, bound) = (self.borrowed(*input), self.borrowed(*parameters), number(*bound));
-                quote! { ::ansatz::flow::spline(#input, #parameters, #bound, #inverse) }
+            Operation::Transform { input, parameters, bound, inverse } => {
+                let (input, parameters) = (self.borrowed(*input), self.borrowed(*parameters));
+                match bound.map(number) {
+                    Some(bound) => quote! { ::ansatz::flow::spline(#input, #parameters, #bound, #inverse) },
+                    None => quote! { ::ansatz::flow::affine(#input, #parameters, #inverse) },
+                }
+            }
+            Operation::Elementwise { input, function, number: slope, inverse } => {
+                let (input, function) = (self.borrowed(*input), here(function));
+                let slope = slope.map(number).map(|slope| quote! { (#slope) });
+                quote! { ::ansatz::flow::elementwise(#input, ::ansatz::flow::Elementwise::#function #slope, #inverse) }
+            }
+            Operation::Permute { input, order } => {
+                let input = self.borrowed(*input);
+                let order = order.iter().map(|&i| Literal::usize_unsuffixed(i));
+                quote! { ::ansatz::flow::permute(#input, &[#(#order),*]) }
             }
             Operation::Rust { path, inputs, constants } => {
                 let inputs = inputs.iter().map(|(id, place)| {

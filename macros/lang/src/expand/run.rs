@@ -1,21 +1,24 @@
 //! What one does with a net: run it, differentiate it, keep it in files.
 
 use super::Context;
-use super::dims::Mode;
+use super::dims::{Mode, Spelling};
 use super::record::known;
-use crate::ast::ResultType;
-use crate::infer::{Element, Type};
+use crate::ast::{ResultType, Role};
+use crate::infer::{Element, Reach, Type, TypedNet};
+use crate::terms::Atom;
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
+use std::rc::Rc;
 
 impl Context<'_, '_> {
     /// `forward`, `gradient`, `session`, `save`, `load`.
     pub(super) fn methods(&self) -> TokenStream {
         let element = self.element();
-        let (forward, gradient) = (self.forward(), self.gradient());
+        let (forward, gradient, flow) = (self.forward(), self.gradient(), self.flow_methods());
         quote! {
             #forward
             #gradient
+            #flow
 
             /// The net kept ready to run: weights stay where they are used, and several threads may run it.
             ///
@@ -69,6 +72,70 @@ impl Context<'_, '_> {
             /// If the inputs disagree on a dimension.
             pub fn #forward<#parameters>(&self, #(#inputs),*) -> ::ansatz::Result<#result> {
                 #body
+            }
+        }
+    }
+
+    /// What a flow does besides, by the nets that come with it.
+    fn flow_methods(&self) -> TokenStream {
+        let position = self.nets.iter().position(|net| std::ptr::eq(&**net, self.net));
+        let companion = |role: Role| {
+            let of = |net: &&Rc<TypedNet<'_>>| {
+                net.item.role == role && net.body.is_some() && net.nets().first() == position.as_ref()
+            };
+            self.nets.iter().find(of).filter(|net| net.reach == Reach::Named)
+        };
+        let (Some(inverse), Some(density)) = (companion(Role::Inverse), companion(Role::LogProb)) else {
+            return TokenStream::new();
+        };
+        let back = self.delegate(inverse, "inverse", "The inverse and the logarithm of its determinant.");
+        let doc = "The logarithm of the density of points, where the results of the flow are standard normal.";
+        let log_prob = self.delegate(density, "log_prob", doc);
+        let sample = self.sample();
+        quote! { #back #log_prob #sample }
+    }
+
+    /// A method that runs a net whose only part is this one.
+    fn delegate(&self, net: &TypedNet<'_>, method: &str, doc: &str) -> TokenStream {
+        let other = Context { names: self.names, nets: self.nets, net, spelling: Spelling::new(self.names, net) };
+        let (of, method, parameters) = (&net.name, self.method(method), other.spelling.parameters());
+        let names: Vec<_> = net.item.inputs.iter().map(|input| &input.name).collect();
+        let inputs = names.iter().zip(&net.inputs).map(|(name, ty)| {
+            let ty = other.spelling.host(&known(ty), Mode::Parameters);
+            quote! { #name: #ty }
+        });
+        let result = match other.one_real_result() {
+            Some(ty) => other.spelling.host(&ty, Mode::Parameters),
+            None => other.output_type(),
+        };
+        quote! {
+            #[doc = #doc]
+            ///
+            /// # Errors
+            /// If the inputs disagree on a dimension.
+            pub fn #method<#parameters>(&self, #(#inputs),*) -> ::ansatz::Result<#result> {
+                #of { flow: ::core::clone::Clone::clone(self) }.forward(#(#names),*)
+            }
+        }
+    }
+
+    /// `sample`, for flows of a batch of points without conditions.
+    fn sample(&self) -> TokenStream {
+        let [Some(ty)] = self.net.inputs.as_slice() else { return TokenStream::new() };
+        let [rows, columns] = ty.axes.as_slice() else { return TokenStream::new() };
+        if !matches!(rows.size.as_atom(), Some(Atom::RunTime(_))) || columns.size.number().is_none() {
+            return TokenStream::new();
+        }
+        let (host, point) = (self.spelling.host(ty, Mode::Sizes), &self.net.item.inputs[0].name);
+        let sample = self.method("sample");
+        quote! {
+            /// So many points of the density of the flow, where its results are standard normal. They depend on the seed.
+            ///
+            /// # Errors
+            /// If the inverse cannot be run.
+            pub fn #sample(&self, count: usize, seed: u64) -> ::ansatz::Result<#host> {
+                let noise: #host = ::ansatz::flow::noise((count, ::core::default::Default::default()), seed)?;
+                ::core::result::Result::Ok(self.inverse(noise)?.#point)
             }
         }
     }

@@ -73,6 +73,12 @@ pub enum Rule {
     OneHot,
     /// `spline`
     Spline,
+    /// `affine`
+    Affine,
+    /// A map of points with parameters, which has an inverse.
+    Bijection,
+    /// The numbers of each point in another order.
+    Permutation,
     /// `freeze`
     Freeze,
     /// An initialiser, which is no function of tensors.
@@ -107,6 +113,9 @@ impl Rule {
             Rule::Attention => "`[…, h, t, e]`, `[…, g, s, e]`, `[…, g, s, f]` → `[…, h, t, f]`",
             Rule::Rotary => "`[…, t, e]` → `[…, t, e]`",
             Rule::Draw => "→ `shape`",
+            Rule::Affine => "`[…, d]`, `[…, 2 d]` → `[…, d]`, `[…, d]`",
+            Rule::Bijection => "`[…, d]` → `[…, d]`, `[…]`",
+            Rule::Permutation => "`[…, d]` → `[…, d]`",
             Rule::Spline => "`[…, d]`, `[…, (3K − 1) d]` → `[…, d]`, `[…, d]`",
             Rule::Cnf => "`[…, d]` → `[…, d]`, `[…]`",
             Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",

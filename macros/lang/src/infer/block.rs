@@ -7,7 +7,7 @@ use super::signature::{self, MAX_RANK, Signature};
 use super::typed::{Body, Layer, Operation, Reach, Step, TypedNet, ValueId};
 use super::types::Type;
 use super::value::{Binding, Environment, Label, Site, Tensor, Value};
-use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem, Statement};
+use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem, Role, Statement};
 use crate::report::Diagnostic;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
@@ -65,7 +65,12 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         inference.facts(false);
     }
     let stands = item.facts.is_empty() || inference.nets.report.len() == before;
+    let mut inverse = None;
     let results = match &item.body {
+        Some(body) if stands && item.role == Role::Flow => inference.flow(body, &environment).map(|(results, back)| {
+            inverse = Some(back);
+            results
+        }),
         Some(body) if stands => {
             inference.block(body, &environment).and_then(|value| inference.results(value, &body.result))
         }
@@ -105,6 +110,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         layers: inference.layers,
         values: inference.values,
         body: results.ok().filter(|_| whole).map(|results| Body { steps: inference.steps, results }),
+        inverse: inverse.filter(|_| whole),
         repeats: vec![],
     }
     .with_repeats()
@@ -224,6 +230,12 @@ impl<'a> Inference<'a, '_, '_> {
         label: Option<Label>,
         environment: &Environment<'a>,
     ) -> Checked<Value<'a>> {
+        let environment = self.statements(block, environment);
+        self.labelled(&block.result, label, &environment)
+    }
+
+    /// The statements of a block in order; gives what its value can see.
+    pub(super) fn statements(&mut self, block: &'a Block, environment: &Environment<'a>) -> Environment<'a> {
         let mut environment = environment.clone();
         for statement in &block.statements {
             let binding = match statement {
@@ -253,7 +265,7 @@ impl<'a> Inference<'a, '_, '_> {
                 }
             }
         }
-        self.labelled(&block.result, label, &environment)
+        environment
     }
 
     /// The value of a `let`. Its name is the label of what the right side makes, unless that has one.

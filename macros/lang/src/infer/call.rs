@@ -113,7 +113,8 @@ impl<'a> Inference<'a, '_, '_> {
                 other => self.no_layer(callee, &other),
             };
         }
-        match self.value(callee, environment)? {
+        let own = matches!(callee.kind, ExprKind::Member { .. }).then(|| label.clone()).flatten();
+        match self.labelled(callee, own, environment)? {
             Value::Layer(layer) => {
                 if let (Some(label), Some(own)) = (label.filter(|label| label.written), &layer.label) {
                     let message = format!("`{}` has the label `{}` already", layer.text, own.name);
@@ -157,7 +158,8 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 Ok(value)
             }
-            Callable::Project(embedding) => {
+            Callable::Member(flow, name) if name != "project" => self.of_flow(flow, name, values, span),
+            Callable::Member(embedding, _) => {
                 let tensors = self.tensors(&layer.text, values)?;
                 let [(x, _)] = tensors.as_slice() else {
                     let message = format!("`{}` takes 1 tensor, not {}", layer.text, tensors.len());
@@ -179,7 +181,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             Callable::Net(chosen) => {
                 let tensors = self.tensors(&layer.text, values)?;
-                self.net(chosen, layer, tensors, span)
+                self.net(chosen, layer, tensors, false, span)
             }
             Callable::Function(function, given) => {
                 let tensors = self.tensors(&layer.text, values)?;
@@ -201,7 +203,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The values as tensors: numbers never fill tensor slots.
-    fn tensors(&mut self, callee: &str, values: Vec<(Value<'a>, Place)>) -> Checked<Vec<(Tensor, Place)>> {
+    pub(super) fn tensors(&mut self, callee: &str, values: Vec<(Value<'a>, Place)>) -> Checked<Vec<(Tensor, Place)>> {
         let mut tensors = vec![];
         let mut whole = true;
         for (value, span) in values {

@@ -4,7 +4,7 @@ use super::block::{Inference, staged};
 use super::mentions;
 use super::text::text;
 use super::value::{Callable, Chosen, Closure, Environment, Label, LayerValue, Site, Tensor, Value};
-use crate::ast::{Expr, ExprKind};
+use crate::ast::{Expr, ExprKind, Role};
 use crate::functions;
 use crate::report::did_you_mean;
 use crate::resolve::{Absorbed, Checked};
@@ -114,8 +114,9 @@ impl<'a> Inference<'a, '_, '_> {
                 self.fault(expr.span, format!("`{}` is a path, of which `net!` knows nothing", text(expr))).help(help);
                 Err(Absorbed)
             }
-            ExprKind::Member { of, .. } => match self.value(of, environment)? {
-                Value::Layer(layer) => Ok(self.layer(Callable::Project(layer), expr, label)),
+            // The label is that of the layer.
+            ExprKind::Member { of, name } => match self.labelled(of, label, environment)? {
+                Value::Layer(layer) => Ok(self.layer(Callable::Member(layer, name.to_string()), expr, None)),
                 other => self.no_layer(of, &other),
             },
             ExprKind::Error => Err(Absorbed),
@@ -169,6 +170,11 @@ impl<'a> Inference<'a, '_, '_> {
             return Ok(Callable::Function(function, Rc::default()));
         }
         if self.signature.broken.contains(&text) {
+            return Err(Absorbed);
+        }
+        if self.item.role == Role::Flow && self.item.inputs.first().is_some_and(|point| point.name == *name) {
+            self.fault(name.span(), format!("`{name}` flows through the body, and its first stage alone names it"))
+                .help("a conditioner takes its half of the point as a parameter of its own: `coupling(|a| …)`");
             return Err(Absorbed);
         }
         let known: Vec<String> = environment

@@ -67,7 +67,15 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::PairLoss, [a, b]) => self.pair_loss(function, a, b, at),
             (Rule::Draw, []) => self.draw(function, layer, given, at),
             (Rule::Freeze, _) => return self.freeze(tensors, given, at),
-            (Rule::Spline, [x, parameters]) => return self.spline(function, x, parameters, given, at),
+            (Rule::Spline | Rule::Affine, [x, parameters]) => {
+                return self.transform(function, x, parameters, given, at);
+            }
+            (Rule::Bijection, [x]) => {
+                let (y, log_det) = self.bijection(layer, x, false, at)?;
+                let log_det = log_det.map_or(Value::Error, Value::Tensor);
+                return Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, log_det)]));
+            }
+            (Rule::Permutation, [x]) => self.permutation(function, x, given, false, at),
             (Rule::Ode | Rule::Cnf, [x]) => return self.ode(function, layer, x, given, at),
             (Rule::Attention, [q, k, v]) => self.attention(function, [q, k, v], given, at),
             (Rule::Rotary, [x]) => self.rotary(function, x, given, at),

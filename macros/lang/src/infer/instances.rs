@@ -108,7 +108,7 @@ impl<'a, 'r> Nets<'a, 'r> {
         let whole = |root: Option<usize>| root.filter(|&root| self.instances[root].net().needs.is_empty());
         let roots: Vec<Option<usize>> = roots.into_iter().map(whole).collect();
         self.unused_templates(&own, &roots);
-        let templates = own.iter().filter(|&&net| roots[net].is_none());
+        let templates = own.iter().filter(|&&net| roots[net].is_none() && !names.nets[net].role.is_companion());
         let templates: Vec<_> = templates.map(|&net| self.template(net)).collect();
         self.named(&roots, &aliases, templates)
     }
@@ -171,6 +171,10 @@ impl<'a, 'r> Nets<'a, 'r> {
         self.open.push(position);
         let mut done = block::net(self, item, &given);
         self.open.pop();
+        if item.role.is_companion() && before > 0 {
+            // What is wrong with it is wrong with its flow.
+            drop(self.report.split_off(before));
+        }
         if !done.needs.is_empty() {
             done.held = self.report.split_off(before);
         } else if self.report.len() > before {
@@ -220,7 +224,11 @@ impl<'a, 'r> Nets<'a, 'r> {
         for &net in own {
             let item = self.names.nets[net];
             let complete = |instance: &Instance<'_>| instance.given.net == net && instance.net().needs.is_empty();
-            if roots[net].is_some() || self.instances.iter().any(complete) || self.failed.contains(&net) {
+            if roots[net].is_some()
+                || item.role.is_companion()
+                || self.instances.iter().any(complete)
+                || self.failed.contains(&net)
+            {
                 continue;
             }
             let mut found = self.instances.iter().position(|instance| instance.given.net == net);
@@ -243,7 +251,7 @@ impl<'a, 'r> Nets<'a, 'r> {
         let name = &self.names.nets[net].name;
         let mut found = false;
         let mut look = |mentioned: &Ident| found |= mentioned == name;
-        for item in self.names.nets.iter().filter(|item| item.name != *name) {
+        for item in self.names.nets.iter().filter(|item| item.name != *name && !item.role.is_companion()) {
             item.body.iter().for_each(|body| mentions::block(body, &mut look));
         }
         self.names.aliases.iter().for_each(|alias| mentions::expression(&alias.target, &mut look));

@@ -3,13 +3,16 @@
 mod arguments;
 mod arithmetic;
 mod attention;
+mod bijections;
 mod blame;
 mod block;
 mod call;
 mod conv;
+mod couplings;
 mod equal;
 mod expr;
 mod facts;
+mod flows;
 mod functions;
 mod hypers;
 mod images;
@@ -46,8 +49,8 @@ pub use facts::Assumption;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Constant, Flow, Kernel, Layer, LayerKind, Operation, Reach, Scalar, Setting, Start, Step, Trace, TypedNet,
-    ValueId, key, key_part,
+    Body, Constant, Degrees, Flow, Inverse, Kernel, Layer, LayerKind, Operation, Reach, Scalar, Setting, Start, Step,
+    Trace, TypedNet, ValueId, key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 

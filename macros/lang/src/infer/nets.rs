@@ -21,12 +21,13 @@ use std::rc::Rc;
 type Bound = BTreeMap<String, Axis>;
 
 impl<'a> Inference<'a, '_, '_> {
-    /// Applies a net.
+    /// Applies a net, or the inverse of a flow.
     pub(super) fn net(
         &mut self,
         chosen: &Chosen<'a>,
         layer: &LayerValue<'a>,
         tensors: Vec<(Tensor, Place)>,
+        inverse: bool,
         at: Place,
     ) -> Checked<Value<'a>> {
         let (name, item) = (&chosen.name, self.nets.names.nets[chosen.net]);
@@ -43,7 +44,12 @@ impl<'a> Inference<'a, '_, '_> {
         for axis in types.iter_mut().flatten().flat_map(|ty| &mut ty.axes) {
             axis.size = self.signature.dims.normal(&axis.size);
         }
-        let position = self.place_net(net, &inner, chosen, layer, &tensors, types.as_deref(), &bound)?;
+        let work = match &inner.inverse {
+            Some(back) if inverse => back.multiply_adds.clone(),
+            _ => inner.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds)),
+        };
+        let work = substitute(&work, &bound);
+        let position = self.place_net(net, chosen, layer, &tensors, types.as_deref(), work)?;
         let types = types.ok_or(Absorbed)?;
         let mut results = vec![];
         for ty in &types {
@@ -54,7 +60,10 @@ impl<'a> Inference<'a, '_, '_> {
             results.push(self.values.len() - 1);
         }
         let inputs = tensors.iter().map(|(tensor, _)| tensor.id).collect();
-        let operation = Operation::Layer { layer: position, inputs, settings: vec![] };
+        let operation = match inverse {
+            true => Operation::Inverse { layer: position, inputs },
+            false => Operation::Layer { layer: position, inputs, settings: vec![] },
+        };
         self.steps.push(Step { results: results.clone(), operation, span: at });
         let names = signature::results(inner.item).into_iter().map(|(name, _)| name.map(ToString::to_string));
         let tensors =
@@ -119,19 +128,15 @@ impl<'a> Inference<'a, '_, '_> {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are what the row of a part tells")]
     fn place_net(
         &mut self,
         net: usize,
-        inner: &TypedNet<'a>,
         chosen: &Chosen<'a>,
         layer: &LayerValue<'a>,
         tensors: &[(Tensor, Place)],
         results: Option<&[Type]>,
-        bound: &Bound,
+        work: Term,
     ) -> Checked<usize> {
-        let work = inner.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
-        let work = substitute(&work, bound);
         if let Some(Placed::Layer(position)) = self.placed.get(&layer.site) {
             let position = *position;
             self.used_alike(position, layer.span)?;

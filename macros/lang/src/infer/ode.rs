@@ -112,7 +112,7 @@ impl<'a> Inference<'a, '_, '_> {
             Callable::Closure(closure) => closure.parameters.len(),
             Callable::Net(chosen) => self.nets.names.nets[chosen.net].inputs.len(),
             Callable::Bound(layer) => self.field_takes(layer),
-            Callable::Function(..) | Callable::Project(_) | Callable::Pattern(..) | Callable::Chain(_) => 1,
+            Callable::Function(..) | Callable::Member(..) | Callable::Pattern(..) | Callable::Chain(_) => 1,
         }
     }
 

@@ -75,7 +75,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.piece(x, axis, from.clone(), length, at)
     }
 
-    fn piece(&mut self, x: &Tensor, axis: usize, start: Term, size: Term, at: Place) -> Checked<Tensor> {
+    pub(super) fn piece(&mut self, x: &Tensor, axis: usize, start: Term, size: Term, at: Place) -> Checked<Tensor> {
         let mut ty = x.ty.clone();
         // Part of an axis is another axis.
         ty.axes[axis] = Axis::from(size);

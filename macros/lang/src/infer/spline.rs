@@ -1,18 +1,17 @@
-//! `spline`: a monotone map of each element, whose parameters are a tensor.
+//! `spline` and `affine`: a monotone map of each element, whose parameters are a tensor.
 
 use super::arguments::{Given, flag};
 use super::block::Inference;
-use super::typed::{Operation, Step};
-use super::types::Type;
+use super::typed::Operation;
 use super::value::{Tensor, Value};
-use crate::functions::Function;
+use crate::functions::{Function, Rule};
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
-use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
-    /// The map and the logarithm of its slope. The last axis of the parameters has 3K − 1 numbers for each of `x`.
-    pub(super) fn spline(
+    /// The map and the logarithm of its slope. The last axis of the parameters has 3K − 1 numbers for each of `x`, or 2 of an
+    /// affine map.
+    pub(super) fn transform(
         &mut self,
         function: &'static Function,
         x: &Tensor,
@@ -20,19 +19,18 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Value<'a>> {
-        self.reals("spline", x, at)?;
-        self.reals("spline", parameters, at)?;
-        let bound = function.number("bound", given).ok_or(Absorbed)?;
-        if !(bound > 0.0 && bound.is_finite()) {
-            self.fault(at, format!("the `bound` of `spline` is a positive number, {bound} is not"));
-            return Err(Absorbed);
-        }
+        let (name, affine) = (function.name, function.rule == Rule::Affine);
+        self.reals(name, x, at)?;
+        self.reals(name, parameters, at)?;
+        let bound = if affine { None } else { Some(function.number("bound", given).ok_or(Absorbed)?) };
+        self.positive_bound(bound.unwrap_or(1.0), at)?;
         let fits = match (x.ty.axes.split_last(), parameters.ty.axes.split_last()) {
             (Some((last, leading)), Some((all, others))) if leading == others => {
                 match (last.size.number(), all.size.number()) {
                     (Some(elements), Some(numbers)) => {
                         let each = numbers / elements.max(1);
-                        each * elements == numbers && each >= 5 && each % 3 == 2
+                        let right = if affine { each == 2 } else { each >= 5 && each % 3 == 2 };
+                        each * elements == numbers && right
                     }
                     _ => false,
                 }
@@ -40,22 +38,28 @@ impl<'a> Inference<'a, '_, '_> {
             _ => false,
         };
         if !fits {
-            let message = format!("`spline` of {} has no parameters {}", x.ty, parameters.ty);
+            let message = format!("`{name}` of {} has no parameters {}", x.ty, parameters.ty);
             let notes = self.notes(parameters, &[]);
             let error = self.fault(at, message);
             error.notes = notes;
-            error.help("give each element 3K − 1 of them for K bins, side by side along the last axis: 23 for 8 bins");
+            error.help(match affine {
+                true => "give each element 2 of them, side by side along the last axis",
+                false => "give each element 3K − 1 of them for K bins, side by side along the last axis: 23 for 8 bins",
+            });
             return Err(Absorbed);
         }
-        let mut result = || {
-            self.values.push(Type::real(x.ty.axes.clone()));
-            self.values.len() - 1
-        };
-        let results = vec![result(), result()];
         let inverse = flag("inverse", given, false);
-        let operation = Operation::Spline { input: x.id, parameters: parameters.id, bound, inverse };
-        self.steps.push(Step { results: results.clone(), operation, span: at });
-        let tensor = |id| Value::Tensor(Tensor { id, ty: Type::real(x.ty.axes.clone()), trail: Rc::default() });
-        Ok(Value::Tuple(results.into_iter().map(|id| (None, tensor(id))).collect()))
+        let operation = Operation::Transform { input: x.id, parameters: parameters.id, bound, inverse };
+        let (y, slope) = self.two(operation, x, at);
+        Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, Value::Tensor(slope))]))
+    }
+
+    /// Where a spline begins and ends.
+    pub(super) fn positive_bound(&mut self, bound: f64, at: Place) -> Checked<()> {
+        if bound > 0.0 && bound.is_finite() {
+            return Ok(());
+        }
+        self.fault(at, format!("the `bound` of `spline` is a positive number, {bound} is not"));
+        Err(Absorbed)
     }
 }

@@ -76,7 +76,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The size of the last axis of a tensor of reals.
-    fn last_axis(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<Term> {
+    pub(super) fn last_axis(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<Term> {
         self.reals(callee, x, at)?;
         let Some(last) = x.ty.axes.last() else {
             self.fault(at, format!("`{callee}` acts on the last axis, but is given a scalar []"));
@@ -103,6 +103,40 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Tensor> {
         let ty = applied(&kind, &x.ty).map_err(|_| Absorbed)?;
+        let position = self.place_unit(callee, layer, kind, x)?;
+        self.tensor(Operation::Layer { layer: position, inputs: vec![x.id], settings }, ty, at)
+    }
+
+    /// The position of a layer that keeps the shape of what it takes; its first use makes it.
+    pub(super) fn unit_position(
+        &mut self,
+        callee: &'static str,
+        layer: &LayerValue<'a>,
+        kind: LayerKind,
+        x: &Tensor,
+        at: Place,
+    ) -> Checked<usize> {
+        let Some(position) = self.unit_placed(layer) else { return self.place_unit(callee, layer, kind, x) };
+        self.used_alike(position, at)?;
+        if self.layers[position].kind != kind {
+            let first = self.layers[position].signature.0.clone();
+            self.fault(at, format!("`{}` is given {}, and its first use gave it {first}", layer.text, x.ty))
+                .help("all uses of a layer share its parameters: give it equal widths, or make a second layer");
+            return Err(Absorbed);
+        }
+        let work = work(&x.ty, &kind);
+        self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
+        Ok(position)
+    }
+
+    fn place_unit(
+        &mut self,
+        callee: &'static str,
+        layer: &LayerValue<'a>,
+        kind: LayerKind,
+        x: &Tensor,
+    ) -> Checked<usize> {
+        let ty = applied(&kind, &x.ty).map_err(|_| Absorbed)?;
         let label = self.label(layer, callee, true)?;
         self.layers.push(Layer {
             label,
@@ -117,7 +151,7 @@ impl<'a> Inference<'a, '_, '_> {
         });
         let position = self.layers.len() - 1;
         self.placed.insert(layer.site, Placed::Layer(position));
-        self.tensor(Operation::Layer { layer: position, inputs: vec![x.id], settings }, ty, at)
+        Ok(position)
     }
 
     /// A further use of a layer must fit the first.

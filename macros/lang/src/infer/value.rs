@@ -93,8 +93,8 @@ pub enum Callable<'a> {
     Closure(Rc<Closure<'a>>),
     /// A layer bound by `let`.
     Bound(Rc<LayerValue<'a>>),
-    /// The projection of an embedding.
-    Project(Rc<LayerValue<'a>>),
+    /// What a layer or a flow has by this name: the projection of an embedding, the density of a flow.
+    Member(Rc<LayerValue<'a>>, String),
     /// One layer after the other.
     Chain(Vec<Rc<LayerValue<'a>>>),
 }
@@ -175,6 +175,12 @@ impl<'a> Environment<'a> {
     /// The same with one more name.
     pub fn with(&self, binding: Rc<Binding<'a>>) -> Self {
         Environment(Some(Rc::new((binding, self.clone()))))
+    }
+
+    /// The same without a name.
+    pub fn without(&self, name: &Ident) -> Self {
+        let kept: Vec<_> = self.iter().filter(|binding| binding.name != *name).collect();
+        kept.into_iter().rev().fold(Self::default(), |environment, binding| environment.with(binding.clone()))
     }
 
     /// The innermost binding of a name, which counts as used.

@@ -7,6 +7,9 @@ use crate::ast::{Argument, Block, Expr, ExprKind};
 
 const COMPARISON: u8 = 3;
 
+/// What layers and flows have.
+const MEMBERS: [&str; 4] = ["project", "inverse", "log_prob", "sample"];
+
 /// How strongly an infix operator binds.
 fn level(operator: &str) -> Option<u8> {
     Some(match operator {
@@ -216,7 +219,7 @@ impl Parser {
     /// `f(…)`, `f(…)(…)`, `e.project(…)`
     fn calls(&mut self, mut callee: Expr) -> Parsed<Expr> {
         if self.is_operator(".")
-            && let Some(name) = self.ident_ahead(1).filter(|name| *name == "project").cloned()
+            && let Some(name) = self.ident_ahead(1).filter(|name| MEMBERS.iter().any(|member| name == member)).cloned()
         {
             self.take_operator(".");
             self.bump();
@@ -261,7 +264,8 @@ impl Parser {
             Some(TokenTree::Literal(_)) => true,
             Some(TokenTree::Ident(ident)) => {
                 let text = ident.to_string();
-                let called = self.group_ahead(distance + 1, Delimiter::Parenthesis).is_some();
+                let called = self.group_ahead(distance + 1, Delimiter::Parenthesis).is_some()
+                    || self.is_operator_ahead(distance + 1, ".");
                 text == "true" || text == "false" || (text.starts_with(char::is_uppercase) && !called)
             }
             _ => false,

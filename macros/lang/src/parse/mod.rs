@@ -5,6 +5,7 @@ mod cursor;
 mod size;
 mod signature;
 mod parameters;
+mod flow;
 mod block;
 mod expr;
 mod list;
@@ -13,7 +14,9 @@ mod literal;
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 
-use crate::ast::{Block, Broken, BrokenKind, DimItem, Fact, Item, NetItem, Program, Visibility};
+use crate::ast::{
+    Block, Broken, BrokenKind, DimItem, Fact, Input, Item, NetItem, Program, ResultType, Role, Visibility,
+};
 use crate::report::{Report, did_you_mean};
 use cursor::{Parsed, Parser, Reported};
 
@@ -59,7 +62,8 @@ impl Parser {
         let start = self.position();
         let item = match self.item_word(&visibility)? {
             "dim" => Item::Dim(self.dim(attributes, visibility)?),
-            _ => self.net(attributes, visibility)?,
+            "flow" => self.net(attributes, visibility, Role::Flow)?,
+            _ => self.net(attributes, visibility, Role::Net)?,
         };
         Ok((item, start))
     }
@@ -79,14 +83,14 @@ impl Parser {
                 self.bump();
                 return Ok("net");
             }
+            "flow" => {
+                self.bump();
+                return Ok("flow");
+            }
             "fn" => {
                 self.error("a net is declared with `net`").help("write `net` instead of `fn`");
                 self.bump();
                 return Ok("net");
-            }
-            "flow" => {
-                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Net);
-                self.error("flows are not in the language yet")
             }
             "use" => self.refused_use(),
             "const" | "static" | "type" | "let" => {
@@ -238,7 +242,7 @@ impl Parser {
     }
 
     /// `Mlp(x: [n, Pixels]) -> [n, Digit] where … { … }`
-    fn net(&mut self, attributes: TokenStream, visibility: Visibility) -> Parsed<Item> {
+    fn net(&mut self, attributes: TokenStream, visibility: Visibility, role: Role) -> Parsed<Item> {
         let before = self.report.len();
         let name = self.type_name("a net")?;
         self.lost = false;
@@ -246,6 +250,10 @@ impl Parser {
             return self.alias(attributes, visibility, name);
         }
         let ((inputs, parameters), result) = match self.inputs(&name) {
+            Ok(inputs) if role == Role::Flow => {
+                let result = self.flow_result(&name, &inputs.0);
+                (inputs, result)
+            }
             Ok(inputs) => (inputs, self.result(&name)),
             Err(Reported) if self.is_operator("->") => ((vec![], vec![]), self.result(&name)),
             Err(Reported) => ((vec![], vec![]), Err(Reported)),
@@ -262,6 +270,7 @@ impl Parser {
                 attributes,
                 visibility,
                 name,
+                role,
                 inputs,
                 parameters,
                 result,
@@ -272,6 +281,25 @@ impl Parser {
             })),
             None => {
                 self.broken([name], &visibility, BrokenKind::Net);
+                Err(Reported)
+            }
+        }
+    }
+
+    /// What a flow gives is not written.
+    fn flow_result(&mut self, name: &Ident, inputs: &[Input]) -> Parsed<ResultType> {
+        if self.is_operator("->") {
+            let error = self.error("a flow gives points as it takes them, and the logarithm of its determinant");
+            error.help("leave `-> …` out");
+            self.result(name)?;
+        }
+        match inputs.first() {
+            Some(point) => Ok(flow::result(name, &point.ty)),
+            None => {
+                if !self.lost {
+                    let error = self.report.error(name.span(), format!("`{name}` takes no points"));
+                    error.help(format!("write `flow {name}(x: [n, d]) {{ x |> … }}`"));
+                }
                 Err(Reported)
             }
         }

@@ -2,7 +2,7 @@
 
 mod steps;
 
-pub use steps::{Body, Constant, Flow, Operation, Scalar, Setting, Step, Trace, ValueId};
+pub use steps::{Body, Constant, Degrees, Flow, Inverse, Operation, Scalar, Setting, Step, Trace, ValueId};
 
 use super::facts::Assumption;
 use super::instances::Need;
@@ -43,6 +43,8 @@ pub struct TypedNet<'a> {
     pub values: Vec<Type>,
     /// The body in single steps; `None` if it holds an error.
     pub body: Option<Body>,
+    /// For a flow: the other way.
+    pub inverse: Option<Inverse>,
     /// For every part that is `[layer; 6]` with equal layers that have parameters: the first, by its position, and how
     /// many there are.
     pub repeats: Vec<Option<(usize, usize)>>,

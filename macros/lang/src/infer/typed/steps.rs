@@ -14,6 +14,15 @@ pub struct Body {
     pub results: Vec<ValueId>,
 }
 
+/// The inverse of a flow.
+#[derive(Debug)]
+pub struct Inverse {
+    /// From what the flow gives to what it takes.
+    pub body: Body,
+    /// Its multiply-adds, in the net's dimensions.
+    pub multiply_adds: Term,
+}
+
 /// The position of a value in [`TypedNet::values`].
 pub type ValueId = usize;
 
@@ -28,10 +37,23 @@ pub enum Setting {
     Shape,
     /// How a kernel slides.
     Kernel(Kernel),
+    /// Which elements of a point the features on one side of a masked layer know of.
+    Degrees(Degrees),
+}
+
+/// Which elements of a point features know of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Degrees {
+    /// Each of itself: they are the elements.
+    Elements,
+    /// Of the first ones, in turn 1, 2, … up to so many.
+    Hidden(usize),
+    /// Of those before the element that they belong to, so many to each.
+    Results(usize),
 }
 
 /// One step: it makes the values `results`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Step {
     /// The values it makes (one, except for updates and for what has several results).
     pub results: Vec<ValueId>,
@@ -42,7 +64,7 @@ pub struct Step {
 }
 
 /// What a step does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Operation {
     /// A layer or a net.
     Layer {
@@ -296,14 +318,14 @@ pub enum Operation {
         /// The tensor.
         input: ValueId,
     },
-    /// A monotone spline of each element.
-    Spline {
+    /// A monotone map of each element by parameters.
+    Transform {
         /// The tensor.
         input: ValueId,
         /// The parameters.
         parameters: ValueId,
-        /// Where it begins.
-        bound: f64,
+        /// For a spline: where it ends; else the map is affine.
+        bound: Option<f64>,
         /// Whether it is the inverse.
         inverse: bool,
     },
@@ -316,6 +338,31 @@ pub enum Operation {
         /// What it is given behind them.
         constants: Vec<Constant>,
     },
+    /// A function of each element, with the logarithm of its slope.
+    Elementwise {
+        /// The tensor.
+        input: ValueId,
+        /// The variant of `ansatz::flow::Elementwise`.
+        function: &'static str,
+        /// Its number, if it has one.
+        number: Option<f64>,
+        /// Whether it is the inverse.
+        inverse: bool,
+    },
+    /// The elements along the last axis in another order.
+    Permute {
+        /// The tensor.
+        input: ValueId,
+        /// Which element comes where.
+        order: Vec<usize>,
+    },
+    /// The inverse of a bijection with parameters, or of a flow.
+    Inverse {
+        /// Its position in [`TypedNet::layers`].
+        layer: usize,
+        /// The tensors it takes.
+        inputs: Vec<ValueId>,
+    },
     /// One after the other along an axis.
     Concat {
         /// The tensors.
@@ -326,7 +373,7 @@ pub enum Operation {
 }
 
 /// A differential equation and how it is solved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Flow {
     /// The method.
     pub method: &'static str,
@@ -349,7 +396,7 @@ pub struct Flow {
 }
 
 /// How the trace of a derivative comes about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Trace {
     /// In full.
     Exact,

@@ -231,7 +231,8 @@ fn expressions() {
 fn what_is_not_in_the_language_yet() {
     in_body("ode(x, s = 0..=1, by = rk4(8))", "..=", "a range is written with two dots", "write `0..1`");
     in_body("ode(x, s = ..1, by = rk4(8))", "..", "a range begins with a number", "write `0..1`");
-    let flow = one_error("flow F(x: [n]) { x |> reverse }", "flow", "flows are not in the language yet", "");
+    let flow =
+        one_error("flow F() { x |> reverse }", "F", "`F` takes no points", "write `flow F(x: [n, d]) { x |> … }`");
     assert_eq!(broken(&flow), ["F"]);
 }
 

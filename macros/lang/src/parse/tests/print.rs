@@ -24,7 +24,11 @@ fn item(item: &Item) -> String {
                 true => String::new(),
                 false => format!("; {}", join(&net.parameters, parameter)),
             };
-            format!("{attributes} {visibility} net {}({inputs}{parameters}) -> {result} {facts} {body}", net.name)
+            let (word, result) = match net.role {
+                Role::Flow => ("flow", String::new()),
+                _ => ("net", format!("-> {result}")),
+            };
+            format!("{attributes} {visibility} {word} {}({inputs}{parameters}) {result} {facts} {body}", net.name)
         }
         Item::Alias(alias) => {
             let (attributes, visibility) = (&alias.attributes, &alias.visibility.tokens);

@@ -61,6 +61,12 @@ const FLOWS: &str = "
     pub dim Plane = 2;
     pub(crate) dim Wide = 4 * Plane + 1;
 
+    pub flow Bends(x: [n, d], c: [n, 3]; width = 8) {
+        x |> [[coupling(|a| concat(a, c) |> linear(width) |> linear(d)), reverse]; 4] |> actnorm
+    }
+
+    net Fit(x: [n, 4], c: [n, 3]) -> [] { -mean(bends: Bends.log_prob(x, c)) }
+
     net Centred(x: [n, d]) -> [n, d] {
         param gain: [d] = normal(0.02);
         state running: [d] = zeros;

@@ -1,0 +1,313 @@
+//! Bijections: maps with an inverse and the logarithm of their determinant.
+
+use super::arguments::{Gift, Given};
+use super::block::Inference;
+use super::layers::Placed;
+use super::typed::{Acts, Layer, LayerKind, Operation, Start, Step};
+use super::types::{Axis, Type};
+use super::value::{Callable, LayerValue, Tensor, Value};
+use crate::ast::Role;
+use crate::functions::{Function, Rule};
+use crate::report::Place;
+use crate::resolve::{Absorbed, Checked};
+use crate::terms::Term;
+use ansatz_shapes::Size as _;
+use proc_macro2::Ident;
+use std::rc::Rc;
+
+/// What a bijection gives, and the logarithm of its determinant unless that is 0.
+type Mapped = (Tensor, Option<Tensor>);
+
+/// Elementwise functions with an inverse, as the runtime crate names them.
+const ELEMENTWISE: [(&str, &str); 6] = [
+    ("sigmoid", "Sigmoid"),
+    ("logit", "Logit"),
+    ("tanh", "Tanh"),
+    ("exp", "Exp"),
+    ("ln", "Ln"),
+    ("leaky_relu", "LeakyRelu"),
+];
+
+/// The bins of a spline that has parameters of its own.
+const BINS: usize = 8;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// A bijection, or its inverse, applied to points along the last axis.
+    pub(super) fn bijection(
+        &mut self,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        inverse: bool,
+        at: Place,
+    ) -> Checked<Mapped> {
+        match &layer.kind {
+            Callable::Net(chosen) if self.nets.names.nets[chosen.net].role == Role::Flow => {
+                let value = self.net(chosen, layer, vec![(x.clone(), at)], inverse, at)?;
+                let Value::Tuple(results) = value else { return Err(Absorbed) };
+                match results.as_slice() {
+                    [(_, Value::Tensor(y)), (_, Value::Tensor(log_det))] => Ok((y.clone(), Some(log_det.clone()))),
+                    _ => Err(Absorbed),
+                }
+            }
+            Callable::Function(function, given) => match function.rule {
+                Rule::Bijection => self.parametric(function, layer, x, given, inverse, at),
+                Rule::Permutation => self.permutation(function, x, given, inverse, at).map(|y| (y, None)),
+                Rule::Spline | Rule::Affine => self.own_transform(function, layer, x, given, inverse, at),
+                Rule::Map => self.elementwise(function, layer, x, given, inverse, at),
+                _ => self.no_bijection(layer, x, at),
+            },
+            _ => self.no_bijection(layer, x, at),
+        }
+    }
+
+    fn no_bijection<T>(&mut self, layer: &LayerValue<'a>, x: &Tensor, at: Place) -> Checked<T> {
+        let shown = &layer.text;
+        let (name, rule) = match &layer.kind {
+            Callable::Function(function, _) => (function.name, Some(function.rule)),
+            _ => ("", None),
+        };
+        let width = match &layer.kind {
+            Callable::Function(_, given) => given.get("width"),
+            _ => None,
+        };
+        let notes = self.notes(x, &[]);
+        if let (Some(Gift::Width(width, _)), Some(last)) = (width, x.ty.axes.last())
+            && *width != last.size
+        {
+            let message =
+                format!("a flow keeps the dimension of its points, and `{shown}` makes {width} of {}", last.size);
+            let error = self.fault(at, message);
+            error.notes = notes;
+            error.help("what has no inverse can calculate the parameters of a `coupling`");
+            return Err(Absorbed);
+        }
+        let resizes = matches!(
+            rule,
+            Some(
+                Rule::Slice
+                    | Rule::Pad
+                    | Rule::Concat
+                    | Rule::Split
+                    | Rule::Stack
+                    | Rule::Flatten
+                    | Rule::Reshape
+                    | Rule::Reduce
+            )
+        );
+        let help = match name {
+            "linear" => "`invertible_linear` is the linear map that has an inverse".to_owned(),
+            "relu" | "gelu" | "silu" | "elu" => "`leaky_relu` has an inverse".to_owned(),
+            "batch_norm" | "layer_norm" | "rms_norm" => "`actnorm` is the normalisation that has an inverse".to_owned(),
+            _ if resizes => "a flow keeps the dimension of its points".to_owned(),
+            _ if matches!(layer.kind, Callable::Net(_)) => {
+                format!("declare it as a `flow`, or let it calculate the parameters: `coupling({shown})`")
+            }
+            _ => "there are coupling, autoregressive, actnorm, invertible_linear, affine, spline, reverse, shuffle, \
+                  elementwise functions such as leaky_relu, and flows"
+                .to_owned(),
+        };
+        let error = self.fault(at, format!("`{shown}` is no bijection, and the body of a flow is made of them"));
+        error.notes = notes;
+        error.help(help);
+        Err(Absorbed)
+    }
+
+    /// `coupling`, `autoregressive`, `actnorm`, `invertible_linear`
+    fn parametric(
+        &mut self,
+        function: &'static Function,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        inverse: bool,
+        at: Place,
+    ) -> Checked<Mapped> {
+        let (last, size) = self.points(function.name, x, at)?;
+        let (y, slope) = match function.name {
+            "coupling" | "autoregressive" => {
+                if size < 2 {
+                    self.fault(at, format!("`{}` needs points of 2 numbers or more, not {}", function.name, x.ty))
+                        .help("`affine` and `spline` act on each number by itself");
+                    return Err(Absorbed);
+                }
+                let scope = self.part_scope(layer, function.name)?;
+                let outer = self.scope.replace(scope);
+                let mapped = match function.name {
+                    "coupling" => self.coupling(layer, x, size, given, inverse, at),
+                    _ => self.autoregressive(layer, x, size, given, inverse, at),
+                };
+                self.scope = outer;
+                mapped?
+            }
+            name => {
+                let (of, parameters, work) = match name {
+                    "actnorm" => ("ActNorm", 2 * size, Term::literal(0)),
+                    _ => ("InvertibleLinear", size * size, last.clone()),
+                };
+                let kind = LayerKind::Unit { name: of, sizes: vec![last], acts: Acts::OnLast, parameters, work };
+                let position = self.unit_position(function.name, layer, kind, x, at)?;
+                let inputs = vec![x.id];
+                self.two(
+                    match inverse {
+                        true => Operation::Inverse { layer: position, inputs },
+                        false => Operation::Layer { layer: position, inputs, settings: vec![] },
+                    },
+                    x,
+                    at,
+                )
+            }
+        };
+        Ok((y, Some(self.over_points(&slope, at)?)))
+    }
+
+    /// The size of the last axis, which must be known.
+    fn points(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<(Term, usize)> {
+        let last = self.last_axis(callee, x, at)?;
+        self.fixed(callee, &last, at, "take points of")?;
+        let size = last.number().ok_or(Absorbed)?;
+        Ok((last, size))
+    }
+
+    /// A step with two results of the type of `x`.
+    pub(super) fn two(&mut self, operation: Operation, x: &Tensor, at: Place) -> (Tensor, Tensor) {
+        let mut result = || {
+            self.values.push(Type::real(x.ty.axes.clone()));
+            Tensor { id: self.values.len() - 1, ty: Type::real(x.ty.axes.clone()), trail: Rc::default() }
+        };
+        let (first, second) = (result(), result());
+        self.steps.push(Step { results: vec![first.id, second.id], operation, span: at });
+        (first, second)
+    }
+
+    /// `reverse`, `shuffle(seed = 0)`
+    pub(super) fn permutation(
+        &mut self,
+        function: &'static Function,
+        x: &Tensor,
+        given: &Given<'a>,
+        inverse: bool,
+        at: Place,
+    ) -> Checked<Tensor> {
+        let (_, size) = self.points(function.name, x, at)?;
+        let seed = match given.get("seed") {
+            Some(Gift::Count(seed)) => *seed as u64,
+            _ => 0,
+        };
+        let order: Vec<usize> = match function.name {
+            "reverse" => (0..size).rev().collect(),
+            _ => shuffled(size, seed),
+        };
+        let mut back = vec![0; size];
+        order.iter().enumerate().for_each(|(i, &from)| back[from] = i);
+        let order = if inverse { back } else { order };
+        self.tensor(Operation::Permute { input: x.id, order }, x.ty.clone(), at)
+    }
+
+    /// `affine`, `spline` with parameters of their own, which are the same for all points.
+    fn own_transform(
+        &mut self,
+        function: &'static Function,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        inverse: bool,
+        at: Place,
+    ) -> Checked<Mapped> {
+        let (_, size) = self.points(function.name, x, at)?;
+        let (each, bound) = match function.rule {
+            Rule::Affine => (2, None),
+            _ => (3 * BINS - 1, Some(function.number("bound", given).ok_or(Absorbed)?)),
+        };
+        self.positive_bound(bound.unwrap_or(1.0), at)?;
+        let sizes = vec![Term::literal(size * each)];
+        let position = match self.unit_placed(layer) {
+            Some(position) => position,
+            None => {
+                let label = self.label(layer, function.name, true)?;
+                self.layers.push(Layer {
+                    label,
+                    scope: layer.scope,
+                    kind: LayerKind::Tensor {
+                        sizes: sizes.clone(),
+                        state: false,
+                        start: Start { name: "Constant", numbers: vec![0.0], fan: None },
+                    },
+                    text: layer.text.clone(),
+                    shown: self.called(layer),
+                    signature: (x.ty.to_string(), x.ty.to_string()),
+                    multiply_adds: Term::literal(0),
+                    starts: vec![],
+                    frozen: self.frozen,
+                });
+                self.placed.insert(layer.site, Placed::Layer(self.layers.len() - 1));
+                self.layers.len() - 1
+            }
+        };
+        self.used_alike(position, at)?;
+        let own = Type::real(sizes.into_iter().map(Axis::from).collect());
+        let parameters = self.tensor(Operation::Own { layer: position }, own.clone(), at)?;
+        let leading = &x.ty.axes[..x.ty.rank() - 1];
+        let ty = Type::real(leading.iter().cloned().chain(own.axes).collect());
+        let axes: Vec<usize> = (0..leading.len()).collect();
+        let parameters = match axes.is_empty() {
+            true => parameters,
+            false => self.tensor(Operation::Broadcast { input: parameters.id, axes }, ty, at)?,
+        };
+        let inverse = inverse != super::arguments::flag("inverse", given, false);
+        let operation = Operation::Transform { input: x.id, parameters: parameters.id, bound, inverse };
+        let (y, slope) = self.two(operation, x, at);
+        Ok((y, Some(self.over_points(&slope, at)?)))
+    }
+
+    fn elementwise(
+        &mut self,
+        function: &'static Function,
+        layer: &LayerValue<'a>,
+        x: &Tensor,
+        given: &Given<'a>,
+        inverse: bool,
+        at: Place,
+    ) -> Checked<Mapped> {
+        let Some((_, variant)) = ELEMENTWISE.iter().find(|(name, _)| *name == function.name) else {
+            return self.no_bijection(layer, x, at);
+        };
+        let number = function.number("slope", given);
+        if number.is_some_and(|slope| slope <= 0.0) {
+            self.fault(at, "`leaky_relu` has an inverse where its slope is positive");
+            return Err(Absorbed);
+        }
+        let (y, slope) = self.two(Operation::Elementwise { input: x.id, function: variant, number, inverse }, x, at);
+        Ok((y, Some(self.over_points(&slope, at)?)))
+    }
+
+    /// Opens the scope of a layer that is made of layers.
+    fn part_scope(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<usize> {
+        let outer = std::mem::replace(&mut self.scope, layer.scope);
+        let name = match &layer.label {
+            _ if self.placed.contains_key(&layer.site) => Ident::new("_", layer.span.first),
+            Some(label) => label.name.clone(),
+            None => {
+                let count = self.counts.entry((self.scope, kind)).or_insert(0);
+                *count += 1;
+                Ident::new(&format!("{kind}{count}"), layer.span.first)
+            }
+        };
+        let scope = self.open(&name, layer.site, &layer.text, None);
+        self.scope = outer;
+        scope
+    }
+}
+
+/// A permutation that depends on a seed alone (Fisher, Yates; the numbers are SplitMix64's).
+fn shuffled(size: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..size).collect();
+    let mut state = seed;
+    for i in (1..size).rev() {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        order.swap(i, ((z ^ (z >> 31)) % (i as u64 + 1)) as usize);
+    }
+    order
+}
