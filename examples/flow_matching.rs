@@ -14,7 +14,7 @@ use ansatz::plot::{Board, Diagram, Figure, Plane as Picture};
 use ansatz::prelude::*;
 use ansatz::tensor::Feed;
 use ansatz::train::History;
-use ansatz::transport::{assign, directions, sliced_wasserstein, squared_distances};
+use ansatz::transport::{Pairing, directions, sliced_wasserstein};
 
 net! {
     pub dim Plane = 2;
@@ -55,7 +55,7 @@ fn main() -> Result<()> {
 
     let (mut losses, mut pictures, mut lines) = (Diagram::new("flow matching loss"), Vec::new(), Vec::new());
     for &toy in &toys {
-        let (model, history) = train(toy, !flags.is_empty())?;
+        let (model, history) = train(toy, if flags.is_empty() { Pairing::Independent } else { Pairing::Exact })?;
         losses = losses.curve(toy.name(), history.train_loss());
         let flow = Flow { session: Session::new(&model)? };
         pictures.extend(show(&flow, toy)?);
@@ -70,9 +70,9 @@ fn main() -> Result<()> {
 }
 
 /// The averaged velocity field after a training.
-fn train(toy: Toy, transport: bool) -> Result<(Velocity, History)> {
+fn train(toy: Toy, pairing: Pairing) -> Result<(Velocity, History)> {
     println!("{toy}");
-    let pairs = Pairs { x0: normal_points(SAMPLES, 1), x1: toy.sample(SAMPLES, 2), transport };
+    let pairs = Pairs { x0: normal_points(SAMPLES, 1), x1: toy.sample(SAMPLES, 2), pairing };
     let updates = EPOCHS * SAMPLES.div_ceil(BATCH) as u64;
     let mut trainer = Trainer::builder(FlowMatching::init(1), Adam::new(2e-3))
         .seed(1)
@@ -90,7 +90,7 @@ fn train(toy: Toy, transport: bool) -> Result<(Velocity, History)> {
 struct Pairs {
     x0: Vec<[f64; 2]>,
     x1: Vec<[f64; 2]>,
-    transport: bool,
+    pairing: Pairing,
 }
 
 impl Dataset<FlowMatchingBatch> for Pairs {
@@ -103,10 +103,7 @@ impl Dataset<FlowMatchingBatch> for Pairs {
         // The order of the rows is another one in each epoch, so a data point meets other noise each time.
         let mut x0: Vec<[f64; 2]> = rows.iter().map(|&row| self.x0[row as usize]).collect();
         x0.rotate_right(1);
-        if self.transport {
-            let nearest = assign(&squared_distances(&x1, &x0)?, x0.len())?.columns;
-            x0 = nearest.into_iter().map(|noise| x0[noise]).collect();
-        }
+        x0 = self.pairing.partners(&x1, &x0, 0)?.into_iter().map(|noise| x0[noise]).collect();
         let batch = FlowMatchingBatch { x0: tensor(&x0)?, x1: tensor(&x1)? };
         dims.extend(ansatz::nn::Batch::dims(&batch)?);
         ansatz::nn::Batch::feed(&batch, feed);

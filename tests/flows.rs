@@ -59,6 +59,47 @@ net! {
         -mean(normal_log_prob(z, over = Plane) + log_det)
     }
 
+    /// The kinetic energy of the paths beside their ends.
+    pub net Moved(x: [n, Plane], w: [Plane]) -> (end: [n, Plane], energy: [n]) {
+        let (end, energy) = ode(x, s = 0..1.5, by = rk4(24), |x, s| {
+            let velocity = field: Field(x * w, s);
+            (velocity, sum(square(velocity), over = Plane))
+        });
+        (end = end, energy = energy)
+    }
+
+    /// A loss with a price on the energy, three ways to its gradient; the state has an axis more (Dupont et al. 2019).
+    net Transport(x: [n, Plane], w: [Plane], y: [n, Plane]; steps: usize) -> (stored: [], recomputed: [], adjoint: []) {
+        let field = [linear(8), tanh, linear(Plane + 1)];
+        let x = x |> pad(0, 1);
+        let push = |x, s| {
+            let velocity = field(x * concat(w, slice(w, 0, 1)) + s);
+            (velocity, mean(square(velocity)))
+        };
+        let loss = |end, energy| mse(end |> slice(0, Plane), y) + 0.3 * energy;
+        let (end1, energy1) = ode(x, s = 0..1, by = rk4(steps), gradient = stored, push);
+        let (end2, energy2) = ode(x, s = 0..1, by = rk4(steps), gradient = recompute, push);
+        let (end3, energy3) = ode(x, s = 0..1, by = rk4(steps), gradient = adjoint, push);
+        (stored = loss(end1, energy1), recomputed = loss(end2, energy2), adjoint = loss(end3, energy3))
+    }
+
+    pub net Priced(x: [n, Plane], w: [Plane], y: [n, Plane]) -> [] {
+        let (stored, _recomputed, _adjoint) = transport: Transport(x, w, y, 3);
+        stored
+    }
+    pub net ByStored(x: [n, Plane], w: [Plane], y: [n, Plane]) -> [] {
+        let (stored, _recomputed, _adjoint) = transport: Transport(x, w, y, 30);
+        stored
+    }
+    pub net ByRecomputed(x: [n, Plane], w: [Plane], y: [n, Plane]) -> [] {
+        let (_stored, recomputed, _adjoint) = transport: Transport(x, w, y, 30);
+        recomputed
+    }
+    pub net ByAdjoint(x: [n, Plane], w: [Plane], y: [n, Plane]) -> [] {
+        let (_stored, _recomputed, adjoint) = transport: Transport(x, w, y, 30);
+        adjoint
+    }
+
     /// Two couplings in turn on the halves of a point.
     pub net Couplings(a: [n, 1], b: [n, 1]) -> [] {
         let (b, first) = spline(b, a |> linear(8) |> tanh |> linear(11), bound = 2);
@@ -74,6 +115,7 @@ net! {
 ansatz::gradcheck!(Stored);
 ansatz::gradcheck!(Recomputed);
 ansatz::gradcheck!(Likelihood);
+ansatz::gradcheck!(Priced);
 ansatz::gradcheck!(Couplings);
 
 fn points() -> Tensor<(usize, Plane), f64, Cpu> {
@@ -226,5 +268,47 @@ fn likelihoods_have_the_same_gradient_by_the_adjoint() -> Result<()> {
     assert_eq!(to_vec(&loss), to_vec(&same));
     let pairs = to_vec(&adjoint.field.linear1.weight).into_iter().zip(to_vec(&stored.field.linear1.weight));
     assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
+    Ok(())
+}
+
+#[test]
+fn a_rate_is_integrated_along_the_path() -> Result<()> {
+    let moved: Moved<f64> = Moved::init(3);
+    let w = from_vec(vec![0.7, -1.2], (Plane,))?;
+    let found = moved.forward(points(), w)?;
+    let session = Session::new(&moved.field)?;
+    // On the host the energies are five more numbers of the state.
+    let derivative = |s: f64, y: &[f64], dy: &mut [f64]| {
+        let x = y[..10].iter().enumerate().map(|(i, x)| x * [0.7, -1.2][i % 2]).collect();
+        let v = to_vec(&session.run(&FieldBatch { x: from_vec(x, (5, Plane))?, s: from_vec(vec![s], ())? })?);
+        dy[..10].copy_from_slice(&v);
+        v.chunks(2).zip(&mut dy[10..]).for_each(|(v, energy)| *energy = v[0] * v[0] + v[1] * v[1]);
+        Ok(())
+    };
+    let start = [to_vec(&points()), vec![0.0; 5]].concat();
+    let expected = ode::rk4(24).solve(derivative, 0.0..1.5, &start)?.y;
+    let found = [to_vec(&found.end), to_vec(&found.energy)].concat();
+    assert!(found.iter().zip(&expected).all(|(f, e)| (f - e).abs() < 1e-12), "{found:?} {expected:?}");
+    assert!(expected[10..].iter().all(|energy| *energy > 0.01));
+    Ok(())
+}
+
+#[test]
+fn a_price_on_the_energy_has_the_same_gradient_three_ways() -> Result<()> {
+    let (w, y) = (from_vec(vec![0.7, -1.2], (Plane,))?, from_vec(vec![0.25; 10], (5, Plane))?);
+    let (x, w, y) = (points(), w, y);
+    let (loss, stored) =
+        ByStored::<f64>::init(2).gradient(&ByStoredBatch { x: x.clone(), w: w.clone(), y: y.clone() })?;
+    let recomputed =
+        ByRecomputed::<f64>::init(2).gradient(&ByRecomputedBatch { x: x.clone(), w: w.clone(), y: y.clone() })?;
+    let adjoint = ByAdjoint::<f64>::init(2).gradient(&ByAdjointBatch { x, w, y })?;
+    assert_eq!(to_vec(&loss), to_vec(&adjoint.0));
+    let stored = to_vec(&stored.transport.field._0.weight);
+    let recomputed = to_vec(&recomputed.1.transport.field._0.weight);
+    let adjoint = to_vec(&adjoint.1.transport.field._0.weight);
+    for (other, tolerance) in [(recomputed, 1e-13), (adjoint, 1e-6)] {
+        assert!(stored.iter().zip(&other).all(|(a, b)| (a - b).abs() < tolerance), "{stored:?} {other:?}");
+    }
+    assert!(stored.iter().any(|g| g.abs() > 1e-2));
     Ok(())
 }

@@ -67,7 +67,7 @@ fn compare(name: &str, recipe: &Recipe) {
     let scalars_at = recipe.scalars(&all_slots);
     let mut scalars = Vec::new();
     for update in 0..10 {
-        scalars_at(update, &mut scalars);
+        scalars_at(update, update, &mut scalars);
         for batch in 0..batches {
             let graph = if batch + 1 == batches { &updating } else { &accumulating };
             let (rows, labels) = (batch * n * 3..(batch + 1) * n * 3, batch * n * 2..(batch + 1) * n * 2);
@@ -149,7 +149,7 @@ fn a_step_that_is_not_finite_changes_nothing() {
     record(&mut graph, loss, &slots(), &recipe, Phase::Update).expect("the recipe is well-formed");
     let before: Vec<Vec<f64>> = graph.states().iter().map(|s| vec![0.5; s.dims.iter().product()]).collect();
     let mut scalars = Vec::new();
-    recipe.scalars(&slots())(0, &mut scalars);
+    recipe.scalars(&slots())(0, 0, &mut scalars);
     for (bad, changes) in [(f64::NAN, false), (f64::INFINITY, false), (1.0, true)] {
         let mut inputs = vec![vec![1.0, 2.0, 3.0], vec![bad, 0.0]];
         inputs.extend(scalars.iter().map(|&scalar| vec![scalar]));

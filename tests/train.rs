@@ -360,3 +360,63 @@ mod text {
         assert!(last < 0.2 && last < first / 3.0, "{first} to {last}");
     }
 }
+
+net! {
+    /// A game of two players, and what each wants by itself.
+    pub net Duel(x: [n, 3]) -> (left: [], right: []) {
+        let (a, b) = (x |> left: linear(2), x |> right: linear(2));
+        (left = mse(a, b) + mean(square(a)), right = mean(square(b)) - mse(a, b))
+    }
+    pub net Left(x: [n, 3]) -> (loss: []) {
+        let (a, b) = (x |> left: linear(2), x |> right: linear(2));
+        (loss = mse(a, b) + mean(square(a)))
+    }
+    pub net Right(x: [n, 3]) -> (loss: []) {
+        let (a, b) = (x |> left: linear(2), x |> right: linear(2));
+        (loss = mean(square(b)) - mse(a, b))
+    }
+}
+
+#[test]
+fn players_move_in_turn_each_by_its_own_loss_and_moments() -> Result<()> {
+    let batch = |i: u64| from_vec((0..12).map(|k| ((k + 5 * i) as f64 * 0.7).sin()).collect(), (4, Const::<3>));
+    let start = Duel::<f64>::init(4);
+    let mut game = Trainer::builder(start.clone(), Adam::new(0.1)).alternate(["left", "right", "right"]).build()?;
+    // The same with two trainers that tell each other where they are.
+    let left = Left { left: start.left.clone(), right: start.right.clone() };
+    let mut left = Trainer::builder(left, Adam::new(0.1)).group(Group::matching("right.*").frozen()).build()?;
+    let mut history = vec![];
+    for i in 0..7 {
+        let before = game.model()?;
+        let losses = game.step(&DuelBatch { x: batch(i)? })?.clone();
+        let after = game.model()?;
+        let moved = |a: &Tensor<_, f64, Cpu>, b: &Tensor<_, f64, Cpu>| to_vec(a) != to_vec(b);
+        let turn = i % 3 == 0;
+        assert_eq!(moved(&before.left.weight, &after.left.weight), turn, "{i}");
+        assert_eq!(moved(&before.right.weight, &after.right.weight), !turn, "{i}");
+        assert_eq!(losses.loss(), losses.get(if turn { "left" } else { "right" }).expect("both are shown"));
+        history.push(after);
+    }
+    // The first move is that of the left player alone.
+    left.step(&LeftBatch { x: batch(0)? })?;
+    assert_eq!(to_vec(&left.model()?.left.weight), to_vec(&history[0].left.weight));
+    // The next two are those of the right player, with its first and its second update.
+    let right = Right { left: history[0].left.clone(), right: history[0].right.clone() };
+    let mut right = Trainer::builder(right, Adam::new(0.1)).group(Group::matching("left.*").frozen()).build()?;
+    for i in 1..3 {
+        right.step(&RightBatch { x: batch(i)? })?;
+        assert_eq!(to_vec(&right.model()?.right.bias), to_vec(&history[i as usize].right.bias));
+    }
+    Ok(())
+}
+
+#[test]
+fn players_that_cannot_play_are_errors() {
+    let message = |player: &str| {
+        let built = Trainer::builder(Duel::<f32>::init(1), Adam::new(0.1)).alternate([player]).build();
+        built.expect_err("no player").to_string()
+    };
+    assert!(message("middle").contains("no result of this name for it to lessen, but `left`, `right`"));
+    let built = Trainer::builder(Left::<f32>::init(1), Adam::new(0.1)).alternate(["loss"]).build();
+    assert!(built.expect_err("no parameters").to_string().contains("label its part `loss: …`"));
+}

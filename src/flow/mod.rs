@@ -1,7 +1,15 @@
-//! Normalizing flows: invertible maps with the logarithm of their determinant, which turn one density into another.
+//! Flows from noise to data.
 //!
-//! By the change of variables ln p(x) = ln q(z) + ln |det ∂z/∂x|, a map z(x) and a simple density q give a density p.
+//! Flow matching and diffusion learn the velocity of points on a [`Path`] from noise to data, or something that it follows
+//! from ([`Prediction`]); a [`Process`] makes samples of it. In `net!`, `path(s, kind = cosine)` is the path of a training
+//! loss.
+//!
+//! Normalizing flows are invertible maps with the logarithm of their determinant, which turn one density into another: by
+//! the change of variables ln p(x) = ln q(z) + ln |det ∂z/∂x|, a map z(x) and a simple density q give a density p.
 
+mod path;
+mod prediction;
+mod process;
 mod continuous;
 mod spline;
 mod affine;
@@ -11,7 +19,10 @@ mod permute;
 pub use affine::affine;
 pub use continuous::{Trace, cnf};
 pub use elementwise::{Elementwise, elementwise};
+pub use path::{At, Path, path};
 pub use permute::permute;
+pub use prediction::Prediction;
+pub use process::{Process, Sampler};
 pub use spline::spline;
 
 use crate::Result;

@@ -167,8 +167,8 @@ impl Graph {
     pub(crate) fn checkpoint(&mut self, since: usize, node: NodeId) -> Result<NodeId> {
         let mut body = Graph::new();
         body.input("step", &[], DType::Index);
-        let (inner, captures) = self.extract(&mut body, since, &[], node);
-        body.output("value", inner);
+        let (inner, captures) = self.extract(&mut body, since, &[], &[node]);
+        inner.into_iter().for_each(|value| body.output("value", value));
         let (gradient, apart) = (LoopGradient::Rerun, false);
         let nest = Loop { body, count: 1, reverse: false, carries: 0, slices: 0, gradient, apart };
         let stack = self.nest(nest, captures)[0];
@@ -176,7 +176,7 @@ impl Graph {
         self.reshape(stack, &dims)
     }
 
-    /// Copies what computes `node` since the graph had `since` nodes to another graph, and gives its node there. `known`
+    /// Copies what computes `nodes` since the graph had `since` nodes to another graph, and gives their nodes there. `known`
     /// are nodes that stand for others there; what else is read from before, and parts of the state wherever they stand,
     /// become inputs there, which capture the nodes of the second result.
     pub(crate) fn extract(
@@ -184,11 +184,11 @@ impl Graph {
         to: &mut Graph,
         since: usize,
         known: &[(NodeId, NodeId)],
-        node: NodeId,
-    ) -> (NodeId, Vec<NodeId>) {
+        nodes: &[NodeId],
+    ) -> (Vec<NodeId>, Vec<NodeId>) {
         let own = |id: NodeId| id.index() >= since && !matches!(self[id].op, Op::State(_));
         let mut needed = vec![false; self.nodes.len()];
-        needed[node.index()] = true;
+        nodes.iter().for_each(|node| needed[node.index()] = true);
         for (id, node) in self.nodes().rev().filter(|(id, _)| own(*id)) {
             if needed[id.index()] {
                 node.inputs.iter().for_each(|x| needed[x.index()] = true);
@@ -209,7 +209,8 @@ impl Graph {
                 renamed[id.index()] = Some(to.push(node.op.clone(), inputs, node.dims.clone(), node.dtype));
             }
         }
-        (renamed[node.index()].expect("the node itself is needed"), captures)
+        let copies = nodes.iter().map(|node| renamed[node.index()].expect("the nodes themselves are needed"));
+        (copies.collect(), captures)
     }
 
     /// Appends a loop and the nodes of its results.

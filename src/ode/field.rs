@@ -4,7 +4,8 @@ use crate::grad::vjp;
 use crate::graph::{Graph, NodeId};
 use crate::{Error, Result};
 
-/// dy/ds as a function of time, value and captures: a graph with these inputs in this order and one output.
+/// dy/ds as a function of time, value and captures: a graph with these inputs in this order. Outputs behind the first are
+/// rates whose integrals run along the solution.
 #[derive(Debug)]
 pub(crate) struct Field {
     pub graph: Graph,
@@ -19,12 +20,13 @@ pub(crate) fn stand_in(graph: &mut Graph, dims: &[usize], dtype: crate::graph::D
 }
 
 impl Field {
-    /// The part of a graph that computes `slope` from the stand-ins of time and value, which were recorded before it.
+    /// The part of a graph that computes the slope, and rates behind it, from the stand-ins of time and value, which were
+    /// recorded before them.
     ///
     /// # Errors
     /// If the slope has another shape or element type than the value.
-    pub fn extract(outer: &Graph, [time, value]: [NodeId; 2], slope: NodeId) -> Result<Self> {
-        let (found, wanted) = (&outer[slope], &outer[value]);
+    pub fn extract(outer: &Graph, [time, value]: [NodeId; 2], slopes: &[NodeId]) -> Result<Self> {
+        let (found, wanted) = (&outer[slopes[0]], &outer[value]);
         if (&found.dims, found.dtype) != (&wanted.dims, wanted.dtype) {
             let problem = format!(
                 "the field gives {:?}{:?} for a value {:?}{:?}, and should give its derivative, of the same shape",
@@ -35,20 +37,20 @@ impl Field {
         let mut graph = Graph::new();
         let known =
             [("s", time), ("y", value)].map(|(name, id)| (id, graph.input(name, &outer[id].dims, outer[id].dtype)));
-        let (inner, captures) = outer.extract(&mut graph, time.index(), &known, slope);
-        graph.output("slope", inner);
+        let (inner, captures) = outer.extract(&mut graph, time.index(), &known, slopes);
+        inner.into_iter().for_each(|slope| graph.output("slope", slope));
         Ok(Field { graph, captures })
     }
 
-    /// Appends the field at a time, a value and the captures' nodes to a graph.
-    pub fn inline(&self, graph: &mut Graph, time: NodeId, value: NodeId, captures: &[NodeId]) -> NodeId {
+    /// Appends the field at a time, a value and the captures' nodes to a graph; gives the slope and the rates.
+    pub fn inline(&self, graph: &mut Graph, time: NodeId, value: NodeId, captures: &[NodeId]) -> Vec<NodeId> {
         let inputs: Vec<NodeId> = [time, value].into_iter().chain(captures.iter().copied()).collect();
         let nodes = graph.inline(&self.graph, &inputs);
-        nodes[self.graph.outputs()[0].1.index()]
+        self.graph.outputs().iter().map(|(_, id)| nodes[id.index()]).collect()
     }
 
-    /// A graph of time, value, a cotangent λ of the slope f, and the captures: it gives f, λ·∂f/∂y, and λ·∂f/∂w for each
-    /// captured real w.
+    /// A graph of time, value, the cotangents λ of the slopes f, and the captures: it gives f, then λ·∂f/∂y, then λ·∂f/∂w for
+    /// each captured real w.
     pub fn products(&self) -> Result<Graph> {
         let mut graph = Graph::new();
         let slots = self.graph.inputs();
@@ -56,15 +58,16 @@ impl Field {
             let slot = &slots[i];
             graph.input(slot.name.clone(), &slot.dims, slot.dtype)
         };
-        let (time, value, cotangent) = (input(&mut graph, 0), input(&mut graph, 1), input(&mut graph, 1));
+        let (time, value) = (input(&mut graph, 0), input(&mut graph, 1));
+        let outputs = self.graph.outputs().iter().map(|(_, id)| &self.graph[*id]);
+        let cotangents: Vec<NodeId> = outputs.map(|node| graph.input("cotangent", &node.dims, node.dtype)).collect();
         let captures: Vec<NodeId> = (2..slots.len()).map(|i| input(&mut graph, i)).collect();
-        let slope = self.inline(&mut graph, time, value, &captures);
+        let slopes = self.inline(&mut graph, time, value, &captures);
         let reals = captures.into_iter().filter(|x| graph[*x].dtype.is_float());
         let wrt: Vec<NodeId> = std::iter::once(value).chain(reals).collect();
-        let products = vjp(&mut graph, &[(slope, cotangent)], &wrt)?;
-        for product in std::iter::once(slope).chain(products) {
-            graph.output("product", product);
-        }
+        let pairs: Vec<(NodeId, NodeId)> = slopes.iter().copied().zip(cotangents).collect();
+        let products = vjp(&mut graph, &pairs, &wrt)?;
+        slopes.into_iter().chain(products).for_each(|product| graph.output("product", product));
         Ok(graph)
     }
 }

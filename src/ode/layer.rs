@@ -3,8 +3,9 @@
 use super::Method;
 use super::field::{Field, stand_in};
 use crate::graph::{Binary, Body, DType, Graph, LoopGradient, NodeId, Op};
-use crate::tensor::{Float, Shape, Var, record};
+use crate::tensor::{Erased, Float, Shape, Var, record};
 use crate::{Error, Result};
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -47,25 +48,70 @@ pub fn integrate<S: Shape, E: Float>(
     how: &Integral,
     field: impl FnOnce(Var<(), E>, Var<S, E>) -> Var<S, E>,
 ) -> Var<S, E> {
-    let time: Var<(), E> = record(&[y.erased()], (), &|g, _| Ok(stand_in(g, &[], E::DTYPE)));
-    let value: Var<S, E> = record(&[y.erased()], *y.shape(), &|g, n| {
-        let dims = g[n[0]].dims.clone();
-        Ok(stand_in(g, &dims, E::DTYPE))
-    });
+    let (time, value) = stand_ins(y);
     let slope = field(time.clone(), value.clone());
     record(&[y.erased(), time.erased(), value.erased(), slope.erased()], *y.shape(), &|g, n| {
-        let &[y, time, value, slope] = n else { unreachable!("four operands are recorded") };
-        let updated = g.states().iter().find(|slot| slot.update.is_some_and(|id| id.index() >= time.index()));
-        if let Some(slot) = updated {
-            return Err(Error::shape("ode", format!("the field cannot update `{}`; update it outside", slot.key)));
-        }
-        let field = Field::extract(g, [time, value], slope)?;
-        solve(g, y, how, &field)
+        let field = recorded(g, [n[1], n[2]], &n[3..])?;
+        Ok(solve(g, n[0], how, &field)?[0])
     })
 }
 
-/// The loop over all steps.
-pub(crate) fn solve(graph: &mut Graph, y: NodeId, how: &Integral, field: &Field) -> Result<NodeId> {
+/// The solution, and the integral over the span of a rate that the field gives beside the derivative: the length or the kinetic
+/// energy of the path, say (Finlay et al. 2020).
+///
+/// # Errors
+/// Those of [`integrate`].
+pub fn integrate_along<S: Shape, Q: Shape, E: Float>(
+    y: &Var<S, E>,
+    how: &Integral,
+    field: impl FnOnce(Var<(), E>, Var<S, E>) -> (Var<S, E>, Var<Q, E>),
+) -> (Var<S, E>, Var<Q, E>) {
+    let (time, value) = stand_ins(y);
+    let (slope, rate) = field(time.clone(), value.clone());
+    let operands = [y.erased(), time.erased(), value.erased(), slope.erased(), rate.erased()];
+    solved(&operands, (*y.shape(), *rate.shape()), how, &|g, n| recorded(g, [n[1], n[2]], &n[3..]))
+}
+
+/// Stand-ins of time and value, to record a field on.
+pub(crate) fn stand_ins<S: Shape, E: Float>(y: &Var<S, E>) -> (Var<(), E>, Var<S, E>) {
+    let time = record(&[y.erased()], (), &|g, _| Ok(stand_in(g, &[], E::DTYPE)));
+    let value = record(&[y.erased()], *y.shape(), &|g, n| {
+        let dims = g[n[0]].dims.clone();
+        Ok(stand_in(g, &dims, E::DTYPE))
+    });
+    (time, value)
+}
+
+/// The field that was recorded on stand-ins.
+pub(crate) fn recorded(graph: &Graph, [time, value]: [NodeId; 2], slopes: &[NodeId]) -> Result<Field> {
+    let updated = graph.states().iter().find(|slot| slot.update.is_some_and(|id| id.index() >= time.index()));
+    if let Some(slot) = updated {
+        return Err(Error::shape("ode", format!("the field cannot update `{}`; update it outside", slot.key)));
+    }
+    Field::extract(graph, [time, value], slopes)
+}
+
+/// The solution that begins as the first operand, and the integral of the rate of the field, which is made of all operands.
+pub(crate) fn solved<S: Shape, Q: Shape, E: Float>(
+    operands: &[&Erased],
+    (value, rate): (S, Q),
+    how: &Integral,
+    field: &dyn Fn(&mut Graph, &[NodeId]) -> Result<Field>,
+) -> (Var<S, E>, Var<Q, E>) {
+    let beside = Cell::new(None);
+    let end = record(operands, value, &|g, n| {
+        let field = field(g, n)?;
+        let carries = solve(g, n[0], how, &field)?;
+        beside.set(carries.get(1).copied());
+        Ok(carries[0])
+    });
+    let missing = || Error::shape("ode", "there is no solution to integrate along");
+    let integral = record(&[end.erased()], rate, &|_, _| beside.get().ok_or_else(missing));
+    (end, integral)
+}
+
+/// The loop over all steps; gives the end of the solution, and the integrals of the field's rates.
+pub(crate) fn solve(graph: &mut Graph, y: NodeId, how: &Integral, field: &Field) -> Result<Vec<NodeId>> {
     let Integral { span, method, steps, gradient } = how;
     if !(span.start.is_finite() && span.end.is_finite()) {
         return Err(Error::shape("ode", format!("a solution needs finite times, not {span:?}")));
@@ -77,26 +123,29 @@ pub(crate) fn solve(graph: &mut Graph, y: NodeId, how: &Integral, field: &Field)
     let h = (span.end - span.start) / *steps as f64;
     let start = graph.constant(span.start, &[], dtype);
     let stepping = Stepping { method, field, h, dtype };
+    let rates = field.graph.outputs()[1..].iter().map(|(_, id)| &field.graph[*id].dims);
+    let zeros: Vec<NodeId> = rates.map(|dims| graph.constant(0.0, dims, dtype)).collect();
+    let begin: Vec<NodeId> = std::iter::once(y).chain(zeros).collect();
     match gradient {
-        Gradient::Stored => stepping.run(graph, *steps, y, start, &field.captures, LoopGradient::Store),
+        Gradient::Stored => stepping.run(graph, *steps, &begin, start, &field.captures, LoopGradient::Store),
         Gradient::Adjoint => {
-            let back = Arc::new(stepping.back(graph, y, span.start)?);
-            stepping.run(graph, *steps, y, start, &field.captures, LoopGradient::Given(back))
+            let back = Arc::new(stepping.back(graph, &begin, span.start)?);
+            stepping.run(graph, *steps, &begin, start, &field.captures, LoopGradient::Given(back))
         }
         Gradient::Recompute => {
             // Parts of about √steps steps: the outer loop stores where parts begin, and only one part at a time is
             // computed again with its steps stored.
             let length = (*steps as f64).sqrt().ceil() as usize;
             let parts = steps / length;
-            let carries = graph.repeat(parts, &[y], |outer, body, carries| {
+            let carries = graph.repeat(parts, &begin, |outer, body, carries| {
                 let captures: Vec<NodeId> = field.captures.iter().map(|&x| body.lift(outer, x)).collect();
                 let (start, step) = (body.lift(outer, start), body.step());
                 let begin = after(body, start, step, h * length as f64, dtype)?;
-                Ok(vec![stepping.run(body, length, carries[0], begin, &captures, LoopGradient::Rerun)?])
+                stepping.run(body, length, carries, begin, &captures, LoopGradient::Rerun)
             })?;
             let begin = graph.constant(span.start + h * (parts * length) as f64, &[], dtype);
             let rest = steps - parts * length;
-            stepping.run(graph, rest, carries[0], begin, &field.captures, LoopGradient::Rerun)
+            stepping.run(graph, rest, &carries, begin, &field.captures, LoopGradient::Rerun)
         }
     }
 }
@@ -118,17 +167,17 @@ struct Stepping<'a> {
 }
 
 impl Stepping<'_> {
-    /// A loop of `count` steps from `y` at the time `start`.
+    /// A loop of `count` steps at the time `start`, from a value and integrals.
     fn run(
         &self,
         graph: &mut Graph,
         count: usize,
-        y: NodeId,
+        begin: &[NodeId],
         start: NodeId,
         captures: &[NodeId],
         gradient: LoopGradient,
-    ) -> Result<NodeId> {
-        let mut body = Body::new(graph, count, &[y], &[])?;
+    ) -> Result<Vec<NodeId>> {
+        let mut body = Body::new(graph, count, begin, &[])?;
         body.set_gradient(gradient);
         // A constant start is no capture: the reverse body of the adjoint method reads the field's captures alone.
         let inside: Vec<NodeId> = captures.iter().map(|&x| body.lift(graph, x)).collect();
@@ -136,31 +185,36 @@ impl Stepping<'_> {
             Op::Constant(value) => body.constant(value, &[], self.dtype),
             _ => body.lift(graph, start),
         };
-        let (step, y) = (body.step(), body.carries()[0]);
+        let (step, carries) = (body.step(), body.carries());
         let time = after(&mut body, start, step, self.h, self.dtype)?;
-        let next = self.step(&mut body, time, y, &inside)?;
-        Ok(body.finish(graph, &[next], &[])?.carries[0])
+        let next = self.step(&mut body, time, &carries, &inside)?;
+        Ok(body.finish(graph, &next, &[])?.carries)
     }
 
-    /// One step forward.
-    fn step(&self, graph: &mut Graph, time: NodeId, y: NodeId, captures: &[NodeId]) -> Result<NodeId> {
-        let mut slopes: Vec<NodeId> = Vec::new();
+    /// One step forward of a value and integrals.
+    fn step(&self, graph: &mut Graph, time: NodeId, carries: &[NodeId], captures: &[NodeId]) -> Result<Vec<NodeId>> {
+        // For each carry its slopes at the stages.
+        let mut slopes: Vec<Vec<NodeId>> = vec![Vec::new(); carries.len()];
         for i in 0..self.stages() {
-            let at = self.moved(graph, y, self.h, self.method.a[i], &slopes)?;
+            let at = self.moved(graph, carries[0], self.h, self.method.a[i], &slopes[0])?;
             let time = self.at(graph, time, self.method.c[i] * self.h)?;
-            slopes.push(self.field.inline(graph, time, at, captures));
+            let found = self.field.inline(graph, time, at, captures);
+            slopes.iter_mut().zip(found).for_each(|(slopes, slope)| slopes.push(slope));
         }
-        self.moved(graph, y, self.h, self.method.b, &slopes)
+        let ends = carries.iter().zip(&slopes);
+        ends.map(|(&carry, slopes)| self.moved(graph, carry, self.h, self.method.b, slopes)).collect()
     }
 
     /// The reverse body of the adjoint method: one step back of y′ = f, λ′ = −λ·∂f/∂y, and of the sums of λ·∂f/∂w over the
-    /// captures w.
-    fn back(&self, outer: &Graph, y: NodeId, start: f64) -> Result<Graph> {
+    /// captures w. Of integrals the cotangents do not change.
+    fn back(&self, outer: &Graph, begin: &[NodeId], start: f64) -> Result<Graph> {
         let mut graph = Graph::new();
         let step = graph.input("step", &[], DType::Index);
-        let (dims, dtype) = (&outer[y].dims, self.dtype);
-        let value = graph.input("value", dims, dtype);
-        let adjoint = graph.input("cotangent", dims, dtype);
+        let dtype = self.dtype;
+        let carried = |graph: &mut Graph, name: &str| -> Vec<NodeId> {
+            begin.iter().map(|&x| graph.input(name, &outer[x].dims, dtype)).collect()
+        };
+        let (values, adjoints) = (carried(&mut graph, "value"), carried(&mut graph, "cotangent"));
         let captured = || self.field.captures.iter().map(|&x| &outer[x]);
         let mut sums = Vec::new();
         for node in captured().filter(|node| node.dtype.is_float()) {
@@ -171,25 +225,28 @@ impl Stepping<'_> {
         // The time at the end of the step, where the step back begins.
         let end = graph.constant(start + self.h, &[], dtype);
         let time = after(&mut graph, end, step, self.h, dtype)?;
-        let (mut slopes, mut changes): (Vec<NodeId>, Vec<NodeId>) = Default::default();
+        let (mut slopes, mut changes) = (vec![Vec::new(); begin.len()], Vec::new());
         for i in 0..self.stages() {
-            let at = self.moved(&mut graph, value, -self.h, self.method.a[i], &slopes)?;
+            let at = self.moved(&mut graph, values[0], -self.h, self.method.a[i], &slopes[0])?;
             // λ grows by h · λ·∂f/∂y per step back.
-            let adjoint = self.moved(&mut graph, adjoint, self.h, self.method.a[i], &changes)?;
+            let adjoint = self.moved(&mut graph, adjoints[0], self.h, self.method.a[i], &changes)?;
             let time = self.at(&mut graph, time, -self.method.c[i] * self.h)?;
-            let inputs: Vec<NodeId> = [time, at, adjoint].into_iter().chain(captures.iter().copied()).collect();
-            let nodes = graph.inline(&products, &inputs);
-            let found: Vec<NodeId> = products.outputs().iter().map(|(_, id)| nodes[id.index()]).collect();
-            slopes.push(found[0]);
-            changes.push(found[1]);
-            for (sum, product) in sums.iter_mut().zip(&found[2..]) {
-                *sum = self.moved(&mut graph, *sum, self.h, &self.method.b[i..=i], &[*product])?;
+            let inputs = [time, at, adjoint].into_iter().chain(adjoints[1..].iter().chain(&captures).copied());
+            let nodes = graph.inline(&products, &inputs.collect::<Vec<_>>());
+            let mut found = products.outputs().iter().map(|(_, id)| nodes[id.index()]);
+            slopes.iter_mut().zip(found.by_ref()).for_each(|(slopes, slope)| slopes.push(slope));
+            changes.extend(found.next());
+            for (sum, product) in sums.iter_mut().zip(found) {
+                *sum = self.moved(&mut graph, *sum, self.h, &self.method.b[i..=i], &[product])?;
             }
         }
-        let value = self.moved(&mut graph, value, -self.h, self.method.b, &slopes)?;
-        let adjoint = self.moved(&mut graph, adjoint, self.h, self.method.b, &changes)?;
-        graph.output("value", value);
-        graph.output("cotangent", adjoint);
+        for (value, slopes) in values.into_iter().zip(&slopes) {
+            let before = self.moved(&mut graph, value, -self.h, self.method.b, slopes)?;
+            graph.output("value", before);
+        }
+        let adjoint = self.moved(&mut graph, adjoints[0], self.h, self.method.b, &changes)?;
+        let cotangents = [adjoint].into_iter().chain(adjoints[1..].iter().copied());
+        cotangents.for_each(|cotangent| graph.output("cotangent", cotangent));
         sums.into_iter().for_each(|sum| graph.output("sum", sum));
         Ok(graph)
     }

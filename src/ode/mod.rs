@@ -23,9 +23,9 @@ mod steps;
 mod layer;
 mod field;
 
-pub(crate) use field::{Field, stand_in};
-pub(crate) use layer::solve;
-pub use layer::{Gradient, Integral, integrate};
+pub(crate) use field::Field;
+pub use layer::{Gradient, Integral, integrate, integrate_along};
+pub(crate) use layer::{recorded, solved, stand_ins};
 pub use method::{BOSH3, DOPRI5, EULER, HEUN, MIDPOINT, Method, RK4, TSIT5};
 pub use solve::{Solved, Solver, Steps, Tolerance, Trajectory};
 pub use solve::{bosh3, dopri5, euler, heun, midpoint, rk4, tsit5};

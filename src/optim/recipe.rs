@@ -88,14 +88,14 @@ impl Recipe {
     }
 
     /// The values of the scalars that [`record`](super::record) declared as inputs, in order, at an update counted
-    /// from 0. `slots` are the model's.
-    pub fn scalars(&self, slots: &[Slot]) -> impl Fn(u64, &mut Vec<f64>) + use<'_> {
+    /// from 0: of the training, and of the parameters of `slots`, which in a game are those of a player.
+    pub fn scalars(&self, slots: &[Slot]) -> impl Fn(u64, u64, &mut Vec<f64>) + use<'_> {
         let distinct = self.distinct_rates(slots);
-        move |update, values| {
+        move |update, own, values| {
             values.clear();
             let factor = self.schedule.factor(update);
             for rates in &distinct {
-                self.optimiser.scalars(&rates.at(factor, update + 1), &mut |_, value| values.push(value));
+                self.optimiser.scalars(&rates.at(factor, own + 1), &mut |_, value| values.push(value));
             }
         }
     }

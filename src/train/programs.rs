@@ -1,21 +1,57 @@
 //! The programs of a training: one for each mode and each choice of run-time dimensions, all over one state.
 
-use crate::Result;
 use crate::compile::compile;
 use crate::graph::{Binary, Graph, NodeId, StateKind, StateSlot};
 use crate::nn::{self, Net, Slot};
 use crate::optim::{self, Phase, Recipe};
 use crate::run::{Cache, Program, State, Workspace};
 use crate::tensor::{Float, Scope};
+use crate::{Error, Result};
 use std::fmt;
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A batch of a training.
-    Train(Phase),
+    /// A batch of a training, at the turn of this place.
+    Train(Phase, usize),
     /// The results alone; dropout is off.
     Evaluate,
+}
+
+/// Who moves: the result that falls, and the parameters that change.
+#[derive(Debug)]
+pub struct Turn {
+    /// The result; `None` is the loss of the net.
+    pub loss: Option<&'static str>,
+    /// The parameters, and all buffers.
+    pub slots: Vec<Slot>,
+}
+
+impl Turn {
+    /// The one turn of a training whose parameters all follow the loss.
+    pub fn all(slots: &[Slot]) -> Self {
+        Turn { loss: None, slots: slots.to_vec() }
+    }
+
+    /// The turn of a player: it lessens the result of its name by the parameters below its name.
+    pub fn of<E: Float, N: Net<E>>(player: &str, slots: &[Slot]) -> Result<Self> {
+        let own = |slot: &&Slot| slot.key.strip_prefix(player).is_some_and(|rest| rest.starts_with('.'));
+        let slots: Vec<Slot> = slots.iter().filter(own).cloned().collect();
+        let Some(&loss) = N::OUTPUTS.iter().find(|name| **name == player) else {
+            let results = N::OUTPUTS.join("`, `");
+            return Err(Error::value(format!(
+                "`{player}` cannot take a turn: `{}` has no result of this name for it to lessen, but `{results}`",
+                N::NAME
+            )));
+        };
+        if slots.iter().all(|slot| slot.kind != StateKind::Parameter) {
+            return Err(Error::value(format!(
+                "`{player}` cannot take a turn: `{}` has no parameters below this name; label its part `{player}: …`",
+                N::NAME
+            )));
+        }
+        Ok(Turn { loss: Some(loss), slots })
+    }
 }
 
 /// A compiled program and its scratch memory.
@@ -40,14 +76,14 @@ pub type Programs = Cache<(Mode, Vec<usize>), Compiled>;
 pub fn compiled<'p, E: Float, N: Net<E>>(
     programs: &'p mut Programs,
     key: &(Mode, Vec<usize>),
-    slots: &[Slot],
+    turn: &Turn,
     recipe: &Recipe,
     state: &State,
 ) -> Result<&'p mut Compiled> {
     programs.get_or_make(key, || {
         let recorded = match key.0 {
-            Mode::Train(phase) => training_graph::<E, N>(&key.1, slots, recipe, phase),
-            Mode::Evaluate => evaluation_graph::<E, N>(&key.1),
+            Mode::Train(phase, _) => training_graph::<E, N>(&key.1, turn, recipe, phase),
+            Mode::Evaluate => Ok(finish(trace::<E, N>(false, &key.1, turn)?)),
         };
         Compiled::new(recorded?, state)
     })
@@ -67,13 +103,19 @@ struct Traced {
     loss: NodeId,
 }
 
-fn trace<E: Float, N: Net<E>>(training: bool, dims: &[usize]) -> Result<Traced> {
+fn trace<E: Float, N: Net<E>>(training: bool, dims: &[usize], turn: &Turn) -> Result<Traced> {
     let scope = Scope::new(training);
     let results = N::trace(&scope, dims);
     let graph = scope.finish()?;
-    let loss = nn::loss::<E, N>(&graph, &results)?;
     let is_scalar = |id: NodeId| graph[id].dims.is_empty() && graph[id].dtype.is_float();
-    let scalars = N::OUTPUTS.iter().copied().zip(results).filter(|&(_, id)| is_scalar(id)).collect();
+    let all = N::OUTPUTS.iter().copied().zip(results.iter().copied());
+    let scalars: Vec<(&'static str, NodeId)> = all.filter(|&(_, id)| is_scalar(id)).collect();
+    let loss = match turn.loss {
+        None => nn::loss::<E, N>(&graph, &results)?,
+        Some(wanted) => scalars.iter().find(|(name, _)| *name == wanted).map(|&(_, id)| id).ok_or_else(|| {
+            Error::value(format!("`{wanted}` cannot be lessened: the result of `{}` is no real scalar", N::NAME))
+        })?,
+    };
     Ok(Traced { graph, scalars, loss })
 }
 
@@ -89,23 +131,18 @@ fn finish(Traced { mut graph, scalars, loss }: Traced) -> (Graph, Names) {
 /// The graph of a batch of a training.
 fn training_graph<E: Float, N: Net<E>>(
     dims: &[usize],
-    slots: &[Slot],
+    turn: &Turn,
     recipe: &Recipe,
     phase: Phase,
 ) -> Result<(Graph, Names)> {
-    let mut traced = trace::<E, N>(true, dims)?;
-    let norm = optim::record(&mut traced.graph, traced.loss, slots, recipe, phase)?;
+    let mut traced = trace::<E, N>(true, dims, turn)?;
+    let norm = optim::record(&mut traced.graph, traced.loss, &turn.slots, recipe, phase)?;
     traced.scalars.extend(norm.map(|norm| (GRADIENT_NORM, norm)));
     Ok(finish(traced))
 }
 
 /// The name under which the global norm of the gradients is shown.
 pub const GRADIENT_NORM: &str = "gradient_norm";
-
-/// The graph that gives the scalar results alone.
-fn evaluation_graph<E: Float, N: Net<E>>(dims: &[usize]) -> Result<(Graph, Names)> {
-    Ok(finish(trace::<E, N>(false, dims)?))
-}
 
 /// Everything that outlives a step: the model, the key of random draws, and what the optimiser keeps.
 pub fn state_slots<E: Float>(slots: &[Slot], recipe: &Recipe) -> Result<Vec<StateSlot>> {

@@ -29,6 +29,7 @@ pub(super) struct Settings {
     pub checkpoint: Option<PathBuf>,
     pub progress: bool,
     pub prefetch: usize,
+    pub players: Vec<String>,
 }
 
 impl<E: Float, N: Net<E>> Builder<N, E> {
@@ -43,6 +44,7 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
             checkpoint: None,
             progress: false,
             prefetch: 0,
+            players: Vec::new(),
         };
         Builder { model, recipe: Recipe::new(optimiser), settings, element: PhantomData }
     }
@@ -86,6 +88,38 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
     /// Lets weight decay act on biases and scales too, as PyTorch does by default.
     pub fn decay_everything(mut self) -> Self {
         self.recipe.decay_everything = true;
+        self
+    }
+
+    /// A game instead of one loss: the players move in turn, an update each. A player lessens the result of its name by the
+    /// parameters below its name, and takes all others as they are; it has moments of its own, and a learning rate of its own
+    /// by a [`Group`]. A name that stands twice moves twice in a round. The schedule counts the updates of all.
+    ///
+    /// ```
+    /// use ansatz::prelude::*;
+    ///
+    /// net! {
+    ///     net Generator(z: [n, 2]) -> [n, 2] { z |> linear(8) |> relu |> linear(2) }
+    ///     net Discriminator(x: [n, 2]) -> [n, 1] { x |> linear(8) |> relu |> linear(1) }
+    ///
+    ///     /// Generative adversarial nets (Goodfellow et al. 2014), with the generator's loss that does not saturate.
+    ///     pub net Gan(x: [n, 2]) -> (discriminator: [], generator: []) {
+    ///         let judge = discriminator: Discriminator;
+    ///         let fake = judge(normal([n, 2]) |> generator: Generator);
+    ///         (discriminator = mean(softplus(-judge(x)) + softplus(fake)), generator = mean(softplus(-fake)))
+    ///     }
+    /// }
+    ///
+    /// let mut trainer = Trainer::builder(Gan::init(1), Adam { betas: (0.5, 0.9), ..Adam::new(1e-3) })
+    ///     .alternate(["discriminator", "generator"])
+    ///     .build()?;
+    /// let batch = GanBatch { x: from_vec(vec![0.5; 8], (4, Const))? };
+    /// println!("{}", trainer.step(&batch)?); // the discriminator moves
+    /// println!("{}", trainer.step(&batch)?); // the generator moves
+    /// # Ok::<(), ansatz::Error>(())
+    /// ```
+    pub fn alternate(mut self, players: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.settings.players = players.into_iter().map(Into::into).collect();
         self
     }
 

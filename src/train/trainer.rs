@@ -1,7 +1,7 @@
 //! The trainer: a state and the programs that change it.
 
 use super::metrics::Metrics;
-use super::programs::{GRADIENT_NORM, Memory, Mode, Programs, compiled, state_slots};
+use super::programs::{GRADIENT_NORM, Memory, Mode, Programs, Turn, compiled, state_slots};
 use super::settings::{Builder, Settings};
 use crate::data::{Dataset, Pass};
 use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
@@ -18,7 +18,8 @@ use std::marker::PhantomData;
 pub struct Trainer<N: Net<E>, E: Float = f32> {
     pub(super) recipe: Recipe,
     pub(super) settings: Settings,
-    pub(super) slots: Vec<Slot>,
+    /// Who moves, one after the other; one if the training is no game.
+    turns: Vec<Turn>,
     pub(super) state: State,
     pub(super) clock: Clock,
     pub(super) best: Option<N>,
@@ -66,6 +67,10 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
 
     pub(super) fn start(model: &N, recipe: Recipe, settings: Settings) -> Result<Self> {
         let slots = nn::slots::<E, N>();
+        let turns = match &settings.players[..] {
+            [] => vec![Turn::all(&slots)],
+            players => players.iter().map(|player| Turn::of::<E, N>(player, &slots)).collect::<Result<_>>()?,
+        };
         let mut state = State::new(&state_slots::<E>(&slots, &recipe)?);
         model.visit(&nn::Path::root(), &mut IntoState { state: &mut state, prefix: "" })?;
         if recipe.average.is_some() {
@@ -85,7 +90,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         Ok(Trainer {
             recipe,
             settings,
-            slots,
+            turns,
             state,
             clock,
             best: None,
@@ -183,8 +188,8 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// # Errors
     /// If the net cannot take these dimensions.
     pub fn memory(&mut self, dims: &[usize]) -> Result<Memory> {
-        let key = (Mode::Train(Phase::Update), dims.to_vec());
-        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.slots, &self.recipe, &self.state)?;
+        let key = (Mode::Train(Phase::Update, 0), dims.to_vec());
+        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.turns[0], &self.recipe, &self.state)?;
         let inputs = compiled.program.inputs().iter();
         let inputs = inputs.map(|input| input.dims.iter().product::<usize>() * input.dtype.size()).sum();
         let workspace = compiled.workspace.bytes();
@@ -198,11 +203,11 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// If the batch does not fit the net.
     pub fn profile(&mut self, batch: &N::Batch, steps: u32) -> Result<Profile> {
         self.feed_batch(batch)?;
-        self.feed_scalars();
+        let turn = self.feed_scalars();
         let mut state = self.state.clone();
         state.set_key(self.settings.seed, self.clock.steps);
-        let key = (Mode::Train(Phase::Update), self.dims.clone());
-        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.slots, &self.recipe, &self.state)?;
+        let key = (Mode::Train(Phase::Update, turn), self.dims.clone());
+        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.turns[turn], &self.recipe, &self.state)?;
         compiled.program.profile(&mut state, &self.feed.data(), &mut compiled.workspace, steps)
     }
 
@@ -215,11 +220,13 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     }
 
     /// The scalars of the optimiser, behind the batch.
-    fn feed_scalars(&mut self) {
-        self.recipe.scalars(&self.slots)(self.clock.updates, &mut self.scalars);
+    fn feed_scalars(&mut self) -> usize {
+        let (turn, moved) = self.turn();
+        self.recipe.scalars(&self.turns[turn].slots)(self.clock.updates, moved, &mut self.scalars);
         for &scalar in &self.scalars {
             self.feed.slice(&[<E as Float>::from_f64(scalar)]);
         }
+        turn
     }
 
     pub(super) fn feed_rows(&mut self, data: &dyn Dataset<N::Batch>, pass: Pass, rows: &[u32]) -> Result<()> {
@@ -236,8 +243,8 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     pub(super) fn step_on_feed(&mut self) -> Result<&Metrics> {
         let batches = self.recipe.accumulate as u64;
         let phase = if self.clock.steps % batches == batches - 1 { Phase::Update } else { Phase::Accumulate };
-        self.feed_scalars();
-        self.run(Mode::Train(phase), self.clock.steps)?;
+        let turn = self.feed_scalars();
+        self.run(Mode::Train(phase, turn), self.clock.steps)?;
         let loss = self.metrics.loss();
         if !loss.is_finite() || self.metrics.get(GRADIENT_NORM).is_some_and(|norm| !norm.is_finite()) {
             let state = if self.recipe.guard { "the model is as it was before it" } else { "the model is spoilt" };
@@ -254,12 +261,23 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         Ok(&self.metrics)
     }
 
+    /// Whose turn it is, by the first place of the player, and how often that has moved.
+    fn turn(&self) -> (usize, u64) {
+        let round = self.turns.len() as u64;
+        let (rounds, place) = (self.clock.updates / round, (self.clock.updates % round) as usize);
+        let own = |turn: &&Turn| turn.loss == self.turns[place].loss;
+        let each = self.turns.iter().filter(own).count() as u64;
+        let now = self.turns[..place].iter().filter(own).count() as u64;
+        (self.turns.iter().position(|turn| own(&turn)).unwrap_or(place), rounds * each + now)
+    }
+
     /// Runs a program on the inputs fed, and reads its outputs.
     fn run(&mut self, mode: Mode, step: u64) -> Result<()> {
         self.state.set_key(self.settings.seed, step);
-        let Trainer { slots, recipe, state, feed, metrics, .. } = self;
+        let Trainer { turns, recipe, state, feed, metrics, .. } = self;
         let key = (mode, self.dims.clone());
-        let compiled = compiled::<E, N>(&mut self.programs, &key, slots, recipe, state)?;
+        let turn = if let Mode::Train(_, turn) = mode { turn } else { 0 };
+        let compiled = compiled::<E, N>(&mut self.programs, &key, &turns[turn], recipe, state)?;
         compiled.program.run(state, &feed.data(), &mut compiled.workspace)?;
         if metrics.names != compiled.names.all {
             metrics.names.clone_from(&compiled.names.all);

@@ -2,14 +2,20 @@
 //!
 //! A cloud is a slice of points; a point is anything that shows its coordinates as `&[f64]`, such as `[f64; 2]` or
 //! `Vec<f64>`. All points of a cloud weigh the same.
+//!
+//! In nets, two distances are losses: [`sinkhorn_divergence`] and [`sliced_wasserstein_loss`].
 
 mod line;
 mod sliced;
 mod assignment;
 mod sinkhorn;
+mod pairing;
+mod loss;
 
 pub use assignment::{Assignment, assign};
 pub use line::wasserstein;
+pub use loss::{sinkhorn_divergence, sliced_wasserstein_loss};
+pub use pairing::Pairing;
 pub use sinkhorn::{Coupling, Sinkhorn};
 pub use sliced::{directions, sliced_wasserstein};
 

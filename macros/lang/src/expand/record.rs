@@ -4,7 +4,8 @@ use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
 use crate::ast::Role;
 use crate::infer::{
-    Body, Constant, Degrees, Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type, ValueId, key_part,
+    Body, Constant, Degrees, Distance, Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type,
+    ValueId, key_part,
 };
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
@@ -401,6 +402,11 @@ impl Context<'_, '_> {
                     quote! { #name: #ty }
                 });
                 let slope = self.borrowed(flow.slope);
+                let slope = quote! { ::core::clone::Clone::clone(#slope) };
+                let slopes = match flow.rate.map(|rate| self.borrowed(rate)) {
+                    Some(rate) => quote! { (#slope, ::core::clone::Clone::clone(#rate)) },
+                    None => slope,
+                };
                 let (start, end) = (number(flow.span.0), number(flow.span.1));
                 let (method, steps) = (here(&flow.method.to_uppercase()), Literal::usize_unsuffixed(flow.steps));
                 let gradient = here(match flow.gradient {
@@ -408,9 +414,10 @@ impl Context<'_, '_> {
                     "recompute" => "Recompute",
                     _ => "Stored",
                 });
-                let function = match flow.trace {
-                    Some(_) => quote! { ::ansatz::flow::cnf },
-                    None => quote! { ::ansatz::ode::integrate },
+                let function = match (&flow.trace, flow.rate) {
+                    (Some(_), _) => quote! { ::ansatz::flow::cnf },
+                    (None, Some(_)) => quote! { ::ansatz::ode::integrate_along },
+                    (None, None) => quote! { ::ansatz::ode::integrate },
                 };
                 let value = spelling.shape_value(&ty.axes);
                 let trace = flow.trace.iter().map(|trace| match trace {
@@ -432,7 +439,7 @@ impl Context<'_, '_> {
                         #(#trace,)*
                         |#(#bound),*| {
                             #(#body)*
-                            ::core::clone::Clone::clone(#slope)
+                            #slopes
                         },
                     )
                 }
@@ -472,6 +479,28 @@ impl Context<'_, '_> {
             Operation::OneHot { input } => {
                 let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
                 quote! { ::ansatz::tensor::one_hot(&#input.erase(), #value) }
+            }
+            Operation::Clouds { inputs, by } => {
+                let [x, y] = inputs.map(|id| self.borrowed(id));
+                match by {
+                    Distance::Sinkhorn { epsilon, turns } => {
+                        let epsilon = number(*epsilon);
+                        quote! { ::ansatz::transport::sinkhorn_divergence(#x, #y, #epsilon, #turns) }
+                    }
+                    Distance::Sliced { directions, label } => {
+                        let scope = child(label);
+                        quote! { ::ansatz::transport::sliced_wasserstein_loss(#scope, #x, #y, #directions) }
+                    }
+                }
+            }
+            Operation::Path { time, kind } => {
+                let time = self.borrowed(*time);
+                let kind = here(match *kind {
+                    "cosine" => "Cosine",
+                    "variance_preserving" => "VariancePreserving",
+                    _ => "Linear",
+                });
+                quote! { ::ansatz::flow::path(#time, ::ansatz::flow::Path::#kind) }
             }
             Operation::Transform { input, parameters, bound, inverse } => {
                 let (input, parameters) = (self.borrowed(*input), self.borrowed(*parameters));

@@ -83,6 +83,10 @@ pub enum Rule {
     Freeze,
     /// An initialiser, which is no function of tensors.
     Start,
+    /// `path`
+    Path,
+    /// A distance between clouds of points.
+    Clouds,
 }
 
 impl Rule {
@@ -117,6 +121,8 @@ impl Rule {
             Rule::Bijection => "`[…, d]` → `[…, d]`, `[…]`",
             Rule::Permutation => "`[…, d]` → `[…, d]`",
             Rule::Spline => "`[…, d]`, `[…, (3K − 1) d]` → `[…, d]`, `[…, d]`",
+            Rule::Clouds => "`[n, d]`, `[m, d]` → `[]`",
+            Rule::Path => "`[…]` → four `[…]`",
             Rule::Cnf => "`[…, d]` → `[…, d]`, `[…]`",
             Rule::Concat => "`[…, a]`, `[…, b]` → `[…, a + b]`",
             Rule::Conv => "`[n, c, …]` → `[n, channels, …]`",

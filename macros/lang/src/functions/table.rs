@@ -442,6 +442,34 @@ pub const FUNCTIONS: &[Function] = &[
         doc: "What the layer gives for x; its derivative keeps x alone and computes the layer again.",
     },
     Function {
+        name: "path",
+        tensors: &["s"],
+        parameters: &[named(
+            "kind",
+            Kind::Choice(&["linear", "cosine", "variance_preserving"]),
+            Default::Value("linear"),
+        )],
+        rule: Rule::Path,
+        doc: "α and σ of the path x = α x₁ + σ x₀ from noise x₀ at s = 0 to data x₁ at s = 1, then their derivatives by s.",
+    },
+    Function {
+        name: "sinkhorn_divergence",
+        tensors: &["x", "y"],
+        parameters: &[
+            named("epsilon", Kind::Number, Default::Value("0.05")),
+            named("turns", Kind::Count, Default::Value("100")),
+        ],
+        rule: Rule::Clouds,
+        doc: "OT(x, y) − ½ OT(x, x) − ½ OT(y, y) between clouds of points, by entropic transport with half the squared distance as cost.",
+    },
+    Function {
+        name: "sliced_wasserstein",
+        tensors: &["x", "y"],
+        parameters: &[named("directions", Kind::Count, Default::Value("50"))],
+        rule: Rule::Clouds,
+        doc: "The squared distance of transport along a line, a mean over drawn directions, between clouds of equally many points.",
+    },
+    Function {
         name: "spline",
         tensors: &["x", "parameters"],
         parameters: &[

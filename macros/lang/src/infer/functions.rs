@@ -76,6 +76,8 @@ impl<'a> Inference<'a, '_, '_> {
                 return Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, log_det)]));
             }
             (Rule::Permutation, [x]) => self.permutation(function, x, given, false, at),
+            (Rule::Clouds, [x, y]) => self.clouds(function, layer, x, y, given, at),
+            (Rule::Path, [s]) => return self.path(s, given, at),
             (Rule::Ode | Rule::Cnf, [x]) => return self.ode(function, layer, x, given, at),
             (Rule::Attention, [q, k, v]) => self.attention(function, [q, k, v], given, at),
             (Rule::Rotary, [x]) => self.rotary(function, x, given, at),

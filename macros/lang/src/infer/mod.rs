@@ -35,6 +35,7 @@ mod signature;
 mod spline;
 mod start;
 mod text;
+mod transport;
 mod typed;
 mod types;
 mod units;
@@ -49,8 +50,8 @@ pub use facts::Assumption;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Constant, Degrees, Flow, Inverse, Kernel, Layer, LayerKind, Operation, Reach, Scalar, Setting, Start, Step,
-    Trace, TypedNet, ValueId, key, key_part,
+    Body, Constant, Degrees, Distance, Flow, Inverse, Kernel, Layer, LayerKind, Operation, Reach, Scalar, Setting,
+    Start, Step, Trace, TypedNet, ValueId, key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 

@@ -19,7 +19,7 @@ const METHODS: [(&str, usize); 7] =
 
 impl<'a> Inference<'a, '_, '_> {
     /// The tensor at the end of the span. The field is inferred once, on a tensor and a time of its own.
-    /// `cnf` gives the logarithm of the determinant besides.
+    /// What is integrated along the path comes besides: for `cnf` the logarithm of the determinant.
     pub(super) fn ode(
         &mut self,
         function: &'static Function,
@@ -56,14 +56,27 @@ impl<'a> Inference<'a, '_, '_> {
         let slope = self.apply(field, inputs, *place);
         self.within_ode = around;
         let body = std::mem::replace(&mut self.steps, outer);
-        let slope = match slope? {
-            Value::Tensor(slope) => slope,
-            other => {
-                let message = format!("the field of `{name}` gives {}, and should give a tensor", other.what());
-                self.fault(*place, message);
+        let slope = slope?;
+        let items = match &slope {
+            Value::Tuple(items) if name == "ode" => items.iter().map(|(_, item)| item).collect(),
+            one => vec![one],
+        };
+        let (slope, rate) = match items[..] {
+            [Value::Tensor(slope)] => (slope.clone(), None),
+            [Value::Tensor(slope), Value::Tensor(rate)] => (slope.clone(), Some(rate.clone())),
+            _ if items.iter().any(|item| matches!(item, Value::Error)) => return Err(Absorbed),
+            _ => {
+                let message = format!("the field of `{name}` gives {}, and should give a tensor", slope.what());
+                let error = self.fault(*place, message);
+                if name == "ode" {
+                    error.help("a tensor beside it, `(velocity, rate)`, is integrated along the path");
+                }
                 return Err(Absorbed);
             }
         };
+        if let Some(rate) = &rate {
+            self.reals("ode", rate, *place)?;
+        }
         if slope.ty.axes != x.ty.axes || slope.ty.element != x.ty.element {
             let message = format!("`{name}` goes on from {}, but its field gives {}", x.ty, slope.ty);
             let notes = self.notes(&slope, &[]);
@@ -84,7 +97,10 @@ impl<'a> Inference<'a, '_, '_> {
             ("cnf", _) => Some(Trace::Exact),
             _ => None,
         };
-        let cnf = trace.is_some();
+        let beside = match (&trace, &rate) {
+            (Some(_), _) => Some(Type::real(x.ty.axes[..x.ty.rank() - 1].to_vec())),
+            (None, rate) => rate.as_ref().map(|rate| rate.ty.clone()),
+        };
         let flow = Flow {
             trace,
             method,
@@ -95,15 +111,15 @@ impl<'a> Inference<'a, '_, '_> {
             value: value_id,
             body,
             slope: slope.id,
+            rate: rate.as_ref().map(|rate| rate.id),
         };
         let operation = Operation::Ode { input: x.id, flow: Box::new(flow) };
-        if !cnf {
+        let Some(beside) = beside else {
             return self.tensor(operation, x.ty.clone(), at).map(Value::Tensor);
-        }
-        let z = self.inner_value(x.ty.clone());
-        let log_det = self.inner_value(Type::real(x.ty.axes[..x.ty.rank() - 1].to_vec()));
-        self.steps.push(Step { results: vec![z.id, log_det.id], operation, span: at });
-        Ok(Value::Tuple(vec![(None, Value::Tensor(z)), (None, Value::Tensor(log_det))]))
+        };
+        let (end, integral) = (self.inner_value(x.ty.clone()), self.inner_value(beside));
+        self.steps.push(Step { results: vec![end.id, integral.id], operation, span: at });
+        Ok(Value::Tuple(vec![(None, Value::Tensor(end)), (None, Value::Tensor(integral))]))
     }
 
     /// How many of the value and the time a field takes: a closure or a net says so, a layer takes the value alone.

@@ -2,7 +2,7 @@
 
 mod steps;
 
-pub use steps::{Body, Constant, Degrees, Flow, Inverse, Operation, Scalar, Setting, Step, Trace, ValueId};
+pub use steps::{Body, Constant, Degrees, Distance, Flow, Inverse, Operation, Scalar, Setting, Step, Trace, ValueId};
 
 use super::facts::Assumption;
 use super::instances::Need;

@@ -318,6 +318,20 @@ pub enum Operation {
         /// The tensor.
         input: ValueId,
     },
+    /// A distance between clouds of points.
+    Clouds {
+        /// The clouds.
+        inputs: [ValueId; 2],
+        /// How it is measured.
+        by: Distance,
+    },
+    /// The coefficients of a path from noise to data, and their derivatives.
+    Path {
+        /// The time.
+        time: ValueId,
+        /// Which path.
+        kind: &'static str,
+    },
     /// A monotone map of each element by parameters.
     Transform {
         /// The tensor.
@@ -391,8 +405,29 @@ pub struct Flow {
     pub body: Vec<Step>,
     /// What it gives.
     pub slope: ValueId,
+    /// What it gives besides, to be integrated along the path.
+    pub rate: Option<ValueId>,
     /// For `cnf`: how the trace of its derivative comes about.
     pub trace: Option<Trace>,
+}
+
+/// How the distance of two clouds is measured.
+#[derive(Clone, Debug)]
+pub enum Distance {
+    /// The Sinkhorn divergence.
+    Sinkhorn {
+        /// The strength of the entropy.
+        epsilon: f64,
+        /// How often both potentials are renewed.
+        turns: usize,
+    },
+    /// The sliced Wasserstein distance.
+    Sliced {
+        /// The number of directions.
+        directions: usize,
+        /// The label that keys their draw.
+        label: String,
+    },
 }
 
 /// How the trace of a derivative comes about.
