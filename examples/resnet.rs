@@ -4,6 +4,8 @@
 //! cargo run --release --example resnet                    # the handwritten digits of this crate, three seeds
 //! cargo run --release --example resnet -- --cifar FOLDER  # CIFAR-10, the folder cifar-10-batches-bin, one seed
 //! ```
+//!
+//! `--resume` goes on where an interrupted run has ended, after its last whole epoch, bit for bit as if it had not been.
 
 use ansatz::data::{Augment, Dataset, Images, Part};
 use ansatz::nn::Net;
@@ -57,12 +59,13 @@ type Cifar = Images<Const<3>, Const<32>, Const<32>, Class>;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let folder = arguments.iter().position(|a| a == "--cifar").and_then(|i| arguments.get(i + 1));
+    let resume = arguments.iter().any(|a| a == "--resume");
     let mut accuracies = vec![];
     let (mut confused, mut classes, mut history) = (vec![0_u32; 100], vec![], None);
     for seed in 1..=if folder.is_some() { 1 } else { 3 } {
         let (answers, labels, names, run) = match folder {
-            Some(folder) => cifar(folder, seed)?,
-            None => digits(seed)?,
+            Some(folder) => cifar(folder, seed, resume)?,
+            None => digits(seed, resume)?,
         };
         let right = answers.iter().zip(&labels).filter(|(answer, label)| answer == label).count();
         accuracies.push(right as f64 / labels.len() as f64);
@@ -70,7 +73,8 @@ fn main() -> Result<()> {
         for (answer, label) in answers.iter().zip(&labels) {
             confused[10 * *label as usize + *answer as usize] += 1;
         }
-        (classes, history) = (names, Some(run));
+        // What was finished before has no curves.
+        (classes, history) = (names, Some(run).filter(|run| !run.epochs.is_empty()));
     }
     if let Some(history) = history {
         draw(&confused, &classes, &history, "out/resnet.png")?;
@@ -83,23 +87,23 @@ fn main() -> Result<()> {
 /// What the net answers, the labels, the names of the classes, and how it went.
 type Run = (Vec<u32>, Vec<u32>, Vec<String>, History);
 
-fn digits(seed: u64) -> Result<Run> {
+fn digits(seed: u64, resume: bool) -> Result<Run> {
     let (train, test) = Digits::digits()?.split(0.8, seed)?;
     let (mean, deviation) = train.statistics();
     let train = train.normalise(&mean, &deviation)?.augment(Augment::new().crop(1));
     let test = test.normalise(&mean, &deviation)?;
-    let (risk, history) = fit(DigitsRisk::init(seed), &train, &test, 24, seed)?;
+    let (risk, history) = fit(DigitsRisk::init(seed), &train, &test, 24, seed, resume)?;
     risk.save("out/resnet.safetensors")?;
     let output = risk.session()?.run(&DigitsRiskBatch::from((test.pixels(), test.labels())))?;
     Ok((output.answer.values().to_vec(), test.labels().values().to_vec(), test.classes().to_vec(), history))
 }
 
-fn cifar(folder: &str, seed: u64) -> Result<Run> {
+fn cifar(folder: &str, seed: u64, resume: bool) -> Result<Run> {
     let (train, test) = (Cifar::cifar10(folder, Part::Train)?, Cifar::cifar10(folder, Part::Test)?);
     let (mean, deviation) = train.statistics();
     let train = train.normalise(&mean, &deviation)?.augment(Augment::new().crop(4).flip());
     let test = test.normalise(&mean, &deviation)?;
-    let (risk, history) = fit(CifarRisk::init(seed), &train, &test, 30, seed)?;
+    let (risk, history) = fit(CifarRisk::init(seed), &train, &test, 30, seed, resume)?;
     risk.save("out/resnet.safetensors")?;
     let (session, mut answers) = (risk.session()?, vec![]);
     for rows in (0..test.len() as u32).collect::<Vec<_>>().chunks(500) {
@@ -111,21 +115,26 @@ fn cifar(folder: &str, seed: u64) -> Result<Run> {
 }
 
 /// Trains with augmented images, which a second thread prepares.
-fn fit<N, D>(risk: N, train: &D, test: &D, epochs: u64, seed: u64) -> Result<(N, History)>
+fn fit<N, D>(risk: N, train: &D, test: &D, epochs: u64, seed: u64, resume: bool) -> Result<(N, History)>
 where
     N: Net<f32>,
     D: Dataset<N::Batch> + Sync,
 {
     let batch = 32;
     let updates = epochs * train.len().div_ceil(batch) as u64;
+    let checkpoint = format!("out/resnet.{}.{seed}.safetensors", N::NAME);
     let mut trainer = Trainer::builder(risk, AdamW { weight_decay: 0.05, ..AdamW::new(4e-3) })
         .seed(seed)
         .batch_size(batch)
         .epochs(epochs)
         .schedule(Schedule::cosine(updates / 20, updates))
-        .checkpoint("out/resnet.checkpoint.safetensors")
+        .checkpoint(&checkpoint)
+        .prefetch(4)
         .progress()
         .build()?;
+    if resume && std::fs::exists(&checkpoint).unwrap_or(false) {
+        trainer.resume(&checkpoint)?;
+    }
     let history = trainer.fit(train, Some(test))?;
     Ok((trainer.model()?, history))
 }

@@ -11,7 +11,7 @@ fn mix(z: u64) -> u64 {
 }
 
 /// FNV-1a.
-fn seed(name: &str) -> u64 {
+pub fn seed(name: &str) -> u64 {
     name.bytes().fold(0xCBF2_9CE4_8422_2325, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3))
 }
 
