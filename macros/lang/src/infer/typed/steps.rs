@@ -23,7 +23,7 @@ pub struct Inverse {
     pub multiply_adds: Term,
 }
 
-/// The position of a value in [`TypedNet::values`].
+/// The position of a value in [`TypedNet::values`](super::TypedNet::values).
 pub type ValueId = usize;
 
 /// What a layer is told besides its tensors.
@@ -68,7 +68,7 @@ pub struct Step {
 pub enum Operation {
     /// A layer or a net.
     Layer {
-        /// Its position in [`TypedNet::layers`].
+        /// Its position in [`TypedNet::layers`](super::TypedNet::layers).
         layer: usize,
         /// The tensors it takes.
         inputs: Vec<ValueId>,
@@ -77,19 +77,19 @@ pub enum Operation {
     },
     /// A tensor that is declared by hand.
     Own {
-        /// Its position in [`TypedNet::layers`].
+        /// Its position in [`TypedNet::layers`](super::TypedNet::layers).
         layer: usize,
     },
     /// A state has another value after the step.
     Update {
-        /// The position of the state in [`TypedNet::layers`].
+        /// The position of the state in [`TypedNet::layers`](super::TypedNet::layers).
         layer: usize,
         /// Its new value.
         value: ValueId,
     },
     /// x · Wᵀ with the table of an embedding.
     Project {
-        /// The embedding, by its position in [`TypedNet::layers`].
+        /// The embedding, by its position in [`TypedNet::layers`](super::TypedNet::layers).
         layer: usize,
         /// The tensor.
         input: ValueId,
@@ -372,7 +372,7 @@ pub enum Operation {
     },
     /// The inverse of a bijection with parameters, or of a flow.
     Inverse {
-        /// Its position in [`TypedNet::layers`].
+        /// Its position in [`TypedNet::layers`](super::TypedNet::layers).
         layer: usize,
         /// The tensors it takes.
         inputs: Vec<ValueId>,
