@@ -171,18 +171,6 @@ mod tests {
         fn kernels_agree_with_the_interpreter((conv, sizes) in configurations(), seed in any::<u64>()) {
             agree(conv, sizes, seed)?;
         }
-
-        /// Kernels that are computed by minimal filtering.
-        #[test]
-        fn minimal_filtering_agrees_with_the_interpreter(
-            size in [1usize..21, 1usize..40],
-            before in [0usize..4, 0usize..4],
-            after in [2usize..4, 2usize..4],
-            sizes in [1usize..4, 1usize..20, 1usize..20],
-            seed in any::<u64>(),
-        ) {
-            agree(Conv { before, after, ..plain(size, [3, 3]) }, sizes, seed)?;
-        }
     }
 
     /// Blocks of columns, of rows and of the sum, on two threads.
@@ -193,7 +181,6 @@ mod tests {
         for (conv, sizes) in [
             (same, [3, 16, 16]),
             (same, [2, 70, 20]),
-            (small, [9, 130, 140]),
             (small, [16, 64, 130]),
             (Conv { stride: [2, 2], ..same }, [2, 16, 32]),
             (Conv { size: [17, 40], ..plain([32, 32], [1, 1]) }, [2, 64, 64]),

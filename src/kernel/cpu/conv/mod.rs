@@ -4,7 +4,6 @@
 
 mod columns;
 mod direct;
-mod winograd;
 
 use super::gemm::{Instructions, Kernels, Matrix, Product, Source, memory, multiply};
 use super::math::Real;
@@ -39,9 +38,6 @@ impl Convolution {
 
     /// The scratch memory that a launch on so many threads uses.
     pub fn scratch_bytes<T: Real>(&self, threads: usize) -> usize {
-        if self.minimal() {
-            return winograd::Plan::<T>::new(self, self.threads(threads)).bytes(self);
-        }
         let plan = Plan::<T>::new(self, self.threads(threads));
         plan.shared + plan.own * plan.threads
     }
@@ -52,16 +48,17 @@ impl Convolution {
     /// The operands hold the tensors that the launch describes, aligned; the result overlaps no operand and is not used
     /// elsewhere during the call.
     pub unsafe fn launch<T: Real>(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) {
-        let at = |span: crate::kernel::pool::Span| operands[span.operand].pointer.cast::<T>().wrapping_add(span.offset);
-        let ([a, b], y) = (self.operands.map(at), at(self.result));
-        let memory = scratch.memory(self.scratch_bytes::<T>(most)).cast();
-        if self.minimal() {
-            let plan = winograd::Plan::new(self, self.threads(most));
-            // SAFETY: as the caller says.
-            return unsafe { winograd::Run { work: self, plan, a, b, y, memory }.launch() };
-        }
         let plan = Plan::<T>::new(self, self.threads(most));
-        let run = Run { work: self, plan, a, b, y, shared: memory };
+        let memory = scratch.memory(plan.shared + plan.own * plan.threads);
+        let at = |span: crate::kernel::pool::Span| operands[span.operand].pointer.cast::<T>().wrapping_add(span.offset);
+        let run = Run {
+            work: self,
+            plan,
+            a: at(self.operands[0]),
+            b: at(self.operands[1]),
+            y: at(self.result),
+            shared: memory.cast(),
+        };
         // SAFETY: as the caller says.
         unsafe {
             if self.inputs * self.outputs <= DIRECT {

@@ -1,6 +1,6 @@
 //! Which microkernels run: those of the best instruction set that the processor has.
 
-use super::lanes::{Lanes, Portable};
+use super::lanes::Portable;
 use super::tile::{Dots, Kernels, Source, Tile, dots, pack, tile};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
@@ -46,23 +46,6 @@ pub trait Factor: Copy + 'static {
     #[doc(hidden)]
     #[allow(private_interfaces)]
     fn kernels(instructions: Instructions) -> &'static Kernels<Self>;
-
-    /// Runs work on the vectors of an instruction set.
-    ///
-    /// # Safety
-    /// The processor has the instructions.
-    #[doc(hidden)]
-    #[allow(private_bounds)]
-    unsafe fn on_lanes(instructions: Instructions, work: impl OnLanes<Self>);
-}
-
-/// Work that is compiled for each instruction set.
-pub(in crate::kernel::cpu) trait OnLanes<T> {
-    /// Implementations are inlined, so that they are compiled with the instructions.
-    ///
-    /// # Safety
-    /// As for `Lanes`.
-    unsafe fn run<L: Lanes<Element = T>>(self);
 }
 
 macro_rules! kernels {
@@ -107,40 +90,8 @@ macro_rules! factor {
                     _ => kernels!(Portable<$float>, $float, 4, [1 2 3 4 4 4 4 4]),
                 }
             }
-
-            #[allow(private_bounds)]
-            unsafe fn on_lanes(instructions: Instructions, work: impl OnLanes<$float>) {
-                // SAFETY: as the caller says.
-                unsafe {
-                    match instructions {
-                        #[cfg(target_arch = "x86_64")]
-                        Instructions::Avx512 => on_avx512::<$float, Avx512<$float>>(work),
-                        #[cfg(target_arch = "x86_64")]
-                        Instructions::Avx2 => on_avx2::<$float, Avx2<$float>>(work),
-                        _ => work.run::<Portable<$float>>(),
-                    }
-                }
-            }
         }
     };
-}
-
-/// # Safety
-/// The processor has AVX-512F.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
-unsafe fn on_avx512<T, L: Lanes<Element = T>>(work: impl OnLanes<T>) {
-    // SAFETY: as the caller says.
-    unsafe { work.run::<L>() }
-}
-
-/// # Safety
-/// The processor has AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn on_avx2<T, L: Lanes<Element = T>>(work: impl OnLanes<T>) {
-    // SAFETY: as the caller says.
-    unsafe { work.run::<L>() }
 }
 
 factor!(f32);

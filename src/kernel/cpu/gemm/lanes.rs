@@ -1,12 +1,10 @@
 //! Vectors of the instruction sets that products are compiled for.
 
-use std::ops::Range;
-
 /// A vector of numbers and what microkernels do with it.
 ///
 /// # Safety
 /// A method may only be called where the processor has the instructions, and inlined into a function that enables them.
-pub(in crate::kernel::cpu) unsafe trait Lanes {
+pub(super) unsafe trait Lanes {
     /// The numbers.
     type Element: Copy;
     /// The vector.
@@ -22,18 +20,11 @@ pub(in crate::kernel::cpu) unsafe trait Lanes {
     unsafe fn store(to: *mut Self::Element, x: Self::Vector);
     /// The first `n` numbers, then zeros.
     unsafe fn load_first(from: *const Self::Element, n: usize) -> Self::Vector;
-    /// The numbers at places of a range, and zeros elsewhere; only those of the range need to exist.
-    unsafe fn load_between(from: *const Self::Element, places: Range<usize>) -> Self::Vector;
     /// Only the first `n` numbers.
     unsafe fn store_first(to: *mut Self::Element, x: Self::Vector, n: usize);
     /// `a * b + c`
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// The numbers at even and at odd places of two vectors in a row.
-    unsafe fn unzip(a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
-    /// Two vectors in a row with these numbers at even and at odd places.
-    unsafe fn zip(even: Self::Vector, odd: Self::Vector) -> (Self::Vector, Self::Vector);
     /// Writes the transpose of a block of `SIDE` rows and columns; strides are those of rows.
     unsafe fn transpose(from: *const Self::Element, stride: isize, to: *mut Self::Element, to_stride: usize);
 }
@@ -80,12 +71,6 @@ macro_rules! portable {
             }
 
             #[inline(always)]
-            unsafe fn load_between(from: *const $float, places: Range<usize>) -> [$float; 4] {
-                // SAFETY: as the caller says.
-                std::array::from_fn(|i| if places.contains(&i) { unsafe { *from.wrapping_add(i) } } else { 0.0 })
-            }
-
-            #[inline(always)]
             unsafe fn store_first(to: *mut $float, x: [$float; 4], n: usize) {
                 for (i, x) in x.into_iter().enumerate().take(n) {
                     // SAFETY: as the caller says.
@@ -106,21 +91,6 @@ macro_rules! portable {
             #[inline(always)]
             unsafe fn add(a: [$float; 4], b: [$float; 4]) -> [$float; 4] {
                 std::array::from_fn(|i| a[i] + b[i])
-            }
-
-            #[inline(always)]
-            unsafe fn sub(a: [$float; 4], b: [$float; 4]) -> [$float; 4] {
-                std::array::from_fn(|i| a[i] - b[i])
-            }
-
-            #[inline(always)]
-            unsafe fn unzip(a: [$float; 4], b: [$float; 4]) -> ([$float; 4], [$float; 4]) {
-                ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]])
-            }
-
-            #[inline(always)]
-            unsafe fn zip(even: [$float; 4], odd: [$float; 4]) -> ([$float; 4], [$float; 4]) {
-                ([even[0], odd[0], even[1], odd[1]], [even[2], odd[2], even[3], odd[3]])
             }
 
             #[inline(always)]

@@ -13,8 +13,6 @@ pub use dispatch::{Factor, Instructions};
 
 /// What other kernels build on: products on the thread at hand.
 pub(super) use block::{Matrix, Product, memory, multiply};
-pub(super) use dispatch::OnLanes;
-pub(super) use lanes::Lanes;
 pub(super) use tile::{Kernels, Source};
 
 use super::math::Real;

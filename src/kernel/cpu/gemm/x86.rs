@@ -2,7 +2,6 @@
 
 use super::lanes::Lanes;
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 /// Eight `f32` or four `f64`.
 pub(super) struct Avx2<T>(std::marker::PhantomData<T>);
@@ -78,46 +77,10 @@ unsafe fn transpose_double(from: *const f64, stride: isize, to: *mut f64, to_str
     }
 }
 
-/// Puts the second quarter of the numbers behind the third.
-///
-/// # Safety
-/// AVX2.
-#[inline(always)]
-unsafe fn in_order(x: __m256) -> __m256 {
-    // SAFETY: as the caller says.
-    unsafe { _mm256_castpd_ps(_mm256_permute4x64_pd::<0xD8>(_mm256_castps_pd(x))) }
-}
-
-/// Places in two vectors in a row: those that `unzip` and `zip` take.
-const EVEN: [i32; 16] = [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30];
-const ODD: [i32; 16] = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31];
-const LOW: [i32; 16] = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
-const HIGH: [i32; 16] = [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31];
-const EVEN_WIDE: [i64; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
-const ODD_WIDE: [i64; 8] = [1, 3, 5, 7, 9, 11, 13, 15];
-const LOW_WIDE: [i64; 8] = [0, 8, 1, 9, 2, 10, 3, 11];
-const HIGH_WIDE: [i64; 8] = [4, 12, 5, 13, 6, 14, 7, 15];
-
-/// # Safety
-/// AVX-512.
-#[inline(always)]
-unsafe fn single(a: __m512, places: [i32; 16], b: __m512) -> __m512 {
-    // SAFETY: the table is as large as a vector.
-    unsafe { _mm512_permutex2var_ps(a, _mm512_loadu_si512(places.as_ptr().cast()), b) }
-}
-
-/// # Safety
-/// AVX-512.
-#[inline(always)]
-unsafe fn double(a: __m512d, places: [i64; 8], b: __m512d) -> __m512d {
-    // SAFETY: the table is as large as a vector.
-    unsafe { _mm512_permutex2var_pd(a, _mm512_loadu_si512(places.as_ptr().cast()), b) }
-}
-
 macro_rules! lanes {
     (
         $name:ident, $float:ty, $vector:ty, $lanes:literal, $side:literal, $zero:ident, $splat:ident, $load:ident,
-        $store:ident, $fma:ident, $add:ident, $sub:ident, $transpose:ident, $load_first:expr, $load_between:expr, $store_first:expr, $unzip:expr, $zip:expr
+        $store:ident, $fma:ident, $add:ident, $transpose:ident, $load_first:expr, $store_first:expr
     ) => {
         // SAFETY: the instructions of the set, which callers vouch for; unaligned accesses.
         unsafe impl Lanes for $name<$float> {
@@ -157,12 +120,6 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
-            unsafe fn load_between(from: *const $float, places: Range<usize>) -> $vector {
-                // SAFETY: as the caller says.
-                unsafe { $load_between(from, places) }
-            }
-
-            #[inline(always)]
             unsafe fn store_first(to: *mut $float, x: $vector, n: usize) {
                 // SAFETY: as the caller says.
                 unsafe { $store_first(to, x, n) }
@@ -178,24 +135,6 @@ macro_rules! lanes {
             unsafe fn add(a: $vector, b: $vector) -> $vector {
                 // SAFETY: as the caller says.
                 unsafe { $add(a, b) }
-            }
-
-            #[inline(always)]
-            unsafe fn sub(a: $vector, b: $vector) -> $vector {
-                // SAFETY: as the caller says.
-                unsafe { $sub(a, b) }
-            }
-
-            #[inline(always)]
-            unsafe fn unzip(a: $vector, b: $vector) -> ($vector, $vector) {
-                // SAFETY: as the caller says.
-                unsafe { $unzip(a, b) }
-            }
-
-            #[inline(always)]
-            unsafe fn zip(even: $vector, odd: $vector) -> ($vector, $vector) {
-                // SAFETY: as the caller says.
-                unsafe { $zip(even, odd) }
             }
 
             #[inline(always)]
@@ -219,16 +158,9 @@ lanes!(
     _mm256_storeu_ps,
     _mm256_fmadd_ps,
     _mm256_add_ps,
-    _mm256_sub_ps,
     transpose_single,
     |from, n| _mm256_maskload_ps(from, first(n)),
-    |from, places: Range<usize>| _mm256_maskload_ps(from, _mm256_andnot_si256(first(places.start), first(places.end))),
-    |to, x, n| _mm256_maskstore_ps(to, first(n), x),
-    |a, b| (in_order(_mm256_shuffle_ps::<0x88>(a, b)), in_order(_mm256_shuffle_ps::<0xDD>(a, b))),
-    |a, b| {
-        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-        (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
-    }
+    |to, x, n| _mm256_maskstore_ps(to, first(n), x)
 );
 lanes!(
     Avx2,
@@ -242,21 +174,9 @@ lanes!(
     _mm256_storeu_pd,
     _mm256_fmadd_pd,
     _mm256_add_pd,
-    _mm256_sub_pd,
     transpose_double,
     |from, n| _mm256_maskload_pd(from, first_wide(n)),
-    |from, places: Range<usize>| {
-        _mm256_maskload_pd(from, _mm256_andnot_si256(first_wide(places.start), first_wide(places.end)))
-    },
-    |to, x, n| _mm256_maskstore_pd(to, first_wide(n), x),
-    |a, b| {
-        let (even, odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
-        (_mm256_permute4x64_pd::<0xD8>(even), _mm256_permute4x64_pd::<0xD8>(odd))
-    },
-    |a, b| {
-        let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
-        (_mm256_permute2f128_pd::<0x20>(low, high), _mm256_permute2f128_pd::<0x31>(low, high))
-    }
+    |to, x, n| _mm256_maskstore_pd(to, first_wide(n), x)
 );
 lanes!(
     Avx512,
@@ -270,15 +190,9 @@ lanes!(
     _mm512_storeu_ps,
     _mm512_fmadd_ps,
     _mm512_add_ps,
-    _mm512_sub_ps,
     transpose_single,
     |from, n| _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, from),
-    |from, places: Range<usize>| {
-        _mm512_maskz_loadu_ps(((1u32 << places.end) - (1u32 << places.start)) as u16, from)
-    },
-    |to, x, n| _mm512_mask_storeu_ps(to, ((1u32 << n) - 1) as u16, x),
-    |a, b| (single(a, EVEN, b), single(a, ODD, b)),
-    |a, b| (single(a, LOW, b), single(a, HIGH, b))
+    |to, x, n| _mm512_mask_storeu_ps(to, ((1u32 << n) - 1) as u16, x)
 );
 lanes!(
     Avx512,
@@ -292,11 +206,7 @@ lanes!(
     _mm512_storeu_pd,
     _mm512_fmadd_pd,
     _mm512_add_pd,
-    _mm512_sub_pd,
     transpose_double,
     |from, n| _mm512_maskz_loadu_pd(((1u32 << n) - 1) as u8, from),
-    |from, places: Range<usize>| { _mm512_maskz_loadu_pd(((1u32 << places.end) - (1u32 << places.start)) as u8, from) },
-    |to, x, n| _mm512_mask_storeu_pd(to, ((1u32 << n) - 1) as u8, x),
-    |a, b| (double(a, EVEN_WIDE, b), double(a, ODD_WIDE, b)),
-    |a, b| (double(a, LOW_WIDE, b), double(a, HIGH_WIDE, b))
+    |to, x, n| _mm512_mask_storeu_pd(to, ((1u32 << n) - 1) as u8, x)
 );
