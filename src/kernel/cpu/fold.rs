@@ -188,8 +188,16 @@ fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> 
                     *lane = f(*lane, x);
                 }
             }
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = lanes.0[..width].iter().skip(i).step_by(inner).fold(*out, |x, &y| f(x, y));
+            let mut rows = width / inner;
+            while rows > 1 {
+                let kept = rows.div_ceil(2);
+                for i in 0..(rows - kept) * inner {
+                    lanes.0[i] = f(lanes.0[i], lanes.0[i + kept * inner]);
+                }
+                rows = kept;
+            }
+            for (out, &x) in out.iter_mut().zip(&lanes.0) {
+                *out = f(*out, x);
             }
         }
         return;
