@@ -110,18 +110,20 @@ fn numeric<const D: usize>(map: &dyn Fn(&[[f64; D]]) -> Vec<f64>, x: [f64; D]) -
     log_abs_det((0..D).map(column).collect())
 }
 
-/// Forward and back again is where it began, and the determinants cancel.
+/// Forward and back again is where it began, and the determinants cancel. This is judged in `f64` alone: a chain of
+/// couplings may be steep, and a step of slope s back multiplies the rounding of the way there by s. So no accuracy is
+/// claimed of `f32` for any parameters: from these, 2e-7 of rounding came back as up to 7e-4.
 macro_rules! undone {
-    ($seed:expr, $element:ty, $tolerance:expr, $flow:ident, $dim:ident, $rows:expr, $x:expr) => {
-        let flow: $flow<$element> = shaken($seed);
-        let given: Vec<$element> = $x.into_iter().map(|x| x as $element).collect();
+    ($seed:expr, $flow:ident, $dim:ident, $rows:expr, $x:expr) => {
+        let flow: $flow<f64> = shaken($seed);
+        let given: Vec<f64> = $x.into_iter().collect();
         let there = flow.forward(from_vec(given.clone(), ($rows, $dim))?)?;
         let back = flow.inverse(there.z)?;
         for (a, b) in to_vec(&back.x).iter().zip(&given) {
-            prop_assert!((a - b).abs() < $tolerance * (1.0 + b.abs()), "{}: {a} {b}", stringify!($flow));
+            prop_assert!((a - b).abs() < 1e-9 * (1.0 + b.abs()), "{}: {a} {b}", stringify!($flow));
         }
         for (a, b) in to_vec(&back.log_det).iter().zip(to_vec(&there.log_det)) {
-            prop_assert!((a + b).abs() < 10.0 * $tolerance, "{}: {a} {b}", stringify!($flow));
+            prop_assert!((a + b).abs() < 1e-8, "{}: {a} {b}", stringify!($flow));
         }
     };
 }
@@ -135,11 +137,11 @@ proptest! {
         x in prop::collection::vec(prop::array::uniform5(-3.0f64..3.0), 1..6),
     ) {
         let rows = x.len();
-        undone!(seed, f32, 1e-5, RealNvp, Plane, rows, x.iter().flat_map(|x| [x[0], x[1]]));
-        undone!(seed, f32, 1e-5, Affine, Five, rows, x.concat());
-        undone!(seed, f32, 1e-5, Spline, Five, rows, x.concat());
-        undone!(seed, f32, 1e-5, Autoregressive, Five, rows, x.concat());
-        undone!(seed, f64, 1e-9, Zoo, Five, rows, x.concat());
+        undone!(seed, RealNvp, Plane, rows, x.iter().flat_map(|x| [x[0], x[1]]));
+        undone!(seed, Affine, Five, rows, x.concat());
+        undone!(seed, Spline, Five, rows, x.concat());
+        undone!(seed, Autoregressive, Five, rows, x.concat());
+        undone!(seed, Zoo, Five, rows, x.concat());
     }
 
     #[test]
