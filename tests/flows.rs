@@ -2,6 +2,7 @@
 
 use ansatz::ode;
 use ansatz::prelude::*;
+use serde_json::Value;
 
 net! {
     pub dim Plane = 2;
@@ -57,6 +58,11 @@ net! {
     pub net LikelihoodStored(x: [n, Plane], w: [Plane]) -> [] {
         let (z, log_det) = cnf(x * w, s = 1..0, by = rk4(16), |x, s| field: Field(x * w, s));
         -mean(normal_log_prob(z, over = Plane) + log_det)
+    }
+
+    /// The net of the fixture `adjoint.json`.
+    pub net Judged(x: [n, Plane], y: [n, Plane], w: [Plane]) -> [] {
+        mse(ode(x, s = 0..1.5, by = tsit5(40), gradient = adjoint, |x, s| field: Field(x * w, s)), y)
     }
 
     /// The kinetic energy of the paths beside their ends.
@@ -185,6 +191,44 @@ fn the_three_gradients_agree() -> Result<()> {
         assert!(stored.iter().zip(&other).all(|(a, b)| (a - b).abs() < tolerance), "{stored:?} {other:?}");
     }
     assert!(stored.iter().any(|g| g.abs() > 1e-3));
+    Ok(())
+}
+
+/// The adjoint method against that of diffrax, with which torchdiffeq's agrees.
+#[test]
+fn adjoint_gradients_are_those_of_diffrax() -> Result<()> {
+    fn vector(value: &Value) -> Vec<f64> {
+        match value {
+            Value::Array(all) => all.iter().flat_map(vector).collect(),
+            number => vec![number.as_f64().expect("a number")],
+        }
+    }
+    let file: Value = serde_json::from_str(include_str!("fixtures/adjoint.json")).expect("well-formed");
+    let numbers = |of: &str, name: &str| vector(&file[of][name]);
+    let linear = |name: &str| -> (Vec<f64>, Vec<f64>) {
+        (numbers("parameters", &format!("{name}.weight")), numbers("parameters", &format!("{name}.bias")))
+    };
+    let mut net = Judged::<f64>::init(0);
+    let (first, second) = (linear("linear1"), linear("linear2"));
+    net.field.linear1.weight = from_vec(first.0, Default::default())?;
+    net.field.linear1.bias = from_vec(first.1, Default::default())?;
+    net.field.linear2.weight = from_vec(second.0, Default::default())?;
+    net.field.linear2.bias = from_vec(second.1, Default::default())?;
+    let [x, y] = ["x", "y"].map(|name| from_vec(vector(&file[name]), (5, Plane)));
+    let (loss, found) = net.gradient(&JudgedBatch { x: x?, y: y?, w: from_vec(vector(&file["w"]), (Plane,))? })?;
+    let field = &found.field;
+    for (found, expected) in [
+        (to_vec(&loss), vector(&file["loss"])),
+        (to_vec(&field.linear1.weight), numbers("gradient", "linear1.weight")),
+        (to_vec(&field.linear1.bias), numbers("gradient", "linear1.bias")),
+        (to_vec(&field.linear2.weight), numbers("gradient", "linear2.weight")),
+        (to_vec(&field.linear2.bias), numbers("gradient", "linear2.bias")),
+    ] {
+        assert_eq!(found.len(), expected.len());
+        for (f, e) in found.iter().zip(&expected) {
+            assert!((f - e).abs() < 1e-7, "{f} is not {e}");
+        }
+    }
     Ok(())
 }
 
