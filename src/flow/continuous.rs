@@ -35,9 +35,9 @@ where
     Rows: Shape,
     E: Float,
 {
-    let (time, value) = stand_ins(x);
+    let (middle, time, value) = stand_ins(x);
     let slope = field(time.clone(), value.clone());
-    let mut operands = vec![x.erased(), time.erased(), value.erased(), slope.erased()];
+    let mut operands = vec![x.erased(), middle.erased(), time.erased(), value.erased(), slope.erased()];
     if let Trace::Hutchinson(noise) = trace {
         operands.push(noise.erased());
     }
@@ -46,14 +46,14 @@ where
     (0..Rows::NUM_DIMS).for_each(|axis| leading[axis] = dims[axis]);
     let rows = Rows::from_concrete(&leading).expect("ReduceShapeTo promises that the leading axes are those of x");
     solved(&operands, (*x.shape(), rows), how, &|g, n| {
-        with_trace(&recorded(g, [n[1], n[2]], &n[3..4])?, n.get(4).copied())
+        with_trace(&recorded(g, [n[1], n[2], n[3]], &n[4..5])?, n.get(5).copied())
     })
 }
 
 /// The same field, and beside it the trace of its derivative.
 fn with_trace(field: &Field, noise: Option<NodeId>) -> Result<Field> {
     let slots = field.graph.inputs();
-    let (dims, dtype) = (slots[1].dims.clone(), slots[1].dtype);
+    let (dims, dtype) = (slots[2].dims.clone(), slots[2].dtype);
     let Some((&width, leading)) = dims.split_last() else {
         return Err(Error::shape("cnf", "a point is the last axis of a tensor, and this is a scalar"));
     };
@@ -61,7 +61,7 @@ fn with_trace(field: &Field, noise: Option<NodeId>) -> Result<Field> {
     let mut graph = Graph::new();
     let inputs: Vec<NodeId> = slots.iter().map(|slot| graph.input(&*slot.name, &slot.dims, slot.dtype)).collect();
     let directions = noise.map(|_| graph.input("noise", &dims, dtype));
-    let (x, slope) = (inputs[1], field.inline(&mut graph, inputs[0], inputs[1], &inputs[2..])[0]);
+    let (x, slope) = (inputs[2], field.inline(&mut graph, [inputs[0], inputs[1], inputs[2]], &inputs[3..])[0]);
     let trace = match directions {
         Some(noise) => {
             let product = vjp(&mut graph, &[(slope, noise)], &[x])?[0];

@@ -48,10 +48,10 @@ pub fn integrate<S: Shape, E: Float>(
     how: &Integral,
     field: impl FnOnce(Var<(), E>, Var<S, E>) -> Var<S, E>,
 ) -> Var<S, E> {
-    let (time, value) = stand_ins(y);
+    let (middle, time, value) = stand_ins(y);
     let slope = field(time.clone(), value.clone());
-    record(&[y.erased(), time.erased(), value.erased(), slope.erased()], *y.shape(), &|g, n| {
-        let field = recorded(g, [n[1], n[2]], &n[3..])?;
+    record(&[y.erased(), middle.erased(), time.erased(), value.erased(), slope.erased()], *y.shape(), &|g, n| {
+        let field = recorded(g, [n[1], n[2], n[3]], &n[4..])?;
         Ok(solve(g, n[0], how, &field)?[0])
     })
 }
@@ -66,29 +66,32 @@ pub fn integrate_along<S: Shape, Q: Shape, E: Float>(
     how: &Integral,
     field: impl FnOnce(Var<(), E>, Var<S, E>) -> (Var<S, E>, Var<Q, E>),
 ) -> (Var<S, E>, Var<Q, E>) {
-    let (time, value) = stand_ins(y);
+    let (middle, time, value) = stand_ins(y);
     let (slope, rate) = field(time.clone(), value.clone());
-    let operands = [y.erased(), time.erased(), value.erased(), slope.erased(), rate.erased()];
-    solved(&operands, (*y.shape(), *rate.shape()), how, &|g, n| recorded(g, [n[1], n[2]], &n[3..]))
+    let operands = [y.erased(), middle.erased(), time.erased(), value.erased(), slope.erased(), rate.erased()];
+    solved(&operands, (*y.shape(), *rate.shape()), how, &|g, n| recorded(g, [n[1], n[2], n[3]], &n[4..]))
 }
 
-/// Stand-ins of time and value, to record a field on.
-pub(crate) fn stand_ins<S: Shape, E: Float>(y: &Var<S, E>) -> (Var<(), E>, Var<S, E>) {
-    let time = record(&[y.erased()], (), &|g, _| Ok(stand_in(g, &[], E::DTYPE)));
+/// Stand-ins of the middle of a step, of the time and of the value, to record a field on.
+pub(crate) fn stand_ins<S: Shape, E: Float>(y: &Var<S, E>) -> (Var<(), E>, Var<(), E>, Var<S, E>) {
+    let middle = record(&[y.erased()], (), &|g, _| Ok(stand_in(g, &[], E::DTYPE)));
+    let time: Var<(), E> = record(&[y.erased()], (), &|g, _| Ok(stand_in(g, &[], E::DTYPE)));
+    y.erased().tracer.set_halfway(time.id(), middle.id());
     let value = record(&[y.erased()], *y.shape(), &|g, n| {
         let dims = g[n[0]].dims.clone();
         Ok(stand_in(g, &dims, E::DTYPE))
     });
-    (time, value)
+    (middle, time, value)
 }
 
 /// The field that was recorded on stand-ins.
-pub(crate) fn recorded(graph: &Graph, [time, value]: [NodeId; 2], slopes: &[NodeId]) -> Result<Field> {
-    let updated = graph.states().iter().find(|slot| slot.update.is_some_and(|id| id.index() >= time.index()));
+pub(crate) fn recorded(graph: &Graph, stand_ins: [NodeId; 3], slopes: &[NodeId]) -> Result<Field> {
+    let since = stand_ins[0].index();
+    let updated = graph.states().iter().find(|slot| slot.update.is_some_and(|id| id.index() >= since));
     if let Some(slot) = updated {
         return Err(Error::shape("ode", format!("the field cannot update `{}`; update it outside", slot.key)));
     }
-    Field::extract(graph, [time, value], slopes)
+    Field::extract(graph, stand_ins, slopes)
 }
 
 /// The solution that begins as the first operand, and the integral of the rate of the field, which is made of all operands.
@@ -193,12 +196,13 @@ impl Stepping<'_> {
 
     /// One step forward of a value and integrals.
     fn step(&self, graph: &mut Graph, time: NodeId, carries: &[NodeId], captures: &[NodeId]) -> Result<Vec<NodeId>> {
+        let middle = self.at(graph, time, 0.5 * self.h)?;
         // For each carry its slopes at the stages.
         let mut slopes: Vec<Vec<NodeId>> = vec![Vec::new(); carries.len()];
         for i in 0..self.stages() {
             let at = self.moved(graph, carries[0], self.h, self.method.a[i], &slopes[0])?;
             let time = self.at(graph, time, self.method.c[i] * self.h)?;
-            let found = self.field.inline(graph, time, at, captures);
+            let found = self.field.inline(graph, [time, middle, at], captures);
             slopes.iter_mut().zip(found).for_each(|(slopes, slope)| slopes.push(slope));
         }
         let ends = carries.iter().zip(&slopes);
@@ -225,13 +229,14 @@ impl Stepping<'_> {
         // The time at the end of the step, where the step back begins.
         let end = graph.constant(start + self.h, &[], dtype);
         let time = after(&mut graph, end, step, self.h, dtype)?;
+        let middle = self.at(&mut graph, time, -0.5 * self.h)?;
         let (mut slopes, mut changes) = (vec![Vec::new(); begin.len()], Vec::new());
         for i in 0..self.stages() {
             let at = self.moved(&mut graph, values[0], -self.h, self.method.a[i], &slopes[0])?;
             // λ grows by h · λ·∂f/∂y per step back.
             let adjoint = self.moved(&mut graph, adjoints[0], self.h, self.method.a[i], &changes)?;
             let time = self.at(&mut graph, time, -self.method.c[i] * self.h)?;
-            let inputs = [time, at, adjoint].into_iter().chain(adjoints[1..].iter().chain(&captures).copied());
+            let inputs = [time, middle, at, adjoint].into_iter().chain(adjoints[1..].iter().chain(&captures).copied());
             let nodes = graph.inline(&products, &inputs.collect::<Vec<_>>());
             let mut found = products.outputs().iter().map(|(_, id)| nodes[id.index()]);
             slopes.iter_mut().zip(found.by_ref()).for_each(|(slopes, slope)| slopes.push(slope));

@@ -14,6 +14,7 @@ mod einsum;
 mod lookup;
 mod cache;
 mod checkpoint;
+mod varying;
 mod reduce;
 mod random;
 mod window;
@@ -44,6 +45,7 @@ pub use random::{bernoulli, dropout, dropout2d, normal, uniform};
 pub use reduce::{argmax, log_softmax, logsumexp, max, mean, min, normal_log_prob, softmax, sum, var};
 pub use scope::Scope;
 pub use var::{Erased, Var};
+pub use varying::{Between, Varying};
 pub use window::{Windows, avg_pool, instance_norm, max_pool, upsample_bilinear, upsample_nearest};
 
 #[doc(no_inline)]

@@ -15,6 +15,11 @@ impl Path {
         if self.0.is_empty() { Path(label.to_owned()) } else { Path(format!("{}.{label}", self.0)) }
     }
 
+    /// What follows behind the path of a whole of which this is a part.
+    pub(crate) fn below(&self, whole: &Path) -> Option<&str> {
+        self.0.strip_prefix(&whole.0)?.strip_prefix('.')
+    }
+
     /// The path with dots.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -28,13 +28,25 @@ pub struct Scope {
     tracer: Rc<Tracer>,
     path: Path,
     frozen: bool,
+    /// What the parameters below a path are made of, where they vary.
+    mixture: Option<Rc<Mixture>>,
+}
+
+/// Parameters that are sums of those of several layers, which are kept below a list as `0`, `1`, …
+#[derive(Debug)]
+pub(super) struct Mixture {
+    pub list: Path,
+    /// The weight of each layer, a scalar.
+    pub weights: Vec<NodeId>,
+    /// What holds around it.
+    pub around: Option<Rc<Mixture>>,
 }
 
 impl Scope {
     /// The root of an empty graph. In training, dropout acts and batch statistics are taken from the batch.
     pub fn new(training: bool) -> Self {
         let tracer = Tracer { training, places: None, recording: RefCell::default() };
-        Scope { tracer: Rc::new(tracer), path: Path::root(), frozen: false }
+        Scope::root(tracer)
     }
 
     /// The root of an empty graph whose runs go on from each other, as it is used after training: causal attention keeps
@@ -46,7 +58,11 @@ impl Scope {
         graph.cast(start, E::DTYPE);
         let recording = RefCell::new(Recording { graph, ..Recording::default() });
         let tracer = Tracer { training: false, places: Some(places), recording };
-        Scope { tracer: Rc::new(tracer), path: Path::root(), frozen: false }
+        Scope::root(tracer)
+    }
+
+    fn root(tracer: Tracer) -> Self {
+        Scope { tracer: Rc::new(tracer), path: Path::root(), frozen: false, mixture: None }
     }
 
     /// The scope of a part: the same graph, a longer path.
@@ -57,6 +73,11 @@ impl Scope {
     /// The same scope for a part that keeps its values in training: its parameters are buffers.
     pub fn frozen(self) -> Self {
         Scope { frozen: true, ..self }
+    }
+
+    /// The same scope where parameters are made of others.
+    pub(super) fn mixed(&self, mixture: impl FnOnce(Option<Rc<Mixture>>) -> Mixture) -> Self {
+        Scope { mixture: Some(Rc::new(mixture(self.mixture.clone()))), ..self.clone() }
     }
 
     /// The path of labels.
@@ -82,7 +103,12 @@ impl Scope {
 
     /// The parameter of this name at this path. The same path and name twice are the same parameter.
     pub fn parameter<S: Shape, E: Float>(&self, name: &str, shape: S) -> Var<S, E> {
-        self.state(name, if self.frozen { StateKind::Buffer } else { StateKind::Parameter }, shape)
+        let kind = if self.frozen { StateKind::Buffer } else { StateKind::Parameter };
+        let (key, dims) = (self.path.child(name), shape.concrete());
+        let id = self.tracer.record(dims.as_ref(), E::DTYPE, &mut |graph| {
+            Mixture::parameter(self.mixture.as_ref(), graph, &key, kind, (dims.as_ref(), E::DTYPE))
+        });
+        self.var(id, shape)
     }
 
     /// The buffer of this name at this path, as earlier uses of it in this run have left it.
@@ -116,6 +142,7 @@ impl Scope {
     pub fn state<S: Shape, T: Element>(&self, name: &str, kind: StateKind, shape: S) -> Var<S, T> {
         let key = self.path.child(name);
         let id = self.tracer.record(shape.concrete().as_ref(), T::DTYPE, &mut |graph| {
+            Mixture::refuse(self.mixture.as_ref(), &key)?;
             graph.state(key.as_str(), kind, shape.concrete().as_ref(), T::DTYPE)
         });
         self.var(id, shape)
@@ -167,6 +194,23 @@ impl Scope {
         }
     }
 
+    /// Records several scalars at once.
+    pub(super) fn record_all(
+        &self,
+        count: usize,
+        dtype: DType,
+        operation: &dyn Fn(&mut Graph) -> Result<Vec<NodeId>>,
+    ) -> Vec<NodeId> {
+        let mut rest = vec![];
+        let first = self.tracer.record(&[], dtype, &mut |graph| {
+            rest = operation(graph)?;
+            Ok(rest[0])
+        });
+        // After an error, which is kept, the first stands for all.
+        rest.resize(count, first);
+        rest
+    }
+
     /// Keeps an error, if it is the first, for [`Scope::finish`].
     pub(crate) fn fail(&self, error: Error) {
         self.tracer.recording.borrow_mut().error.get_or_insert(error);
@@ -206,6 +250,8 @@ struct Recording {
     draws: HashMap<u64, usize>,
     /// How many attentions keep what they have read.
     kept: usize,
+    /// For the time of a differential equation, the time in the middle of its step.
+    halfway: HashMap<NodeId, NodeId>,
 }
 
 impl Tracer {
@@ -252,6 +298,16 @@ impl Tracer {
             *kept += 1;
             (places, *kept - 1)
         })
+    }
+
+    /// Says which time is the middle of the step that a time lies in.
+    pub fn set_halfway(&self, time: NodeId, middle: NodeId) {
+        self.recording.borrow_mut().halfway.insert(time, middle);
+    }
+
+    /// The middle of the step that a time lies in, if it is the time of a differential equation.
+    pub fn halfway(&self, time: NodeId) -> Option<NodeId> {
+        self.recording.borrow().halfway.get(&time).copied()
     }
 
     fn draw(&self, path: &Path, distribution: Distribution, dims: &[usize], dtype: DType) -> NodeId {

@@ -444,6 +444,29 @@ impl Context<'_, '_> {
                     )
                 }
             }
+            Operation::Varying { time, list, how } => {
+                let key = self.net.key(&self.net.layers[*list]);
+                let (time, result) = (self.borrowed(*time), self.borrowed(how.result));
+                let body = how.body.iter().map(|step| self.step(step, scope));
+                let layers = Literal::usize_unsuffixed(how.layers);
+                let between = here(if how.between == "constant" { "Constant" } else { "Linear" });
+                let (start, end) = (number(how.span.0), number(how.span.1));
+                quote! {
+                    {
+                        let #scope = &#scope.varying(
+                            #key,
+                            #time,
+                            &::ansatz::tensor::Varying {
+                                layers: #layers,
+                                between: ::ansatz::tensor::Between::#between,
+                                span: #start..#end,
+                            },
+                        );
+                        #(#body)*
+                        ::core::clone::Clone::clone(#result)
+                    }
+                }
+            }
             Operation::Rearrange { input, split, order, new, full } => {
                 let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
                 let number = |size: &Term| spelling.number(size, &quote! { usize });

@@ -57,6 +57,8 @@ pub enum Rule {
     Ode,
     /// `cnf`
     Cnf,
+    /// `varying`
+    Varying,
     /// Side by side along a new axis.
     Stack,
     /// Equal parts along an axis.
@@ -110,6 +112,7 @@ impl Rule {
             Rule::Linear => "`[…, d]` → `[…, width]`",
             Rule::Embedding => "`[…] in d` → `[…, width]`",
             Rule::Gather => "`[d, …]`, `[n] in d` → `[n, …]`",
+            Rule::Varying => "`[…]`, `[]` → what the layer gives",
             Rule::Checkpoint => "`[…]` → what the layer gives",
             Rule::Positions => "→ `shape` in `space`",
             Rule::CrossEntropy => "`[…, d]`, `[…] in d` → `[]`",

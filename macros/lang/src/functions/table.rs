@@ -435,6 +435,17 @@ pub const FUNCTIONS: &[Function] = &[
         doc: "The same solution z, and for each point along the last axis the logarithm of the determinant of ∂z/∂x.",
     },
     Function {
+        name: "varying",
+        tensors: &["x", "s"],
+        parameters: &[
+            named("between", Kind::Choice(&["linear", "constant"]), Default::Value("linear")),
+            named("span", Kind::Span, Default::Value("0..1")),
+            Parameter { name: "layers", kind: Kind::Layer, positional: true, default: Default::Required },
+        ],
+        rule: Rule::Varying,
+        doc: "What a layer gives whose parameters at the time s lie between those of equal layers, spread over `span`.",
+    },
+    Function {
         name: "checkpoint",
         tensors: &["x"],
         parameters: &[Parameter { name: "layer", kind: Kind::Layer, positional: true, default: Default::Required }],

@@ -134,8 +134,9 @@ impl<'a> Inference<'a, '_, '_> {
             }
             let next = function.parameters.iter().find(|p| p.positional && !bound.given.contains_key(p.name));
             let slots = function.tensors.len();
-            // A layer that is the last of the arguments has the label of the call.
-            let last = arguments.last().is_some_and(|last| std::ptr::eq(last, argument));
+            // A layer that is the last of the arguments without a name has the label of the call.
+            let mut unnamed = arguments.iter().filter(|argument| argument.name.is_none());
+            let last = unnamed.next_back().is_some_and(|last| std::ptr::eq(last, argument));
             let label = label.filter(|_| last && next.is_some_and(|next| next.kind == Kind::Layer));
             let value = self.labelled(expr, label.cloned(), environment);
             let open = expected < slots || function.rule.takes_more();

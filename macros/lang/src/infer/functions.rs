@@ -79,6 +79,7 @@ impl<'a> Inference<'a, '_, '_> {
             (Rule::Clouds, [x, y]) => self.clouds(function, layer, x, y, given, at),
             (Rule::Path, [s]) => return self.path(s, given, at),
             (Rule::Ode | Rule::Cnf, [x]) => return self.ode(function, layer, x, given, at),
+            (Rule::Varying, [x, s]) => self.varying(x, s, given, at),
             (Rule::Attention, [q, k, v]) => self.attention(function, [q, k, v], given, at),
             (Rule::Rotary, [x]) => self.rotary(function, x, given, at),
             (Rule::Concat, _) => self.concat(&all, given, at),

@@ -25,6 +25,7 @@ mod mentions;
 mod nets;
 mod numbers;
 mod ode;
+mod varying;
 mod own;
 mod patterns;
 mod pieces;

@@ -6,7 +6,7 @@ use super::typed::{Flow, Operation, Step, Trace};
 use super::types::Type;
 use super::value::{Callable, Environment, LayerValue, Tensor, Value};
 use crate::ast::{Expr, ExprKind};
-use crate::functions::{Function, Parameter};
+use crate::functions::{Function, Parameter, Rule};
 use crate::report::{Place, did_you_mean};
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::Term;
@@ -122,12 +122,14 @@ impl<'a> Inference<'a, '_, '_> {
         Ok(Value::Tuple(vec![(None, Value::Tensor(end)), (None, Value::Tensor(integral))]))
     }
 
-    /// How many of the value and the time a field takes: a closure or a net says so, a layer takes the value alone.
-    fn field_takes(&self, field: &LayerValue<'a>) -> usize {
+    /// How many of the value and the time a field takes: a closure or a net says so, a layer takes the value alone, unless it
+    /// varies.
+    pub(super) fn field_takes(&self, field: &LayerValue<'a>) -> usize {
         match &field.kind {
             Callable::Closure(closure) => closure.parameters.len(),
             Callable::Net(chosen) => self.nets.names.nets[chosen.net].inputs.len(),
             Callable::Bound(layer) => self.field_takes(layer),
+            Callable::Function(function, _) if function.rule == Rule::Varying => 2,
             Callable::Function(..) | Callable::Member(..) | Callable::Pattern(..) | Callable::Chain(_) => 1,
         }
     }

@@ -2,7 +2,9 @@
 
 mod steps;
 
-pub use steps::{Body, Constant, Degrees, Distance, Flow, Inverse, Operation, Scalar, Setting, Step, Trace, ValueId};
+pub use steps::{
+    Body, Constant, Degrees, Distance, Flow, Inverse, Operation, Scalar, Setting, Step, Trace, ValueId, Varying,
+};
 
 use super::facts::Assumption;
 use super::instances::Need;

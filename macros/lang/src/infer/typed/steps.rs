@@ -268,6 +268,15 @@ pub enum Operation {
         /// The equation and how it is solved.
         flow: Box<Flow>,
     },
+    /// A layer whose parameters lie between those of equal layers.
+    Varying {
+        /// The time.
+        time: ValueId,
+        /// The list of the layers, by its position in [`TypedNet::layers`](super::TypedNet::layers).
+        list: usize,
+        /// The layer and how it varies.
+        how: Box<Varying>,
+    },
     /// Splits axes into parts, moves and repeats the parts, and merges them.
     Rearrange {
         /// The tensor.
@@ -409,6 +418,21 @@ pub struct Flow {
     pub rate: Option<ValueId>,
     /// For `cnf`: how the trace of its derivative comes about.
     pub trace: Option<Trace>,
+}
+
+/// A layer and how its parameters vary with time.
+#[derive(Clone, Debug)]
+pub struct Varying {
+    /// The number of layers that it lies between.
+    pub layers: usize,
+    /// What holds between them.
+    pub between: &'static str,
+    /// The time over which they are spread.
+    pub span: (f64, f64),
+    /// The first of them in single steps.
+    pub body: Vec<Step>,
+    /// What it gives.
+    pub result: ValueId,
 }
 
 /// How the distance of two clouds is measured.

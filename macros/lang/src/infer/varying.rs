@@ -1,0 +1,161 @@
+//! `varying`: a layer whose parameters change with time, made of equal layers.
+
+use super::arguments::{Gift, Given};
+use super::block::Inference;
+use super::typed::{Layer, LayerKind, Operation, Step, Varying, key};
+use super::types::Element;
+use super::value::{Callable, LayerValue, Tensor, Value};
+use crate::report::Place;
+use crate::resolve::{Absorbed, Checked};
+use std::rc::Rc;
+
+impl<'a> Inference<'a, '_, '_> {
+    /// What the layer gives at a time. All layers of the list are made; the steps are those of the first.
+    pub(super) fn varying(&mut self, x: &Tensor, s: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
+        self.reals("varying", x, at)?;
+        self.reals("varying", s, at)?;
+        if s.ty.rank() > 0 {
+            let notes = self.notes(s, &[]);
+            let error = self.fault(at, format!("`varying` takes one time for all, [], but is given {}", s.ty));
+            error.notes = notes;
+            error.help("the time of `ode` is one: `|x, s| varying(x, s, [Block; 4])`");
+            return Err(Absorbed);
+        }
+        let Some(Gift::Layer(list, place)) = given.get("layers") else { return Err(Absorbed) };
+        let (layers, scope) = self.equal_layers(list, *place)?;
+        let span = match given.get("span") {
+            Some(Gift::Span(from, to)) => (*from, *to),
+            _ => (0.0, 1.0),
+        };
+        let between = match given.get("between") {
+            Some(Gift::Choice(between)) => between,
+            _ => "linear",
+        };
+        let outer = std::mem::take(&mut self.steps);
+        let around = std::mem::replace(&mut self.within_ode, true);
+        let first = self.at_first(&layers, [x, s], *place);
+        self.within_ode = around;
+        self.steps = outer;
+        let (body, y) = first?;
+        self.only_parameters(scope, *place)?;
+        let how = Varying { layers: layers.len(), between, span, body, result: y.id };
+        self.tensor(Operation::Varying { time: s.id, list: scope, how: Box::new(how) }, y.ty, at)
+    }
+
+    /// The layers of `[Block; 4]`, and the scope of their list.
+    fn equal_layers(&mut self, list: &LayerValue<'a>, place: Place) -> Checked<(Vec<Rc<LayerValue<'a>>>, usize)> {
+        match &list.kind {
+            Callable::Bound(inner) => return self.equal_layers(inner, place),
+            Callable::Chain(layers) => {
+                if let Some(scope) = self.unit_placed(list)
+                    && let LayerKind::Scope { times: Some(_) } = self.layers[scope].kind
+                {
+                    if layers.len() < 2 {
+                        self.fault(place, "a single layer does not vary")
+                            .help("repeat it, `[Block; 4]`, or let it stand by itself");
+                        return Err(Absorbed);
+                    }
+                    return Ok((layers.clone(), scope));
+                }
+            }
+            _ => {}
+        }
+        let message = format!("`varying` goes between equal layers, and `{}` is something else", list.text);
+        self.fault(place, message).help("repeat one layer: `varying(x, s, [Block; 4])`");
+        Err(Absorbed)
+    }
+
+    /// The steps of the first layer and what it gives; the others are made by being applied as well.
+    fn at_first(
+        &mut self,
+        layers: &[Rc<LayerValue<'a>>],
+        [x, s]: [&Tensor; 2],
+        place: Place,
+    ) -> Checked<(Vec<Step>, Tensor)> {
+        let mut first = None;
+        let mut work = vec![];
+        for layer in layers {
+            let takes = self.field_takes(layer);
+            if !(1..=2).contains(&takes) {
+                let message = format!("a layer of `varying` takes the value and the time; this one takes {takes}");
+                self.fault(place, message).help("write `[|x, s| …; 4]`, or `[|x| …; 4]`");
+                return Err(Absorbed);
+            }
+            let mut inputs = vec![(Value::Tensor(x.clone()), place), (Value::Tensor(s.clone()), place)];
+            inputs.truncate(takes);
+            let y = self.apply(layer, inputs, place)?;
+            let body = std::mem::take(&mut self.steps);
+            if first.is_some() {
+                continue;
+            }
+            match y {
+                Value::Tensor(y) if y.ty.element == Element::Real => first = Some((body, y)),
+                other => {
+                    let message =
+                        format!("a layer of `varying` gives {}, and should give one tensor of reals", other.what());
+                    self.fault(place, message);
+                    return Err(Absorbed);
+                }
+            }
+            work = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
+        }
+        // One layer is computed, whatever the number of those it is made of.
+        let zero = crate::terms::Term::integer(0);
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            layer.multiply_adds = work.get(i).unwrap_or(&zero).clone();
+        }
+        first.ok_or(Absorbed)
+    }
+
+    /// Checks that the layers of a list hold parameters alone, and at least one.
+    fn only_parameters(&mut self, list: usize, place: Place) -> Checked<()> {
+        let scopes = |layer: &Layer| std::iter::successors(layer.scope, |&scope| self.layers[scope].scope);
+        let own = self.layers.iter().filter(|layer| scopes(layer).any(|scope| scope == list));
+        let mut open: Vec<_> = own
+            .map(|layer| {
+                (
+                    key(&self.layers, layer.scope, &layer.label),
+                    layer.kind.parameters(),
+                    holds_state(layer),
+                    net_of(layer),
+                )
+            })
+            .collect();
+        let mut parameters = 0;
+        while !open.is_empty() {
+            let (path, own, state, net) = open.remove(0);
+            if state {
+                self.fault(place, format!("`{path}` keeps more than parameters, and parameters alone vary"))
+                    .help("let the layer do without; `layer_norm` and `group_norm` keep no statistics");
+                return Err(Absorbed);
+            }
+            parameters += own;
+            let Some(net) = net.map(|net| self.nets.done(net)) else { continue };
+            open.extend(net.layers.iter().map(|layer| {
+                (format!("{path}.{}", net.key(layer)), layer.kind.parameters(), holds_state(layer), net_of(layer))
+            }));
+        }
+        if parameters == 0 {
+            self.fault(place, "these layers have no parameters that could vary").help("apply the layer by itself");
+            return Err(Absorbed);
+        }
+        Ok(())
+    }
+}
+
+/// The instance that a layer is, by its position.
+fn net_of(layer: &Layer) -> Option<usize> {
+    match layer.kind {
+        LayerKind::Net(net) => Some(net),
+        _ => None,
+    }
+}
+
+/// Whether a layer has tensors that are no parameters.
+fn holds_state(layer: &Layer) -> bool {
+    match &layer.kind {
+        LayerKind::Unit { name, .. } => ["BatchNorm", "ActNorm"].contains(name),
+        LayerKind::Tensor { state, .. } => *state,
+        LayerKind::Net(_) | LayerKind::Scope { .. } => false,
+    }
+}
