@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{Error, Result};
-use ansatz_shapes::{self as shapes, Misfit, Slide};
 
 impl Graph {
     /// One pass of a convolution; see [`Pass`] for the operands.
@@ -23,22 +22,7 @@ pub(crate) fn convolved(
     conv: Conv,
     operands: [(&[usize], DType); 2],
 ) -> std::result::Result<Vec<usize>, String> {
-    let slide = |i: usize| {
-        let zeros = [conv.before[i], conv.after[i]];
-        let slide = Slide::kernel(conv.kernel[i], conv.dilation[i], conv.stride[i], zeros);
-        slide.ok_or("a kernel, its stride and its dilation have at least size 1")
-    };
-    let slides = [slide(0)?, slide(1)?];
-    if conv.groups == 0 {
-        return Err("channels have at least one group".into());
-    }
-    let count = shapes::windows(&conv.size, &slides).map_err(|misfit| match misfit {
-        Misfit::Size { axis, expected, found, .. } => format!(
-            "the kernel reaches over {expected} positions, and the image with its padding has {}",
-            found + slides[axis].padding
-        ),
-        _ => "there are two axes".into(),
-    })?;
+    let count = conv.count()?;
     let [(a, dtype), (b, other)] = operands;
     if !dtype.is_float() || dtype != other {
         return Err(format!("takes real numbers of one type, not {dtype:?} and {other:?}"));

@@ -1,6 +1,7 @@
 //! Convolution as data: a kernel that slides over the last two axes of a tensor of channels.
 
-use super::pool::Span;
+use super::pool::{Span, windows};
+use ansatz_shapes::Slide;
 
 /// A kernel that slides over images of `size` rows and columns: position `[i, j]` of the result sees
 /// `[i, j] · stride − before + tap · dilation` for every tap of the kernel, and zeros outside of the image
@@ -29,24 +30,20 @@ impl Conv {
     /// # Errors
     /// A sentence, if the kernel is larger than the image with its zeros.
     pub fn count(&self) -> Result<[usize; 2], String> {
-        let mut count = [0; 2];
         if self.groups == 0 {
             return Err("channels have at least one group".into());
         }
-        for (axis, count) in count.iter_mut().enumerate() {
-            let (size, kernel) = (self.size[axis], self.kernel[axis]);
-            if kernel == 0 || self.stride[axis] == 0 || self.dilation[axis] == 0 {
-                return Err("a kernel, its stride and its dilation have at least size 1".into());
-            }
-            let (room, reach) = (size + self.before[axis] + self.after[axis], self.dilation[axis] * (kernel - 1) + 1);
-            if room < reach {
-                return Err(format!(
-                    "the kernel reaches over {reach} positions, and the image with its padding has {room}"
-                ));
-            }
-            *count = (room - reach) / self.stride[axis] + 1;
-        }
-        Ok(count)
+        let slide = |axis: usize| {
+            let zeros = [self.before[axis], self.after[axis]];
+            let slide = Slide::kernel(self.kernel[axis], self.dilation[axis], self.stride[axis], zeros);
+            slide.ok_or("a kernel, its stride and its dilation have at least size 1")
+        };
+        let slides = [slide(0)?, slide(1)?];
+        windows(self.size, slides, |axis| {
+            let Slide { reach, padding, .. } = slides[axis];
+            let room = self.size[axis] + padding;
+            format!("the kernel reaches over {reach} positions, and the image with its padding has {room}")
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pooling as data: windows that slide over the last two axes of a tensor.
 
+use ansatz_shapes::{Misfit, Slide};
+
 /// Windows over planes of `size` rows and columns. Window `[i, j]` covers the positions `[i, j] · stride − padding` and
 /// the `kernel` that follow; of these it sees those inside the plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,21 +27,36 @@ impl Window {
     /// # Errors
     /// A sentence, if there is no window, or one that sees nothing of the plane.
     pub fn count(&self) -> Result<[usize; 2], String> {
-        let mut count = [0; 2];
-        for (axis, count) in count.iter_mut().enumerate() {
-            let (size, kernel, padding) = (self.size[axis], self.kernel[axis], self.padding[axis]);
+        for (axis, &kernel) in self.kernel.iter().enumerate() {
             if kernel == 0 || self.stride[axis] == 0 {
                 return Err("a window and its stride have at least size 1".into());
             }
-            if 2 * padding > kernel {
-                return Err(format!("the padding {padding} is more than half of the window {kernel}"));
+            if 2 * self.padding[axis] > kernel {
+                return Err(format!("the padding {} is more than half of the window {kernel}", self.padding[axis]));
             }
-            if size + 2 * padding < kernel {
-                return Err(format!("the window {kernel} is larger than the {size} positions with padding {padding}"));
-            }
-            *count = (size + 2 * padding - kernel) / self.stride[axis] + 1;
         }
-        Ok(count)
+        let slide = |axis: usize| Slide {
+            reach: self.kernel[axis],
+            stride: self.stride[axis],
+            padding: 2 * self.padding[axis],
+        };
+        windows(self.size, [slide(0), slide(1)], |axis| {
+            let (size, kernel, padding) = (self.size[axis], self.kernel[axis], self.padding[axis]);
+            format!("the window {kernel} is larger than the {size} positions with padding {padding}")
+        })
+    }
+}
+
+/// Rows and columns of places on a plane, or what `problem` says about the first axis on which nothing fits.
+pub(super) fn windows(
+    size: [usize; 2],
+    slides: [Slide; 2],
+    problem: impl Fn(usize) -> String,
+) -> Result<[usize; 2], String> {
+    match ansatz_shapes::windows(&size, &slides).as_deref() {
+        Ok(&[rows, columns]) => Ok([rows, columns]),
+        Err(&Misfit::Size { axis, .. }) => Err(problem(axis)),
+        _ => Err("there are two axes".into()),
     }
 }
 
