@@ -1,7 +1,9 @@
 //! The columns of a convolution: for every position what its taps see.
 
-use crate::kernel::conv::Phase;
+use crate::kernel::conv::{Phase, Tap};
 use crate::kernel::cpu::math::Real;
+use crate::kernel::cpu::vectorized::vectorized;
+use pulp::Arch;
 use std::ops::Range;
 
 /// The tensor that taps read, from some channel on.
@@ -31,41 +33,94 @@ impl<T: Real> Image<T> {
     /// # Safety
     /// The channels of the rows and the images of the columns exist; the memory has room for the block.
     pub unsafe fn columns(self, phase: &Phase, rows: Range<usize>, columns: Range<usize>, to: *mut T, stride: usize) {
-        let [height, width] = phase.grid;
-        let [h, w] = self.size;
-        let [step_rows, step] = self.step;
-        let (image, y, x) = (columns.start / (height * width), columns.start / width % height, columns.start % width);
-        for (i, row) in rows.enumerate() {
-            let (channel, tap) = (row / phase.taps.len(), &phase.taps[row % phase.taps.len()]);
-            let mut plane = self.from.wrapping_add((image * self.channels + channel) * h * w);
-            let (mut y, mut x, mut left) = (y, x, columns.len());
-            let mut to = to.wrapping_add(i * stride);
-            while left > 0 {
-                let len = (width - x).min(left);
-                // SAFETY: the ranges of the tap are those where it lies inside the image.
-                unsafe {
-                    if y < tap.rows[0] || y >= tap.rows[1] {
-                        zeros(to, len);
-                    } else {
-                        let (low, high) = (tap.columns[0].clamp(x, x + len), tap.columns[1].clamp(x, x + len));
-                        zeros(to, low - x);
-                        let line = (y * step_rows) as isize + tap.offset[0];
-                        let column = (low * step) as isize + tap.offset[1];
-                        let from = plane.wrapping_offset(line * w as isize + column);
-                        match step {
-                            1 => copy(from, to.add(low - x), high - low),
-                            _ => (0..high - low).for_each(|j| *to.add(low - x + j) = *from.add(j * step)),
+        let positions = phase.grid[0] * phase.grid[1];
+        vectorized(
+            Arch::new(),
+            #[inline(always)]
+            || {
+                for (i, row) in rows.clone().enumerate() {
+                    let (channel, tap) = (row / phase.taps.len(), &phase.taps[row % phase.taps.len()]);
+                    let mut to = to.wrapping_add(i * stride);
+                    let mut first = columns.start;
+                    while first < columns.end {
+                        let (image, start) = (first / positions, first % positions);
+                        let end = positions.min(start + columns.end - first);
+                        let plane = (image * self.channels + channel) * self.size[0] * self.size[1];
+                        let plane = self.from.wrapping_add(plane);
+                        // SAFETY: as the caller says.
+                        unsafe {
+                            if self.step == [1, 1] && phase.grid[1] == self.size[1] {
+                                shifted(plane, self.size[1], tap, start..end, to);
+                            } else {
+                                self.lines(plane, phase.grid[1], tap, start..end, to);
+                            }
                         }
-                        zeros(to.add(high - x), x + len - high);
+                        to = to.wrapping_add(end - start);
+                        first += end - start;
                     }
                 }
-                to = to.wrapping_add(len);
-                left -= len;
-                (y, x) = (y + 1, 0);
-                if y == height {
-                    y = 0;
-                    plane = plane.wrapping_add(self.channels * h * w);
+            },
+        );
+    }
+
+    /// What a tap sees at some positions of a plane, line by line.
+    ///
+    /// # Safety
+    /// The plane and the positions exist.
+    #[inline(always)]
+    unsafe fn lines(self, plane: *const T, width: usize, tap: &Tap, positions: Range<usize>, mut to: *mut T) {
+        let [step_rows, step] = self.step;
+        let (mut y, mut x, mut left) = (positions.start / width, positions.start % width, positions.len());
+        while left > 0 {
+            let len = (width - x).min(left);
+            // SAFETY: the ranges of the tap are those where it lies inside the image.
+            unsafe {
+                if y < tap.rows[0] || y >= tap.rows[1] {
+                    zeros(to, len);
+                } else {
+                    let (low, high) = (tap.columns[0].clamp(x, x + len), tap.columns[1].clamp(x, x + len));
+                    zeros(to, low - x);
+                    let line = (y * step_rows) as isize + tap.offset[0];
+                    let column = (low * step) as isize + tap.offset[1];
+                    let from = plane.wrapping_offset(line * self.size[1] as isize + column);
+                    match step {
+                        1 => copy(from, to.add(low - x), high - low),
+                        _ => (0..high - low).for_each(|j| *to.add(low - x + j) = *from.add(j * step)),
+                    }
+                    zeros(to.add(high - x), x + len - high);
                 }
+            }
+            to = to.wrapping_add(len);
+            left -= len;
+            (y, x) = (y + 1, 0);
+        }
+    }
+}
+
+/// What a tap sees of a plane at positions that lie as the plane's own do: the plane, shifted by the tap, with zeros where
+/// that reaches beyond the end of a line.
+///
+/// # Safety
+/// The plane and the positions exist.
+#[inline(always)]
+unsafe fn shifted<T: Real>(plane: *const T, width: usize, tap: &Tap, positions: Range<usize>, to: *mut T) {
+    let Range { start, end } = positions;
+    let ([top, bottom], [left, right]) = (tap.rows, tap.columns);
+    let seen = top < bottom && left < right;
+    let low = if seen { (top * width + left).clamp(start, end) } else { end };
+    let high = if seen { ((bottom - 1) * width + right).clamp(low, end) } else { end };
+    let shift = tap.offset[0] * width as isize + tap.offset[1];
+    let at = |position: usize| to.wrapping_add(position - start);
+    // SAFETY: from the first to the last position that the tap sees, it reads inside the plane.
+    unsafe {
+        zeros(to, low - start);
+        copy(plane.wrapping_offset(low as isize + shift), at(low), high - low);
+        zeros(at(high), end - high);
+        if left > 0 || right < width {
+            for line in (low / width * width..high).step_by(width) {
+                let within = |column: usize| (line + column).clamp(low, high);
+                zeros(at(within(0)), within(left) - within(0));
+                zeros(at(within(right)), within(width) - within(right));
             }
         }
     }
@@ -75,16 +130,43 @@ impl<T: Real> Image<T> {
 /// The memory has so many elements.
 #[inline(always)]
 unsafe fn zeros<T: Real>(to: *mut T, len: usize) {
-    for j in 0..len {
-        // SAFETY: as the caller says.
-        unsafe { *to.add(j) = T::ZERO };
+    // SAFETY: as the caller says.
+    unsafe {
+        match len {
+            0 => {}
+            1 => *to = T::ZERO,
+            _ => std::slice::from_raw_parts_mut(to, len).fill(T::ZERO),
+        }
     }
 }
 
+/// Copies vectors, of which the last may overlap the one before: lines are short, and calls would take as long.
+///
 /// # Safety
 /// Both have so many elements.
 #[inline(always)]
 unsafe fn copy<T: Real>(from: *const T, to: *mut T, len: usize) {
+    const TOGETHER: usize = 8;
     // SAFETY: as the caller says.
-    unsafe { std::ptr::copy_nonoverlapping(from, to, len) };
+    unsafe {
+        let some = |j: usize| {
+            let x = from.add(j).cast::<[T; TOGETHER]>().read_unaligned();
+            to.add(j).cast::<[T; TOGETHER]>().write_unaligned(x);
+        };
+        let mut j = 0;
+        while j + TOGETHER <= len {
+            some(j);
+            j += TOGETHER;
+        }
+        if len >= TOGETHER {
+            if j < len {
+                some(len - TOGETHER);
+            }
+        } else {
+            while j < len {
+                *to.add(j) = *from.add(j);
+                j += 1;
+            }
+        }
+    }
 }

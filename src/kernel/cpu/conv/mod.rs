@@ -13,10 +13,11 @@ use crate::kernel::conv::{Convolution, Pass, Phase};
 use columns::Image;
 use std::ops::Range;
 
-/// Bytes of a row of a block of columns: `multiply` reads such blocks where they lie.
-const ROW: usize = 1024;
+/// Bytes of a row of a block of columns: `multiply` reads such blocks where they lie. Fifteen cache lines: an odd number,
+/// so that the rows of a panel do not share the same few lines of the first-level cache.
+const ROW: usize = 960;
 /// Rows of a block of columns, in bytes of one column: as deep as the blocks of `multiply`.
-const DEPTH: usize = 2048;
+const DEPTH: usize = 1024;
 /// Multiply-adds from which on a second thread helps.
 const WORTH_A_FORK: usize = 1 << 19;
 /// Weights of at most so many bytes are summed by each thread on its own share of the images.

@@ -8,9 +8,10 @@
 use super::tile::{Dots, Kernels, MOST_ROWS, Source, Tile, WIDTH};
 use crate::kernel::cpu::math::Real;
 use crate::kernel::cpu::parallel::part;
+use std::ops::Range;
 
 /// Bytes of a row of a strip.
-const ROW: usize = 2048;
+const ROW: usize = 1024;
 /// Bytes of a packed block of `B`.
 const BLOCK: usize = 512 << 10;
 /// Rows of `B` that are packed at a time.
@@ -59,7 +60,7 @@ fn blocks<T: Real>(kernels: &Kernels<T>, n: usize, k: usize) -> (usize, usize) {
     let depth = k.div_ceil(k.div_ceil(ROW / size_of::<T>()).max(1)).max(1);
     let width = BLOCK / size_of::<T>() / depth / kernels.lanes;
     let vectors = n.div_ceil(kernels.lanes).max(1);
-    (depth, vectors.div_ceil(vectors.div_ceil(width.max(WIDTH))))
+    (depth, vectors.div_ceil(vectors.div_ceil(width.max(kernels.width))))
 }
 
 /// Elements of memory that `multiply` uses for products of at most `n` columns.
@@ -99,7 +100,7 @@ pub(in crate::kernel::cpu) unsafe fn multiply<T: Real>(kernels: &Kernels<T>, p: 
         for first_n in (0..n).step_by(width * lanes) {
             let n = (width * lanes).min(n - first_n);
             let vectors = n.div_ceil(lanes);
-            let count = vectors.div_ceil(WIDTH);
+            let count = vectors.div_ceil(kernels.width);
             let panel = |i: usize| part(vectors, i, count);
             // SAFETY: inside the matrices and the scratch memory.
             unsafe {
@@ -118,35 +119,41 @@ pub(in crate::kernel::cpu) unsafe fn multiply<T: Real>(kernels: &Kernels<T>, p: 
                         (kernels.pack)(&source, panels.add(start * k + row * stride), stride);
                     }
                 }
-                for i in 0..strips {
-                    let rows = part(m, i, strips);
-                    let mut a = a.from(rows.start, first_k);
-                    if a.column != 1 {
-                        let (row, column) = (a.column, a.row);
-                        let source = Source { from: a.first, rows: k, columns: rows.len(), row, column };
-                        (kernels.pack)(&source, strip, rows.len());
-                        a = Matrix { first: strip, row: 1, column: rows.len() as isize };
+                let meet = |a: Matrix<T>, rows: Range<usize>, j: usize| {
+                    let columns = panel(j);
+                    let (start, stride) = (columns.start * lanes, columns.len() * lanes);
+                    let (b, b_row) = match packed(j) {
+                        true => (panels.add(start * k), stride as isize),
+                        false => (b.from(0, start).first, b.row),
+                    };
+                    let c = c.from(rows.start, start);
+                    let columns_of_c = stride.min(n - start);
+                    let last = columns_of_c - (stride - lanes);
+                    let kernel = kernels.tiles[rows.len() - 1][columns.len() - 1];
+                    let (a, a_row, a_column) = (a.first, a.row, a.column);
+                    if c.column == 1 {
+                        let (c, c_row) = (c.first, c.row);
+                        kernel(&Tile { k, a, a_row, a_column, b, b_row, c, c_row, last, add });
+                    } else {
+                        let c_row = stride as isize;
+                        kernel(&Tile { k, a, a_row, a_column, b, b_row, c: tile, c_row, last, add: false });
+                        scatter(tile, stride, rows.len(), columns_of_c, c, add);
                     }
+                };
+                if a.column == 1 {
+                    // A panel stays in the first-level cache while all strips pass.
                     for j in 0..count {
-                        let columns = panel(j);
-                        let (start, stride) = (columns.start * lanes, columns.len() * lanes);
-                        let (b, b_row) = match packed(j) {
-                            true => (panels.add(start * k), stride as isize),
-                            false => (b.from(0, start).first, b.row),
-                        };
-                        let c = c.from(rows.start, start);
-                        let columns_of_c = stride.min(n - start);
-                        let last = columns_of_c - (stride - lanes);
-                        let kernel = kernels.tiles[rows.len() - 1][columns.len() - 1];
-                        let (a, a_row, a_column) = (a.first, a.row, a.column);
-                        if c.column == 1 {
-                            let (c, c_row) = (c.first, c.row);
-                            kernel(&Tile { k, a, a_row, a_column, b, b_row, c, c_row, last, add });
-                        } else {
-                            let c_row = stride as isize;
-                            kernel(&Tile { k, a, a_row, a_column, b, b_row, c: tile, c_row, last, add: false });
-                            scatter(tile, stride, rows.len(), columns_of_c, c, add);
+                        for rows in (0..strips).map(|i| part(m, i, strips)) {
+                            meet(a.from(rows.start, first_k), rows, j);
                         }
+                    }
+                } else {
+                    for rows in (0..strips).map(|i| part(m, i, strips)) {
+                        let Matrix { first, row, column } = a.from(rows.start, first_k);
+                        let source = Source { from: first, rows: k, columns: rows.len(), row: column, column: row };
+                        (kernels.pack)(&source, strip, rows.len());
+                        let a = Matrix { first: strip, row: 1, column: rows.len() as isize };
+                        (0..count).for_each(|j| meet(a, rows.clone(), j));
                     }
                 }
             }

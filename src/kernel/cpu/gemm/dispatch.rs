@@ -49,7 +49,7 @@ pub trait Factor: Copy + 'static {
 }
 
 macro_rules! kernels {
-    ($lanes:ty, $float:ty, $rows:literal, [$($row:literal)*] $(, $feature:literal)?) => {{
+    ($lanes:ty, $float:ty, $rows:literal, $width:literal, [$($row:literal)*] $(, $feature:literal)?) => {{
         $(#[target_feature(enable = $feature)])?
         unsafe fn one<const R: usize, const W: usize>(t: &Tile<$float>) {
             // SAFETY: as the caller says.
@@ -68,6 +68,7 @@ macro_rules! kernels {
         static KERNELS: Kernels<$float> = Kernels {
             lanes: <$lanes as super::lanes::Lanes>::LANES,
             rows: $rows,
+            width: $width,
             tiles: [$([one::<$row, 1>, one::<$row, 2>, one::<$row, 3>]),*],
             pack: copy,
             dots: by_vector,
@@ -81,13 +82,14 @@ macro_rules! factor {
         impl Factor for $float {
             #[allow(private_interfaces)]
             fn kernels(instructions: Instructions) -> &'static Kernels<$float> {
-                // Sixteen registers hold sums of four rows, three vectors and a factor.
+                // Sixteen registers hold the sums of six rows of two vectors, these vectors and a factor; four rows of three
+                // would need all of them, and compilers then keep a sum in memory.
                 match instructions {
                     #[cfg(target_arch = "x86_64")]
-                    Instructions::Avx512 => kernels!(Avx512<$float>, $float, 8, [1 2 3 4 5 6 7 8], "avx512f,avx2,fma"),
+                    Instructions::Avx512 => kernels!(Avx512<$float>, $float, 8, 3, [1 2 3 4 5 6 7 8], "avx512f,avx2,fma"),
                     #[cfg(target_arch = "x86_64")]
-                    Instructions::Avx2 => kernels!(Avx2<$float>, $float, 4, [1 2 3 4 4 4 4 4], "avx2,fma"),
-                    _ => kernels!(Portable<$float>, $float, 4, [1 2 3 4 4 4 4 4]),
+                    Instructions::Avx2 => kernels!(Avx2<$float>, $float, 6, 2, [1 2 3 4 5 6 6 6], "avx2,fma"),
+                    _ => kernels!(Portable<$float>, $float, 6, 2, [1 2 3 4 5 6 6 6]),
                 }
             }
         }

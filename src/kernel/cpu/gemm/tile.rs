@@ -2,7 +2,7 @@
 
 use super::lanes::Lanes;
 
-/// Most vectors in a row of a tile.
+/// Most vectors in a row of a tile on any processor.
 pub(in crate::kernel::cpu) const WIDTH: usize = 3;
 /// Most rows of a tile on any processor.
 pub(in crate::kernel::cpu) const MOST_ROWS: usize = 8;
@@ -54,8 +54,9 @@ pub(in crate::kernel::cpu) struct Dots<T> {
 pub(in crate::kernel::cpu) struct Kernels<T: 'static> {
     /// Numbers in a vector.
     pub lanes: usize,
-    /// Rows of a full tile.
+    /// Rows of a full tile, and its vectors: as many as registers hold besides what each step reads.
     pub rows: usize,
+    pub width: usize,
     /// The microkernel for a tile of `i + 1` rows and `j + 1` vectors.
     pub tiles: [[unsafe fn(&Tile<T>); WIDTH]; MOST_ROWS],
     /// Copies a block to rows of `stride` numbers, with zeros behind its columns.
