@@ -1,4 +1,4 @@
-//! Trains a residual network on images and shows which classes it confuses.
+//! Trains a residual network of the library on images and shows which classes it confuses.
 //!
 //! ```text
 //! cargo run --release --example resnet                    # the handwritten digits of this crate, three seeds
@@ -15,39 +15,20 @@ use ansatz::tensor::Const;
 use ansatz::train::History;
 
 net! {
+    use ansatz::models::resnet::CifarResNet;
+
     pub dim Class = 10;
-
-    /// Basic residual block (He et al. 2016).
-    net Basic(x: [n, c, h, w]; width: usize, stride: usize = 1) -> [n, width, ceil_div(h, stride), ceil_div(w, stride)] {
-        let y = x
-            |> conv1: conv2d(width, kernel = 3, stride, padding = 1, bias = false) |> bn1: batch_norm |> relu
-            |> conv2: conv2d(width, kernel = 3, padding = 1, bias = false) |> bn2: batch_norm;
-        let skip = if stride == 1 && c == width { x } else {
-            x |> downsample: [conv2d(width, kernel = 1, stride, bias = false), batch_norm]
-        };
-        relu(y + skip)
-    }
-
-    /// Three stages of residual blocks, at full, half and quarter size.
-    net ResNet(image: [n, c, h, w]; width: usize, blocks: usize) -> [n, Class] {
-        image
-            |> conv1: conv2d(width, kernel = 3, padding = 1, bias = false) |> bn1: batch_norm |> relu
-            |> layer1: [Basic(width); blocks]
-            |> layer2: [Basic(2 * width, stride = 2), [Basic(2 * width); blocks]]
-            |> layer3: [Basic(4 * width, stride = 2), [Basic(4 * width); blocks]]
-            |> mean(over = (h, w)) |> fc: linear(Class)
-    }
 
     /// The empirical risk on digits.
     pub net DigitsRisk(image: [n, 1, 8, 8], class: [n] in Class) -> (loss: [], correct: [], answer: [n] in Class) {
-        let logits = image |> net: ResNet(12, 1);
+        let logits = image |> net: CifarResNet(width = 12, depth = 1, classes = Class);
         let answer = argmax(logits, over = Class);
         (loss = cross_entropy(logits, class), correct = mean(answer == class), answer = answer)
     }
 
     /// The empirical risk on CIFAR-10.
     pub net CifarRisk(image: [n, 3, 32, 32], class: [n] in Class) -> (loss: [], correct: [], answer: [n] in Class) {
-        let logits = image |> net: ResNet(16, 2);
+        let logits = image |> net: CifarResNet(depth = 3, classes = Class);
         let answer = argmax(logits, over = Class);
         (loss = cross_entropy(logits, class), correct = mean(answer == class), answer = answer)
     }

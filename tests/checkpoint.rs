@@ -109,6 +109,19 @@ fn a_file_has_pytorchs_names_shapes_and_note() {
 }
 
 #[test]
+fn equal_models_are_equal_files() {
+    let bytes = || {
+        let (_folder, path) = temporary();
+        save(&nn::init::<f32, Mlp>(1), &path).expect("it can be written");
+        std::fs::read(&path).expect("the file")
+    };
+    let first = bytes();
+    assert_eq!(first, bytes());
+    let header = 8 + u64::from_le_bytes(*first.first_chunk().expect("a length")) as usize;
+    assert!(header.is_multiple_of(8), "tensors are aligned");
+}
+
+#[test]
 fn every_mismatch_is_listed_and_the_model_unchanged() {
     let (_folder, path) = temporary();
     let view = |shape: &[usize], bytes: &'static [u8], dtype| {

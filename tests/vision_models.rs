@@ -18,6 +18,7 @@ use ansatz::optim::Optimiser;
 use ansatz::prelude::*;
 use ansatz::run::State;
 use ansatz::tensor::{Feed, Float, HostTensor, Scope, constant_like, mse};
+use ansatz::train::{Load, load, load_into};
 use formula::{Sketch, seed, uniform};
 
 /// A model with the loss of the fixture: the mean of (y − ½)².
@@ -312,6 +313,31 @@ fn the_larger_models_have_the_keys_of_torchvision() {
     same_keys::<ResNet34>("resnet34");
     same_keys::<Vgg11>("vgg11_bn");
     same_keys::<Vgg16>("vgg16_bn");
+}
+
+net! {
+    use ansatz::models::resnet::ResNet;
+
+    /// As `fixtures/state_dict.py` has it.
+    pub net Narrow = ResNet(c = 3, width = 2, depth1 = 2, depth2 = 2, depth3 = 2, depth4 = 2, classes = 10);
+}
+
+#[test]
+fn a_state_dict_of_torchvision_loads_unchanged() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state_dict.safetensors");
+    let model: Narrow = load(file).expect("the file fits");
+    let pixels = uniform("image", 2 * 3 * 1024).into_iter().map(|x| x as f32).collect();
+    let answer = model.forward(from_vec(pixels, (2, Const, 32, 32)).unwrap()).unwrap();
+    let expected = include_str!("fixtures/state_dict.txt").split_whitespace().map(|x| x.parse::<f32>().unwrap());
+    let pairs: Vec<(f32, f32)> = to_vec(&answer).into_iter().zip(expected).collect();
+    assert_eq!(pairs.len(), 20);
+    assert!(pairs.iter().all(|(ours, theirs)| (ours - theirs).abs() < 1e-5), "{pairs:?}");
+
+    let mut other: Narrow = Narrow::init(0);
+    let loaded = load_into(&mut other, file, &Load::new()).expect("the file fits");
+    assert_eq!(loaded.missing, [""; 0]);
+    assert_eq!(loaded.extra.len(), 20);
+    assert!(loaded.extra.iter().all(|key| key.ends_with(".num_batches_tracked")), "{:?}", loaded.extra);
 }
 
 #[test]

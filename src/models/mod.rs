@@ -1,6 +1,6 @@
 //! Architectures in the language, one readable file each, with the keys and layouts that PyTorch's libraries give them: a
-//! `state_dict` of torchvision, saved as safetensors, loads as it is. Its counters `num_batches_tracked` have no use here:
-//! `Load::new().ignore("*.num_batches_tracked")`.
+//! `state_dict` of torchvision, saved as safetensors, loads as it is, without its counters `num_batches_tracked`
+//! ([`UNREAD`](crate::train::UNREAD)).
 
 pub mod lenet;
 pub mod alexnet;

@@ -28,8 +28,9 @@ net! {
         relu(y + skip)
     }
 
-    /// For large images the stem makes them a quarter as high and wide; for small ones it leaves them as they are.
-    net Layers(
+    /// Four stages of blocks at full, half, quarter and eighth size. For large images the stem makes them a quarter as high
+    /// and wide before; for small ones it leaves them as they are.
+    pub net ResNet(
         image: [n, c, h, w];
         block = Basic, width = 64, depth1: usize, depth2: usize, depth3: usize, depth4: usize, classes = 1000, small = false
     ) -> [n, classes] {
@@ -48,13 +49,13 @@ net! {
     }
 
     /// ResNet-18 for images of any size, 1000 classes.
-    pub net ResNet18 = Layers(c = 3, depth1 = 2, depth2 = 2, depth3 = 2, depth4 = 2);
+    pub net ResNet18 = ResNet(c = 3, depth1 = 2, depth2 = 2, depth3 = 2, depth4 = 2);
     /// ResNet-34 for images of any size, 1000 classes.
-    pub net ResNet34 = Layers(c = 3, depth1 = 3, depth2 = 4, depth3 = 6, depth4 = 3);
+    pub net ResNet34 = ResNet(c = 3, depth1 = 3, depth2 = 4, depth3 = 6, depth4 = 3);
     /// ResNet-50 for images of any size, 1000 classes.
-    pub net ResNet50 = Layers(c = 3, block = Bottleneck, depth1 = 3, depth2 = 4, depth3 = 6, depth4 = 3);
+    pub net ResNet50 = ResNet(c = 3, block = Bottleneck, depth1 = 3, depth2 = 4, depth3 = 6, depth4 = 3);
     /// ResNet-18 for small images, as those of CIFAR, ten classes.
-    pub net ResNet18Small = Layers(c = 3, depth1 = 2, depth2 = 2, depth3 = 2, depth4 = 2, classes = 10, small = true);
+    pub net ResNet18Small = ResNet(c = 3, depth1 = 2, depth2 = 2, depth3 = 2, depth4 = 2, classes = 10, small = true);
 
     /// A block of the article's nets for CIFAR-10, whose skip connections have no parameters: every other position, and zeros
     /// for the channels that are new.
@@ -68,8 +69,8 @@ net! {
         relu(y + skip)
     }
 
-    /// 6 · depth + 2 layers in three stages.
-    net Stages(image: [n, c, h, w]; width = 16, depth: usize, classes = 10) -> [n, classes] {
+    /// The article's nets for CIFAR-10: 6 · depth + 2 layers in three stages, at full, half and quarter size.
+    pub net CifarResNet(image: [n, c, h, w]; width = 16, depth: usize, classes = 10) -> [n, classes] {
         image
             |> conv1: conv2d(width, padding = 1, bias = false) |> bn1: batch_norm |> relu
             |> layer1: [Plain(width); depth]
@@ -79,5 +80,5 @@ net! {
     }
 
     /// ResNet-20 of the article's table for CIFAR-10.
-    pub net ResNet20 = Stages(c = 3, h = 32, w = 32, depth = 3);
+    pub net ResNet20 = CifarResNet(c = 3, h = 32, w = 32, depth = 3);
 }

@@ -10,7 +10,7 @@ mod programs;
 mod checkpoint;
 mod resume;
 
-pub use checkpoint::{Load, Loaded, Mapping, load, load_into, save};
+pub use checkpoint::{Load, Loaded, Mapping, UNREAD, load, load_into, save};
 pub use metrics::{Epoch, History, Metrics};
 pub use programs::Memory;
 pub use settings::Builder;

@@ -9,7 +9,7 @@ use crate::nn::{self, Net, Slot, Source, Visitor};
 use crate::run::State;
 use crate::tensor::{Float, HostTensor};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The name of the note that says how far the training is.
@@ -39,7 +39,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             entries.push(Entry { key: &slot.key, dims: &slot.dims, data: E::data(values) });
         }
         let note = self.clock.note(&self.settings, self.recipe.accumulate, N::NAME).to_string();
-        write(path.as_ref(), &entries, HashMap::from([(NOTE.to_owned(), note), ("format".to_owned(), "pt".to_owned())]))
+        write(path.as_ref(), &entries, &BTreeMap::from([(NOTE, &*note), ("format", "pt")]))
     }
 
     /// Goes on where a training file ends. The trainer must be built for the same net with the same optimiser; the seed

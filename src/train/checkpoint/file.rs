@@ -6,7 +6,7 @@ use crate::tensor::Float;
 use crate::{Error, Result};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView, View};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,11 +17,28 @@ pub struct Entry<'a> {
     pub data: Data<'a>,
 }
 
-/// Writes a file atomically: into a temporary file in the same folder, flushed to the disk, then moved to its name.
-pub fn write(path: &Path, entries: &[Entry<'_>], metadata: HashMap<String, String>) -> Result<()> {
-    let bytes = safetensors::serialize(entries.iter().map(|entry| (entry.key, entry)), Some(metadata))
+/// Writes a file atomically: into a temporary file in the same folder, flushed to the disk, then moved to its name. Equal
+/// tensors and notes give equal files.
+pub fn write(path: &Path, entries: &[Entry<'_>], notes: &BTreeMap<&str, &str>) -> Result<()> {
+    let bytes = safetensors::serialize(entries.iter().map(|entry| (entry.key, entry)), None)
         .map_err(|e| Error::value(format!("the tensors do not fit into a safetensors file: {e}")))?;
-    write_atomically(path, &bytes)
+    write_atomically(path, &with_notes(bytes, notes))
+}
+
+/// Puts notes at the beginning of a header without any; `safetensors` would write them in an order of chance.
+fn with_notes(mut bytes: Vec<u8>, notes: &BTreeMap<&str, &str>) -> Vec<u8> {
+    const LENGTH: usize = size_of::<u64>();
+    let mut begin = format!("{{\"__metadata__\":{}", serde_json::json!(notes));
+    if bytes[LENGTH + 1] == b'"' {
+        begin.push(',');
+    }
+    // Tensors stay aligned to eight bytes; the first brace of the header is replaced.
+    let blanks = (begin.len() - 1).next_multiple_of(LENGTH) - (begin.len() - 1);
+    begin.insert_str(1, &" ".repeat(blanks));
+    bytes.splice(LENGTH..=LENGTH, begin.bytes());
+    let header = u64::from_le_bytes(*bytes.first_chunk().expect("a header has a length")) + begin.len() as u64 - 1;
+    bytes[..LENGTH].copy_from_slice(&header.to_le_bytes());
+    bytes
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -173,4 +190,31 @@ fn header(bytes: &[u8]) -> Result<Metadata, String> {
         other => format!("the header is damaged: {other}"),
     })?;
     Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_stand_in_order_before_aligned_tensors() {
+        let notes = BTreeMap::from([("b", "2"), ("a", "\"1\""), ("long", "name")]);
+        for values in [&[][..], &[1.5_f32, -2.0]] {
+            let dims = [values.len()];
+            let entries = [Entry { key: "x", dims: &dims, data: Data::F32(values) }];
+            let entries = if values.is_empty() { &[][..] } else { &entries };
+            let plain = safetensors::serialize(entries.iter().map(|e| (e.key, e)), None).expect("it fits");
+            let bytes = with_notes(plain, &notes);
+            let header = header(&bytes).expect("a whole file");
+            assert_eq!(header.metadata().as_ref().map(|notes| notes.len()), Some(3));
+            assert_eq!(header.metadata().as_ref().and_then(|notes| notes.get("a")).map(String::as_str), Some("\"1\""));
+            let (begin, tensors) = bytes.split_at(bytes.len() - header.data_len());
+            assert!(begin.len().is_multiple_of(8));
+            assert_eq!(tensors, values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+            let text = String::from_utf8_lossy(&begin[8..]);
+            let places =
+                ["__metadata__", "\"a\"", "\"b\"", "\"long\""].map(|part| text.find(part).expect("it is there"));
+            assert!(places.is_sorted(), "{text}");
+        }
+    }
 }

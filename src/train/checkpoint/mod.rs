@@ -11,5 +11,5 @@ mod model;
 
 pub(super) use file::{Entry, TensorFile, decode, stored, write};
 pub use mapping::Mapping;
-pub use model::{Load, Loaded, load, load_into, save};
+pub use model::{Load, Loaded, UNREAD, load, load_into, save};
 pub(super) use select::name;

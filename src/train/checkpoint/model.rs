@@ -7,7 +7,7 @@ use super::shards::Shards;
 use crate::nn::{self, Model, Slot, Source, Visitor};
 use crate::tensor::{Float, HostTensor};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Writes the parameters and buffers of a model.
@@ -21,11 +21,11 @@ pub fn save<E: Float, M: Model<E>>(model: &M, path: impl AsRef<Path>) -> Result<
         .map(|(slot, values)| Entry { key: &slot.key, dims: &slot.dims, data: E::data(values) })
         .collect();
     // The note by which PyTorch's tools know their own files.
-    write(path.as_ref(), &entries, HashMap::from([("format".to_owned(), "pt".to_owned())]))
+    write(path.as_ref(), &entries, &BTreeMap::from([("format", "pt")]))
 }
 
 /// Reads a model from a `.safetensors` file, an index `*.index.json` of several, or a folder with either. Every tensor stands
-/// there, under its own key, in its shape and element type, and nothing else does.
+/// there, under its own key, in its shape and element type, and nothing else does but what [`UNREAD`] lists.
 ///
 /// # Errors
 /// If the file cannot be read or does not fit; the error lists every mismatch.
@@ -48,6 +48,14 @@ pub fn load_into<E: Float, M: Model<E>>(model: &mut M, path: impl AsRef<Path>, o
     *model = M::build(&nn::Path::root(), &mut Tensors(found))?;
     Ok(loaded)
 }
+
+/// Tensors that other libraries store beside the parameters and buffers of a model, and that no model here has: wherever a
+/// file brings them, they may stand unread. In the patterns `*` stands for any characters.
+///
+/// * `num_batches_tracked`: PyTorch's batch normalisation counts its batches;
+/// * `position_ids`: numbers 0, 1, 2, … of the embeddings of `transformers`;
+/// * `masked_bias` and `inv_freq`: constants of its attention.
+pub const UNREAD: [&str; 4] = ["*num_batches_tracked", "*.position_ids", "*.masked_bias", "*.inv_freq"];
 
 /// What may differ between a file and a model.
 ///

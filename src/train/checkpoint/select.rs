@@ -2,7 +2,7 @@
 
 use super::file::{decode, stored};
 use super::mapping::Origin;
-use super::model::{Load, Loaded};
+use super::model::{Load, Loaded, UNREAD};
 use super::shards::Shards;
 use crate::Result;
 use crate::graph::KEY;
@@ -44,8 +44,7 @@ pub fn select<E: Float>(load: &Load, file: &Shards, slots: &[Slot]) -> Result<(H
         if training && (key.starts_with("optimiser.") || key == KEY) {
             continue;
         }
-        // PyTorch's batch normalisation counts its batches; nothing here reads the count.
-        if !load.partial && !load.ignores(key) && !key.ends_with("num_batches_tracked") {
+        if !load.partial && !load.ignores(key) && !UNREAD.iter().any(|pattern| key_matches(pattern, key)) {
             selection.problems.push(format!("`{key}` is in the file, but not in the model"));
         }
         loaded.extra.push(key.clone());
