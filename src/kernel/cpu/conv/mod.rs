@@ -13,11 +13,13 @@ use crate::kernel::conv::{Convolution, Pass, Phase};
 use columns::Image;
 use std::ops::Range;
 
-/// Bytes of a row of a block of columns: `multiply` reads such blocks where they lie. Fifteen cache lines: an odd number,
-/// so that the rows of a panel do not share the same few lines of the first-level cache.
-const ROW: usize = 960;
+/// Bytes of a row of a block of columns.
+const ROW: usize = 1024;
+/// Bytes between rows, so that those of a panel do not share the same few lines of the first-level cache; `multiply` reads
+/// rows so near where they lie.
+const GAP: usize = 64;
 /// Rows of a block of columns, in bytes of one column: as deep as the blocks of `multiply`.
-const DEPTH: usize = 1024;
+const DEPTH: usize = 2048;
 /// Multiply-adds from which on a second thread helps.
 const WORTH_A_FORK: usize = 1 << 19;
 /// Weights of at most so many bytes are summed by each thread on its own share of the images.
@@ -81,6 +83,8 @@ struct Plan<T: 'static> {
     /// Columns of a block, in elements, and most rows of one.
     width: usize,
     depth: usize,
+    /// Elements from one row of a block to the next.
+    pitch: usize,
     /// Bytes that the threads share, then those of each.
     shared: usize,
     own: usize,
@@ -113,10 +117,11 @@ impl<T: Real> Plan<T> {
             Pass::Weight => weights * if own_weights { threads } else { 1 },
         };
         let tile = results * width;
-        let own = bytes(depth * width) + bytes(tile) + bytes(memory(kernels, n, k) + k * kernels.lanes);
+        let pitch = width + GAP / size_of::<T>();
+        let own = bytes(depth * pitch) + bytes(tile) + bytes(memory(kernels, n, k) + k * kernels.lanes);
         let direct = work.inputs * work.outputs <= DIRECT;
         let (shared, own) = if direct { (0, 0) } else { (bytes(shared), own) };
-        Plan { threads, kernels, width, depth, shared, own, tile, own_weights }
+        Plan { threads, kernels, width, depth, pitch, shared, own, tile, own_weights }
     }
 }
 
@@ -141,7 +146,7 @@ impl<T: Real> Run<'_, T> {
     fn own(&self, thread: usize) -> [*mut T; 3] {
         let bytes = |elements: usize| (elements * size_of::<T>()).next_multiple_of(64);
         let first = self.shared.cast::<u8>().wrapping_add(self.plan.shared + thread * self.plan.own);
-        let tile = first.wrapping_add(bytes(self.plan.depth * self.plan.width));
+        let tile = first.wrapping_add(bytes(self.plan.depth * self.plan.pitch));
         [first, tile, tile.wrapping_add(bytes(self.plan.tile))].map(|memory| memory.cast())
     }
 
@@ -243,8 +248,8 @@ impl<T: Real> Run<'_, T> {
                         Matrix { first: source.from.add(channel + inside).cast_mut(), row: plane as isize, column: 1 }
                     } else {
                         let from = source.at_channel(group * channels);
-                        from.columns(phase, first..first + k, block.clone(), block_memory, self.plan.width);
-                        Matrix { first: block_memory, row: self.plan.width as isize, column: 1 }
+                        from.columns(phase, first..first + k, block.clone(), block_memory, self.plan.pitch);
+                        Matrix { first: block_memory, row: self.plan.pitch as isize, column: 1 }
                     };
                     let a = weights.from(rows.start, first);
                     let c = c.from(rows.start, 0);
@@ -375,8 +380,8 @@ impl<T: Real> Run<'_, T> {
                         let from = source.at_channel(group * inputs);
                         for first in rows.clone().step_by(run.plan.depth) {
                             let m = run.plan.depth.min(rows.end - first);
-                            from.columns(phase, first..first + m, block.clone(), block_memory, run.plan.width);
-                            let a = Matrix { first: block_memory, row: run.plan.width as isize, column: 1 };
+                            from.columns(phase, first..first + m, block.clone(), block_memory, run.plan.pitch);
+                            let a = Matrix { first: block_memory, row: run.plan.pitch as isize, column: 1 };
                             let c = Matrix { first: sums.add(first * outputs), row: outputs as isize, column: 1 };
                             let p = Product { m, n: outputs, k, a, b, c, add: true };
                             multiply(run.plan.kernels, &p, memory);

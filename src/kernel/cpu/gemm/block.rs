@@ -11,13 +11,13 @@ use crate::kernel::cpu::parallel::part;
 use std::ops::Range;
 
 /// Bytes of a row of a strip.
-const ROW: usize = 1024;
+const ROW: usize = 2048;
 /// Bytes of a packed block of `B`.
 const BLOCK: usize = 512 << 10;
 /// Rows of `B` that are packed at a time.
 const STRETCH: usize = 16;
 /// Rows of `B` this many bytes apart are read where they lie.
-const NEAR: usize = 1024;
+const NEAR: usize = 1088;
 
 /// A matrix: its first element and the elements between rows and between columns.
 #[derive(Clone, Copy)]
