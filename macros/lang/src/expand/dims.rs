@@ -174,6 +174,18 @@ impl<'n, 'a> Spelling<'n, 'a> {
 
     /// A size as a number of type `ty`, computed from run-time dimensions in scope.
     pub fn number(&self, size: &Term, ty: &TokenStream) -> TokenStream {
+        let (over, under) = size.over_and_under();
+        match under.as_literal() {
+            Some(1) => self.whole(&over, ty),
+            _ => {
+                let (over, under) = (self.whole(&over, ty), self.whole(&under, ty));
+                quote! { <#ty>::div_euclid(#over, #under) }
+            }
+        }
+    }
+
+    /// The same for a sum of products with whole coefficients and positive powers.
+    fn whole(&self, size: &Term, ty: &TokenStream) -> TokenStream {
         let (mut sum, mut less) = (vec![], vec![]);
         for (factor, atoms) in size.products() {
             let atoms = atoms.flat_map(|(atom, power)| (0..power).map(move |_| atom));

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::infer::{Layer, LayerKind, Reach, TypedNet};
 use crate::resolve::reach;
-use crate::terms::{Atom, Term};
+use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -26,7 +26,7 @@ impl Context<'_, '_> {
         lines.push("|:--|:--|:--|--:|--:|".to_owned());
         let (mut parameters, mut work) = (0, Term::literal(0));
         for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope { .. })) {
-            let (key, count, own) = (self.net.key(layer), count(layer, self.nets), numeric(&layer.multiply_adds));
+            let (key, count, own) = (self.net.key(layer), count(layer, self.nets), layer.multiply_adds.numeric());
             let text = match layer.kind {
                 LayerKind::Net(net) if self.shows(net) => format!("[`{}`]({})", layer.text, self.nets[net].name),
                 _ => format!("`{}`", layer.text),
@@ -86,20 +86,6 @@ fn count(layer: &Layer, nets: &[Rc<TypedNet<'_>>]) -> usize {
         LayerKind::Net(net) => nets[*net].layers.iter().map(|layer| count(layer, nets)).sum(),
         kind => kind.parameters(),
     }
-}
-
-/// The same with numbers for the declared dimensions.
-pub(super) fn numeric(size: &Term) -> Term {
-    size.products().fold(Term::literal(0), |sum, (factor, atoms)| {
-        let product = atoms.fold(Term::integer(factor), |product, (atom, power)| {
-            let value = match atom {
-                Atom::Nominal { number, .. } => Term::literal(*number),
-                other => Term::atom(other.clone()),
-            };
-            (0..power).fold(product, |product, _| product.times(&value))
-        });
-        sum.plus(&product)
-    })
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ impl Context<'_, '_> {
         let methods = self.is_named().then(|| self.methods());
         let dims: Vec<&Ident> = self.spelling.run_time.iter().map(|(dim, _)| dim).collect();
         let total = self.net.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
-        let count = self.spelling.number(&super::docs::numeric(&total), &quote! { u64 });
+        let count = self.spelling.number(&total.numeric(), &quote! { u64 });
         let sizes: Vec<_> = dims.iter().map(|dim| format!("`{dim}`")).collect();
         let doc = match sizes.len() {
             0 => "Multiply-adds of one run.".to_owned(),

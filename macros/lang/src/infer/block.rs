@@ -170,7 +170,10 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The same as a tensor without history.
-    pub(super) fn tensor(&mut self, operation: Operation, ty: Type, span: Place) -> Checked<Tensor> {
+    pub(super) fn tensor(&mut self, operation: Operation, mut ty: Type, span: Place) -> Checked<Tensor> {
+        for axis in &mut ty.axes {
+            axis.size = self.signature.dims.normal(&axis.size);
+        }
         let id = self.push(operation, ty.clone(), span)?;
         Ok(Tensor { id, ty, trail: Rc::default() })
     }

@@ -55,7 +55,7 @@ pub fn size(size: &Size, dims: &Dims, broken: &[String], report: &mut Report) ->
         Size::Call { name, arguments } => {
             let terms: Vec<_> = arguments.iter().map(|a| self::size(a, dims, broken, report)).collect();
             let terms = terms.into_iter().collect::<Checked<Vec<_>>>()?;
-            division(&name.to_string(), &terms, name.span(), report)
+            division(&name.to_string(), &terms, name.span(), report).map(|quotient| dims.normal(&quotient))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What sizes are made of, and products of it.
 
 use super::Term;
+use super::ratio::Ratio;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// What a size is made of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,28 +20,16 @@ pub enum Atom {
     FloorDiv(Term, Term),
     /// `ceil_div(a, b)` that has no simpler form; with a literal `b` it is written by `FloorDiv`.
     CeilDiv(Term, Term),
-    /// `a / b`, exact because a fact says so.
+    /// `a / b`, where `b` is a sum that does not divide `a` whatever the names stand for: a fact says that it does.
     Quotient(Term, Term),
 }
 
-/// A product of powers of atoms; powers are at least 1. The order is lexicographic in the exponents, smaller atoms
-/// first: it respects products, which exact division needs.
+/// A product of powers of atoms, none of them 0. Where no power is negative, the order is lexicographic in the
+/// exponents, smaller atoms first: it respects products, which exact division needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Monomial(pub(super) BTreeMap<Atom, u32>);
+pub(super) struct Monomial(pub(super) BTreeMap<Atom, i32>);
 
 impl Atom {
-    /// What is divided by what, if there is no remainder.
-    pub(super) fn exact(&self) -> Option<(&Term, &Term)> {
-        match self {
-            Atom::Quotient(a, b) => Some((a, b)),
-            Atom::FloorDiv(a, b) => {
-                let exact = matches!((a.number(), b.number()), (Some(a), Some(b)) if b != 0 && a.is_multiple_of(b));
-                exact.then_some((a, b))
-            }
-            _ => None,
-        }
-    }
-
     /// Whether its size is known.
     pub(super) fn is_known(&self) -> bool {
         self.value(&|_| None).is_some()
@@ -79,37 +67,71 @@ impl Atom {
             Atom::RunTime(name) => replace(name).unwrap_or_else(|| Term::atom(self.clone())),
             Atom::FloorDiv(a, b) => a.substitute(replace).floor_div(&b.substitute(replace)),
             Atom::CeilDiv(a, b) => a.substitute(replace).ceil_div(&b.substitute(replace)),
-            Atom::Quotient(a, b) => {
-                let (a, b) = (a.substitute(replace), b.substitute(replace));
-                a.quotient(&b).unwrap_or_else(|| Term::atom(Atom::Quotient(a, b)))
-            }
+            Atom::Quotient(a, b) => Term::fraction(&a.substitute(replace), &b.substitute(replace)),
         }
     }
 }
 
 impl Monomial {
+    pub(super) fn power(atom: Atom, power: i32) -> Self {
+        Monomial(BTreeMap::from([(atom, power)]))
+    }
+
     pub(super) fn times(&self, other: &Self) -> Self {
         let mut product = self.clone();
         for (atom, power) in &other.0 {
-            *product.0.entry(atom.clone()).or_insert(0) += power;
+            let sum = product.0.get(atom).unwrap_or(&0) + power;
+            match sum {
+                0 => product.0.remove(atom),
+                _ => product.0.insert(atom.clone(), sum),
+            };
         }
         product
     }
 
-    pub(super) fn divide(&self, by: &Self) -> Option<Self> {
-        let mut quotient = self.clone();
-        for (atom, power) in &by.0 {
-            let left = quotient.0.get(atom)?.checked_sub(*power)?;
-            if left == 0 {
-                quotient.0.remove(atom);
-            } else {
-                quotient.0.insert(atom.clone(), left);
-            }
-        }
-        Some(quotient)
+    pub(super) fn inverse(&self) -> Self {
+        Monomial(self.0.iter().map(|(atom, power)| (atom.clone(), -power)).collect())
     }
 
-    pub(super) fn degree(&self) -> u32 {
+    pub(super) fn over(&self, by: &Self) -> Self {
+        self.times(&by.inverse())
+    }
+
+    /// What divides both, whatever the names stand for: of each atom the lower power.
+    pub(super) fn common(&self, other: &Self) -> Self {
+        let lower = |atom| {
+            let power = |of: &Self| of.0.get(atom).copied().unwrap_or(0);
+            Some((Atom::clone(atom), power(self).min(power(other)))).filter(|(_, power)| *power != 0)
+        };
+        Monomial(self.0.keys().chain(other.0.keys()).filter_map(lower).collect())
+    }
+
+    /// Whether nothing is divided by.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.values().all(|power| *power > 0)
+    }
+
+    /// What is multiplied, and what it is divided by.
+    pub(super) fn split(&self) -> (Self, Self) {
+        let (above, below): (BTreeMap<_, _>, BTreeMap<_, _>) = self.0.clone().into_iter().partition(|(_, p)| *p > 0);
+        (Monomial(above), Monomial(below).inverse())
+    }
+
+    /// The number that its known atoms make, and the others.
+    pub(super) fn known(&self) -> Option<(Ratio, Self)> {
+        let (mut number, mut others) = (Ratio::ONE, Self::default());
+        for (atom, power) in &self.0 {
+            match atom.value(&|_| None) {
+                Some(value) => number = number.times(Ratio::integer(value).power(*power)?),
+                None => {
+                    others.0.insert(atom.clone(), *power);
+                }
+            }
+        }
+        Some((number, others))
+    }
+
+    pub(super) fn degree(&self) -> i32 {
         self.0.values().sum()
     }
 }
@@ -133,39 +155,5 @@ impl Ord for Monomial {
 impl PartialOrd for Monomial {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-impl fmt::Display for Monomial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let factors = self.0.iter().flat_map(|(atom, &power)| (0..power).map(move |_| atom));
-        for (i, atom) in factors.enumerate() {
-            write!(f, "{}{atom}", if i == 0 { "" } else { " * " })?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Atom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Atom::Nominal { name, .. } | Atom::RunTime(name) => f.write_str(name),
-            Atom::CeilDiv(a, b) => write!(f, "ceil_div({a}, {b})"),
-            Atom::FloorDiv(a, b) | Atom::Quotient(a, b)
-                if self.exact().is_some() && a.sum.len() == 1 && b.sum.len() == 1 =>
-            {
-                match b.as_integer().is_some() || matches!(b.as_atom(), Some(Atom::Nominal { .. } | Atom::RunTime(_))) {
-                    true => write!(f, "{a} / {b}"),
-                    false => write!(f, "{a} / ({b})"),
-                }
-            }
-            Atom::Quotient(a, b) => write!(f, "({a}) / ({b})"),
-            Atom::FloorDiv(a, b) => match (a.sum.get(&Monomial::default()), b.as_integer()) {
-                (Some(&constant), Some(by)) if constant == by - 1 => {
-                    write!(f, "ceil_div({}, {b})", a.minus(&Term::integer(constant)))
-                }
-                _ => write!(f, "floor_div({a}, {b})"),
-            },
-        }
     }
 }

@@ -85,32 +85,59 @@ impl Dims {
 
     /// The exact quotient `of / by`, if the terms, their numbers or a fact say that it is exact.
     pub fn quotient(&self, of: &Term, by: &Term) -> Option<Term> {
+        if let Some(quotient) = of.over(by)
+            && self.is_whole(&quotient)
+        {
+            return Some(quotient);
+        }
         of.quotient(by).or_else(|| {
-            let parts = of.parts().map(|part| {
-                let by_fact = |(divisor, multiple): &(Term, Term)| {
-                    let whole = part.divide(multiple)?.times(divisor).divide(by)?;
-                    Some(whole.times(&Term::atom(Atom::Quotient(multiple.clone(), divisor.clone()))))
-                };
-                part.divide(by).or_else(|| self.facts.iter().find_map(by_fact))
-            });
-            parts
-                .collect::<Option<Vec<_>>>()
-                .map(|parts| parts.iter().fold(Term::default(), |sum, part| sum.plus(part)))
+            let by_fact = |(divisor, multiple): &(Term, Term)| {
+                let whole = of.over(multiple)?.times(divisor).over(by).filter(|whole| self.is_whole(whole))?;
+                Some(whole.times(&Term::fraction(multiple, divisor)))
+            };
+            self.facts.iter().find_map(by_fact)
         })
     }
 
-    /// The same size with its quotients as the facts of this place write them.
+    /// Whether a fraction is a whole number: as it stands, as a multiple of what a fact says is one, or product by
+    /// product.
+    fn is_whole(&self, fraction: &Term) -> bool {
+        let Some(unsure) = fraction.unsure() else { return false };
+        let is_multiple = |fraction: &Term| self.is_multiple(fraction, &self.facts, 4);
+        unsure == Term::default() || is_multiple(&unsure) || unsure.parts().all(|part| is_multiple(&part))
+    }
+
+    /// Whether a fraction is a whole multiple of a product of so many quotients by facts.
+    fn is_multiple(&self, fraction: &Term, facts: &[(Term, Term)], factors: usize) -> bool {
+        factors > 0
+            && facts.iter().enumerate().any(|(i, (divisor, multiple))| {
+                let rest = fraction.over(multiple).map(|rest| rest.times(divisor));
+                rest.is_some_and(|rest| rest.is_whole() || self.is_multiple(&rest, &facts[..=i], factors - 1))
+            })
+    }
+
+    /// The same size, with whatever a fact makes a multiple taken out of rounded divisions.
     pub fn normal(&self, term: &Term) -> Term {
-        term.products().fold(Term::default(), |sum, (factor, atoms)| {
-            let atoms = atoms.flat_map(|(atom, power)| (0..power).map(move |_| atom));
-            let product = atoms.fold(Term::integer(factor), |product, atom| {
-                let own = match atom {
-                    Atom::Quotient(a, b) => self.quotient(a, b),
-                    _ => None,
-                };
-                product.times(&own.unwrap_or_else(|| Term::atom(atom.clone())))
-            });
-            sum.plus(&product)
+        if self.facts.is_empty() {
+            return term.clone();
+        }
+        term.map(&|atom| match atom {
+            Atom::FloorDiv(a, b) => self.rounded(a, b, Term::floor_div),
+            Atom::CeilDiv(a, b) => self.rounded(a, b, Term::ceil_div),
+            Atom::Quotient(a, b) => self.quotient(a, b).unwrap_or_else(|| Term::atom(atom.clone())),
+            _ => Term::atom(atom.clone()),
         })
+    }
+
+    fn rounded(&self, of: &Term, by: &Term, divide: fn(&Term, &Term) -> Term) -> Term {
+        let (of, by) = (self.normal(of), self.normal(by));
+        let (mut whole, mut rest) = (Term::default(), Term::default());
+        for part in of.parts() {
+            match self.quotient(&part, &by) {
+                Some(quotient) => whole = whole.plus(&quotient),
+                None => rest = rest.plus(&part),
+            }
+        }
+        whole.plus(&divide(&rest, &by))
     }
 }

@@ -1,34 +1,38 @@
-//! Symbolic sizes: polynomials with whole coefficients over the names of dimensions. Two sizes are the same dimension
+//! Symbolic sizes: sums of products of the names of dimensions and their inverses. Two sizes are the same dimension
 //! exactly if their normal forms are equal; names of equal size stay different.
 
 mod atom;
 mod dims;
+mod divide;
+mod print;
+mod ratio;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use ansatz_shapes::Size;
 
 pub use atom::Atom;
 use atom::Monomial;
 pub use dims::{Dims, Meaning};
+use ratio::Ratio;
 
-/// A size in normal form: a sum of monomials with coefficients that are not zero. Coefficients are computed modulo
-/// 2¹²⁸, far beyond any size.
+/// A size in normal form: a sum of products with coefficients that are not zero. Coefficients are fractions and powers
+/// may be negative, because `Embed / 4` is a size where 4 divides `Embed`: so the normal form is that of a ring, and
+/// nothing needs rewriting. As a whole, a size is a whole number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term {
-    sum: BTreeMap<Monomial, i128>,
+    sum: BTreeMap<Monomial, Ratio>,
 }
 
 impl Term {
     /// A whole number, of any sign.
     pub fn integer(value: i128) -> Self {
-        Self::single(Monomial::default(), value)
+        Self::single(Monomial::default(), Ratio::integer(value))
     }
 
     /// One atom.
     pub fn atom(atom: Atom) -> Self {
-        Self::single(Monomial(BTreeMap::from([(atom, 1)])), 1)
+        Self::single(Monomial::power(atom, 1), Ratio::ONE)
     }
 
     /// A declared dimension.
@@ -41,15 +45,15 @@ impl Term {
         Self::atom(Atom::RunTime(name.into()))
     }
 
-    fn single(monomial: Monomial, coefficient: i128) -> Self {
+    fn single(monomial: Monomial, coefficient: Ratio) -> Self {
         let mut term = Self::default();
         term.add(monomial, coefficient);
         term
     }
 
-    fn add(&mut self, monomial: Monomial, coefficient: i128) {
-        let sum = self.sum.get(&monomial).copied().unwrap_or(0).wrapping_add(coefficient);
-        if sum == 0 {
+    fn add(&mut self, monomial: Monomial, coefficient: Ratio) {
+        let sum = self.sum.get(&monomial).map_or(coefficient, |known| known.plus(coefficient));
+        if sum == Ratio::ZERO {
             self.sum.remove(&monomial);
         } else {
             self.sum.insert(monomial, sum);
@@ -61,124 +65,22 @@ impl Term {
         self.plus(&other.times(&Self::integer(-1)))
     }
 
-    /// The exact quotient, if this is a multiple of `by` whatever the names stand for.
-    pub fn divide(&self, by: &Self) -> Option<Self> {
-        let (divisor, coefficient) = by.sum.last_key_value()?;
-        let (mut rest, mut quotient) = (self.clone(), Self::default());
-        // The leading monomial of a product is the product of the leading monomials.
-        while let Some((leading, &factor)) = rest.sum.last_key_value() {
-            if factor.checked_rem(*coefficient)? != 0 {
-                return None;
-            }
-            let step = Self::single(leading.divide(divisor)?, factor.checked_div(*coefficient)?);
-            rest = rest.sum(&step.product(by).product(&Self::integer(-1)));
-            quotient = quotient.sum(&step);
-        }
-        Some(quotient)
-    }
-
-    /// The exact quotient, also if only the numbers tell that it is exact.
-    pub fn quotient(&self, by: &Self) -> Option<Self> {
-        let exact = |left: usize, right: usize| right != 0 && left.is_multiple_of(right);
-        self.divide(by).or_else(|| match (self.number(), by.number()) {
-            (Some(left), Some(right)) if exact(left, right) => Some(self.floor_div(by)),
-            _ => None,
-        })
-    }
-
-    /// `self / by`, rounded down. Multiples of `by` are taken out, so that `floor_div(h - 1, 2) + 1` and
-    /// `ceil_div(h, 2)` have one normal form.
-    pub fn floor_div(&self, by: &Self) -> Self {
-        self.rounded_div(by, Atom::FloorDiv)
-    }
-
-    /// `self / by`, rounded up.
-    pub fn ceil_div(&self, by: &Self) -> Self {
-        match by.as_integer() {
-            Some(number) if number > 0 => self.plus(&Self::integer(number - 1)).floor_div(by),
-            _ => self.rounded_div(by, Atom::CeilDiv),
-        }
-    }
-
-    fn rounded_div(&self, by: &Self, opaque: fn(Self, Self) -> Atom) -> Self {
-        if let Some(exact) = self.divide(by) {
-            return exact;
-        }
-        let (whole, rest) = self.take_multiples(by);
-        let fraction = match (rest.as_integer(), by.as_integer()) {
-            (Some(rest), Some(by)) if 0 <= rest && rest < by => Self::default(),
-            _ => Self::atom(opaque(rest, by.clone())),
-        };
-        whole.plus(&fraction)
-    }
-
-    /// `(whole, rest)` with `self = whole * by + rest`, where `by` is one positive monomial; else `whole` is 0.
-    fn take_multiples(&self, by: &Self) -> (Self, Self) {
-        let (mut whole, mut rest) = (Self::default(), Self::default());
-        let divisor = by.sum.first_key_value().filter(|(_, factor)| by.sum.len() == 1 && **factor > 0);
-        for (monomial, &factor) in &self.sum {
-            match divisor.and_then(|(divisor, by)| Some((monomial.divide(divisor)?, *by))) {
-                Some((quotient, by)) => {
-                    whole.add(quotient, factor.div_euclid(by));
-                    rest.add(monomial.clone(), factor.rem_euclid(by));
-                }
-                None => rest.add(monomial.clone(), factor),
-            }
-        }
-        (whole, rest)
-    }
-
     /// The product, monomial by monomial.
     fn product(&self, other: &Self) -> Self {
         let mut product = Self::default();
-        for (left, &a) in &self.sum {
-            for (right, &b) in &other.sum {
-                product.add(left.times(right), a.wrapping_mul(b));
+        for (left, a) in &self.sum {
+            for (right, b) in &other.sum {
+                product.add(left.times(right), a.times(*b));
             }
         }
         product
-    }
-
-    /// `heads * (d / heads)` is `d`: of a division that is exact there are fewer than its divisor.
-    fn cancelled(self) -> Self {
-        for (monomial, &factor) in &self.sum {
-            for (atom, &power) in &monomial.0 {
-                let Some((a, b)) = atom.exact() else { continue };
-                let mut others = monomial.clone();
-                others.0.remove(atom);
-                if power > 1 {
-                    others.0.insert(atom.clone(), power - 1);
-                }
-                let (quotient, left) = match b.as_integer() {
-                    Some(by) => (Self::single(others, factor.div_euclid(by)), factor.rem_euclid(by)),
-                    None => (Self::single(others, factor).divide(b).unwrap_or_default(), 0),
-                };
-                if quotient == Self::default() {
-                    continue;
-                }
-                let mut rest = self.clone();
-                rest.sum.remove(monomial);
-                rest.add(monomial.clone(), left);
-                return rest.plus(&quotient.times(a));
-            }
-        }
-        self
-    }
-
-    /// The sum, monomial by monomial.
-    fn sum(&self, other: &Self) -> Self {
-        let mut sum = self.clone();
-        for (monomial, &factor) in &other.sum {
-            sum.add(monomial.clone(), factor);
-        }
-        sum
     }
 
     /// The number, if no name occurs.
     pub fn as_integer(&self) -> Option<i128> {
         match self.sum.first_key_value() {
             None => Some(0),
-            Some((monomial, &factor)) if self.sum.len() == 1 && monomial.0.is_empty() => Some(factor),
+            Some((monomial, factor)) if self.sum.len() == 1 && monomial.0.is_empty() => factor.as_integer(),
             Some(_) => None,
         }
     }
@@ -191,14 +93,14 @@ impl Term {
     /// The atom, if this is one bare atom.
     pub fn as_atom(&self) -> Option<&Atom> {
         match self.sum.first_key_value() {
-            Some((monomial, 1)) if self.sum.len() == 1 && monomial.0.len() == 1 => {
+            Some((monomial, &Ratio::ONE)) if self.sum.len() == 1 && monomial.0.len() == 1 => {
                 monomial.0.first_key_value().filter(|(_, power)| **power == 1).map(|(atom, _)| atom)
             }
             _ => None,
         }
     }
 
-    /// The atoms that occur, those inside of `ceil_div` and `floor_div` included.
+    /// The atoms that occur, those inside of divisions included.
     pub fn atoms(&self) -> BTreeSet<&Atom> {
         let mut found = BTreeSet::new();
         for atom in self.sum.keys().flat_map(|monomial| monomial.0.keys()) {
@@ -221,13 +123,28 @@ impl Term {
     }
 
     /// The same products, each as a term.
-    pub(super) fn parts(&self) -> impl Iterator<Item = Self> {
-        self.sum.iter().map(|(monomial, &factor)| Self::single(monomial.clone(), factor))
+    fn parts(&self) -> impl Iterator<Item = Self> {
+        self.sum.iter().map(|(monomial, factor)| Self::single(monomial.clone(), *factor))
     }
 
-    /// The products of which this is the sum: a coefficient, and atoms with their powers.
+    /// `over / under`: a sum of products with whole coefficients and positive powers, and one such product.
+    pub fn over_and_under(&self) -> (Self, Self) {
+        let mut number = 1_i128;
+        let mut powers = Monomial::default();
+        for (monomial, factor) in &self.sum {
+            number = (number / ratio::gcd(number, factor.under)).saturating_mul(factor.under);
+            powers = powers.common(&monomial.split().1.inverse());
+        }
+        let under = Self::single(powers.inverse(), Ratio::integer(number));
+        (self.product(&under), under)
+    }
+
+    /// The products of which this is the sum, with whole coefficients and positive powers: a coefficient, and atoms with
+    /// their powers. To be used on what [`Self::over_and_under`] gives.
     pub fn products(&self) -> impl Iterator<Item = (i128, impl Iterator<Item = (&Atom, u32)>)> {
-        self.sum.iter().map(|(monomial, &factor)| (factor, monomial.0.iter().map(|(atom, &power)| (atom, power))))
+        self.sum.iter().map(|(monomial, factor)| {
+            (factor.floor(), monomial.0.iter().map(|(atom, power)| (atom, power.unsigned_abs())))
+        })
     }
 
     /// The size, if every name has a number.
@@ -242,34 +159,66 @@ impl Term {
 
     /// A number that this is never below, as every dimension is at least 1. `None` if it falls where a size grows.
     pub fn least(&self) -> Option<i128> {
-        self.sum.iter().try_fold(0_i128, |sum, (monomial, &factor)| {
-            let least = monomial
-                .0
-                .iter()
-                .try_fold(factor, |product, (atom, &power)| product.checked_mul(atom.least()?.checked_pow(power)?))?;
-            let grows = factor > 0 || monomial.0.keys().all(Atom::is_known);
-            grows.then(|| sum.checked_add(least)).flatten()
-        })
+        let (mut sum, mut strict) = (Ratio::ZERO, false);
+        for (monomial, factor) in &self.sum {
+            if factor.is_negative() && !monomial.0.keys().all(Atom::is_known) {
+                return None;
+            }
+            let mut product = *factor;
+            for (atom, power) in &monomial.0 {
+                let least = match *power < 0 && !atom.is_known() {
+                    true => Ratio::ZERO,
+                    false => Ratio::integer(atom.least()?).power(*power)?,
+                };
+                product = product.times(least);
+            }
+            strict |= !monomial.is_whole() && product == Ratio::ZERO;
+            sum = sum.plus(product);
+        }
+        // The size is a whole number.
+        Some(if strict || sum.as_integer().is_none() { sum.floor() + 1 } else { sum.floor() })
     }
 
     fn value(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<i128> {
-        self.sum.iter().try_fold(0_i128, |sum, (monomial, &factor)| {
-            let product = monomial.0.iter().try_fold(factor, |product, (atom, &power)| {
-                product.checked_mul(atom.value(size)?.checked_pow(power)?)
+        let sum = self.sum.iter().try_fold(Ratio::ZERO, |sum, (monomial, factor)| {
+            let product = monomial.0.iter().try_fold(*factor, |product, (atom, power)| {
+                Some(product.times(Ratio::integer(atom.value(size)?).power(*power)?))
             })?;
-            sum.checked_add(product)
-        })
+            Some(sum.plus(product))
+        })?;
+        Some(sum.floor())
     }
 
     /// Puts terms in place of run-time dimensions and brings the result into normal form.
     pub fn substitute(&self, replace: &dyn Fn(&str) -> Option<Self>) -> Self {
-        self.sum.iter().fold(Self::default(), |sum, (monomial, &factor)| {
-            let product = monomial.0.iter().fold(Self::integer(factor), |product, (atom, &power)| {
-                let value = atom.substitute(replace);
-                (0..power).fold(product, |product, _| product.times(&value))
-            });
-            sum.plus(&product)
+        self.map(&|atom| atom.substitute(replace))
+    }
+
+    /// The same with numbers for the declared dimensions.
+    pub fn numeric(&self) -> Self {
+        self.map(&|atom| match atom {
+            Atom::Nominal { number, .. } => Self::literal(*number),
+            other => Self::atom(other.clone()),
         })
+    }
+
+    /// The same with another term for each atom.
+    fn map(&self, replace: &dyn Fn(&Atom) -> Self) -> Self {
+        let product = |monomial: &Monomial| {
+            monomial.0.iter().fold(Self::integer(1), |product, (atom, &power)| {
+                let value = replace(atom);
+                (0..power).fold(product, |product, _| product.times(&value))
+            })
+        };
+        // What has one divisor is divided as a whole: its products need not be whole numbers.
+        let mut fractions = BTreeMap::<Self, Self>::new();
+        for (monomial, factor) in &self.sum {
+            let (above, below) = monomial.split();
+            let over = product(&above).times(&Self::single(Monomial::default(), *factor));
+            let sum = fractions.entry(product(&below)).or_default();
+            *sum = sum.plus(&over);
+        }
+        fractions.iter().fold(Self::default(), |sum, (under, over)| sum.plus(&Self::fraction(over, under)))
     }
 }
 
@@ -279,7 +228,11 @@ impl Size for Term {
     }
 
     fn plus(&self, other: &Self) -> Self {
-        self.sum(other).cancelled()
+        let mut sum = self.clone();
+        for (monomial, factor) in &other.sum {
+            sum.add(monomial.clone(), *factor);
+        }
+        sum
     }
 
     fn windows(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
@@ -298,30 +251,7 @@ impl Size for Term {
     }
 
     fn times(&self, other: &Self) -> Self {
-        self.product(other).cancelled()
-    }
-}
-
-impl fmt::Display for Term {
-    /// `784`, `n`, `3 * Embed`, `a * b + 2 * a - 1`: higher powers first, what is subtracted last.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts: Vec<_> = self.sum.iter().rev().collect();
-        parts.sort_by_key(|(monomial, factor)| (**factor < 0, std::cmp::Reverse(monomial.degree())));
-        for (i, (monomial, factor)) in parts.iter().enumerate() {
-            f.write_str(match (i, **factor < 0) {
-                (0, true) => "-",
-                (0, false) => "",
-                (_, true) => " - ",
-                (_, false) => " + ",
-            })?;
-            let size = factor.unsigned_abs();
-            match (size, monomial.0.is_empty()) {
-                (_, true) => write!(f, "{size}")?,
-                (1, false) => write!(f, "{monomial}")?,
-                (_, false) => write!(f, "{size} * {monomial}")?,
-            }
-        }
-        if parts.is_empty() { f.write_str("0") } else { Ok(()) }
+        self.product(other)
     }
 }
 
