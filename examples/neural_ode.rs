@@ -13,10 +13,12 @@ net! {
     pub dim Plane = 2;
     pub dim Arm   = 2;
 
-    /// The velocity at depth s: its first layer is linear in s.
-    pub net Field(x: [n, Plane], s: []) -> [n, Plane] {
-        tanh(linear(128)(x) + s * linear(128)(x)) |> linear(64) |> tanh |> linear(Plane)
+    pub net Velocity(x: [n, Plane]) -> [n, Plane] {
+        x |> linear(128) |> tanh |> linear(64) |> tanh |> linear(Plane)
     }
+
+    /// The velocity at depth s: its weights θ(s) go through three nodes, at s = 0, ½ and 1.
+    pub net Field(x: [n, Plane], s: []) -> [n, Plane] { varying(x, s, nodes: [Velocity; 3]) }
 
     /// A neural differential equation (Chen et al. 2018), then a linear classifier.
     pub net Classify(x: [n, Plane]) -> [n, Arm] {
