@@ -142,6 +142,32 @@ fn a_training_goes_on_bit_by_bit() {
     resumes::<f64>();
 }
 
+/// Stages, each begun from the file of the one before, give the file of a training that never stopped, byte by byte.
+#[test]
+fn stages_are_one_training() {
+    let (train, test) = data::<f32>();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let save = |trainer: &Trainer<Risk>, name: &str| {
+        let path = folder.path().join(name);
+        trainer.save(&path).expect("it is written");
+        path
+    };
+    let mut whole = elaborate::<f32>().updates(25).build().expect("well-formed");
+    whole.fit(&train, Some(&test)).expect("it trains");
+    let mut staged = elaborate::<f32>().build().expect("well-formed");
+    // The second stage ends within an epoch, the third with one.
+    for updates in [4, 11, 15, 25] {
+        staged.until(updates).fit(&train, Some(&test)).expect("it trains");
+        assert_eq!(staged.updates(), updates);
+        staged.evaluate(&test).expect("it evaluates");
+        let path = save(&staged, "stage.safetensors");
+        staged = elaborate::<f32>().seed(99).build().expect("well-formed");
+        staged.resume(&path).expect("the file fits");
+    }
+    let bytes = |path| std::fs::read(path).expect("it was written");
+    assert_eq!(bytes(save(&whole, "whole.safetensors")), bytes(save(&staged, "staged.safetensors")));
+}
+
 #[test]
 fn a_training_file_that_does_not_fit_changes_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");

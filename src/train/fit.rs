@@ -55,6 +55,27 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         Ok(history)
     }
 
+    /// Lets [`Trainer::fit`] go on until so many updates are made in all, instead of what [`Builder::updates`] has said: a
+    /// training in stages, between which one can look at the model, save, or stop. The epochs still bound it.
+    ///
+    /// ```
+    /// # use ansatz::prelude::*;
+    /// # net! { pub net Risk(x: [n, 2]) -> [] { x |> linear(1) |> square |> mean } }
+    /// # let data = ansatz::data::Samples::new(&RiskBatch { x: from_vec(vec![0.5; 16], (8, Const))? })?;
+    /// let mut trainer = Trainer::builder(Risk::init(1), Adam::new(1e-2)).batch_size(2).epochs(3).build()?;
+    /// for updates in [5, 10] {
+    ///     trainer.until(updates).fit(&data, None)?;
+    ///     assert_eq!(trainer.updates(), updates);
+    /// }
+    /// # Ok::<(), ansatz::Error>(())
+    /// ```
+    ///
+    /// [`Builder::updates`]: super::Builder::updates
+    pub fn until(&mut self, updates: u64) -> &mut Self {
+        self.settings.updates = Some(updates);
+        self
+    }
+
     fn is_done(&self) -> bool {
         self.settings.updates.is_some_and(|updates| self.clock.updates >= updates)
     }
