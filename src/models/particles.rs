@@ -6,7 +6,7 @@ use crate::net;
 net! {
     /// How each token xᵢ moves among all tokens xⱼ (in causal order, among those before it and itself): in each head
     /// V Σⱼ softmaxⱼ(⟨Q xᵢ, K xⱼ⟩ / √e) xⱼ, added up over the heads.
-    net Move(x: [n, t, d]; heads: usize, causal: bool) -> [n, t, d] where heads | d {
+    pub net Move(x: [n, t, d]; heads: usize, causal: bool) -> [n, t, d] where heads | d {
         let by_head = |z| z |> [n, t, (heads e)] -> [n, heads, t, e];
         let (q, k, v) = (x |> q: linear(d, bias = false), x |> k: linear(d, bias = false), x |> v: linear(d, bias = false));
         attention(by_head(q), by_head(k), by_head(v), causal) |> [n, heads, t, e] -> [n, t, (heads e)]
@@ -14,7 +14,7 @@ net! {
     }
 
     /// xˡ⁺¹ = xˡ + Γ(xˡ) / L with L layers, so that depth is a time that runs from 0 to 1.
-    net Particles(x: [n, t, d]; layers: usize, heads: usize, causal: bool = false) -> [n, t, d] {
+    pub net Particles(x: [n, t, d]; layers: usize, heads: usize, causal: bool = false) -> [n, t, d] {
         x |> layer: [|x| x + (x |> attention: Move(heads, causal)) / layers; layers]
     }
 
