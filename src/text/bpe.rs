@@ -72,13 +72,16 @@ impl Bpe {
         Ok(Bpe { tokenizer })
     }
 
-    /// Writes a `tokenizer.json`.
+    /// Writes a `tokenizer.json`, and its folder where there is none.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let text = self.tokenizer.to_string(true).map_err(|e| failed("be written down", &e))?;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        }
         std::fs::write(path, text).map_err(|e| Error::io("write", path, e))
     }
 
