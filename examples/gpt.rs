@@ -62,8 +62,8 @@ net! {
 const CRATES: [&str; 8] =
     ["rand", "rayon-core", "proptest", "png", "plotters", "serde_json", "safetensors", "aho-corasick"];
 const CONTEXT: usize = 256;
-const BATCH: usize = 12;
-const UPDATES: u64 = 2200;
+const BATCH: usize = 6;
+const UPDATES: u64 = 2100;
 /// Most updates between two looks at the model; a short training is looked at four times.
 const STAGE: u64 = 500;
 /// Tokens of a completion.
