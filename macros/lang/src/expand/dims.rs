@@ -115,11 +115,16 @@ impl<'n, 'a> Spelling<'n, 'a> {
         }
     }
 
-    /// The type of a net by its name.
-    pub fn net(&self, name: &Ident) -> TokenStream {
+    /// The type of a net by its name, with the name placed where it is used.
+    pub fn net(&self, name: &Ident, at: Option<Span>) -> TokenStream {
         let element = &self.element;
-        match self.names.foreign(name).map(|foreign| &foreign.route) {
-            Some(Route::Path(path)) => quote! { #path<#element> },
+        let mut name = name.clone();
+        name.set_span(at.map_or(name.span(), |at| name.span().located_at(at)));
+        match self.names.foreign(&name).map(|foreign| &foreign.route) {
+            Some(Route::Path(path)) => {
+                let path = at.map_or(path.clone(), |at| super::record::located(path.clone(), at));
+                quote! { #path<#element> }
+            }
             Some(Route::Part { of, position }) => part(&quote! { #of<#element> }, *position),
             Some(Route::None) | None => quote! { #name<#element> },
         }

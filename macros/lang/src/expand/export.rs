@@ -179,7 +179,7 @@ impl<'p, 'a> Sources<'p, 'a> {
             return own.then(|| spelling.dimension(source.name));
         }
         let seen = self.structs.contains(&name) && seen_as_far(source.visibility, user.visibility);
-        seen.then(|| spelling.net(source.name))
+        seen.then(|| spelling.net(source.name, None))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::ast::Visibility;
 use crate::infer::{Layer, LayerKind, Start, key_part};
 use crate::resolve::reach;
 use crate::terms::{Atom, Term};
-use proc_macro2::{Ident, Literal, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 
 /// What a field adds to the `Model` of its struct.
@@ -221,7 +221,7 @@ impl Context<'_, '_> {
         let element = self.element();
         match &layer.kind {
             LayerKind::Unit { name, sizes, .. } => {
-                let name = here(name);
+                let name = Ident::new(name, Span::call_site().located_at(layer.at));
                 let sizes = sizes.iter().map(|size| self.spelling.dim(size, Mode::Sizes));
                 quote! { ::ansatz::nn::#name<#(#sizes,)* #element> }
             }
@@ -229,7 +229,7 @@ impl Context<'_, '_> {
                 let sizes = sizes.iter().map(|size| self.spelling.dim(size, Mode::Sizes));
                 quote! { ::ansatz::tensor::Tensor<(#(#sizes,)*), #element, ::ansatz::tensor::Cpu> }
             }
-            LayerKind::Net(net) => self.spelling.net(&self.nets[*net].name),
+            LayerKind::Net(net) => self.spelling.net(&self.nets[*net].name, Some(layer.at)),
             LayerKind::Scope { .. } => unreachable!("no step records a scope by itself"),
         }
     }

@@ -3,13 +3,14 @@
 use super::dims::{Mode, axes};
 use super::{Context, allowances, here};
 use crate::ast::Role;
+use crate::functions::{FUNCTIONS, Function};
 use crate::infer::{
     Body, Constant, Degrees, Distance, Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type,
     ValueId, key_part,
 };
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+use proc_macro2::{Group, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 impl Context<'_, '_> {
@@ -182,7 +183,8 @@ impl Context<'_, '_> {
             let name = key_part(&self.net.layers[layer].label);
             return quote! { #scope.update(#name, #value); };
         }
-        let call = self.operation(&step.operation, step.results.first().copied().unwrap_or_default(), scope);
+        let result = step.results.first().copied().unwrap_or_default();
+        let call = self.operation(&step.operation, result, scope, step.span.first);
         match (names.as_slice(), types.as_slice()) {
             ([name], [ty]) => quote! { let #name: #ty = #call; },
             _ => quote! { let (#(#names),*): (#(#types),*) = #call; },
@@ -204,12 +206,13 @@ impl Context<'_, '_> {
         quote! { #scope #child #frozen }
     }
 
-    fn operation(&self, operation: &Operation, result: ValueId, scope: &Ident) -> TokenStream {
+    fn operation(&self, operation: &Operation, result: ValueId, scope: &Ident, at: Span) -> TokenStream {
         let spelling = &self.spelling;
         let ty = &self.net.values[result];
         let element = self.element();
         let shape = || spelling.shape(&ty.axes, Mode::Parameters);
         let child = |label: &str| quote! { &#scope.child(#label) };
+        let called = |name: &str| called(name, at);
         match operation {
             Operation::Layer { layer, inputs, settings } => {
                 let layer = &self.net.layers[*layer];
@@ -259,7 +262,8 @@ impl Context<'_, '_> {
             Operation::Gather { table, index } => {
                 let (table, index, value) =
                     (self.borrowed(*table), self.borrowed(*index), spelling.shape_value(&ty.axes));
-                quote! { ::ansatz::tensor::gather(#table, #index, #value) }
+                let function = called("gather");
+                quote! { ::ansatz::tensor::#function(#table, #index, #value) }
             }
             Operation::Checkpoint { input, body, result } => {
                 let (input, result) = (self.borrowed(*input), self.borrowed(*result));
@@ -268,10 +272,11 @@ impl Context<'_, '_> {
             }
             Operation::Positions => {
                 let value = spelling.shape_value(&ty.axes);
-                quote! { ::ansatz::tensor::positions(#scope, #value) }
+                let function = called("positions");
+                quote! { ::ansatz::tensor::#function(#scope, #value) }
             }
             Operation::Map { function, inputs, numbers } => {
-                let function = here(function);
+                let function = called(function);
                 let inputs = inputs.iter().map(|&id| self.borrowed(id));
                 let numbers = numbers.iter().map(|&value| number(value));
                 quote! { ::ansatz::tensor::#function(#(#inputs),* #(, #numbers)*) }
@@ -296,16 +301,17 @@ impl Context<'_, '_> {
                 quote! { ::ansatz::tensor::squeeze::<_, #shape, #axes, _>(#input) }
             }
             Operation::Reduce { function, input, axes: gone, unbiased } => {
-                let (function, input, axes, shape) = (here(function), self.borrowed(*input), axes(gone), shape());
+                let (function, input, axes, shape) = (called(function), self.borrowed(*input), axes(gone), shape());
                 let unbiased = unbiased.iter();
                 quote! { ::ansatz::tensor::#function::<_, #shape, #axes, _>(#input #(, #unbiased)*) }
             }
             Operation::Argmax { input, axis } => {
                 let (input, axes, shape) = (self.borrowed(*input), axes(&[*axis]), shape());
-                quote! { ::ansatz::tensor::argmax::<_, #shape, #axes, _, _>(#input) }
+                let function = called("argmax");
+                quote! { ::ansatz::tensor::#function::<_, #shape, #axes, _, _>(#input) }
             }
             Operation::Along { function, input, axis } => {
-                let (function, input, axes) = (here(function), self.borrowed(*input), axes(&[*axis]));
+                let (function, input, axes) = (called(function), self.borrowed(*input), axes(&[*axis]));
                 quote! { ::ansatz::tensor::#function::<_, #axes, _>(#input) }
             }
             Operation::ToReal { input } => {
@@ -313,7 +319,8 @@ impl Context<'_, '_> {
                 quote! { ::ansatz::tensor::to_float::<_, _, #element>(#input) }
             }
             Operation::Pool { function, input, kernel, stride, padding, count_padding } => {
-                let (function, input, value) = (here(function), self.borrowed(*input), spelling.shape_value(&ty.axes));
+                let (function, input, value) =
+                    (called(function), self.borrowed(*input), spelling.shape_value(&ty.axes));
                 let count_padding = count_padding.iter();
                 quote! {
                     ::ansatz::tensor::#function(
@@ -329,11 +336,12 @@ impl Context<'_, '_> {
                 }
             }
             Operation::Upsample { function, input, factor } => {
-                let (function, input, value) = (here(function), self.borrowed(*input), spelling.shape_value(&ty.axes));
+                let (function, input, value) =
+                    (called(function), self.borrowed(*input), spelling.shape_value(&ty.axes));
                 quote! { ::ansatz::tensor::#function(#input, #value, #factor) }
             }
             Operation::Dropout { function, input, p, label } => {
-                let function = here(function);
+                let function = called(function);
                 let (input, p, scope) = (self.borrowed(*input), number(*p), child(label));
                 quote! { ::ansatz::tensor::#function(#scope, #input, #p) }
             }
@@ -345,8 +353,9 @@ impl Context<'_, '_> {
                     quote! { #class }
                 }));
                 let label_smoothing = number(*label_smoothing);
+                let function = called("cross_entropy");
                 quote! {
-                    ::ansatz::tensor::cross_entropy(
+                    ::ansatz::tensor::#function(
                         #logits,
                         #target,
                         ::ansatz::tensor::CrossEntropy {
@@ -370,8 +379,9 @@ impl Context<'_, '_> {
                     quote! { #window }
                 }));
                 let value = spelling.shape_value(&ty.axes);
+                let function = called("attention");
                 quote! {
-                    ::ansatz::tensor::attention(#q, #k, #v, #value, ::ansatz::tensor::Attention {
+                    ::ansatz::tensor::#function(#q, #k, #v, #value, ::ansatz::tensor::Attention {
                         causal: #causal,
                         scale: #scale,
                         window: #window,
@@ -388,10 +398,11 @@ impl Context<'_, '_> {
                     let name = self.value(id);
                     quote! { #name.erase() }
                 }));
-                quote! { ::ansatz::tensor::rotary(#input, #base, #interleaved, #start) }
+                let function = called("rotary");
+                quote! { ::ansatz::tensor::#function(#input, #base, #interleaved, #start) }
             }
             Operation::Draw { function, p, label } => {
-                let (function, scope, value) = (here(function), child(label), spelling.shape_value(&ty.axes));
+                let (function, scope, value) = (called(function), child(label), spelling.shape_value(&ty.axes));
                 let p = p.iter().map(|&p| number(p));
                 quote! { ::ansatz::tensor::#function(#scope, #value #(, #p)*) }
             }
@@ -487,10 +498,11 @@ impl Context<'_, '_> {
                 });
                 let result = result.iter().map(|&label| Literal::usize_unsuffixed(label));
                 let value = spelling.shape_value(&ty.axes);
-                quote! { ::ansatz::tensor::einsum(&[#(#inputs.erase()),*], &[#(#labels),*], &[#(#result),*], #value) }
+                let function = called("einsum");
+                quote! { ::ansatz::tensor::#function(&[#(#inputs.erase()),*], &[#(#labels),*], &[#(#result),*], #value) }
             }
             Operation::Slice { input, axis, start } | Operation::Pad { input, axis, start } => {
-                let function = here(if matches!(operation, Operation::Slice { .. }) { "slice" } else { "pad" });
+                let function = called(if matches!(operation, Operation::Slice { .. }) { "slice" } else { "pad" });
                 let (input, axis) = (self.value(*input), Literal::usize_unsuffixed(*axis));
                 let (start, value) = (spelling.number(start, &quote! { usize }), spelling.shape_value(&ty.axes));
                 quote! { ::ansatz::tensor::#function(&#input.erase(), #axis, #start, #value) }
@@ -501,7 +513,8 @@ impl Context<'_, '_> {
             }
             Operation::OneHot { input } => {
                 let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
-                quote! { ::ansatz::tensor::one_hot(&#input.erase(), #value) }
+                let function = called("one_hot");
+                quote! { ::ansatz::tensor::#function(&#input.erase(), #value) }
             }
             Operation::Clouds { inputs, by } => {
                 let [x, y] = inputs.map(|id| self.borrowed(id));
@@ -564,10 +577,32 @@ impl Context<'_, '_> {
             Operation::Concat { inputs, axis } => {
                 let inputs = inputs.iter().map(|&id| self.value(id));
                 let (axis, value) = (Literal::usize_unsuffixed(*axis), spelling.shape_value(&ty.axes));
-                quote! { ::ansatz::tensor::concat(&[#(#inputs.erase()),*], #axis, #value) }
+                let function = called("concat");
+                quote! { ::ansatz::tensor::#function(&[#(#inputs.erase()),*], #axis, #value) }
             }
         }
     }
+}
+
+/// The runtime function of a name in the source: an editor that looks the name up there finds the function.
+fn called(name: &str, at: Span) -> Ident {
+    let is = |function: &Function| function.name.trim_end_matches("1d").trim_end_matches("2d") == name;
+    match FUNCTIONS.iter().any(is) {
+        true => Ident::new(name, Span::call_site().located_at(at)),
+        false => here(name),
+    }
+}
+
+/// The same tokens, placed where they come from.
+pub(super) fn located(tokens: TokenStream, at: Span) -> TokenStream {
+    let place = |mut tree: TokenTree| {
+        if let TokenTree::Group(group) = &tree {
+            tree = Group::new(group.delimiter(), located(group.stream(), at)).into();
+        }
+        tree.set_span(tree.span().located_at(at));
+        tree
+    };
+    tokens.into_iter().map(place).collect()
 }
 
 /// The type, or a scalar where an error was reported.

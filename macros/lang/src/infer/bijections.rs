@@ -233,6 +233,7 @@ impl<'a> Inference<'a, '_, '_> {
                         start: Start { name: "Constant", numbers: vec![0.0], fan: None },
                     },
                     text: layer.text.clone(),
+                    at: layer.span.first,
                     shown: self.called(layer),
                     signature: (x.ty.to_string(), x.ty.to_string()),
                     multiply_adds: Term::literal(0),

@@ -141,6 +141,7 @@ impl<'a> Inference<'a, '_, '_> {
             scope: self.scope,
             kind: LayerKind::Scope { times },
             text: text.to_owned(),
+            at: name.span(),
             shown: name.to_string(),
             signature: (String::new(), String::new()),
             multiply_adds: Term::literal(0),

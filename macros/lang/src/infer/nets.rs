@@ -166,6 +166,7 @@ impl<'a> Inference<'a, '_, '_> {
             scope: layer.scope,
             kind: LayerKind::Net(net),
             text: unlabelled(&layer.text).to_owned(),
+            at: layer.span.first,
             shown: layer.label.as_ref().map_or_else(|| chosen.name.to_string(), |_| self.called(layer)),
             signature: (
                 list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect()),

@@ -53,6 +53,7 @@ impl<'a> Inference<'a, '_, '_> {
             scope: self.scope,
             kind: LayerKind::Tensor { sizes, state: *state, start },
             text: format!("{word} = {}", text(&own.start)),
+            at: name.span(),
             shown: name.to_string(),
             signature: (String::new(), shape.to_string()),
             multiply_adds: Term::literal(0),

@@ -144,6 +144,7 @@ impl<'a> Inference<'a, '_, '_> {
             multiply_adds: work(&x.ty, &kind),
             kind,
             text: unlabelled(&layer.text).to_owned(),
+            at: layer.span.first,
             shown: self.called(layer),
             signature: (x.ty.to_string(), ty.to_string()),
             starts: starts(layer),

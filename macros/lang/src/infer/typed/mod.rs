@@ -12,7 +12,7 @@ use super::types::Type;
 use crate::ast::{NetItem, Visibility};
 use crate::report::Diagnostic;
 use crate::terms::Term;
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 
 /// A net whose shapes are known.
 #[derive(Debug)]
@@ -160,6 +160,8 @@ pub struct Layer {
     pub kind: LayerKind,
     /// How it reads in the source: `linear(256)`.
     pub text: String,
+    /// Where that stands.
+    pub at: Span,
     /// What errors call it: its label if it has one, else how it reads.
     pub shown: String,
     /// The type it took and the type it gave at its first use.
