@@ -164,16 +164,16 @@ impl Term {
             if factor.is_negative() && !monomial.0.keys().all(Atom::is_known) {
                 return None;
             }
-            let mut product = *factor;
+            let (mut product, mut divided) = (*factor, false);
             for (atom, power) in &monomial.0 {
-                let least = match *power < 0 && !atom.is_known() {
-                    true => Ratio::ZERO,
-                    false => Ratio::integer(atom.least()?).power(*power)?,
-                };
-                product = product.times(least);
+                match *power < 0 && !atom.is_known() {
+                    true => divided = true,
+                    false => product = product.times(Ratio::integer(atom.least()?).power(*power)?),
+                }
             }
-            strict |= !monomial.is_whole() && product == Ratio::ZERO;
-            sum = sum.plus(product);
+            // What is divided by a name of any size comes as near to 0 as it likes, on its side.
+            strict |= divided && product > Ratio::ZERO;
+            sum = sum.plus(if divided { product.min(Ratio::ZERO) } else { product });
         }
         // The size is a whole number.
         Some(if strict || sum.as_integer().is_none() { sum.floor() + 1 } else { sum.floor() })

@@ -108,6 +108,10 @@ fn facts_make_divisions_exact() {
     assert_eq!(dims.normal(&slid), half);
     assert_eq!(half.least(), Some(1));
     assert_eq!(half.minus(&lit(1)).least(), Some(0));
+    // One row has no half, however it is shared out.
+    let shared = h().floor_div(&lit(2));
+    assert_eq!((shared.least(), Term::fraction(&shared, &n()).least()), (Some(0), Some(0)));
+    assert_eq!(Term::fraction(&h(), &n()).least(), Some(1));
     assert_eq!(half.substitute(&|name| (name == "h").then(|| lit(8).times(&n()))), lit(4).times(&n()));
 }
 
