@@ -32,6 +32,45 @@ net! {
     pub net Heads = Attention(d = 6, heads = 3);
 }
 
+// Names of one's own for nets of others, and aliases of dimensions whose own names stay behind.
+net! {
+    use blocks::{Deeper, Pair, Single, Wide};
+    use blocks::inner::Feed;
+
+    pub net Mine = Feed;
+    pub net Also = Deeper;
+    pub net Loss(x: [n, Wide]) -> [] { x |> sum([n, (4 e)] -> [n, e]) |> mine: Mine |> square |> mean }
+
+    /// What a part of a size is has a type that only the alias leads to.
+    pub net Parts(x: [n, Wide], y: [n, Pair]) -> (first: [n, Wide / 4], half: [n, Single]) {
+        let (a, _b) = y |> split(2);
+        (first = x |> [n, (4 e)] -> [n, 4, e] |> mean([n, k, e] -> [n, e]), half = a |> linear(Single))
+    }
+
+    /// Named results, and inputs that are indices.
+    pub net Chosen(x: [n, Wide], y: [n] in Single) -> (loss: [], hit: []) {
+        let logits = x |> linear(Single);
+        (loss = cross_entropy(logits, y), hit = mean(argmax(logits) == y))
+    }
+
+    /// Another alias, of an alias.
+    pub dim Twice = 2 * Wide;
+}
+
+// Once more through a name of a name.
+net! {
+    use self::{Chosen, Parts, Twice};
+    use blocks::{Embed, Pair};
+
+    pub net Again = Chosen;
+    pub net Eighth(x: [n, Twice]) -> [n, Embed] { x |> [n, (8 e)] -> [n, 8, e] |> sum([n, k, e] -> [n, e]) }
+    pub net Through(x: [n, Twice], y: [n, Pair]) -> [n, Embed] {
+        let (a, b) = x |> split(2);
+        let (first, _half) = Parts(a + b, y);
+        first
+    }
+}
+
 // Another one of the same module.
 net! {
     use blocks::Attention;
@@ -124,6 +163,48 @@ fn instances_of_a_template_belong_to_the_net_that_made_them() {
     );
     assert_eq!(keys::<Heads>(), ["linear1.weight", "linear1.bias", "proj.weight", "proj.bias"]);
     assert_eq!(to_vec(&heads.proj.weight).len(), 36);
+}
+
+#[test]
+fn an_alias_of_a_foreign_net_is_as_good_as_a_net() -> Result<()> {
+    let x = |rows: usize| from_vec(vec![0.5; 8 * rows], (rows, blocks::Embed));
+    let mine: Mine = Mine::init(1);
+    let feed: &Feed = &mine;
+    // With any type of its run-time dimension, made in both ways.
+    let fixed: MineBatch<f32, Const<2>> = MineBatch::from(from_vec(vec![0.5; 16], (Const, blocks::Embed))?);
+    let open = MineBatch { x: x(2)? };
+    let results = [ansatz::nn::forward(&mine, &fixed)?, ansatz::nn::forward(&mine, &open)?, feed.forward(x(2)?)?];
+    assert!(results.iter().all(|result| to_vec(result) == to_vec(&results[0])));
+    let also: Also = Also::init(1);
+    assert_eq!(to_vec(&also.session()?.run(&AlsoBatch { x: x(3)? })?).len(), 24);
+    let again: Again = Again::init(2);
+    let y = Indices::new(vec![0, 2], (2,))?;
+    let batch = AgainBatch { x: from_vec(vec![0.5; 64], (2, Const))?, y };
+    let AgainOutput { loss, hit } = ansatz::nn::forward(&again, &batch)?;
+    assert!(to_vec(&loss)[0] > 0.0 && to_vec(&hit)[0] <= 1.0);
+    assert_eq!(to_vec(&again.gradient(&batch)?.0), to_vec(&loss));
+    Ok(())
+}
+
+ansatz::gradcheck!(Loss);
+
+#[test]
+fn an_alias_of_a_dimension_leads_to_what_it_is_made_of() -> Result<()> {
+    let parts: Parts = Parts::init(1);
+    let wide = |rows: usize| from_vec((0..32 * rows).map(|i| i as f32).collect(), (rows, blocks::Wide));
+    let found = parts.forward(wide(1)?, from_vec(vec![1.0; 6], (1, blocks::Pair))?)?;
+    // The types are those of the other crate.
+    let first: Tensor<(usize, blocks::Embed), f32, Cpu> = found.first;
+    let half: Tensor<(usize, blocks::Single), f32, Cpu> = found.half;
+    assert_eq!((to_vec(&first)[..2].to_vec(), to_vec(&half).len()), (vec![12.0, 13.0], 3));
+    assert_eq!(<blocks::Pair as ConstDim>::SIZE + <Twice as ConstDim>::SIZE, 6 + 64);
+    let eighth: Eighth = Eighth::init(1);
+    let ones = || from_vec(vec![1.0; 64], (1, Twice));
+    assert_eq!(to_vec(&eighth.forward(ones()?)?), [8.0; 8]);
+    let through: Through = Through::init(1);
+    let y = from_vec(vec![1.0; 6], (1, blocks::Pair))?;
+    assert_eq!(to_vec(&through.forward(ones()?, y)?), [2.0; 8]);
+    Ok(())
 }
 
 #[test]

@@ -32,6 +32,13 @@ pub trait Env<const PLACE: usize> {
     type T;
 }
 
+/// The batch of a net whose run-time dimensions are of the types of a tuple: how other `net!`s name it.
+#[doc(hidden)]
+pub trait BatchFor<Dims> {
+    /// The type.
+    type T;
+}
+
 /// The graph of a net for these run-time dimensions, with its results as named outputs.
 ///
 /// # Errors

@@ -39,6 +39,13 @@ pub enum Route {
         /// The place among what it mentions.
         position: usize,
     },
+    /// By an alias of it or of what is calculated from it, whose path is known.
+    Alias {
+        /// The path.
+        of: TokenStream,
+        /// The place among what it mentions.
+        position: usize,
+    },
     /// Not at all.
     None,
 }

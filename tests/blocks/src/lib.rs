@@ -4,7 +4,7 @@
 mod shapes;
 
 pub use inner::{Attention, Deep as Renamed};
-pub use shapes::Embed;
+pub use shapes::{Both as Pair, Embed, Single, Wide};
 
 /// Functions over recorded tensors.
 pub mod op {

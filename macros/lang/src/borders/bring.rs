@@ -28,10 +28,12 @@ pub fn program(imports: &[Import], input: TokenStream, report: &mut Report) -> P
     let mut program = Program::default();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for import in imports {
+        let alias = import.entries[0].declares("dim");
         for (position, entry) in import.entries.iter().enumerate() {
             let id = entry.id.to_string();
             let route = match names.get(&id) {
                 Some(name) if position == 0 && *name == import.name => Route::Path(import.path.clone()),
+                None if entry.typed && alias => Route::Alias { of: import.path.clone(), position },
                 None if entry.typed => Route::Part { of: import.path.clone(), position },
                 _ => Route::None,
             };

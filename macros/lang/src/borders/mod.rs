@@ -56,6 +56,11 @@ impl Entry {
         quote! { (#id {#visibility} {#item} #typed) }
     }
 
+    /// Whether it is declared with this word.
+    pub fn declares(&self, keyword: &str) -> bool {
+        matches!(self.item.clone().into_iter().next(), Some(TokenTree::Ident(word)) if word == keyword)
+    }
+
     fn read(tree: TokenTree) -> Option<Self> {
         let mut parts = group(tree, Delimiter::Parenthesis)?.stream().into_iter();
         let TokenTree::Ident(id) = parts.next()? else { return None };

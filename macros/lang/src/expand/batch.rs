@@ -7,7 +7,7 @@ use crate::ast::ResultType;
 use crate::infer::{Element, Type};
 use crate::terms::Atom;
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
 
 impl Context<'_, '_> {
     /// `MlpBatch`, its `Batch`, and what it can be made from.
@@ -27,8 +27,9 @@ impl Context<'_, '_> {
         let bounds: Vec<_> = bounds.chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim })).collect();
         let arguments: Vec<_> = element.iter().chain(dims.iter().copied()).collect();
         let (net, net_element) = (self.name(), self.element());
-        let of_bounds = std::iter::once(quote! { #net_element: ::ansatz::tensor::Float })
-            .chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim }));
+        let of_bounds: Vec<_> = std::iter::once(quote! { #net_element: ::ansatz::tensor::Float })
+            .chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim }))
+            .collect();
         let bindings = inputs.iter().flat_map(|(input, ty)| {
             let shape = host_shape(input, ty);
             let text = input.to_string();
@@ -97,6 +98,11 @@ impl Context<'_, '_> {
             impl<#(#of_bounds),*> ::ansatz::nn::BatchOf<#net<#net_element>> for #name<#(#arguments),*> {}
 
             #[automatically_derived]
+            impl<#(#of_bounds),*> ::ansatz::nn::BatchFor<(#(#dims,)*)> for #net<#net_element> {
+                type T = #name<#(#arguments),*>;
+            }
+
+            #[automatically_derived]
             impl<#(#bounds),*> ::core::convert::From<#source> for #name<#(#arguments),*> {
                 fn from(#pattern: #source) -> Self {
                     Self { #(#names),* }
@@ -137,6 +143,37 @@ impl Context<'_, '_> {
                     })
                 }
             }
+        }
+    }
+
+    /// The batch and the results of a net of another `net!` under another name. Where those stand is not known here, but the
+    /// net knows them.
+    pub(super) fn abroad(&self, name: &Ident, visibility: &TokenStream, path: &TokenStream) -> TokenStream {
+        let types: Vec<Type> = self.net.inputs.iter().map(known).collect();
+        let dims: Vec<_> = self.spelling.run_time.iter().map(|(_, parameter)| parameter).collect();
+        let parts = |types: &[Type]| match self.element_parameter(types.iter()) {
+            Some(element) => (Some(quote! { #element = f32 }), quote! { #element }),
+            None => (None, quote! { f32 }),
+        };
+        let (parameter, element) = parts(&types);
+        let parameters = parameter.into_iter().chain(dims.iter().map(|dim| quote! { #dim = usize }));
+        let (batch, doc) = (format_ident!("{name}Batch"), format!("The inputs of [`{name}`]."));
+        let outputs = matches!(self.net.item.result, ResultType::Named(_)).then(|| {
+            let types: Vec<Type> = self.net.results.iter().map(known).collect();
+            let (parameter, element) = parts(&types);
+            let parameter = parameter.map(|parameter| quote! { <#parameter> });
+            let (output, doc) = (format_ident!("{name}Output"), format!("The results of [`{name}`]."));
+            quote! {
+                #[doc = #doc]
+                #[allow(dead_code)]
+                #visibility type #output #parameter = <#path<#element> as ::ansatz::nn::Net<#element>>::Output;
+            }
+        });
+        quote! {
+            #[doc = #doc]
+            #[allow(dead_code)]
+            #visibility type #batch<#(#parameters),*> = <#path<#element> as ::ansatz::nn::BatchFor<(#(#dims,)*)>>::T;
+            #outputs
         }
     }
 

@@ -14,7 +14,9 @@ pub fn is_unknown(item: &DimItem, names: &Names<'_>) -> bool {
 
 /// `dim Pixels = 784;` as a type, `dim Wide = 4 * Pixels;` as another name of one. One that travels further than it is
 /// seen is public in a private module: rustc asks that of a type that others get.
-pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool) -> TokenStream {
+///
+/// The other name also leads to the types of what it mentions, at their places: `Wide<1>` is `Pixels`.
+pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool, mentioned: &Types) -> TokenStream {
     let DimItem { attributes, visibility, name, size } = item;
     let visibility = &visibility.tokens;
     if let Size::Literal(number, _) = size {
@@ -23,7 +25,7 @@ pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool) -> TokenStream 
         let digits = format!("{number:b}");
         let bits = digits.chars().map(|bit| Literal::u8_unsuffixed(u8::from(bit == '1')));
         let (home, declared) = (
-            quote::format_ident!("{}_dim", name),
+            home(name),
             if travels {
                 quote! { pub }
             } else {
@@ -54,13 +56,48 @@ pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool) -> TokenStream 
     let Some(dim) = names.dim(&name.to_string()) else { return TokenStream::new() };
     let (ty, doc) =
         (spelling.dim(&dim.term, Mode::Sizes), format!("{}, a dimension of size {}.", dim.term, dim.number));
-    quote! {
+    let value = dim.term.as_atom().is_none().then(|| {
+        let value = spelling.dim_value(&dim.term);
+        quote! {
+            #[doc = #doc]
+            #[allow(dead_code, non_upper_case_globals)]
+            #visibility const #name: #ty = #value;
+        }
+    });
+    let head = quote! {
         #attributes
         #[doc = ""]
         #[doc = #doc]
         #[allow(dead_code)]
-        #visibility type #name = #ty;
+    };
+    if mentioned.is_empty() {
+        return quote! { #head #visibility type #name = #ty; #value };
     }
+    let home = home(name);
+    quote! {
+        #[doc(hidden)]
+        #[allow(non_snake_case)]
+        mod #home {
+            #[allow(dead_code, unreachable_pub)]
+            #[derive(Debug)]
+            pub struct Parts;
+        }
+        #[automatically_derived]
+        impl ::ansatz::nn::Env<0> for #home::Parts {
+            type T = #ty;
+        }
+        #head
+        #visibility type #name<const PLACE: usize = 0> = <#home::Parts as ::ansatz::nn::Env<PLACE>>::T;
+        #value
+    }
+}
+
+/// Types that an item passes on, each with the place of its declaration among all that the item mentions.
+pub type Types = Vec<(usize, TokenStream)>;
+
+/// The module of what belongs to a dimension.
+pub fn home(name: &Ident) -> Ident {
+    quote::format_ident!("{}_dim", name)
 }
 
 /// How the names of a net are spelt in Rust.
@@ -111,6 +148,10 @@ impl<'n, 'a> Spelling<'n, 'a> {
         match self.names.foreign(name).map(|foreign| &foreign.route) {
             Some(Route::Path(path)) => path.clone(),
             Some(Route::Part { of, position }) => part(of, *position),
+            Some(Route::Alias { of, position }) => {
+                let position = Literal::usize_unsuffixed(*position);
+                quote! { #of<#position> }
+            }
             Some(Route::None) | None => quote! { #name },
         }
     }
@@ -126,7 +167,7 @@ impl<'n, 'a> Spelling<'n, 'a> {
                 quote! { #path<#element> }
             }
             Some(Route::Part { of, position }) => part(&quote! { #of<#element> }, *position),
-            Some(Route::None) | None => quote! { #name<#element> },
+            Some(Route::Alias { .. } | Route::None) | None => quote! { #name<#element> },
         }
     }
 

@@ -1,7 +1,7 @@
 //! What other `net!`s need of a declaration: a macro of its name that passes on its tokens and those of all that it
 //! mentions, and the types that it mentions.
 
-use super::dims::Spelling;
+use super::dims::{Spelling, Types, home};
 use super::here;
 use crate::ast::{Item, Program, Visibility};
 use crate::borders::{Entry, packed, rename};
@@ -22,21 +22,25 @@ pub struct Export {
     /// The declaration, then all that it mentions.
     pub entries: Vec<Entry>,
     /// The types of those that are typed, each a place among the entries and a type over `Element`.
-    types: Vec<(usize, TokenStream)>,
+    types: Types,
+    /// The struct that knows them.
+    keeper: TokenStream,
 }
 
 impl Export {
     /// The macro takes whom to call, and what to pass on behind the entries.
     pub fn tokens(&self) -> TokenStream {
-        let Export { name, visibility, entries, types } = self;
+        let Export { name, visibility, entries, types, keeper } = self;
         let id = &entries[0].id;
-        let entries = entries.iter().map(Entry::tokens);
+        let passed_on = entries.iter().map(Entry::tokens);
         let everywhere = (visibility.to_string() == "pub").then(|| quote! { #[macro_export] });
         let types = types.iter().map(|(position, ty)| {
-            let (position, element) = (Literal::usize_unsuffixed(*position), here("Element"));
+            let position = Literal::usize_unsuffixed(*position);
+            let element = (!entries[0].declares("dim")).then(|| here("Element"));
+            let bounds = element.iter().map(|element| quote! { <#element: ::ansatz::tensor::Float> });
             quote! {
                 #[automatically_derived]
-                impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Env<#position> for #name<#element> {
+                impl #(#bounds)* ::ansatz::nn::Env<#position> for #keeper {
                     type T = #ty;
                 }
             }
@@ -46,7 +50,7 @@ impl Export {
             #[allow(unused_macros, non_local_definitions)]
             #everywhere
             macro_rules! #id {
-                ({ $($back:tt)* } $($rest:tt)*) => { $($back)* ! { (#(#entries)*) { $($back)* } $($rest)* } };
+                ({ $($back:tt)* } $($rest:tt)*) => { $($back)* ! { (#(#passed_on)*) { $($back)* } $($rest)* } };
             }
             #[doc(hidden)]
             #[allow(unused_imports)]
@@ -139,12 +143,29 @@ impl<'p, 'a> Sources<'p, 'a> {
         found
     }
 
+    /// The types that an alias of a dimension passes on.
+    pub fn mentioned(&self, name: &Ident) -> Types {
+        let place = self.all.iter().position(|source| source.name == name);
+        place.map_or_else(Types::new, |place| self.types(&self.all[place], &self.closed(place)))
+    }
+
+    /// The types that a declaration passes on with its macro.
+    fn types(&self, source: &Source<'_>, closure: &[&Source<'_>]) -> Types {
+        let name = source.name.to_string();
+        if source.tokens.is_empty() || !(self.structs.contains(&name) || self.names.dim(&name).is_some()) {
+            return Types::new();
+        }
+        let others = closure.iter().enumerate().skip(1);
+        others.filter_map(|(i, other)| Some((i, self.ty(other, source)?))).collect()
+    }
+
+    fn closed(&self, place: usize) -> Vec<&Source<'_>> {
+        self.closure(place).into_iter().map(|place| &self.all[place]).collect()
+    }
+
     fn export(&self, place: usize, source: &Source<'_>) -> Export {
-        let closure: Vec<&Source<'_>> = self.closure(place).into_iter().map(|place| &self.all[place]).collect();
-        let has_types = self.structs.contains(&source.name.to_string()) && !source.tokens.is_empty();
-        let others = closure.iter().enumerate().skip(1).filter(|_| has_types);
-        let types: Vec<(usize, TokenStream)> =
-            others.filter_map(|(i, other)| Some((i, self.ty(other, source)?))).collect();
+        let closure = self.closed(place);
+        let types = self.types(source, &closure);
         let entry = |(i, source): (usize, &&Source<'_>)| Entry {
             id: source.id.clone(),
             visibility: source.visibility.tokens.clone(),
@@ -152,7 +173,15 @@ impl<'p, 'a> Sources<'p, 'a> {
             typed: types.iter().any(|(position, _)| *position == i),
         };
         let entries = closure.iter().enumerate().map(entry).collect();
-        Export { name: source.name.clone(), visibility: source.visibility.tokens.clone(), entries, types }
+        let (name, element) = (source.name, here("Element"));
+        let keeper = match self.names.dim(&name.to_string()) {
+            Some(_) => {
+                let home = home(name);
+                quote! { #home::Parts }
+            }
+            None => quote! { #name<#element> },
+        };
+        Export { name: name.clone(), visibility: source.visibility.tokens.clone(), entries, types, keeper }
     }
 
     /// A declaration and all that it mentions.

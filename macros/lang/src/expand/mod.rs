@@ -37,7 +37,8 @@ pub fn expand(
     let stubs = stubs::stubs(program, names, inferred, diagnostics);
     let dims = program.items.iter().filter_map(|item| match item {
         Item::Dim(dim) if !dims::is_unknown(dim, names) && names.foreign(&dim.name).is_none() => {
-            Some(dims::declare(dim, names, travelling.contains(&dim.name.to_string())))
+            let travels = travelling.contains(&dim.name.to_string());
+            Some(dims::declare(dim, names, travels, &sources.mentioned(&dim.name)))
         }
         _ => None,
     });

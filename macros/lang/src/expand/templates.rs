@@ -1,5 +1,7 @@
 //! Templates and aliases as Rust: a template is a name with an explanation, an alias one more name of an instance.
 
+use super::Context;
+use super::dims::Spelling;
 use crate::ast::{ResultType, Route};
 use crate::infer::{Alias, Template, TypedNet};
 use crate::resolve::Names;
@@ -58,10 +60,13 @@ pub fn alias(alias: &Alias<'_>, names: &Names<'_>, nets: &[Rc<TypedNet<'_>>]) ->
     let item = alias.item;
     let (attributes, visibility, name, of) = (&item.attributes, &item.visibility.tokens, &item.name, &net.name);
     if let Some(Route::Path(path)) = names.foreign(of).map(|foreign| &foreign.route) {
+        let context = Context { names, nets, net, spelling: Spelling::new(names, net) };
+        let others = context.abroad(name, visibility, path);
         return Some(quote! {
             #attributes
             #[allow(unused_imports)]
             #visibility use #path as #name;
+            #others
         });
     }
     let own = |suffix: &str| {

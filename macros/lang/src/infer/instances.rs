@@ -301,7 +301,7 @@ impl<'a, 'r> Nets<'a, 'r> {
                 None => !with_parts,
                 Some(Route::Path(_)) => !with_parts,
                 Some(Route::Part { .. }) => with_parts,
-                Some(Route::None) => false,
+                Some(Route::Alias { .. } | Route::None) => false,
             };
             for root in roots.iter().flatten().copied() {
                 let net = &mut nets[root];
