@@ -29,6 +29,17 @@ net! {
     }
     pub net Outer(a: [n, 3], b: [n, 4]) -> [4, n, 3] { einsum(a[n, i], b[n, j] -> [j, n, i]) }
     pub net Trace(a: [n, 3], b: [m, 4]) -> [n] { einsum(a[n, i], b[m, j] -> [n]) }
+    /// Calls, layers and labels as tensors; a net without parameters that is used twice.
+    net Turned(x: [n, c]) -> [c, n] { x |> [n, c] -> [c, n] }
+    pub net Calls(a: [n, 3], b: [n, 3]) -> [n, n] {
+        einsum(
+            (a + b)[n, i],
+            Turned(a)[i, m],
+            relu(Turned(b))[i, m],
+            same: linear(3, init = identity, bias = false)(a)[n, i]
+            -> [n, m]
+        )
+    }
 
     pub net Pieces(x: [n, t, Embed]) -> [n, t, 8] {
         let (a, b, c) = x |> split(3);
@@ -46,7 +57,7 @@ net! {
         let by_head = |z| z |> [n, t, (heads e)] -> [n, heads, t, e];
         let (q, k, v) = (by_head(q), by_head(k), by_head(v));
         let scores = einsum(q[n, h, i, e], k[n, h, j, e] -> [n, h, i, j]) / 2.0;
-        let mixed = einsum((softmax(scores))[n, h, i, j], v[n, h, j, e] -> [n, h, i, e]);
+        let mixed = einsum(softmax(scores)[n, h, i, j], v[n, h, j, e] -> [n, h, i, e]);
         mixed |> [n, heads, t, e] -> [n, t, (heads e)] |> c_proj: linear(d)
     }
     pub net Loss(x: [n, t, Embed]) -> [] { x |> Attend(3) |> square |> mean }
@@ -138,7 +149,14 @@ fn einsum_is_its_loops() {
     close(&run!(Chain, first.clone(), middle, last.clone()), each([5, 2]).map(|[m, n]| chain(m, n)));
     close(&run!(Outer, first.clone(), last.clone()), each([4, 2, 3]).map(|[j, n, i]| a[n * 3 + i] * c[n * 4 + j]));
     let total: f64 = c.iter().sum();
-    close(&run!(Trace, first, last), (0..2).map(|n| a[n * 3..][..3].iter().sum::<f64>() * total));
+    close(&run!(Trace, first.clone(), last), (0..2).map(|n| a[n * 3..][..3].iter().sum::<f64>() * total));
+
+    let b: Vec<f64> = values(6).into_iter().map(|value| 1.5 - 3.0 * value).collect();
+    let other: Tensor<(usize, Const<3>), f64, Cpu> = device.tensor_from_vec(b.clone(), (2, Const));
+    let called = |n: usize, m: usize| -> f64 {
+        (0..3).map(|i| (a[n * 3 + i] + b[n * 3 + i]) * a[m * 3 + i] * b[m * 3 + i].max(0.0) * a[n * 3 + i]).sum()
+    };
+    close(&run!(Calls, first, other), each([2, 2]).map(|[n, m]| called(n, m)));
 }
 
 #[test]

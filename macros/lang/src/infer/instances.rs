@@ -5,7 +5,7 @@
 //! comes from the nets and aliases that use it. Instances are inferred one by one, when they are first used.
 
 use super::block::{self, Inference};
-use super::typed::{Reach, TypedNet};
+use super::typed::{LayerKind, Reach, TypedNet};
 use super::value::{Chosen, Value};
 use super::{Alias, Inferred, Template, mentions};
 use crate::ast::{AliasItem, NetItem, Parameter, Route, Visibility};
@@ -204,6 +204,15 @@ impl<'a, 'r> Nets<'a, 'r> {
     /// An instance that has been inferred.
     pub(super) fn done(&self, position: usize) -> Rc<TypedNet<'a>> {
         self.instances[position].net().clone()
+    }
+
+    /// Whether an instance has neither parameters nor state.
+    pub(super) fn is_empty(&self, position: usize) -> bool {
+        self.done(position).layers.iter().all(|layer| match layer.kind {
+            LayerKind::Net(net) => self.is_empty(net),
+            LayerKind::Scope { .. } => true,
+            LayerKind::Unit { .. } | LayerKind::Tensor { .. } => false,
+        })
     }
 
     /// A net that contains itself.

@@ -5,7 +5,7 @@ use super::call::count;
 use super::instances::Given;
 use super::layers::Placed;
 use super::signature;
-use super::typed::{Layer, LayerKind, Operation, Step, TypedNet};
+use super::typed::{Layer, LayerKind, Operation, Step, TypedNet, key};
 use super::types::{Axis, Element, Type};
 use super::units::unlabelled;
 use super::value::{Chosen, LayerValue, Tensor, Value};
@@ -14,6 +14,7 @@ use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
+use proc_macro2::Ident;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -143,22 +144,9 @@ impl<'a> Inference<'a, '_, '_> {
             self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
             return Ok(position);
         }
-        let kind = snake_case(&plain(&chosen.name.to_string()));
         let label = match &layer.label {
             Some(_) => self.label(layer, "", false)?,
-            None => {
-                let named = proc_macro2::Ident::new(&kind, layer.span.first);
-                let label = Some(super::value::Label { name: named, written: false });
-                let unlabelled = LayerValue {
-                    kind: layer.kind.clone(),
-                    site: layer.site,
-                    label,
-                    scope: layer.scope,
-                    text: layer.text.clone(),
-                    span: layer.span,
-                };
-                self.label(&unlabelled, "", false)?
-            }
+            None => self.label_of_net(net, chosen, layer)?,
         };
         let list = |types: Vec<String>| if types.len() == 1 { types.concat() } else { types.join(", ") };
         self.layers.push(Layer {
@@ -179,6 +167,26 @@ impl<'a> Inference<'a, '_, '_> {
         let position = self.layers.len() - 1;
         self.placed.insert(layer.site, Placed::Layer(position));
         Ok(position)
+    }
+
+    /// The label of a net that is given none. Two uses of one net may be meant to share its parameters or not, so they say
+    /// which; where there are none to share, a number tells them apart.
+    fn label_of_net(&mut self, net: usize, chosen: &Chosen<'a>, layer: &LayerValue<'a>) -> Checked<Ident> {
+        let of = plain(&chosen.name.to_string()).into_owned();
+        let kind = snake_case(&of);
+        let numbered = (2..).map(|number| format!("{kind}{number}"));
+        let mut labels =
+            std::iter::once(kind.clone()).chain(numbered).map(|label| Ident::new(&label, layer.span.first));
+        let label = match self.nets.is_empty(net) {
+            true => labels.find(|label| !self.labels.contains(&key(&self.layers, layer.scope, label))),
+            false => labels.next(),
+        };
+        let help = format!(
+            "with a label it has parameters of its own: `other: {of}`; to share one set, bind the net: `let {kind} = {of};`"
+        );
+        let label = label.ok_or(Absorbed)?;
+        self.claim(&label, layer.scope, &help)?;
+        Ok(label)
     }
 
     /// Checks what a net is given, and finds its run-time dimensions.

@@ -146,7 +146,7 @@ impl Parser {
     }
 
     /// What begins with a word.
-    fn word(&mut self, ident: &Ident, wanted: &str) -> Parsed<Expr> {
+    pub(super) fn word(&mut self, ident: &Ident, wanted: &str) -> Parsed<Expr> {
         let span = ident.span();
         match ident.to_string().as_str() {
             "true" | "false" => {

@@ -103,24 +103,29 @@ impl Parser {
         Ok(Expr { kind: ExprKind::Einsum { operands, result }, span: span.into() })
     }
 
-    /// `q[n, i, e]`, `(x |> f)[n, i]`
+    /// `q[n, i, e]`, `f(x)[n, i]`, `(x |> f)[n, i]`: what binds as strongly as a call, or stands in parentheses.
     fn operand(&mut self) -> Parsed<Operand> {
-        let span = self.here();
-        let tensor = match self.group(Delimiter::Parenthesis) {
-            Some(group) => {
+        let tensor = match (self.group(Delimiter::Parenthesis), self.ident().cloned()) {
+            (Some(group), _) => {
                 self.bump();
                 self.within(&group, |p| {
                     let value = p.expr("a tensor")?;
                     p.nothing_left("the tensor").map(|()| value)
                 })?
             }
-            None => {
-                let name = self.name("a tensor")?;
-                Expr { kind: ExprKind::Name(name), span: span.into() }
+            (None, Some(word)) => self.deeper(|p| p.word(&word, "a tensor"))?,
+            (None, None) => {
+                self.unexpected("a tensor");
+                return Err(Reported);
             }
         };
         let Some(group) = self.group(Delimiter::Bracket) else {
-            self.unexpected("the axes of this tensor in brackets").help("write `einsum(a[i, k], b[k, j] -> [i, j])`");
+            let calculated = self.operator().is_some_and(|operator| !matches!(operator.text, "," | "->"));
+            let error = self.unexpected("the axes of this tensor in brackets");
+            error.help(match calculated {
+                true => "what is calculated here stands in parentheses, with its axes behind: `einsum((a + b)[i, k] -> [i])`",
+                false => "write `einsum(a[i, k], b[k, j] -> [i, j])`",
+            });
             return Err(Reported);
         };
         self.bump();
