@@ -52,6 +52,30 @@ pub mod inner {
     }
 }
 
+/// Maps with an inverse.
+pub mod flows {
+    ansatz::net! {
+        /// The coordinates of a point.
+        pub dim Space = 4;
+
+        /// A flow that is seen here alone.
+        flow Bend(x: [n, d]; slope = 0.5) { x |> affine |> leaky_relu(slope) }
+
+        /// A flow as it stands, with a private one inside.
+        pub flow Warp(x: [n, Space]) { x |> coupling(hidden = 6, act = tanh) |> reverse |> Bend }
+
+        /// A template, for points of any dimension.
+        pub flow Steps(x: [n, d]; hidden: usize, depth = 2) {
+            x |> [[coupling(hidden = hidden, act = tanh), reverse]; depth] |> mix: invertible_linear
+        }
+
+        /// A flow with a condition.
+        pub flow Given(x: [n, Space], c: [n, 1]) {
+            x |> coupling(|a| concat(a, c) |> linear(8) |> tanh |> linear(Space)) |> reverse
+        }
+    }
+}
+
 ansatz::net! {
     use inner::Deep;
 
