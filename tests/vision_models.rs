@@ -7,7 +7,7 @@ mod formula;
 use ansatz::compile::compile;
 use ansatz::grad::grad;
 use ansatz::graph::{NodeId, Op, StateKind};
-use ansatz::models::alexnet::AlexNet;
+use ansatz::models::alexnet::AlexNet32;
 use ansatz::models::lenet::LeNet;
 use ansatz::models::residual::Residual100;
 use ansatz::models::resnet::{ResNet18, ResNet18Small, ResNet20, ResNet34, ResNet50};
@@ -46,7 +46,7 @@ type Images<const C: usize, const S: usize> = (usize, Const<C>, Const<S>, Const<
 
 recorded! {
     LeNet(image: Images<1, 28>) [n] ((n, Const, Const, Const),);
-    AlexNet(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
+    AlexNet32(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
     Vgg11Small(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
     ResNet20(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
     ResNet18Small(image: (usize, Const<3>, usize, usize)) [n, h, w] ((n, Const, h, w),);
@@ -272,7 +272,7 @@ const GRADIENT: Option<f64> = Some(1e-4);
 
 parity! {
     lenet = LeNet, "lenet", [3], [3 * 784], true, GRADIENT;
-    alexnet = AlexNet, "alexnet", [2], [2 * 3 * 1024], false, GRADIENT;
+    alexnet = AlexNet32, "alexnet", [2], [2 * 3 * 1024], false, GRADIENT;
     vgg11 = Vgg11Small, "vgg11_small", [2], [2 * 3 * 1024], false, GRADIENT;
     resnet20 = ResNet20, "resnet20", [4], [4 * 3 * 1024], true, GRADIENT;
     resnet18_of_small_images = ResNet18Small, "resnet18_small", [3, 16, 16], [3 * 3 * 256], true, GRADIENT;

@@ -4,8 +4,8 @@
 use crate::net;
 
 net! {
-    /// All widths are multiples of `width`.
-    net Layers(image: [n, c, h, w]; width: usize, hidden: usize, classes: usize = 10) -> [n, classes] {
+    /// AlexNet for images of one size. All widths are multiples of `width`.
+    pub net AlexNet(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 10) -> [n, classes] {
         image
             |> features: [
                 conv2d(width, stride = 2, padding = 1), relu, max_pool2d(2),
@@ -23,5 +23,5 @@ net! {
     }
 
     /// AlexNet for images of 32 × 32.
-    pub net AlexNet = Layers(c = 3, h = 32, w = 32, width = 64, hidden = 4096);
+    pub net AlexNet32 = AlexNet(c = 3, h = 32, w = 32);
 }

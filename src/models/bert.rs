@@ -20,14 +20,14 @@ net! {
             |> dense: linear(d)
     }
 
-    /// Norms stand behind each sum.
-    net Layer(x: [n, t, d], seen: [n, t]; heads: usize, hidden: usize) -> [n, t, d] {
+    /// Attention and a perceptron, each added to what went into it. Norms stand behind each sum.
+    pub net Layer(x: [n, t, d], seen: [n, t]; heads: usize, hidden: usize) -> [n, t, d] {
         let x = x + attention: Attention(x, seen, heads) |> attention_norm: layer_norm(eps = 1e-12);
         x + (x |> intermediate: linear(hidden) |> gelu |> output: linear(d)) |> output_norm: layer_norm(eps = 1e-12)
     }
 
     /// A vector for each token. `seen` is 1 for tokens and 0 for what fills a text up to a length.
-    net Bert(
+    pub net Bert(
         tokens: [n, t] in vocabulary,
         segments: [n, t] in Segment,
         seen: [n, t];
@@ -46,7 +46,7 @@ net! {
     }
 
     /// Logits of classes, from the vector of the first token.
-    net Classifier(
+    pub net BertClassifier(
         tokens: [n, t] in vocabulary,
         segments: [n, t] in Segment,
         seen: [n, t];
@@ -75,7 +75,7 @@ net! {
     #[doc(hidden)]
     pub dim Kind = 3;
     #[doc(hidden)]
-    pub net SmallClassifier = Classifier(
+    pub net SmallClassifier = BertClassifier(
         vocabulary = SmallToken, places = SmallPlace, width = 8, layers = 2, heads = 2, hidden = 12, classes = Kind,
     );
     #[doc(hidden)]

@@ -19,7 +19,7 @@ net! {
     }
 
     /// x + attention, then x + a perceptron, each behind a norm.
-    net Block(x: [n, t, d]; heads: usize, drop: f64) -> [n, t, d] {
+    pub net Block(x: [n, t, d]; heads: usize, drop: f64) -> [n, t, d] {
         let rest = |z| if drop > 0.0 { z |> dropout(drop) } else { z };
         let x = x + (x |> ln_1: layer_norm |> attn: Attention(heads) |> rest);
         x + (x |> ln_2: layer_norm |> mlp: (c_fc: linear(4 * d) |> gelu_tanh |> c_proj: linear(d)) |> rest)
@@ -27,7 +27,7 @@ net! {
 
     /// Logits of the next token at each place; the output weights are those of the embedding. With `recompute` a training
     /// keeps what goes into each block, and computes the blocks again.
-    net Gpt2(
+    pub net Gpt2(
         tokens: [n, t] in vocabulary;
         vocabulary: usize = Gpt2Token,
         places: usize = Gpt2Place,

@@ -18,12 +18,13 @@ net! {
     }
 
     /// A perceptron with a gate (Shazeer 2020).
-    net SwiGlu(x: [n, t, d]; hidden: usize) -> [n, t, d] {
+    pub net SwiGlu(x: [n, t, d]; hidden: usize) -> [n, t, d] {
         (x |> gate_proj: linear(hidden, bias = false) |> silu) * (x |> up_proj: linear(hidden, bias = false))
             |> down_proj: linear(d, bias = false)
     }
 
-    net Layer(x: [n, t, d]; heads: usize, shared: usize, hidden: usize, eps: f64, base: f64) -> [n, t, d] {
+    /// Attention and a perceptron, each behind a norm and added to what went into it.
+    pub net Layer(x: [n, t, d]; heads: usize, shared: usize, hidden: usize, eps: f64, base: f64) -> [n, t, d] {
         let x = x + (x |> input_layernorm: rms_norm(eps) |> self_attn: Attention(heads, shared, base));
         x + (x |> post_attention_layernorm: rms_norm(eps) |> mlp: SwiGlu(hidden))
     }
@@ -50,7 +51,7 @@ net! {
     }
 
     /// Logits of the next token at each place.
-    net Llama(
+    pub net Llama(
         tokens: [n, t] in vocabulary;
         vocabulary: usize = LlamaToken,
         width: usize,

@@ -4,7 +4,7 @@ use crate::net;
 
 net! {
     /// Two convolutions, and what went into them added.
-    net Basic(x: [n, c, h, w]; width: usize, stride: usize = 1) -> [n, width, ceil_div(h, stride), ceil_div(w, stride)] {
+    pub net Basic(x: [n, c, h, w]; width: usize, stride: usize = 1) -> [n, width, ceil_div(h, stride), ceil_div(w, stride)] {
         let y = x
             |> conv1: conv2d(width, stride, padding = 1, bias = false) |> bn1: batch_norm |> relu
             |> conv2: conv2d(width, padding = 1, bias = false) |> bn2: batch_norm;
@@ -15,7 +15,7 @@ net! {
     }
 
     /// A convolution between one to fewer channels and one to four times as many; the stride is that of the middle.
-    net Bottleneck(x: [n, c, h, w]; width: usize, stride: usize = 1)
+    pub net Bottleneck(x: [n, c, h, w]; width: usize, stride: usize = 1)
         -> [n, 4 * width, ceil_div(h, stride), ceil_div(w, stride)]
     {
         let y = x

@@ -23,13 +23,13 @@ net! {
     net Perceptron(x: [n, t, d]; hidden: usize) -> [n, t, d] { x |> up: linear(hidden) |> relu |> down: linear(d) }
 
     /// One layer of the encoder. Norms stand behind each sum.
-    net Encode(x: [n, s, d], seen: [n, s]; heads: usize, hidden: usize) -> [n, s, d] {
+    pub net Encode(x: [n, s, d], seen: [n, s]; heads: usize, hidden: usize) -> [n, s, d] {
         let x = x + attention: Attention(x, x, seen, heads) |> norm1: layer_norm;
         x + perceptron: Perceptron(x, hidden) |> norm2: layer_norm
     }
 
     /// One layer of the decoder.
-    net Decode(y: [n, t, d], x: [n, s, d], seen: [n, s]; heads: usize, hidden: usize) -> [n, t, d] {
+    pub net Decode(y: [n, t, d], x: [n, s, d], seen: [n, s]; heads: usize, hidden: usize) -> [n, t, d] {
         let y = y + causal: Causal(y, heads) |> norm1: layer_norm;
         let y = y + cross: Attention(y, x, seen, heads) |> norm2: layer_norm;
         y + perceptron: Perceptron(y, hidden) |> norm3: layer_norm
@@ -45,7 +45,7 @@ net! {
 
     /// Logits of the next token of `written` at each place, where `seen` is 1 for the tokens of `read` and 0 for what fills
     /// them up to a length. The width is twice the number of `waves`, and `scale` its square root. One table of tokens serves both texts and the logits.
-    net Transformer(
+    pub net Transformer(
         read: [n, s] in vocabulary,
         seen: [n, s],
         written: [n, t] in vocabulary;

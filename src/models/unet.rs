@@ -19,7 +19,7 @@ net! {
     }
 
     /// Three sizes: halved twice on the way down, doubled twice on the way up, where what was left out is joined.
-    net Conditioned(x: [n, c, h, w], s: [n, 1]; width: usize, groups: usize = 8, waves: usize = 32) -> [n, c, h, w]
+    pub net UNet(x: [n, c, h, w], s: [n, 1]; width: usize, groups: usize = 8, waves: usize = 32) -> [n, c, h, w]
     where
         4 | h, 4 | w, groups | width
     {
@@ -33,7 +33,7 @@ net! {
     }
 
     /// The U-Net for grey images of 28 × 28, 32 channels wide at full size.
-    pub net UNet28 = Conditioned(c = 1, h = 28, w = 28, width = 32);
+    pub net UNet28 = UNet(c = 1, h = 28, w = 28, width = 32);
     /// The U-Net for grey images of 8 × 8, 32 channels wide at full size.
-    pub net UNet8 = Conditioned(c = 1, h = 8, w = 8, width = 32);
+    pub net UNet8 = UNet(c = 1, h = 8, w = 8, width = 32);
 }

@@ -3,8 +3,8 @@
 use crate::net;
 
 net! {
-    /// Configuration A: eleven layers with weights. Every pool halves the image.
-    net Eleven(image: [n, c, h, w]; width: usize, hidden: usize, classes: usize) -> [n, classes] {
+    /// Configuration A: eleven layers with weights, for images of one size. Every pool halves the image.
+    pub net VggA(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 1000) -> [n, classes] {
         image
             |> features: [
                 conv2d(width, padding = 1), batch_norm, relu, max_pool2d(2),
@@ -20,7 +20,7 @@ net! {
     }
 
     /// Configuration D: sixteen.
-    net Sixteen(image: [n, c, h, w]; width: usize, hidden: usize, classes: usize) -> [n, classes] {
+    pub net VggD(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 1000) -> [n, classes] {
         image
             |> features: [
                 conv2d(width, padding = 1), batch_norm, relu,
@@ -48,9 +48,9 @@ net! {
     }
 
     /// VGG-11 for the 1000 classes of ImageNet.
-    pub net Vgg11 = Eleven(c = 3, h = 224, w = 224, width = 64, hidden = 4096, classes = 1000);
+    pub net Vgg11 = VggA(c = 3, h = 224, w = 224);
     /// VGG-16 for the 1000 classes of ImageNet.
-    pub net Vgg16 = Sixteen(c = 3, h = 224, w = 224, width = 64, hidden = 4096, classes = 1000);
+    pub net Vgg16 = VggD(c = 3, h = 224, w = 224);
     /// VGG-11 for images of 32 × 32.
-    pub net Vgg11Small = Eleven(c = 3, h = 32, w = 32, width = 64, hidden = 512, classes = 10);
+    pub net Vgg11Small = VggA(c = 3, h = 32, w = 32, hidden = 512, classes = 10);
 }

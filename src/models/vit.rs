@@ -11,7 +11,8 @@ net! {
         attention(by_head(q), by_head(k), by_head(v)) |> [n, heads, t, e] -> [n, t, (heads e)] |> dense: linear(d)
     }
 
-    net Layer(x: [n, t, d]; heads: usize, hidden: usize, eps: f64) -> [n, t, d] {
+    /// Attention and a perceptron, each behind a norm and added to what went into it.
+    pub net Layer(x: [n, t, d]; heads: usize, hidden: usize, eps: f64) -> [n, t, d] {
         let x = x + (x |> layernorm_before: layer_norm(eps) |> attention: Attention(heads));
         x + (x |> layernorm_after: layer_norm(eps) |> intermediate: linear(hidden) |> gelu |> output: linear(d))
     }
@@ -23,7 +24,7 @@ net! {
     }
 
     /// Logits of classes, from a vector that stands in front of the patches.
-    net ViT(
+    pub net ViT(
         image: [n, c, h, w];
         patch: usize,
         width: usize,
