@@ -41,6 +41,14 @@ net! {
         )
     }
 
+    /// A dimension that no axis has by itself follows from one.
+    pub net Pairs(x: [2 * n, 3]) -> [n, 6] { x |> [(n two), c] -> [n, (two c)] }
+    pub net Blocks(x: [3, n * t + 1], y: [t]) -> (sums: [n], last: [3, 1]) {
+        let blocks = x |> slice(0, n * t) |> [c, (n t)] -> [n, t, c];
+        (sums = einsum(blocks[n, t, c], y[t] -> [n]), last = x |> slice(n * t, n * t + 1))
+    }
+    pub net PairsLoss(x: [4 * n, 3]) -> [] { x |> Pairs |> linear(2) |> square |> mean }
+
     pub net Pieces(x: [n, t, Embed]) -> [n, t, 8] {
         let (a, b, c) = x |> split(3);
         concat(a + b, c) |> pad(1, 2) |> slice(1, 9)
@@ -158,6 +166,25 @@ fn einsum_is_its_loops() {
     };
     close(&run!(Calls, first, other), each([2, 2]).map(|[n, m]| called(n, m)));
 }
+
+#[test]
+fn a_size_follows_from_an_axis() -> Result<()> {
+    let rows = |count: usize| from_vec(values(3 * count), (count, Const::<3>));
+    close(&run!(Pairs, rows(4)?), values(12).into_iter());
+    let error = Pairs::<f64>::init(0).forward(rows(5)?).unwrap_err().to_string();
+    assert_eq!(error, "axis 0 of `x` is 5 and should be 2 * n = 4, where `n` is 2 in `x`");
+
+    let (x, y) = (values(3 * 7), values(2));
+    let blocks = Blocks::<f64>::init(0);
+    let found = blocks.forward(from_vec(x.clone(), (Const, 7))?, from_vec(y.clone(), (2,))?)?;
+    close(&to_vec(&found.sums), (0..3).map(|n| each([2, 3]).map(|[t, c]| x[7 * c + 2 * n + t] * y[t]).sum()));
+    close(&to_vec(&found.last), (0..3).map(|c| x[7 * c + 6]));
+    assert!(blocks.forward(from_vec(x, (Const, 7))?, from_vec(vec![1.0; 4], (4,))?).is_err());
+    assert_eq!(PairsLoss::multiply_adds(5), 10 * 6 * 2);
+    Ok(())
+}
+
+ansatz::gradcheck!(PairsLoss);
 
 #[test]
 fn pieces_are_cut_and_joined() {

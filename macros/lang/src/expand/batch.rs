@@ -20,7 +20,7 @@ impl Context<'_, '_> {
         let types: Vec<_> = inputs.iter().map(|(_, ty)| self.spelling.host(ty, Mode::Parameters)).collect();
         let docs = inputs.iter().map(|(_, ty)| format!("`{ty}`"));
         let element = self.element_parameter(inputs.iter().map(|(_, ty)| ty));
-        let dims: Vec<_> = self.spelling.run_time.iter().map(|(_, parameter)| parameter).collect();
+        let dims = self.spelling.type_parameters();
         let declared = element.iter().map(|e| quote! { #e: ::ansatz::tensor::Float = f32 });
         let declared = declared.chain(dims.iter().map(|dim| quote! { #dim: ::ansatz::tensor::Dim = usize }));
         let bounds = element.iter().map(|e| quote! { #e: ::ansatz::tensor::Float });
@@ -56,7 +56,15 @@ impl Context<'_, '_> {
         let checks: Vec<_> = checks.collect();
         let sizes = self.spelling.run_time.iter().filter(|_| !checks.is_empty()).map(|(dim, _)| {
             let text = dim.to_string();
-            quote! { let #dim = bindings.size(#text); }
+            let Some(reading) = self.net.reading(dim) else {
+                return quote! { let #dim = bindings.size(#text); };
+            };
+            let (input, ty) = &inputs[reading.input];
+            let (value, of) = (self.solved(&reading, &host_shape(input, ty)), input.to_string());
+            quote! {
+                let #dim: usize = #value;
+                bindings.bind(#text, #of, #dim)?;
+            }
         });
         let feeds = inputs.iter().map(|(input, ty)| match ty.element {
             Element::Index(_) => quote! { feed.indices(&self.#input); },
@@ -150,7 +158,7 @@ impl Context<'_, '_> {
     /// net knows them.
     pub(super) fn abroad(&self, name: &Ident, visibility: &TokenStream, path: &TokenStream) -> TokenStream {
         let types: Vec<Type> = self.net.inputs.iter().map(known).collect();
-        let dims: Vec<_> = self.spelling.run_time.iter().map(|(_, parameter)| parameter).collect();
+        let dims = self.spelling.type_parameters();
         let parts = |types: &[Type]| match self.element_parameter(types.iter()) {
             Some(element) => (Some(quote! { #element = f32 }), quote! { #element }),
             None => (None, quote! { f32 }),

@@ -105,8 +105,8 @@ pub struct Spelling<'n, 'a> {
     names: &'n Names<'a>,
     /// The type parameter of the elements.
     pub element: Ident,
-    /// The run-time dimensions: their names and their type parameters.
-    pub run_time: Vec<(Ident, Ident)>,
+    /// The run-time dimensions: their names, and the type parameters of those that are axes of their own; others are numbers.
+    pub run_time: Vec<(Ident, Option<Ident>)>,
 }
 
 /// What stands for a run-time dimension in a type.
@@ -135,10 +135,14 @@ impl<'n, 'a> Spelling<'n, 'a> {
         let mut taken = vec![element.clone()];
         let mut run_time = vec![];
         for name in &net.run_time {
+            if net.reading(name).is_some() {
+                run_time.push((name.clone(), None));
+                continue;
+            }
             let capital = capitals(&name.to_string());
             let parameter = free(&[capital.clone(), format!("{capital}Dim"), format!("{capital}RunTime")], &taken);
             taken.push(parameter.clone());
-            run_time.push((name.clone(), Ident::new(&parameter, Span::call_site())));
+            run_time.push((name.clone(), Some(Ident::new(&parameter, Span::call_site()))));
         }
         Spelling { names, element: super::here(&element), run_time }
     }
@@ -171,9 +175,14 @@ impl<'n, 'a> Spelling<'n, 'a> {
         }
     }
 
+    /// `N`, `T`
+    pub fn type_parameters(&self) -> Vec<&Ident> {
+        self.run_time.iter().filter_map(|(_, parameter)| parameter.as_ref()).collect()
+    }
+
     /// `N: ::ansatz::tensor::Dim, T: ::ansatz::tensor::Dim`
     pub fn parameters(&self) -> TokenStream {
-        let parameters = self.run_time.iter().map(|(_, parameter)| parameter);
+        let parameters = self.type_parameters();
         quote! { #(#parameters: ::ansatz::tensor::Dim),* }
     }
 
@@ -183,8 +192,8 @@ impl<'n, 'a> Spelling<'n, 'a> {
             Some(Atom::Nominal { name, .. }) => self.dimension(&super::here(name)),
             Some(Atom::RunTime(name)) if mode == Mode::Parameters => {
                 match self.run_time.iter().find(|(own, _)| own == name) {
-                    Some((_, parameter)) => quote! { #parameter },
-                    None => quote! { usize },
+                    Some((_, Some(parameter))) => quote! { #parameter },
+                    _ => quote! { usize },
                 }
             }
             _ => match size.number() {

@@ -5,8 +5,8 @@ use super::{Context, allowances, here};
 use crate::ast::Role;
 use crate::functions::{FUNCTIONS, Function};
 use crate::infer::{
-    Body, Constant, Degrees, Distance, Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, Type,
-    ValueId, key_part,
+    Body, Constant, Degrees, Distance, Kernel, Layer, LayerKind, Operation, Reading, Scalar, Setting, Step, Trace,
+    Type, ValueId, key_part,
 };
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
@@ -74,7 +74,12 @@ impl Context<'_, '_> {
         let body = match body {
             None => quote! { ::core::unreachable!("the net holds an error") },
             Some(body) => {
-                let (bindings, conditions) = (self.bindings(), self.conditions(&scope));
+                let inputs = &self.net.item.inputs;
+                let shape = |input: usize| {
+                    let name = &inputs[input].name;
+                    quote! { #name.shape() }
+                };
+                let (bindings, conditions) = (self.bindings(&shape), self.conditions(&scope));
                 let steps = body.steps.iter().map(|step| self.step(step, &scope));
                 let results = &body.results;
                 let values =
@@ -126,14 +131,25 @@ impl Context<'_, '_> {
         if taken { here("__scope") } else { here("scope") }
     }
 
-    /// `let n: N = x.shape().0;` for every run-time dimension.
-    fn bindings(&self) -> TokenStream {
+    /// `let n: N = x.shape().0;` for every run-time dimension, where `shape` is how the shape of an input is found.
+    pub(super) fn bindings(&self, shape: &dyn Fn(usize) -> TokenStream) -> TokenStream {
         let bindings = self.spelling.run_time.iter().filter_map(|(dim, parameter)| {
-            let (input, _, axis) = self.place(&dim.to_string())?;
-            let axis = Literal::usize_unsuffixed(axis);
-            Some(quote! { let #dim: #parameter = #input.shape().#axis; })
+            if let Some(reading) = self.net.reading(dim) {
+                let value = self.solved(&reading, &shape(reading.input));
+                return Some(quote! { let #dim: usize = #value; });
+            }
+            let (_, input, axis) = self.place(&dim.to_string())?;
+            let (shape, axis) = (shape(input), Literal::usize_unsuffixed(axis));
+            Some(quote! { let #dim: #parameter = #shape.#axis; })
         });
         quote! { #(#bindings)* }
+    }
+
+    /// A run-time dimension that follows from an axis of this shape.
+    pub(super) fn solved(&self, reading: &Reading, shape: &TokenStream) -> TokenStream {
+        let (whole, axis) = (here("__axis"), Literal::usize_unsuffixed(reading.axis));
+        let value = self.spelling.number(&reading.solution(&Term::run_time(whole.to_string())), &quote! { usize });
+        quote! { { let #whole = #shape.#axis; #value } }
     }
 
     /// The first input that has a run-time dimension as an axis by itself, its position, and the axis.

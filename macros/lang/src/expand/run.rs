@@ -6,7 +6,7 @@ use super::record::known;
 use crate::ast::{ResultType, Role};
 use crate::infer::{Element, Reach, Type, TypedNet};
 use crate::terms::Atom;
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 use std::rc::Rc;
 
@@ -150,16 +150,13 @@ impl Context<'_, '_> {
 
     /// `let n: N = HasShape::shape(&x).0;` for every run-time dimension.
     fn host_bindings(&self) -> TokenStream {
-        let bindings = self.spelling.run_time.iter().filter_map(|(dim, parameter)| {
-            let (input, index, axis) = self.place(&dim.to_string())?;
-            let axis = Literal::usize_unsuffixed(axis);
-            let shape = match self.net.inputs[index].as_ref()?.element {
-                Element::Index(_) => quote! { #input.shape() },
+        self.bindings(&|index| {
+            let input = &self.net.item.inputs[index].name;
+            match &self.net.inputs[index] {
+                Some(Type { element: Element::Index(_), .. }) => quote! { #input.shape() },
                 _ => quote! { ::ansatz::tensor::HasShape::shape(&#input) },
-            };
-            Some(quote! { let #dim: #parameter = #shape.#axis; })
-        });
-        quote! { #(#bindings)* }
+            }
+        })
     }
 
     /// `gradient`, for nets with a scalar `loss`, or with one scalar result.
@@ -180,7 +177,7 @@ impl Context<'_, '_> {
         let parameters = self.spelling.parameters();
         let inputs: Vec<Type> = self.net.inputs.iter().map(known).collect();
         let own = self.element_parameter(inputs.iter());
-        let arguments = own.iter().chain(self.spelling.run_time.iter().map(|(_, parameter)| parameter));
+        let arguments = own.iter().chain(self.spelling.type_parameters());
         quote! {
             /// The loss of a batch and its gradient, which has the type of the model: for hand-written loops.
             ///
@@ -203,16 +200,14 @@ impl Context<'_, '_> {
             return TokenStream::new();
         }
         let (name, element, spelling) = (self.name(), self.element(), &self.spelling);
-        let parameters = spelling.run_time.iter().map(|(_, parameter)| parameter);
+        let parameters = spelling.type_parameters();
         let taken = spelling.shape(&input.axes, Mode::Parameters);
         let given = spelling.shape(&result.axes, Mode::Parameters);
-        let sizes = spelling.run_time.iter().filter_map(|(dim, _)| {
-            let (_, _, axis) = self.place(&dim.to_string())?;
-            let axis = Literal::usize_unsuffixed(axis);
-            Some(quote! { ::ansatz::tensor::Dim::size(&::ansatz::tensor::HasShape::shape(&input).#axis) })
-        });
+        let bindings = self.bindings(&|_| quote! { ::ansatz::tensor::HasShape::shape(&input) });
+        let sizes = spelling.run_time.iter().map(|(dim, _)| quote! { ::ansatz::tensor::Dim::size(&#dim) });
         let body = match self.whole() {
             true => quote! {
+                #bindings
                 let dims = [#(#sizes),*];
                 ::ansatz::nn::on_tape(self, input, &dims)
             },

@@ -209,6 +209,9 @@ impl<'a> Inference<'a, '_, '_> {
                 }
             }
         }
+        for name in inner.run_time.iter().filter(|name| inner.reading(name).is_some()) {
+            self.follow(inner, layer, name, tensors, &mut bound)?;
+        }
         let mut whole = true;
         for (i, (declared, (tensor, span))) in inner.inputs.iter().zip(tensors).enumerate() {
             let Some(declared) = declared else { return Err(Absorbed) };
@@ -217,6 +220,48 @@ impl<'a> Inference<'a, '_, '_> {
             }
         }
         if whole { Ok(bound) } else { Err(Absorbed) }
+    }
+
+    /// Binds a dimension that follows from the size of an axis.
+    fn follow(
+        &mut self,
+        inner: &TypedNet<'a>,
+        layer: &LayerValue<'a>,
+        name: &Ident,
+        tensors: &[(Tensor, Place)],
+        bound: &mut Bound,
+    ) -> Checked<()> {
+        let Some(reading) = inner.reading(name) else { return Ok(()) };
+        let ((tensor, span), declared) = (&tensors[reading.input], inner.inputs[reading.input].as_ref());
+        let (Some(came), Some(declared)) = (tensor.ty.axes.get(reading.axis), declared) else { return Ok(()) };
+        if declared.rank() != tensor.ty.rank() {
+            return Ok(());
+        }
+        let (factor, rest) = (substitute(&reading.factor, bound), substitute(&reading.rest, bound));
+        let all = came.size.minus(&rest);
+        let exact = self.signature.dims.quotient(&all, &factor);
+        if let Some(size) = exact.clone().filter(|size| self.at_least(size, 1)) {
+            bound.insert(name.to_string(), Axis::from(size));
+            return Ok(());
+        }
+        let written = substitute(&declared.axes[reading.axis].size, bound);
+        let callee = layer.label.as_ref().filter(|label| label.written).map(|label| label.name.to_string());
+        let callee = callee.unwrap_or_else(|| inner.item.name.to_string());
+        let (known, size) = (came.size.number().is_some() && all.open_names().is_empty(), &came.size);
+        let says = if known {
+            format!("{size} is {written} for no `{name}`")
+        } else {
+            format!("nothing says that {size} is {written} for some `{name}`")
+        };
+        let notes = self.notes(tensor, &[]);
+        let error = self.fault(*span, format!("`{callee}` takes {declared}, and {says}"));
+        error.notes = notes;
+        match exact {
+            _ if known => {}
+            None => drop(error.help(format!("state it in the head: `where {factor} | {all}`"))),
+            Some(_) => drop(error.help(format!("state it in the head: `where {size} > {rest}`"))),
+        }
+        Err(Absorbed)
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are what one sentence of an error speaks of")]

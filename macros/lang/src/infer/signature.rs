@@ -3,9 +3,10 @@
 use super::facts;
 use super::instances::{Given, Need};
 use super::mentions;
+use super::typed::Reading;
 use super::types::{Axis, Element, Type};
 use super::value::Value;
-use crate::ast::{AxisType, Fact, NetItem, ResultType, Size, TensorType};
+use crate::ast::{Fact, NetItem, ResultType, Size, TensorType};
 use crate::report::{Diagnostic, Report};
 use crate::resolve::{Absorbed, Checked, Names, names_in, reach, size};
 use crate::terms::{Dims, Meaning, Term};
@@ -50,17 +51,26 @@ impl Signature {
     }
 }
 
-/// The dimensions that are read off the inputs of a net.
+/// The dimensions that are read off the inputs of a net: those that stand by themselves first.
 pub fn dimensions(item: &NetItem) -> Vec<&Ident> {
     let mut found: Vec<&Ident> = vec![];
-    for axis in item.inputs.iter().flat_map(|input| &input.ty.axes) {
-        match &axis.size {
-            Size::Name(name) if is_lower(&name.to_string()) && !found.contains(&name) => found.push(name),
-            _ => {}
+    for name in bare_names(item)
+        .chain(item.inputs.iter().flat_map(|input| &input.ty.axes).flat_map(|axis| names_in(&axis.size)))
+    {
+        if is_lower(&name.to_string()) && !found.contains(&name) {
+            found.push(name);
         }
     }
     found.retain(|name| item.parameters.iter().all(|parameter| parameter.name != **name));
     found
+}
+
+/// The axes of the inputs that are a name.
+fn bare_names(item: &NetItem) -> impl Iterator<Item = &Ident> {
+    item.inputs.iter().flat_map(|input| &input.ty.axes).filter_map(|axis| match &axis.size {
+        Size::Name(name) => Some(name),
+        _ => None,
+    })
 }
 
 /// A result type with holes.
@@ -115,32 +125,20 @@ pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, re
     let unknown = |value: &Value<'_>| !matches!(value, Value::Size(_) | Value::Number { integer: Some(_), .. });
     let unknown = item.parameters.iter().zip(&given.parameters).filter(|(_, value)| unknown(value));
     let unknown: Vec<String> = unknown.map(|(parameter, _)| parameter.name.to_string()).collect();
-    // Sizes are read off axes that are a bare name, so those come first.
-    let bare = item.inputs.iter().flat_map(|input| &input.ty.axes).filter_map(|axis| match &axis.size {
-        Size::Name(name) => Some(name),
-        _ => None,
-    });
-    let inner = item.inputs.iter().flat_map(|input| &input.ty.axes).flat_map(|axis| names_in(&axis.size));
-    for name in bare.chain(inner) {
+    // Sizes are read off axes that are a bare name; others follow from what they are part of.
+    let mut follow: Vec<Ident> = vec![];
+    for name in dimensions(item) {
         let text = name.to_string();
         let free = !names.broken.contains(&text) && !unknown.contains(&text);
-        if is_lower(&text) && free && dims.declare(text, Meaning::RunTime).is_ok() {
-            run_time.push(name.clone());
+        if free && dims.declare(text, Meaning::RunTime).is_ok() {
+            let list = if bare_names(item).any(|bare| bare == name) { &mut run_time } else { &mut follow };
+            list.push(name.clone());
         }
     }
     twice(item, report);
-    for name in &run_time {
+    for name in run_time.iter().chain(&follow) {
         if let Some(input) = item.inputs.iter().find(|input| input.name == *name) {
             report.error(input.name.span(), format!("`{name}` is the name of an input and of a dimension"));
-        }
-        let bare = |axis: &AxisType| matches!(&axis.size, Size::Name(n) if n == name);
-        if !item.inputs.iter().any(|input| input.ty.axes.iter().any(bare)) {
-            report
-                .error(
-                    name.span(),
-                    format!("no input has `{name}` by itself as an axis, so its size cannot be read off"),
-                )
-                .help(format!("let an input have an axis `{name}`"));
         }
     }
     let mut broken = names.broken.clone();
@@ -162,6 +160,18 @@ pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, re
         Ok(ty)
     });
     let inputs: Vec<_> = inputs.collect();
+    while !follow.is_empty() {
+        let known: Vec<String> = run_time.iter().map(ToString::to_string).collect();
+        let types = || inputs.iter().map(|ty| ty.as_ref().ok());
+        let found = follow.iter().position(|name| Reading::find(&name.to_string(), &known, types()).is_some());
+        let name = follow.remove(found.unwrap_or(0));
+        if found.is_none() && inputs.iter().all(Result::is_ok) {
+            report.error(name.span(), format!("the size of `{name}` cannot be read off any input")).help(format!(
+                "let an input have an axis `{name}`, or one from which it follows, as from `2 * {name} + 1`"
+            ));
+        }
+        run_time.push(name);
+    }
     if item.mended || inputs.iter().any(Result::is_err) {
         // The broken input may have been meant to have the dimensions that no other has.
         let lost = results(item).into_iter().flat_map(|(_, ty)| type_names(ty)).map(ToString::to_string);

@@ -86,7 +86,7 @@ impl Term {
     }
 
     /// `self / by`, whatever they are.
-    pub(super) fn fraction(of: &Self, by: &Self) -> Self {
+    pub fn fraction(of: &Self, by: &Self) -> Self {
         of.over(by).unwrap_or_else(|| Self::atom(Atom::Quotient(of.clone(), by.clone())))
     }
 

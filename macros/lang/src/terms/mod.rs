@@ -122,6 +122,15 @@ impl Term {
         self.atoms().into_iter().filter_map(name).collect()
     }
 
+    /// `(a, b)`, where this is `a` times the run-time dimension and `b` more, and neither mentions it.
+    pub fn linear_in(&self, name: &str) -> Option<(Self, Self)> {
+        let at = |value: i128| self.substitute(&|other| (other == name).then(|| Self::integer(value)));
+        let factor = at(2).minus(&at(1));
+        let rest = at(1).minus(&factor);
+        let same = factor.times(&Self::run_time(name)).plus(&rest) == *self;
+        (same && factor != Self::default()).then_some((factor, rest))
+    }
+
     /// The same products, each as a term.
     fn parts(&self) -> impl Iterator<Item = Self> {
         self.sum.iter().map(|(monomial, factor)| Self::single(monomial.clone(), *factor))

@@ -1,7 +1,9 @@
 //! What inference leaves: every net as a list of steps, each with its type, and the layers it owns.
 
+mod reading;
 mod steps;
 
+pub use reading::Reading;
 pub use steps::{
     Body, Constant, Degrees, Distance, Flow, Inverse, Operation, Scalar, Setting, Step, Trace, ValueId, Varying,
 };
@@ -33,7 +35,8 @@ pub struct TypedNet<'a> {
     pub assumed: Vec<Assumption>,
     /// The errors of a net that is not whole: whoever completes it may not have them.
     pub held: Vec<Diagnostic>,
-    /// The run-time dimensions, in order of first appearance in the inputs.
+    /// The run-time dimensions: those that an input has as an axis by itself in the order of their first appearance, then
+    /// those that follow from the size of an axis.
     pub run_time: Vec<Ident>,
     /// The inputs' types; `None` where the signature holds an error.
     pub inputs: Vec<Option<Type>>,
@@ -73,6 +76,12 @@ impl TypedNet<'_> {
             _ => None,
         };
         self.layers.iter().filter_map(net).collect()
+    }
+
+    /// Where a run-time dimension is read off that no input has as an axis by itself.
+    pub fn reading(&self, name: &Ident) -> Option<Reading> {
+        let known = self.run_time.iter().take_while(|known| *known != name).map(ToString::to_string);
+        Reading::find(&name.to_string(), &known.collect::<Vec<_>>(), self.inputs.iter().map(Option::as_ref))
     }
 
     /// Whether the types of all inputs and results are known.
