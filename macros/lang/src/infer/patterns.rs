@@ -84,7 +84,8 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let kept = axes_of(&parts, &order);
         let reduced = match axes.is_empty() {
-            true => flat,
+            // The labels are those of the pattern, even if nothing goes.
+            true => Tensor { ty: Type { element: flat.ty.element.clone(), axes: kept }, ..flat },
             false => {
                 let operation = Operation::Reduce { function: function.name, input: flat.id, axes, unbiased };
                 self.tensor(operation, Type::real(kept), at)?
