@@ -1,6 +1,6 @@
 //! Random programs, right ones and such with a mistake, against what PyTorch says of them.
 //!
-//! `programs.txt` is written by `tests/fixtures/programs.py`: declarations that all programs share, two sizes for each
+//! `programs.txt` is written by `tests/fixtures/programs`: declarations that all programs share, two sizes for each
 //! run-time dimension, and the programs. Before each stands the verdict of PyTorch's meta tensors: `+` and the shape of
 //! the result (two shapes, if it depends on the run-time dimensions), `?` and shapes where small sizes would fail, `-`
 //! where it fails, and a word where only our rules are broken: the sizes are equal numbers of different `names` or
