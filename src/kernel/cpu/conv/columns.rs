@@ -27,6 +27,10 @@ impl<T: Real> Image<T> {
         Image { from: self.from.wrapping_add(channel * self.size[0] * self.size[1]), ..self }
     }
 
+    pub fn plane(self, image: usize, channel: usize) -> *const T {
+        self.from.wrapping_add((image * self.channels + channel) * self.size[0] * self.size[1])
+    }
+
     /// Writes some rows, one for each channel and tap, and some columns, one for each image and position, to rows of
     /// `stride` elements.
     ///
@@ -45,8 +49,7 @@ impl<T: Real> Image<T> {
                     while first < columns.end {
                         let (image, start) = (first / positions, first % positions);
                         let end = positions.min(start + columns.end - first);
-                        let plane = (image * self.channels + channel) * self.size[0] * self.size[1];
-                        let plane = self.from.wrapping_add(plane);
+                        let plane = self.plane(image, channel);
                         // SAFETY: as the caller says.
                         unsafe {
                             if self.step == [1, 1] && phase.grid[1] == self.size[1] {
@@ -129,7 +132,7 @@ unsafe fn shifted<T: Real>(plane: *const T, width: usize, tap: &Tap, positions: 
 /// # Safety
 /// The memory has so many elements.
 #[inline(always)]
-unsafe fn zeros<T: Real>(to: *mut T, len: usize) {
+pub(super) unsafe fn zeros<T: Real>(to: *mut T, len: usize) {
     // SAFETY: as the caller says.
     unsafe {
         match len {
@@ -145,7 +148,7 @@ unsafe fn zeros<T: Real>(to: *mut T, len: usize) {
 /// # Safety
 /// Both have so many elements.
 #[inline(always)]
-unsafe fn copy<T: Real>(from: *const T, to: *mut T, len: usize) {
+pub(super) unsafe fn copy<T: Real>(from: *const T, to: *mut T, len: usize) {
     const TOGETHER: usize = 8;
     // SAFETY: as the caller says.
     unsafe {

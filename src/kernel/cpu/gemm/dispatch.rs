@@ -1,7 +1,7 @@
 //! Which microkernels run: those of the best instruction set that the processor has.
 
 use super::lanes::Portable;
-use super::tile::{Dots, Kernels, Source, Tile, dots, pack, tile};
+use super::tile::{Dots, Kernels, Lines, Source, Taps, Tile, dots, lines, pack, taps, tile};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
 use std::sync::OnceLock;
@@ -56,6 +56,16 @@ macro_rules! kernels {
             unsafe { tile::<$lanes, R, W>(t) }
         }
         $(#[target_feature(enable = $feature)])?
+        unsafe fn by_taps<const R: usize, const W: usize>(t: &Taps<$float>) {
+            // SAFETY: as the caller says.
+            unsafe { taps::<$lanes, R, W>(t) }
+        }
+        $(#[target_feature(enable = $feature)])?
+        unsafe fn by_lines<const R: usize, const W: usize>(t: &Lines<$float>) {
+            // SAFETY: as the caller says.
+            unsafe { lines::<$lanes, R, W>(t) }
+        }
+        $(#[target_feature(enable = $feature)])?
         unsafe fn copy(block: &Source<$float>, to: *mut $float, stride: usize) {
             // SAFETY: as the caller says.
             unsafe { pack::<$lanes>(block, to, stride) }
@@ -70,6 +80,8 @@ macro_rules! kernels {
             rows: $rows,
             width: $width,
             tiles: [$([one::<$row, 1>, one::<$row, 2>, one::<$row, 3>]),*],
+            taps: [$([by_taps::<$row, 1>, by_taps::<$row, 2>, by_taps::<$row, 3>]),*],
+            lines: [$([by_lines::<$row, 1>, by_lines::<$row, 2>, by_lines::<$row, 3>]),*],
             pack: copy,
             dots: by_vector,
         };

@@ -13,7 +13,7 @@ pub use dispatch::{Factor, Instructions};
 
 /// What other kernels build on: products on the thread at hand.
 pub(super) use block::{Matrix, Product, memory, multiply};
-pub(super) use tile::{Kernels, Source};
+pub(super) use tile::{Kernels, Lines, Source, Taps, WIDTH};
 
 use super::math::Real;
 use super::{Operand, Scratch, parallel};

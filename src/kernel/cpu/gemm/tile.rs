@@ -26,6 +26,40 @@ pub(in crate::kernel::cpu) struct Tile<T> {
     pub add: bool,
 }
 
+/// A tile of a convolution's result: `c[i, j] = Σ a[i, p] b[offsets[p] + j]`, the sum over channels and taps.
+///
+/// Each vector of columns lies somewhere else: it has a `b` and a `c` of its own.
+#[derive(Clone, Copy)]
+pub(in crate::kernel::cpu) struct Taps<T> {
+    pub k: usize,
+    pub a: *const T,
+    pub a_row: isize,
+    pub offsets: *const usize,
+    pub b: [*const T; WIDTH],
+    pub c: [*mut T; WIDTH],
+    pub c_row: isize,
+    /// Whether to add to `c`.
+    pub add: bool,
+}
+
+/// A tile of a convolution's derivative by the weights: `c[i, j] += Σ a[rows[i] + lines[l] + x] b[l, x, j]`, the sum over
+/// the positions `x` of some lines.
+#[derive(Clone, Copy)]
+pub(in crate::kernel::cpu) struct Lines<T> {
+    /// The first position of each line.
+    pub lines: *const usize,
+    pub count: usize,
+    /// Positions of a line.
+    pub len: usize,
+    pub a: *const T,
+    pub rows: *const usize,
+    pub b: *const T,
+    pub c: *mut T,
+    pub c_row: isize,
+    /// How many columns of the last vector belong to `c`.
+    pub last: usize,
+}
+
 /// A block of a matrix that is copied into panels.
 #[derive(Clone, Copy)]
 pub(in crate::kernel::cpu) struct Source<T> {
@@ -59,6 +93,9 @@ pub(in crate::kernel::cpu) struct Kernels<T: 'static> {
     pub width: usize,
     /// The microkernel for a tile of `i + 1` rows and `j + 1` vectors.
     pub tiles: [[unsafe fn(&Tile<T>); WIDTH]; MOST_ROWS],
+    /// The same for convolutions.
+    pub taps: [[unsafe fn(&Taps<T>); WIDTH]; MOST_ROWS],
+    pub lines: [[unsafe fn(&Lines<T>); WIDTH]; MOST_ROWS],
     /// Copies a block to rows of `stride` numbers, with zeros behind its columns.
     pub pack: unsafe fn(&Source<T>, *mut T, usize),
     /// The products of a vector with the rows of a matrix.
@@ -90,12 +127,82 @@ pub(super) unsafe fn tile<L: Lanes, const R: usize, const W: usize>(t: &Tile<L::
         for (i, sums) in sums.into_iter().enumerate() {
             let row = t.c.offset(i as isize * t.c_row);
             for (j, sum) in sums.into_iter().enumerate() {
-                let to = row.add(j * L::LANES);
-                if j + 1 < W || t.last == L::LANES {
-                    L::store(to, if t.add { L::add(sum, L::load(to)) } else { sum });
-                } else {
-                    L::store_first(to, if t.add { L::add(sum, L::load_first(to, t.last)) } else { sum }, t.last);
+                put::<L>(row.add(j * L::LANES), sum, if j + 1 < W { L::LANES } else { t.last }, t.add);
+            }
+        }
+    }
+}
+
+/// Writes the first numbers of a vector of sums.
+///
+/// # Safety
+/// As for `Lanes`; there is room for so many.
+#[inline(always)]
+unsafe fn put<L: Lanes>(to: *mut L::Element, sum: L::Vector, len: usize, add: bool) {
+    // SAFETY: as the caller says.
+    unsafe {
+        if len == L::LANES {
+            L::store(to, if add { L::add(sum, L::load(to)) } else { sum });
+        } else {
+            L::store_first(to, if add { L::add(sum, L::load_first(to, len)) } else { sum }, len);
+        }
+    }
+}
+
+/// # Safety
+/// As for `Lanes`; the tile has `R` rows and `W` vectors of columns.
+#[inline(always)]
+pub(super) unsafe fn taps<L: Lanes, const R: usize, const W: usize>(t: &Taps<L::Element>) {
+    // SAFETY: inside the tensors, as the caller says.
+    unsafe {
+        let mut sums = [[L::zero(); W]; R];
+        let b: [_; W] = std::array::from_fn(|j| t.b[j]);
+        let mut a = t.a;
+        for p in 0..t.k {
+            let offset = *t.offsets.add(p);
+            let row = b.map(|b| L::load(b.add(offset)));
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let x = L::splat(a.offset(i as isize * t.a_row));
+                for (sum, vector) in sums.iter_mut().zip(row) {
+                    *sum = L::multiply_add(x, vector, *sum);
                 }
+            }
+            a = a.add(1);
+        }
+        for (i, sums) in sums.into_iter().enumerate() {
+            for (j, sum) in sums.into_iter().enumerate() {
+                put::<L>(t.c[j].offset(i as isize * t.c_row), sum, L::LANES, t.add);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for `Lanes`; the tile has `R` rows and `W` vectors of columns, the last in part; rows of `b` are as wide.
+#[inline(always)]
+pub(super) unsafe fn lines<L: Lanes, const R: usize, const W: usize>(t: &Lines<L::Element>) {
+    // SAFETY: inside the tensors, as the caller says.
+    unsafe {
+        let mut sums = [[L::zero(); W]; R];
+        let rows: [_; R] = std::array::from_fn(|i| t.a.add(*t.rows.add(i)));
+        let mut b = t.b;
+        for l in 0..t.count {
+            let first = *t.lines.add(l);
+            for x in first..first + t.len {
+                let row: [_; W] = std::array::from_fn(|j| L::load(b.add(j * L::LANES)));
+                for (sums, from) in sums.iter_mut().zip(rows) {
+                    let x = L::splat(from.add(x));
+                    for (sum, vector) in sums.iter_mut().zip(row) {
+                        *sum = L::multiply_add(x, vector, *sum);
+                    }
+                }
+                b = b.add(W * L::LANES);
+            }
+        }
+        for (i, sums) in sums.into_iter().enumerate() {
+            let row = t.c.offset(i as isize * t.c_row);
+            for (j, sum) in sums.into_iter().enumerate() {
+                put::<L>(row.add(j * L::LANES), sum, if j + 1 < W { L::LANES } else { t.last }, true);
             }
         }
     }
