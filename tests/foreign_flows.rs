@@ -28,6 +28,7 @@ net! {
     /// One more name, and an instance of the template.
     pub net Mine = Warp;
     pub net Six = Steps(d = 6, hidden = 5, depth = 3);
+    pub net Likely(x: [n, Space]) -> [] { -mean(Mine.log_prob(x)) }
     pub flow Twice(x: [n, 6]) { x |> first: Six |> second: Six }
 }
 
@@ -110,8 +111,17 @@ fn another_name_of_a_flow_is_the_flow() -> Result<()> {
     let mine: Mine<f64> = Mine::init(3);
     let found: MineOutput<f64> = ansatz::nn::forward(&mine, &MineBatch { x: points() })?;
     near(&to_vec(&mine.inverse(found.z)?.x), &to_vec(&points()));
+    let likely = to_vec(&Likely { mine: mine.clone() }.forward(points())?)[0];
+    let mean = to_vec(&mine.log_prob(points())?).iter().sum::<f64>() / 3.0;
+    assert!((likely + mean).abs() < 1e-12);
     let twice: Twice<f64> = Twice::init(3);
     let x = || from_vec((0..12).map(|i| f64::from(i).cos()).collect(), (2, Const));
     near(&to_vec(&twice.inverse(twice.forward(x()?)?.z)?.x), &to_vec(&x()?));
+    // An instance of a template has the methods of a flow as well.
+    let six: &Six<f64> = &twice.first;
+    let there = six.forward(x()?)?;
+    near(&to_vec(&six.inverse(there.z)?.x), &to_vec(&x()?));
+    assert_eq!(to_vec(&six.log_prob(x()?)?).len(), 2);
+    assert_eq!(to_vec(&six.sample(4, 1)?).len(), 24);
     Ok(())
 }
