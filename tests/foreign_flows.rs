@@ -25,6 +25,12 @@ net! {
         (back = back, sum = there + here, log_prob = flow.log_prob(x, c))
     }
 
+    /// The conditions of a flow are those of its parts.
+    pub flow Told(x: [n, Space], c: [n, 1]) {
+        let seen = c |> linear(1) |> tanh;
+        x |> first: Conditional(c) |> Warp |> rest: [[Conditional(seen), reverse]; 2]
+    }
+
     /// One more name, and an instance of the template.
     pub net Mine = Warp;
     pub net Six = Steps(d = 6, hidden = 5, depth = 3);
@@ -86,6 +92,26 @@ fn a_flow_of_foreign_flows_is_one() -> Result<()> {
     // The part is the other crate's own type.
     let part: &Warp<f64> = &flow.warp;
     near(&to_vec(&part.inverse(part.forward(points())?.z)?.x), &to_vec(&points()));
+    Ok(())
+}
+
+#[test]
+fn conditions_reach_the_flows_inside_of_one() -> Result<()> {
+    let told: Told<f64> = Told::init(4);
+    let c = |last: f64| from_vec(vec![0.1, -0.5, last], (3, Const));
+    let there = told.forward(points(), c(2.0)?)?;
+    let back = told.inverse(there.z.clone(), c(2.0)?)?;
+    near(&to_vec(&back.x), &to_vec(&points()));
+    near(&to_vec(&back.log_det).iter().map(|log| -log).collect::<Vec<_>>(), &to_vec(&there.log_det));
+    let map = |x: Vec<f64>| {
+        let c = from_vec(vec![2.0], (1, Const)).expect("one");
+        to_vec(&told.forward(from_vec(x, (1, Space)).expect("four"), c).expect("it runs").z)
+    };
+    assert!((numeric(&map, &to_vec(&points())[8..]) - to_vec(&there.log_det)[2]).abs() < 1e-5);
+    // Another condition moves its own point alone.
+    let other = told.forward(points(), c(0.0)?)?;
+    near(&to_vec(&other.z)[..8], &to_vec(&there.z)[..8]);
+    assert_ne!(to_vec(&other.z)[8..], to_vec(&there.z)[8..]);
     Ok(())
 }
 

@@ -41,8 +41,14 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Mapped> {
         match &layer.kind {
-            Callable::Net(chosen) if self.nets.names.nets[chosen.net].role == Role::Flow => {
-                let value = self.net(chosen, layer, vec![(x.clone(), at)], inverse, at)?;
+            Callable::Conditioned(chosen, _) | Callable::Net(chosen)
+                if self.nets.names.nets[chosen.net].role == Role::Flow =>
+            {
+                let mut tensors = vec![(x.clone(), at)];
+                if let Callable::Conditioned(_, conditions) = &layer.kind {
+                    tensors.extend(conditions.iter().cloned());
+                }
+                let value = self.net(chosen, layer, tensors, inverse, at)?;
                 let Value::Tuple(results) = value else { return Err(Absorbed) };
                 match results.as_slice() {
                     [(_, Value::Tensor(y)), (_, Value::Tensor(log_det))] => Ok((y.clone(), Some(log_det.clone()))),

@@ -2,7 +2,7 @@
 
 use super::block::{Inference, staged};
 use super::value::{Callable, Closure, Environment, Label, LayerValue, Tensor, Value};
-use crate::ast::{Argument, Expr, ExprKind};
+use crate::ast::{Argument, Expr, ExprKind, Role};
 use crate::functions::Rule;
 use crate::report::Place;
 use crate::resolve::{Absorbed, Checked};
@@ -52,6 +52,10 @@ impl<'a> Inference<'a, '_, '_> {
             let tensors: Vec<_> = piped.map(|value| (value, callee.span)).into_iter().chain(tensors).collect();
             if tensors.is_empty() {
                 return Ok(self.layer(callable, expr, label));
+            }
+            if let (true, Callable::Net(chosen)) = (self.lacks_points(&callable, tensors.len()), &callable) {
+                let conditions = self.tensors(&chosen.name.to_string(), tensors)?;
+                return Ok(self.layer(Callable::Conditioned(chosen.clone(), conditions), expr, label));
             }
             let layer = self.layer_value(callable, expr, label, callee.span);
             return self.apply(&layer, tensors, callee.span);
@@ -130,6 +134,13 @@ impl<'a> Inference<'a, '_, '_> {
         }
     }
 
+    /// Whether this is a flow in the body of another that is given all of its conditions and no points.
+    fn lacks_points(&self, callable: &Callable<'a>, tensors: usize) -> bool {
+        let Callable::Net(chosen) = callable else { return false };
+        let net = self.nets.names.nets[chosen.net];
+        self.item.role == Role::Flow && net.role == Role::Flow && tensors + 1 == net.inputs.len()
+    }
+
     /// Applies a layer to values.
     pub(super) fn apply(
         &mut self,
@@ -181,6 +192,11 @@ impl<'a> Inference<'a, '_, '_> {
             }
             Callable::Net(chosen) => {
                 let tensors = self.tensors(&layer.text, values)?;
+                self.net(chosen, layer, tensors, false, span)
+            }
+            Callable::Conditioned(chosen, conditions) => {
+                let mut tensors = self.tensors(&layer.text, values)?;
+                tensors.extend(conditions.iter().cloned());
                 self.net(chosen, layer, tensors, false, span)
             }
             Callable::Function(function, given) => {

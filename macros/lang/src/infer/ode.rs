@@ -130,7 +130,11 @@ impl<'a> Inference<'a, '_, '_> {
             Callable::Net(chosen) => self.nets.names.nets[chosen.net].inputs.len(),
             Callable::Bound(layer) => self.field_takes(layer),
             Callable::Function(function, _) if function.rule == Rule::Varying => 2,
-            Callable::Function(..) | Callable::Member(..) | Callable::Pattern(..) | Callable::Chain(_) => 1,
+            Callable::Function(..)
+            | Callable::Member(..)
+            | Callable::Pattern(..)
+            | Callable::Chain(_)
+            | Callable::Conditioned(..) => 1,
         }
     }
 

@@ -87,6 +87,8 @@ pub enum Callable<'a> {
     Function(&'static Function, Rc<Given<'a>>),
     /// A net with hyper-parameters.
     Net(Rc<Chosen<'a>>),
+    /// A flow with its conditions, inside of another: its points come through the body.
+    Conditioned(Rc<Chosen<'a>>, Vec<(Tensor, Place)>),
     /// A pattern with what is in scope.
     Pattern(&'a Pattern, Environment<'a>),
     /// A closure.
