@@ -1,7 +1,12 @@
-//! What `net!` costs: the milliseconds that the macro takes for a template of the size of GPT-2.
+//! What `net!` costs for a template of the size of GPT-2: the milliseconds of the macro by itself, and those of a whole
+//! `cargo check` over an empty crate with the same dependencies, which are built beforehand.
 //!
 //! `cargo bench -p ansatz-lang --profile dev --bench language` is the macro as a user's `cargo check` runs it.
 
+use proc_macro2::{TokenStream, TokenTree};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 /// GPT-2 (Radford et al. 2019): 12 blocks, 12 heads, width 768.
@@ -38,16 +43,71 @@ const GPT2: &str = "
 ";
 
 fn main() {
-    let mut times: Vec<f64> = (0..20)
+    let mut count = 0;
+    let expand = || {
+        let expansion = ansatz_lang::expand(GPT2.parse().expect("a program is tokens"));
+        let text: Vec<_> = expansion.diagnostics.iter().map(|diagnostic| diagnostic.text()).collect();
+        assert!(text.is_empty(), "{text:#?}");
+        count = tokens(expansion.tokens);
+    };
+    let alone = median(20, expand);
+    println!("GPT-2 in net!: {alone:.0} ms in the macro, which gives {count} tokens");
+
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("language");
+    let checks = [("empty", String::new()), ("gpt2", format!("ansatz::net! {{{GPT2}}}\n"))];
+    let times = checks.map(|(name, source)| check(&folder.join(name), name, &source));
+    println!("| `cargo check`, ms     | empty | GPT-2 | more |");
+    println!("|-----------------------|------:|------:|-----:|");
+    for (i, when) in ["for the first time", "after a touch"].into_iter().enumerate() {
+        let (empty, gpt2) = (times[0][i], times[1][i]);
+        println!("| {when:<21} | {empty:5.0} | {gpt2:5.0} | {:4.0} |", gpt2 - empty);
+    }
+}
+
+/// How long the check of a crate takes once its dependencies are built: without and with what the last one kept.
+fn check(folder: &Path, name: &str, source: &str) -> [f64; 2] {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let manifest = format!(
+        "[package]\nname = {name:?}\nedition = \"2024\"\n\n[dependencies]\nansatz = {{ path = {library:?} }}\n\n[workspace]\n"
+    );
+    let file = folder.join("src/lib.rs");
+    let target = folder.with_file_name("target");
+    fs::create_dir_all(folder.join("src")).expect("the folder can be made");
+    fs::write(folder.join("Cargo.toml"), manifest).expect("the manifest can be written");
+    fs::copy(library.join("Cargo.lock"), folder.join("Cargo.lock")).expect("the lock file can be copied");
+    let run = || {
+        fs::write(&file, source).expect("the source can be written");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["check", "--offline", "--quiet", "--target-dir"]).arg(&target).current_dir(folder);
+        assert!(cargo.status().expect("cargo runs").success(), "the crate `{name}` is right");
+    };
+    run();
+    let kept = target.join("debug/incremental");
+    let first = median(7, || {
+        let _ = fs::remove_dir_all(&kept);
+        run();
+    });
+    run();
+    [first, median(7, run)]
+}
+
+/// The milliseconds that something takes.
+fn median(runs: usize, mut run: impl FnMut()) -> f64 {
+    let mut times: Vec<f64> = (0..runs)
         .map(|_| {
             let start = Instant::now();
-            let expansion = ansatz_lang::expand(GPT2.parse().expect("a program is tokens"));
-            let text: Vec<_> = expansion.diagnostics.iter().map(|diagnostic| diagnostic.text()).collect();
-            assert!(text.is_empty(), "{text:#?}");
-            assert!(!expansion.tokens.is_empty());
+            run();
             start.elapsed().as_secs_f64() * 1e3
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    println!("GPT-2 in net!: {:.1} ms (median of {})", times[times.len() / 2], times.len());
+    times[runs / 2]
+}
+
+fn tokens(stream: TokenStream) -> usize {
+    let count = |tree| match tree {
+        TokenTree::Group(group) => 2 + tokens(group.stream()),
+        _ => 1,
+    };
+    stream.into_iter().map(count).sum()
 }
