@@ -4,7 +4,7 @@ use crate::ast::{DimItem, Route, Size};
 use crate::infer::{Axis, Element, Type, TypedNet};
 use crate::resolve::Names;
 use crate::terms::{Atom, Term};
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+use proc_macro2::{Group, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
 /// Whether the size of a dimension could not be understood.
@@ -167,7 +167,7 @@ impl<'n, 'a> Spelling<'n, 'a> {
         name.set_span(at.map_or(name.span(), |at| name.span().located_at(at)));
         match self.names.foreign(&name).map(|foreign| &foreign.route) {
             Some(Route::Path(path)) => {
-                let path = at.map_or(path.clone(), |at| super::record::located(path.clone(), at));
+                let path = at.map_or(path.clone(), |at| located(path.clone(), at));
                 quote! { #path<#element> }
             }
             Some(Route::Part { of, position }) => part(&quote! { #of<#element> }, *position),
@@ -347,7 +347,7 @@ trait IntoToken {
 
 impl IntoToken for Literal {
     fn into_token(self) -> TokenStream {
-        proc_macro2::TokenTree::from(self).into()
+        TokenTree::from(self).into()
     }
 }
 
@@ -378,4 +378,16 @@ pub fn axes(axes: &[usize]) -> TokenStream {
         several => super::here(&format!("Axes{several}")),
     };
     quote! { ::ansatz::tensor::#name<#(#numbers),*> }
+}
+
+/// The same tokens, placed where they come from.
+pub fn located(tokens: TokenStream, at: Span) -> TokenStream {
+    let place = |mut tree: TokenTree| {
+        if let TokenTree::Group(group) = &tree {
+            tree = Group::new(group.delimiter(), located(group.stream(), at)).into();
+        }
+        tree.set_span(tree.span().located_at(at));
+        tree
+    };
+    tokens.into_iter().map(place).collect()
 }

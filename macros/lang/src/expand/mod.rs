@@ -7,6 +7,7 @@ mod export;
 mod model;
 mod record;
 mod run;
+mod steps;
 mod stubs;
 mod templates;
 

@@ -1,7 +1,7 @@
 //! The struct of a net and its tree of named tensors.
 
 use super::dims::Mode;
-use super::record::number;
+use super::steps::number;
 use super::{Context, allowances, here};
 use crate::ast::Visibility;
 use crate::infer::{Layer, LayerKind, Start, key_part};
