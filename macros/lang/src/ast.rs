@@ -141,6 +141,8 @@ pub struct NetItem {
     pub attributes: TokenStream,
     /// `pub`, `pub(crate)` or nothing.
     pub visibility: Visibility,
+    /// Where `net` or `flow` stands.
+    pub word: Span,
     /// The name.
     pub name: Ident,
     /// What it is to the program.
@@ -234,6 +236,8 @@ pub struct TensorType {
     pub space: Option<Size>,
     /// From `[` to `]`.
     pub span: Span,
+    /// `[` and `]`.
+    pub ends: [Span; 2],
 }
 
 /// One axis of a type: a size, with a label where one is written (`h = 32`).

@@ -9,8 +9,12 @@ net Block(x: [n, d]; wide = 8) -> [n, d] { x + (x |> up: linear(wide) |> gelu |>
 pub net Mlp(image: [n, 1, h = 8, w = 8]) -> [n, Digit] {
     let y = image |> stem: conv2d(4, padding = 1) |> max_pool2d(2) |> mean(over = (h, w));
     let z = y |> first: Block |> body: [Block(wide = 16); 2] |> softmax |> layer_norm;
-    concat(z, z) |> head: linear(Digit) |> dropout(0.1)
-}";
+    let shared = linear(16);
+    let twice = concat(z, z) |> shared |> shared;
+    let narrow = |v| v |> head: linear(Digit) |> dropout(0.1);
+    narrow(twice)
+}
+pub net Score(image: [n, 1, h = 8, w = 8]) -> [n] { Mlp(image) |> mean(over = Digit) }";
 
 /// Every identifier of the expansion with the place that it has in the source.
 fn places(tokens: TokenStream, found: &mut Vec<(LineColumn, String)>) {
@@ -36,6 +40,9 @@ fn names_lead_to_what_they_mean() {
         ("first: Block", "first"),
         ("body: [Block", "body"),
         ("head: linear", "head"),
+        ("shared = linear", "shared"),
+        ("shared |> shared", "shared"),
+        ("shared;", "shared"),
         ("up: linear", "up"),
         // Layers and functions are those of the runtime.
         ("linear(wide)", "Linear"),
@@ -49,6 +56,24 @@ fn names_lead_to_what_they_mean() {
         ("softmax |>", "softmax"),
         ("concat(z", "concat"),
         ("dropout(0.1)", "dropout"),
+        // Values are variables with the shapes as their types, where they are bound and where they are used.
+        ("image: [n, 1", "image"),
+        ("image |> stem", "image"),
+        ("y = image", "y"),
+        ("y |> first", "y"),
+        ("z, z)", "z"),
+        ("z) |> shared", "z"),
+        ("v| v", "v"),
+        ("v |> head", "v"),
+        ("twice = concat", "twice"),
+        ("twice)", "twice"),
+        ("wide = 8)", "wide"),
+        ("wide) |> gelu", "wide"),
+        // Dimensions are their types.
+        ("Digit] {", "Digit"),
+        ("Digit) |> dropout", "Digit"),
+        ("Digit) }", "Digit"),
+        ("n, 1, h", "n"),
         // Nets are their structs, and declarations their own.
         ("Block |> body", "BlockD4"),
         ("Block(wide = 16)", "BlockWide16"),
@@ -61,5 +86,20 @@ fn names_lead_to_what_they_mean() {
         let place = LineColumn { line: before.matches('\n').count() + 1, column };
         let there: Vec<_> = found.iter().filter(|(at, _)| *at == place).map(|(_, name)| name).collect();
         assert!(there.iter().any(|found| *found == name), "`{at}` leads to {there:?}, not to `{name}`");
+    }
+}
+
+/// What is around the names of the expansion stands on words and brackets, or an editor would lead from a name to that.
+#[test]
+fn names_lead_nowhere_else() {
+    let mut found = vec![];
+    places(expand(PROGRAM.parse().expect("a program is tokens")).tokens, &mut found);
+    let lines: Vec<&str> = PROGRAM.lines().collect();
+    for (place, name) in found.into_iter().filter(|(_, name)| ["ansatz", "tensor", "struct", "impl"].contains(&&**name))
+    {
+        let there: String =
+            lines[place.line - 1].chars().skip(place.column).take_while(|c| c.is_alphanumeric()).collect();
+        // Where the macro is called from stands at the start here.
+        assert!(["", "net", "pub"].contains(&&*there), "`{name}` stands at `{there}`");
     }
 }

@@ -1,6 +1,6 @@
 //! The structs of inputs and results, and what ties them to the net.
 
-use super::dims::Mode;
+use super::dims::{Mode, outlined, structure};
 use super::record::known;
 use super::{Context, allowances};
 use crate::ast::ResultType;
@@ -78,13 +78,17 @@ impl Context<'_, '_> {
             [one] => quote! { #one },
             several => quote! { (#(#several),*) },
         };
+        let fields = quote! { { #(#[doc = #docs] pub #names: #types,)* } };
+        let declaration = structure(&name, quote! { <#(#declared),*> }, fields, self.net.item.word);
+        let belongs = quote! {
+            impl<#(#of_bounds),*> ::ansatz::nn::BatchOf<#net<#net_element>> for #name<#(#arguments),*> {}
+        };
+        let belongs = outlined(belongs, self.net.item.word);
         quote! {
             #[doc = #doc]
             #[derive(Clone, Debug)]
             #allow
-            #visibility struct #name<#(#declared),*> {
-                #(#[doc = #docs] pub #names: #types,)*
-            }
+            #visibility #declaration
 
             #[automatically_derived]
             #[allow(unused_mut, unused_variables)]
@@ -103,7 +107,7 @@ impl Context<'_, '_> {
             }
 
             #[automatically_derived]
-            impl<#(#of_bounds),*> ::ansatz::nn::BatchOf<#net<#net_element>> for #name<#(#arguments),*> {}
+            #belongs
 
             #[automatically_derived]
             impl<#(#of_bounds),*> ::ansatz::nn::BatchFor<(#(#dims,)*)> for #net<#net_element> {
@@ -133,13 +137,13 @@ impl Context<'_, '_> {
         let bounds = element.iter().map(|e| quote! { <#e: ::ansatz::tensor::Float> });
         let arguments = element.iter().map(|e| quote! { <#e> });
         let positions = (0..names.len()).map(Literal::usize_unsuffixed);
+        let fields = quote! { { #(#[doc = #docs] pub #names: #hosts,)* } };
+        let declaration = structure(&name, quote! { #(#declared)* }, fields, self.net.item.word);
         quote! {
             #[doc = #doc]
             #[derive(Clone, Debug)]
             #allow
-            #visibility struct #name #(#declared)* {
-                #(#[doc = #docs] pub #names: #hosts,)*
-            }
+            #visibility #declaration
 
             #[automatically_derived]
             impl #(#bounds)* ::ansatz::nn::Outputs for #name #(#arguments)* {

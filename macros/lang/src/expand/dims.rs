@@ -1,11 +1,11 @@
 //! Dimensions as Rust: declarations, types, values.
 
-use crate::ast::{DimItem, Route, Size};
+use crate::ast::{DimItem, Program, Route, Size, TensorType};
 use crate::infer::{Axis, Element, Type, TypedNet};
 use crate::resolve::Names;
 use crate::terms::{Atom, Term};
 use proc_macro2::{Group, Ident, Literal, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 
 /// Whether the size of a dimension could not be understood.
 pub fn is_unknown(item: &DimItem, names: &Names<'_>) -> bool {
@@ -98,6 +98,33 @@ pub type Types = Vec<(usize, TokenStream)>;
 /// The module of what belongs to a dimension.
 pub fn home(name: &Ident) -> Ident {
     quote::format_ident!("{}_dim", name)
+}
+
+/// The dimensions that a program mentions, each where it does: an editor leads from there to the declaration.
+pub fn mentions(program: &Program, names: &Names<'_>) -> TokenStream {
+    fn collect(tokens: &TokenStream, found: &mut dyn FnMut(&Ident)) {
+        for tree in tokens.clone() {
+            match tree {
+                TokenTree::Group(group) => collect(&group.stream(), found),
+                TokenTree::Ident(name) => found(&name),
+                _ => {}
+            }
+        }
+    }
+    let spelling = Spelling::of(names, super::here("E"));
+    let mut types = vec![];
+    let items = program.items.iter().zip(&program.sources);
+    for (_, source) in items.filter(|(item, _)| names.foreign(item.name()).is_none()) {
+        collect(source, &mut |name| {
+            if names.dim(&name.to_string()).is_some() {
+                types.push(located(spelling.dimension(name), name.span()));
+            }
+        });
+    }
+    match types.is_empty() {
+        true => TokenStream::new(),
+        false => quote! { const _: ::core::option::Option<(#(#types,)*)> = ::core::option::Option::None; },
+    }
 }
 
 /// How the names of a net are spelt in Rust.
@@ -319,6 +346,31 @@ impl<'n, 'a> Spelling<'n, 'a> {
         quote! { ::ansatz::tensor::Var<#shape, #element> }
     }
 
+    /// A type of the program, placed where it is written: each dimension by name on that name, all else on the brackets.
+    pub fn placed(&self, ty: TokenStream, written: &TensorType) -> TokenStream {
+        let sizes = written.axes.iter().map(|axis| &axis.size).chain(&written.space);
+        let mut names: Vec<(String, Span)> = sizes
+            .filter_map(|size| match size {
+                Size::Name(name) => {
+                    let own = self.run_time.iter().find(|(own, _)| own == name);
+                    let parameter = own.and_then(|(_, parameter)| parameter.as_ref());
+                    Some((parameter.unwrap_or(name).to_string(), name.span()))
+                }
+                _ => None,
+            })
+            .collect();
+        let [open, close] = written.ends;
+        let mut place = |token: &TokenTree| {
+            let own = names.iter().position(|(name, _)| token.to_string() == *name);
+            own.map_or(open, |own| names.remove(own).1)
+        };
+        let mut placed: Vec<TokenTree> = spanned(ty, &mut place).into_iter().collect();
+        if let Some(last) = placed.last_mut() {
+            last.set_span(close);
+        }
+        placed.into_iter().collect()
+    }
+
     /// The type of a tensor on the host.
     pub fn host(&self, ty: &Type, mode: Mode) -> TokenStream {
         let shape = self.shape(&ty.axes, mode);
@@ -382,12 +434,32 @@ pub fn axes(axes: &[usize]) -> TokenStream {
 
 /// The same tokens, placed where they come from.
 pub fn located(tokens: TokenStream, at: Span) -> TokenStream {
-    let place = |mut tree: TokenTree| {
-        if let TokenTree::Group(group) = &tree {
-            tree = Group::new(group.delimiter(), located(group.stream(), at)).into();
-        }
-        tree.set_span(tree.span().located_at(at));
+    spanned(tokens, &mut |token| token.span().located_at(at))
+}
+
+/// `struct Name<…> { … }`, whose outside stands at `at`: errors about it show that and not the whole `net!`.
+pub fn structure(name: &Ident, generics: TokenStream, fields: TokenStream, at: Span) -> TokenStream {
+    let [generics, fields] = [generics, fields].map(|tokens| outlined(tokens, at));
+    quote_spanned! { at => struct #name #generics #fields }
+}
+
+/// The same tokens at `at`; what is in brackets keeps its places.
+pub fn outlined(item: TokenStream, at: Span) -> TokenStream {
+    let placed = item.into_iter().map(|mut tree| {
+        tree.set_span(at);
         tree
-    };
-    tokens.into_iter().map(place).collect()
+    });
+    placed.collect()
+}
+
+fn spanned(tokens: TokenStream, span: &mut dyn FnMut(&TokenTree) -> Span) -> TokenStream {
+    let placed = tokens.into_iter().map(|mut tree| {
+        let at = span(&tree);
+        if let TokenTree::Group(group) = &tree {
+            tree = Group::new(group.delimiter(), spanned(group.stream(), span)).into();
+        }
+        tree.set_span(at);
+        tree
+    });
+    placed.collect()
 }

@@ -50,7 +50,8 @@ pub fn expand(
     });
     let templates = inferred.templates.iter().map(templates::template);
     let aliases = inferred.aliases.iter().filter_map(|alias| templates::alias(alias, names, nets));
-    let items = std::iter::once(stubs).chain(dims).chain(nets_tokens).chain(templates).chain(aliases).collect();
+    let first = [stubs, dims::mentions(program, names)];
+    let items = first.into_iter().chain(dims).chain(nets_tokens).chain(templates).chain(aliases).collect();
     let items = if program.foreign.is_empty() { items } else { shown(items) };
     let exports = sources.exports();
     let passed_on = exports.iter().map(Export::tokens);

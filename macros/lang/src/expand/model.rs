@@ -1,6 +1,6 @@
 //! The struct of a net and its tree of named tensors.
 
-use super::dims::Mode;
+use super::dims::{Mode, structure};
 use super::steps::number;
 use super::{Context, allowances, here};
 use crate::ast::Visibility;
@@ -78,14 +78,13 @@ impl Context<'_, '_> {
             false => (quote! {}, quote! {}),
         };
         let allow = allowances();
+        let generics = quote! { <#element: ::ansatz::tensor::Float = f32> };
+        let declaration = structure(name, generics, quote! { { #(#fields,)* #marker } }, self.net.item.word);
         quote! {
             #attributes
             #[derive(Clone, Debug)]
             #allow
-            #visibility struct #name<#element: ::ansatz::tensor::Float = f32> {
-                #(#fields,)*
-                #marker
-            }
+            #visibility #declaration
 
             #[automatically_derived]
             #allow

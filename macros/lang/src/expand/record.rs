@@ -60,7 +60,8 @@ impl Context<'_, '_> {
         let scope = self.scope();
         let inputs = self.net.item.inputs.iter().zip(&self.net.inputs).map(|(input, ty)| {
             let (name, var) = (&input.name, spelling.var(&known(ty), Mode::Parameters));
-            quote! { #name: &#var }
+            let ty = spelling.placed(quote! { &#var }, &input.ty);
+            quote! { #name: #ty }
         });
         let results: Vec<_> = self.net.results.iter().map(|ty| spelling.var(&known(ty), Mode::Parameters)).collect();
         let result = match results.as_slice() {
@@ -76,6 +77,10 @@ impl Context<'_, '_> {
                     quote! { #name.shape() }
                 };
                 let (bindings, conditions) = (self.bindings(&shape), self.conditions(&scope));
+                let inputs = inputs.iter().enumerate().map(|(id, input)| {
+                    let (value, name) = (self.value(id), &input.name);
+                    quote! { let #value = #name; }
+                });
                 let steps = body.steps.iter().map(|step| self.step(step, &scope));
                 let results = &body.results;
                 let values =
@@ -85,7 +90,7 @@ impl Context<'_, '_> {
                     [one] => quote! { #one },
                     several => quote! { (#(#several),*) },
                 };
-                quote! { #bindings #conditions #(#steps)* #value }
+                quote! { #bindings #conditions #(#inputs)* #(#steps)* #value }
             }
         };
         let record = self.method(method);

@@ -1,7 +1,7 @@
 //! What one does with a net: run it, differentiate it, keep it in files.
 
 use super::Context;
-use super::dims::{Mode, Spelling};
+use super::dims::{Mode, Spelling, located};
 use super::record::known;
 use crate::ast::{ResultType, Role};
 use crate::infer::{Element, Reach, Type, TypedNet};
@@ -50,8 +50,9 @@ impl Context<'_, '_> {
         let (spelling, batch, element) = (&self.spelling, self.batch_name(), self.element());
         let parameters = spelling.parameters();
         let names: Vec<_> = self.net.item.inputs.iter().map(|input| &input.name).collect();
-        let inputs = names.iter().zip(&self.net.inputs).map(|(name, ty)| {
-            let ty = spelling.host(&known(ty), Mode::Parameters);
+        let inputs = self.net.item.inputs.iter().zip(&self.net.inputs).map(|(input, ty)| {
+            let name = &input.name;
+            let ty = spelling.placed(spelling.host(&known(ty), Mode::Parameters), &input.ty);
             quote! { #name: #ty }
         });
         let run = quote! { ::ansatz::nn::forward::<#element, Self>(self, &#batch { #(#names),* }) };
@@ -178,6 +179,7 @@ impl Context<'_, '_> {
         let inputs: Vec<Type> = self.net.inputs.iter().map(known).collect();
         let own = self.element_parameter(inputs.iter());
         let arguments = own.iter().chain(self.spelling.type_parameters());
+        let batch = located(quote! { batch: &#batch<#(#arguments),*> }, self.net.item.word);
         quote! {
             /// The loss of a batch and its gradient, which has the type of the model: for hand-written loops.
             ///
@@ -185,7 +187,7 @@ impl Context<'_, '_> {
             /// If the inputs disagree on a dimension.
             pub fn #gradient<#parameters>(
                 &self,
-                batch: &#batch<#(#arguments),*>,
+                #batch,
             ) -> ::ansatz::Result<(::ansatz::tensor::Tensor<(), #element, ::ansatz::tensor::Cpu>, Self)> {
                 ::ansatz::nn::gradient::<#element, Self>(self, batch)
             }

@@ -4,19 +4,17 @@ use super::dims::{Mode, axes};
 use super::{Context, here};
 use crate::functions::{FUNCTIONS, Function};
 use crate::infer::{
-    Constant, Degrees, Distance, Kernel, Layer, LayerKind, Operation, Scalar, Setting, Step, Trace, ValueId, key_part,
+    Constant, Degrees, Distance, Kernel, Layer, LayerKind, Naming, Operation, Scalar, Setting, Step, Trace, ValueId,
+    key_part,
 };
 use crate::terms::Term;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 impl Context<'_, '_> {
-    /// A value by its name.
+    /// The variable of a value. Those that the program names are for editors alone.
     pub(super) fn value(&self, id: ValueId) -> Ident {
-        match self.net.item.inputs.get(id) {
-            Some(input) => input.name.clone(),
-            None => format_ident!("__{id}"),
-        }
+        format_ident!("__{id}")
     }
 
     /// A reference to a value: inputs are references already.
@@ -29,9 +27,16 @@ impl Context<'_, '_> {
         }
     }
 
+    /// A step: a `let` with the types of what it makes.
     pub(super) fn step(&self, step: &Step, scope: &Ident) -> TokenStream {
-        let types: Vec<_> =
-            step.results.iter().map(|&id| self.spelling.var(&self.net.values[id], Mode::Parameters)).collect();
+        if let Operation::Name { name, does } = &step.operation {
+            return self.name_there(name, does, scope);
+        }
+        let types = step.results.iter().map(|&id| self.spelling.var(&self.net.values[id], Mode::Parameters));
+        let types: Vec<_> = match &step.operation {
+            Operation::Rust { result, .. } => types.map(|ty| self.spelling.placed(ty, result)).collect(),
+            _ => types.collect(),
+        };
         let names: Vec<_> = step.results.iter().map(|&id| self.value(id)).collect();
         if let Operation::Update { layer, value } = step.operation {
             let (scope, value) = (self.around(&self.net.layers[layer], scope), self.borrowed(value));
@@ -43,6 +48,43 @@ impl Context<'_, '_> {
         match (names.as_slice(), types.as_slice()) {
             ([name], [ty]) => quote! { let #name: #ty = #call; },
             _ => quote! { let (#(#names),*): (#(#types),*) = #call; },
+        }
+    }
+
+    /// A name where it stands, for editors: a variable, unless the code needs that name for its own ones.
+    fn name_there(&self, name: &Ident, does: &Naming, scope: &Ident) -> TokenStream {
+        if name == scope || self.net.run_time.contains(name) {
+            return TokenStream::new();
+        }
+        match does {
+            // The inputs have their names.
+            Naming::Tensor(id) if self.net.item.inputs.get(*id).is_some_and(|input| input.name == *name) => {
+                TokenStream::new()
+            }
+            Naming::Tensor(id) => {
+                let value = self.borrowed(*id);
+                quote! { let #name = #value; }
+            }
+            Naming::Constant(value) => {
+                let value = constant(value);
+                quote! { let #name = #value; }
+            }
+            Naming::Use => quote! { let _ = #name; },
+            Naming::Part => {
+                let mut parts = self.net.layers.iter().filter(|layer| layer.label == *name);
+                let (Some(part), None) = (parts.next(), parts.next()) else { return TokenStream::new() };
+                let mut path = vec![name];
+                let mut outer = part.scope;
+                while let Some(scope) = outer {
+                    // What is repeated is a slice.
+                    if self.net.repeats[scope].is_some() {
+                        return TokenStream::new();
+                    }
+                    path.insert(0, &self.net.layers[scope].label);
+                    outer = self.net.layers[scope].scope;
+                }
+                quote! { let _ = |net: &Self| { let _ = &net.#(#path).*; }; }
+            }
         }
     }
 
@@ -113,7 +155,7 @@ impl Context<'_, '_> {
                 let function = here(if state { "buffer" } else { "parameter" });
                 quote! { #scope.#function::<#shape, #element>(#name, ::core::default::Default::default()) }
             }
-            Operation::Update { .. } => unreachable!("an update gives no value"),
+            Operation::Update { .. } | Operation::Name { .. } => unreachable!("it gives no value"),
             Operation::Gather { table, index } => {
                 let (table, index, value) =
                     (self.borrowed(*table), self.borrowed(*index), spelling.shape_value(&ty.axes));
@@ -410,7 +452,7 @@ impl Context<'_, '_> {
                 let order = order.iter().map(|&i| Literal::usize_unsuffixed(i));
                 quote! { ::ansatz::flow::permute(#input, &[#(#order),*]) }
             }
-            Operation::Rust { path, inputs, constants } => {
+            Operation::Rust { path, inputs, constants, result: _ } => {
                 let inputs = inputs.iter().map(|(id, place)| {
                     let mut name = self.value(*id);
                     name.set_span(name.span().located_at(place.first));
@@ -419,12 +461,7 @@ impl Context<'_, '_> {
                         false => quote_spanned! { place.first => &#name },
                     }
                 });
-                let constants = constants.iter().map(|constant| match constant {
-                    Constant::Whole(whole) => quote! { #whole },
-                    Constant::Real(real) => number(*real),
-                    Constant::Flag(flag) => quote! { #flag },
-                    Constant::Text(text) => quote! { #text },
-                });
+                let constants = constants.iter().map(constant);
                 let last = path.last().map_or_else(Span::call_site, Ident::span);
                 let arguments = quote_spanned! { last => (#(#inputs),* #(, #constants)*) };
                 quote! { #(#path)::* #arguments }
@@ -442,7 +479,7 @@ impl Context<'_, '_> {
 /// The runtime function of a name in the source: an editor that looks the name up there finds the function.
 fn called(name: &str, at: Span) -> Ident {
     let is = |function: &Function| function.name.trim_end_matches("1d").trim_end_matches("2d") == name;
-    match FUNCTIONS.iter().any(is) {
+    match name == "einsum" || FUNCTIONS.iter().any(is) {
         true => Ident::new(name, Span::call_site().located_at(at)),
         false => here(name),
     }
@@ -462,6 +499,15 @@ pub(super) fn number(value: f64) -> TokenStream {
         quote! { -#literal }
     } else {
         literal
+    }
+}
+
+fn constant(constant: &Constant) -> TokenStream {
+    match constant {
+        Constant::Whole(whole) => quote! { #whole },
+        Constant::Real(real) => number(*real),
+        Constant::Flag(flag) => quote! { #flag },
+        Constant::Text(text) => quote! { #text },
     }
 }
 

@@ -1,11 +1,11 @@
 //! Templates and aliases as Rust: a template is a name with an explanation, an alias one more name of an instance.
 
 use super::Context;
-use super::dims::Spelling;
+use super::dims::{Spelling, outlined, structure};
 use crate::ast::{ResultType, Route};
 use crate::infer::{Alias, Template, TypedNet};
 use crate::resolve::Names;
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use std::rc::Rc;
 
@@ -16,37 +16,47 @@ pub fn template(template: &Template<'_>) -> TokenStream {
     let whole = format_ident!("{name}IsWhole");
     let open: Vec<_> = template.open.iter().map(|open| format!("`{open}`")).collect();
     let open = open.join(", ");
-    let message = format!("`{name}` is a template: {open} must be fixed at compile time");
     let given: Vec<_> = template.open.iter().map(|open| format!("{open} = …")).collect();
-    let note = format!("name one of its nets inside of `net!`: `net My{name} = {name}({});`", given.join(", "));
+    let message = format!(
+        "`{name}` is a template: name one of its nets inside of `net!`, `net My{name} = {name}({});`",
+        given.join(", ")
+    );
+    // rustc tells more of a type that is declared in the same crate, and of a trait that nothing implements.
+    let asked = outlined(quote! { ::core::marker::PhantomData<Self>: #whole }, item.word);
+    let [init, load] = ["init", "load"].map(|function| Ident::new(function, name.span()));
     let doc = format!("A template: nets and aliases that use it fix {open}.");
+    let generics = quote! { <Element: ::ansatz::tensor::Float = f32> };
+    let declaration = structure(name, generics, quote! { (::core::marker::PhantomData<Element>); }, item.word);
     quote! {
         #attributes
         #[doc = ""]
         #[doc = #doc]
         #[allow(dead_code)]
-        #visibility struct #name<Element: ::ansatz::tensor::Float = f32>(::core::marker::PhantomData<Element>);
+        #visibility #declaration
 
         #[doc(hidden)]
         #[allow(dead_code)]
-        #[diagnostic::on_unimplemented(message = #message, label = "a template", note = #note)]
+        #[diagnostic::on_unimplemented(message = #message)]
         #visibility trait #whole {}
+
+        #[diagnostic::do_not_recommend]
+        impl #whole for () {}
 
         #[automatically_derived]
         #[allow(dead_code)]
         impl<Element: ::ansatz::tensor::Float> #name<Element> {
             #[doc(hidden)]
-            pub fn init(_: u64) -> Self
+            pub fn #init(_: u64) -> Self
             where
-                Self: #whole,
+                #asked,
             {
                 ::core::unreachable!("a template has no values")
             }
 
             #[doc(hidden)]
-            pub fn load(_: impl ::core::convert::AsRef<::std::path::Path>) -> ::ansatz::Result<Self>
+            pub fn #load(_: impl ::core::convert::AsRef<::std::path::Path>) -> ::ansatz::Result<Self>
             where
-                Self: #whole,
+                #asked,
             {
                 ::core::unreachable!("a template has no values")
             }

@@ -4,7 +4,7 @@ use super::facts::{self, Assumption};
 use super::instances::{Given, Need, Nets};
 use super::layers::Placed;
 use super::signature::{self, MAX_RANK, Signature};
-use super::typed::{Body, Layer, Operation, Reach, Step, TypedNet, ValueId};
+use super::typed::{Body, Layer, Naming, Operation, Reach, Step, TypedNet, ValueId};
 use super::types::Type;
 use super::value::{Binding, Environment, Label, Site, Tensor, Value};
 use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem, Role, Statement};
@@ -216,9 +216,33 @@ impl<'a> Inference<'a, '_, '_> {
             }
             other => other,
         };
+        self.name_step(name, value.naming());
         let binding = Rc::new(Binding { name: name.clone(), value, used: Cell::new(false) });
         self.bindings.push((binding.clone(), what));
         environment.with(binding)
+    }
+
+    /// Says where a name is used that was bound in this net.
+    pub(super) fn use_step(&mut self, name: &Ident, binding: &Rc<Binding<'a>>) {
+        if self.bindings.iter().any(|(own, _)| Rc::ptr_eq(own, binding)) {
+            let does = match &binding.value {
+                Value::Layer(_) => Some(Naming::Part),
+                value => value.naming().map(|_| Naming::Use),
+            };
+            // Rust finds a variable by the hygiene of where it is bound.
+            let mut here = binding.name.clone();
+            here.set_span(binding.name.span().located_at(name.span()));
+            self.name_step(&here, does);
+        }
+    }
+
+    /// Says where a name stands. A name in capitals may be that of a constant, which no variable can have.
+    fn name_step(&mut self, name: &Ident, does: Option<Naming>) {
+        let small = name.to_string().starts_with(|c: char| c.is_lowercase());
+        if let Some(does) = does.filter(|_| small) {
+            let operation = Operation::Name { name: name.clone(), does };
+            self.steps.push(Step { results: vec![], operation, span: name.span().into() });
+        }
     }
 
     /// A block: its bindings in order, then its value.

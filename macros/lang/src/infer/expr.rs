@@ -143,6 +143,7 @@ impl<'a> Inference<'a, '_, '_> {
         environment: &Environment<'a>,
     ) -> Checked<Value<'a>> {
         if let Some(binding) = environment.find(name) {
+            self.use_step(name, &binding);
             return match &binding.value {
                 Value::Error => Err(Absorbed),
                 Value::Maker(maker) => self.make(maker, expr, label),

@@ -2,7 +2,7 @@
 
 use super::block::Inference;
 use super::text::text;
-use super::typed::{Constant, Operation};
+use super::typed::Operation;
 use super::types::{Axis, Element, Type};
 use super::value::{Environment, Value};
 use crate::ast::{Expr, ExprKind, TensorType};
@@ -51,15 +51,8 @@ impl<'a> Inference<'a, '_, '_> {
                     inputs.push((tensor.id, place));
                     continue;
                 }
-                Value::Number { integer: Some(integer), .. } if integer >= 0 => {
-                    usize::try_from(integer).ok().map(Constant::Whole)
-                }
-                Value::Number { value, .. } => Some(Constant::Real(value)),
-                Value::Size(ref term) => term.number().map(Constant::Whole),
-                Value::Flag(flag) => Some(Constant::Flag(flag)),
-                Value::Text(ref text) => Some(Constant::Text(text.to_string())),
                 Value::Error => return Err(Absorbed),
-                _ => None,
+                ref other => other.constant(),
             };
             match constant {
                 Some(constant) => constants.push(constant),
@@ -81,7 +74,7 @@ impl<'a> Inference<'a, '_, '_> {
         if !whole {
             return Err(Absorbed);
         }
-        let operation = Operation::Rust { path: path.clone(), inputs, constants };
+        let operation = Operation::Rust { path: path.clone(), inputs, constants, result: result.clone() };
         self.tensor(operation, ty?, at).map(Value::Tensor)
     }
 

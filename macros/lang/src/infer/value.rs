@@ -1,7 +1,7 @@
 //! What an expression is while a net is inferred.
 
 use super::arguments::Given;
-use super::typed::ValueId;
+use super::typed::{Constant, Naming, ValueId};
 use super::types::Type;
 use crate::ast::{Expr, Pattern};
 use crate::functions::Function;
@@ -204,6 +204,28 @@ impl<'a> Environment<'a> {
 }
 
 impl Value<'_> {
+    /// What a name does that is bound to it, if that is known here.
+    pub fn naming(&self) -> Option<Naming> {
+        match self {
+            Value::Tensor(tensor) => Some(Naming::Tensor(tensor.id)),
+            other => other.constant().map(Naming::Constant),
+        }
+    }
+
+    /// The constant of Rust that it is.
+    pub fn constant(&self) -> Option<Constant> {
+        match self {
+            Value::Number { integer: Some(integer), .. } if *integer >= 0 => {
+                usize::try_from(*integer).ok().map(Constant::Whole)
+            }
+            Value::Number { value, .. } => Some(Constant::Real(*value)),
+            Value::Size(term) => term.number().map(Constant::Whole),
+            Value::Flag(flag) => Some(Constant::Flag(*flag)),
+            Value::Text(text) => Some(Constant::Text(text.to_string())),
+            _ => None,
+        }
+    }
+
     /// What it is, as a sentence says it.
     pub fn what(&self) -> String {
         match self {

@@ -108,6 +108,7 @@ fn companions(
             axes: input.ty.axes.iter().map(axis).collect(),
             space: input.ty.space.as_ref().map(|space| with_sizes(space, sizes)),
             span: input.ty.span,
+            ends: input.ty.ends,
         };
         Input { name: input.name.clone(), ty }
     };
@@ -141,6 +142,7 @@ fn companions(
         Item::Net(NetItem {
             attributes: quote! { #[doc = #doc] },
             visibility: visibility.clone(),
+            word: flow.word,
             name: format_ident!("{}{}", of, if role == Role::Inverse { "Inverse" } else { "LogProb" }),
             role,
             inputs,

@@ -12,7 +12,7 @@ mod list;
 mod pattern;
 mod literal;
 
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 
 use crate::ast::{
     Block, Broken, BrokenKind, DimItem, Fact, Input, Item, NetItem, Program, ResultType, Role, Visibility,
@@ -60,10 +60,11 @@ impl Parser {
             return Err(Reported);
         }
         let start = self.position();
+        let word = self.here();
         let item = match self.item_word(&visibility)? {
             "dim" => Item::Dim(self.dim(attributes, visibility)?),
-            "flow" => self.net(attributes, visibility, Role::Flow)?,
-            _ => self.net(attributes, visibility, Role::Net)?,
+            "flow" => self.net(attributes, visibility, word, Role::Flow)?,
+            _ => self.net(attributes, visibility, word, Role::Net)?,
         };
         Ok((item, start))
     }
@@ -242,7 +243,7 @@ impl Parser {
     }
 
     /// `Mlp(x: [n, Pixels]) -> [n, Digit] where … { … }`
-    fn net(&mut self, attributes: TokenStream, visibility: Visibility, role: Role) -> Parsed<Item> {
+    fn net(&mut self, attributes: TokenStream, visibility: Visibility, word: Span, role: Role) -> Parsed<Item> {
         let before = self.report.len();
         let name = self.type_name("a net")?;
         self.lost = false;
@@ -269,6 +270,7 @@ impl Parser {
             Some(result) => Ok(Item::Net(NetItem {
                 attributes,
                 visibility,
+                word,
                 name,
                 role,
                 inputs,

@@ -38,7 +38,7 @@ impl Parser {
             self.bump();
             space = Some(self.size("the dimension that the indices point into")?);
         }
-        Ok(TensorType { axes, space, span: group.span() })
+        Ok(TensorType { axes, space, span: group.span(), ends: [group.span_open(), group.span_close()] })
     }
 
     fn axes(&mut self, group: &Group) -> Parsed<Vec<AxisType>> {

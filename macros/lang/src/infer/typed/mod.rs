@@ -5,7 +5,7 @@ mod steps;
 
 pub use reading::Reading;
 pub use steps::{
-    Body, Constant, Degrees, Distance, Flow, Inverse, Operation, Scalar, Setting, Step, Trace, ValueId, Varying,
+    Body, Constant, Degrees, Distance, Flow, Inverse, Naming, Operation, Scalar, Setting, Step, Trace, ValueId, Varying,
 };
 
 use super::facts::Assumption;

@@ -1,6 +1,7 @@
 //! A body as a list of steps.
 
 use super::Kernel;
+use crate::ast::TensorType;
 use crate::report::Place;
 use crate::terms::Term;
 use proc_macro2::Ident;
@@ -63,6 +64,19 @@ pub struct Step {
     pub span: Place,
 }
 
+/// What a name does where it stands.
+#[derive(Clone, Debug)]
+pub enum Naming {
+    /// A tensor gets the name.
+    Tensor(ValueId),
+    /// A constant gets the name.
+    Constant(Constant),
+    /// It stands for what got the name before.
+    Use,
+    /// It stands for the part of the net with this label.
+    Part,
+}
+
 /// What a step does.
 #[derive(Clone, Debug)]
 pub enum Operation {
@@ -74,6 +88,13 @@ pub enum Operation {
         inputs: Vec<ValueId>,
         /// The numbers it takes after them.
         settings: Vec<Setting>,
+    },
+    /// A name of the program, where an editor finds what it stands for. It makes no value.
+    Name {
+        /// The name.
+        name: Ident,
+        /// What it does there.
+        does: Naming,
     },
     /// A tensor that is declared by hand.
     Own {
@@ -360,6 +381,8 @@ pub enum Operation {
         inputs: Vec<(ValueId, Place)>,
         /// What it is given behind them.
         constants: Vec<Constant>,
+        /// The type of its result as it is written.
+        result: TensorType,
     },
     /// A function of each element, with the logarithm of its slope.
     Elementwise {
