@@ -7,16 +7,12 @@ fn every_mistake_has_one_error() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
 
-/// Mistakes in the code around `net!` that rustc itself words, with the most lines that one of its errors takes and why
-/// these cannot be fewer: all that the macro decides is what stands in the places that rustc shows.
+/// Mistakes in the code around `net!` that rustc itself words: how many lines its longest error takes, and what fills
+/// them. All that the macro decides there is which lines of the program are shown.
 const LONGER: [(&str, usize, &str); 3] = [
-    ("rust_batch", 20, "to the argument rustc adds the call, both types, and the method with its bound or parameter"),
-    ("rust_facts", 13, "to a bound that a function states and a dim fails rustc adds what asks for it on either side"),
-    (
-        "rust_swapped",
-        20,
-        "to type parameters in each other's place rustc adds where they are declared and a page to read",
-    ),
+    ("rust_batch", 20, "rustc shows the call, both types, whose batch it is, and where the method is declared"),
+    ("rust_facts", 13, "rustc shows the trait that fails, what it is needed for, and where the function asks for it"),
+    ("rust_swapped", 22, "rustc shows the call, both types, where type parameters are declared, and the method"),
 ];
 
 #[test]
@@ -24,7 +20,7 @@ fn every_error_is_short() {
     for (name, text) in goldens() {
         let longest = text.split("\n\n").map(|error| error.trim_end().lines().count()).max().unwrap_or_default();
         match LONGER.iter().find(|(longer, ..)| *longer == name) {
-            Some((_, lines, why)) => assert_eq!(longest, *lines, "{name}, because {why}"),
+            Some((_, lines, why)) => assert_eq!(longest, *lines, "{name}: {why}"),
             None => assert!(longest < 12, "an error of {name} has {longest} lines"),
         }
     }

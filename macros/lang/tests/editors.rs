@@ -9,7 +9,7 @@ net Block(x: [n, d]; wide = 8) -> [n, d] { x + (x |> up: linear(wide) |> gelu |>
 pub net Mlp(image: [n, 1, h = 8, w = 8]) -> [n, Digit] {
     let y = image |> stem: conv2d(4, padding = 1) |> max_pool2d(2) |> mean(over = (h, w));
     let z = y |> first: Block |> body: [Block(wide = 16); 2] |> softmax |> layer_norm;
-    let shared = linear(16);
+    let shared = linear(8);
     let twice = concat(z, z) |> shared |> shared;
     let narrow = |v| v |> head: linear(Digit) |> dropout(0.1);
     narrow(twice)
