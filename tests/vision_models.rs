@@ -47,7 +47,9 @@ type Images<const C: usize, const S: usize> = (usize, Const<C>, Const<S>, Const<
 recorded! {
     LeNet(image: Images<1, 28>) [n] ((n, Const, Const, Const),);
     AlexNet32(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
+    AlexNetNarrow(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
     Vgg11Small(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
+    Vgg11Narrow(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
     ResNet20(image: Images<3, 32>) [n] ((n, Const, Const, Const),);
     ResNet18Small(image: (usize, Const<3>, usize, usize)) [n, h, w] ((n, Const, h, w),);
     ResNet18(image: (usize, Const<3>, usize, usize)) [n, h, w] ((n, Const, h, w),);
@@ -276,7 +278,9 @@ const GRADIENT: Option<f64> = Some(1e-4);
 parity! {
     lenet = LeNet, "lenet", [3], [3 * 784], true, GRADIENT;
     alexnet = AlexNet32, "alexnet", [2], [2 * 3 * 1024], false, GRADIENT;
+    narrow_alexnet = AlexNetNarrow, "alexnet_narrow", [4], [4 * 3 * 1024], true, GRADIENT;
     vgg11 = Vgg11Small, "vgg11_small", [2], [2 * 3 * 1024], false, GRADIENT;
+    narrow_vgg11 = Vgg11Narrow, "vgg11_narrow", [4], [4 * 3 * 1024], true, GRADIENT;
     resnet20 = ResNet20, "resnet20", [4], [4 * 3 * 1024], true, GRADIENT;
     resnet18_of_small_images = ResNet18Small, "resnet18_small", [3, 16, 16], [3 * 3 * 256], true, GRADIENT;
     // Rounding decides on which side of 0 some of their many activations lie: the gradients of PyTorch itself in single
@@ -287,19 +291,30 @@ parity! {
     unet8 = UNet8, "unet8", [3], [3 * 64, 3], true, GRADIENT;
 }
 
+// By 0.02 rounding decides too much in deep nets of relu: `fixtures/vision_models.py` has how much.
 steps! {
     lenet_learns = LeNet, "lenet", [3], [3 * 784], 0.02;
-    // By 0.02 rounding decides too much: `fixtures/vision_models.py` has how much.
+    alexnet_learns = AlexNetNarrow, "alexnet_narrow", [4], [4 * 3 * 1024], 0.02;
+    vgg11_learns = Vgg11Narrow, "vgg11_narrow", [4], [4 * 3 * 1024], 2e-3;
     resnet20_learns = ResNet20, "resnet20", [4], [4 * 3 * 1024], 3e-4;
+    resnet18_of_small_images_learns = ResNet18Small, "resnet18_small", [3, 16, 16], [3 * 3 * 256], 3e-4;
     residual100_learns = Residual100, "residual100", [5], [10], 0.02;
     unet8_learns = UNet8, "unet8", [3], [3 * 64, 3], 0.02;
 }
 
-/// In double precision alone: in single precision, ten steps amplify rounding through norms over few numbers.
-#[test]
-fn resnet18_of_small_images_learns() {
-    let dims = [3, 16, 16];
-    train::<f64, ResNet18Small<f64>>("resnet18_small", &dims, &[3 * 3 * 256], Adam::new(1e-3), "adam", 1e-6);
+/// In double precision alone: `parity` says why.
+macro_rules! double_steps {
+    ($($test:ident = $net:ident, $name:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            train::<f64, $net<f64>>($name, &[4, 64, 64], &[4 * 3 * 4096], Adam::new(1e-3), "adam", 1e-6);
+        }
+    )*};
+}
+
+double_steps! {
+    resnet18_learns = ResNet18, "resnet18";
+    resnet50_learns = ResNet50, "resnet50";
 }
 
 /// Keys, shapes and numbers are torchvision's.
@@ -320,7 +335,13 @@ fn the_larger_models_have_the_keys_of_torchvision() {
 }
 
 net! {
+    use ansatz::models::{AlexNet, VggA};
     use ansatz::models::resnet::ResNet;
+
+    /// Dropout would make every step another.
+    pub net AlexNetNarrow = AlexNet(c = 3, h = 32, w = 32, width = 8, hidden = 64, drop = 0.0);
+    /// The same.
+    pub net Vgg11Narrow = VggA(c = 3, h = 32, w = 32, width = 8, hidden = 64, classes = 10, drop = 0.0);
 
     /// As `fixtures/state_dict.py` has it.
     pub net Narrow = ResNet(c = 3, width = 2, depth1 = 2, depth2 = 2, depth3 = 2, depth4 = 2, classes = 10);

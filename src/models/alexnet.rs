@@ -5,7 +5,7 @@ use crate::net;
 
 net! {
     /// AlexNet for images of one size. All widths are multiples of `width`.
-    pub net AlexNet(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 10) -> [n, classes] {
+    pub net AlexNet(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 10, drop = 0.5) -> [n, classes] {
         image
             |> features: [
                 conv2d(width, stride = 2, padding = 1), relu, max_pool2d(2),
@@ -16,8 +16,8 @@ net! {
             ]
             |> flatten
             |> classifier: [
-                dropout(0.5), linear(hidden), relu,
-                dropout(0.5), linear(hidden), relu,
+                dropout(drop), linear(hidden), relu,
+                dropout(drop), linear(hidden), relu,
                 linear(classes)
             ]
     }

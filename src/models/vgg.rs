@@ -4,7 +4,7 @@ use crate::net;
 
 net! {
     /// Configuration A: eleven layers with weights, for images of one size. Every pool halves the image.
-    pub net VggA(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 1000) -> [n, classes] {
+    pub net VggA(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 1000, drop = 0.5) -> [n, classes] {
         image
             |> features: [
                 conv2d(width, padding = 1), batch_norm, relu, max_pool2d(2),
@@ -16,11 +16,11 @@ net! {
                 conv2d(8 * width, padding = 1), batch_norm, relu,
                 conv2d(8 * width, padding = 1), batch_norm, relu, max_pool2d(2)
             ]
-            |> classifier: Classifier(hidden, classes)
+            |> classifier: Classifier(hidden, classes, drop)
     }
 
     /// Configuration D: sixteen.
-    pub net VggD(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 1000) -> [n, classes] {
+    pub net VggD(image: [n, c, h, w]; width = 64, hidden = 4096, classes = 1000, drop = 0.5) -> [n, classes] {
         image
             |> features: [
                 conv2d(width, padding = 1), batch_norm, relu,
@@ -37,13 +37,13 @@ net! {
                 conv2d(8 * width, padding = 1), batch_norm, relu,
                 conv2d(8 * width, padding = 1), batch_norm, relu, max_pool2d(2)
             ]
-            |> classifier: Classifier(hidden, classes)
+            |> classifier: Classifier(hidden, classes, drop)
     }
 
-    net Classifier(x: [n, c, h, w]; hidden: usize, classes: usize) -> [n, classes] {
+    net Classifier(x: [n, c, h, w]; hidden: usize, classes: usize, drop: f64) -> [n, classes] {
         x |> flatten
-          |> _0: linear(hidden) |> relu |> dropout(0.5)
-          |> _3: linear(hidden) |> relu |> dropout(0.5)
+          |> _0: linear(hidden) |> relu |> dropout(drop)
+          |> _3: linear(hidden) |> relu |> dropout(drop)
           |> _6: linear(classes)
     }
 
