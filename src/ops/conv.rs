@@ -186,6 +186,19 @@ mod tests {
             (Conv { size: [17, 40], ..plain([32, 32], [1, 1]) }, [2, 64, 64]),
             (Conv { groups: 64, ..same }, [2, 1, 1]),
             (Conv { size: [1, 300], ..plain([1, 1], [1, 5]) }, [3, 40, 33]),
+            (Conv { size: [1, 200], ..plain([1, 1], [1, 5]) }, [5, 20, 33]),
+            (
+                Conv {
+                    size: [20, 37],
+                    kernel: [3, 4],
+                    stride: [1, 2],
+                    dilation: [2, 3],
+                    before: [2, 1],
+                    after: [2, 2],
+                    groups: 2,
+                },
+                [3, 5, 7],
+            ),
         ] {
             agree(conv, sizes, 5).expect("equal");
         }
