@@ -179,7 +179,9 @@ fn a_size_follows_from_an_axis() -> Result<()> {
     let found = blocks.forward(from_vec(x.clone(), (Const, 7))?, from_vec(y.clone(), (2,))?)?;
     close(&to_vec(&found.sums), (0..3).map(|n| each([2, 3]).map(|[t, c]| x[7 * c + 2 * n + t] * y[t]).sum()));
     close(&to_vec(&found.last), (0..3).map(|c| x[7 * c + 6]));
-    assert!(blocks.forward(from_vec(x, (Const, 7))?, from_vec(vec![1.0; 4], (4,))?).is_err());
+    assert!(blocks.forward(from_vec(x.clone(), (Const, 7))?, from_vec(vec![1.0; 4], (4,))?).is_err());
+    let error = blocks.forward(from_vec(x, (Const, 7))?, from_vec(vec![], (0,))?).unwrap_err().to_string();
+    assert!(error.contains("should be n * t + 1 = 1"), "{error}");
     assert_eq!(PairsLoss::multiply_adds(5), 10 * 6 * 2);
     Ok(())
 }

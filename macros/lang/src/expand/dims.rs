@@ -259,10 +259,7 @@ impl<'n, 'a> Spelling<'n, 'a> {
         let (over, under) = size.over_and_under();
         match under.as_literal() {
             Some(1) => self.whole(&over, ty),
-            _ => {
-                let (over, under) = (self.whole(&over, ty), self.whole(&under, ty));
-                quote! { <#ty>::div_euclid(#over, #under) }
-            }
+            _ => self.quotient("div_euclid", &over, &under, ty),
         }
     }
 
@@ -299,14 +296,18 @@ impl<'n, 'a> Spelling<'n, 'a> {
                     quote! { (#size as #ty) }
                 }
             }
-            Atom::FloorDiv(a, b) | Atom::Quotient(a, b) => {
-                let (a, b) = (self.number(a, ty), self.number(b, ty));
-                quote! { <#ty>::div_euclid(#a, #b) }
-            }
-            Atom::CeilDiv(a, b) => {
-                let (a, b) = (self.number(a, ty), self.number(b, ty));
-                quote! { <#ty>::div_ceil(#a, #b) }
-            }
+            Atom::FloorDiv(a, b) | Atom::Quotient(a, b) => self.quotient("div_euclid", a, b, ty),
+            Atom::CeilDiv(a, b) => self.quotient("div_ceil", a, b, ty),
+        }
+    }
+
+    /// A division by a function of integers. A run-time size may be 0: then the quotient is 0, and nothing panics.
+    fn quotient(&self, function: &str, over: &Term, under: &Term, ty: &TokenStream) -> TokenStream {
+        let (function, literal) = (super::here(function), under.as_literal().is_some());
+        let (over, under) = (self.number(over, ty), self.number(under, ty));
+        match literal {
+            true => quote! { <#ty>::#function(#over, #under) },
+            false => quote! { match #under { 0 => 0, __under => <#ty>::#function(#over, __under) } },
         }
     }
 
