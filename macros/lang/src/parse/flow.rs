@@ -34,9 +34,7 @@ impl Program {
         let companions: Vec<Item> = companions.collect();
         self.items.extend(companions);
     }
-}
 
-impl Program {
     /// The companions of `net Six = Steps(d = 6);`, in whose head stands 6 for `d`.
     fn of_instance(&self, alias: &AliasItem) -> Option<Vec<Item>> {
         let ExprKind::Call { callee, arguments } = &alias.target.kind else { return None };
