@@ -1,8 +1,8 @@
 //! Matrix products and fused elementwise code, as a program runs them.
 
-use ansatz::compile::compile;
 use ansatz::grad::vjp;
 use ansatz::graph::{Attend, Binary, DType, Graph, NodeId, StateKind, Unary};
+use ansatz::run::compile;
 use ansatz::run::{Data, State};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 

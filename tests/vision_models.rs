@@ -4,7 +4,6 @@
 
 mod formula;
 
-use ansatz::compile::compile;
 use ansatz::grad::grad;
 use ansatz::graph::{NodeId, Op, StateKind};
 use ansatz::models::alexnet::AlexNet32;
@@ -17,6 +16,7 @@ use ansatz::nn::{self, Batch, BatchOf, Model, Net, Outputs, Path, Slot, Source, 
 use ansatz::optim::Optimiser;
 use ansatz::prelude::*;
 use ansatz::run::State;
+use ansatz::run::compile;
 use ansatz::tensor::{Feed, Float, HostTensor, Scope, constant_like, mse};
 use ansatz::train::{Load, load, load_into};
 use formula::{Sketch, seed, uniform};

@@ -1,7 +1,7 @@
 //! A graph as a compiled program that takes and gives plain vectors of f64, as the interpreter does.
 
-use crate::compile::compile;
 use crate::graph::{DType, Graph, InputSlot};
+use crate::run::compile;
 use crate::run::{Data, DataMut, Program, State, Workspace};
 use crate::{Error, Result};
 

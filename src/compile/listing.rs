@@ -1,17 +1,15 @@
 //! What a program does, for reading.
 
-use super::fuse::{Schedule, Work};
-use super::memory::Layout;
-use super::program::{Place, Program, resolved};
-use crate::kernel::chain::Link;
-use crate::kernel::cpu::Lookup;
-use crate::kernel::cpu::attention::{Attention, Pass};
+use super::Program;
+use crate::kernel::attention::{Attention, Pass};
+use crate::kernel::lookup::{Kind, Lookup};
+use crate::kernel::schedule::{Home, Schedule};
 use crate::kernel::tiled::{Source, Tiled};
+use crate::kernel::work::{FoldIn, Work};
 use std::fmt;
 
 /// A launch and the names of its operands.
-#[derive(Debug)]
-pub(super) struct Line {
+struct Line {
     work: Work,
     operands: Vec<String>,
     bytes: usize,
@@ -20,40 +18,35 @@ pub(super) struct Line {
 }
 
 /// The lines of a schedule.
-pub(super) fn lines(schedule: &Schedule, layout: &Layout, name: &dyn Fn(Place) -> String) -> Vec<Line> {
+fn lines(schedule: &Schedule, name: &dyn Fn(Home) -> String) -> Vec<Line> {
     let line = |step| {
-        let (slots, work) = resolved(schedule, layout, step);
-        let buffers = step.operands.iter().map(|&buffer| &schedule.buffers[buffer]);
-        let bytes = buffers.map(|buffer| buffer.len * buffer.dtype.size()).sum();
-        let operands: Vec<String> = slots.iter().map(|slot| name(slot.place)).collect();
+        let (slots, work) = schedule.resolved(step);
+        let bytes = step.operands.iter().map(|&buffer| schedule.buffers[buffer].bytes()).sum();
+        let operands: Vec<String> = slots.iter().map(|slot| name(slot.home)).collect();
         let mut inner = Vec::new();
-        if let Work::Loop(repeat) = &work {
-            let nest = &repeat.nest;
-            let memory = &operands[repeat.memory];
-            let own = |place: Place| match place {
-                Place::Input(0) => "step".into(),
-                Place::Input(i) => operands[repeat.inputs[i - 1].operand].clone(),
-                Place::State(i) => operands[repeat.results[i]].clone(),
-                Place::Arena(offset) => format!("{memory}+{offset}"),
+        if let Work::Loop(nest) = &work {
+            let own = |home: Home| match home {
+                Home::Input(0) => "step".into(),
+                Home::Input(i) => operands[nest.inputs[i].view.operand].clone(),
+                Home::State(i) => operands[nest.states[i].view.operand].clone(),
+                Home::Arena(offset) => format!("{}+{offset}", operands[nest.memory.operand]),
             };
-            inner = lines(&nest.schedule, &nest.layout, &own);
+            inner = lines(&nest.body, &own);
         }
         Line { work, operands, bytes, inner }
     };
     schedule.steps.iter().map(line).collect()
 }
 
-/// How many kernels and matrix products a run launches.
-pub(super) fn launches(schedule: &Schedule) -> usize {
-    let of = |work: &Work| match work {
-        Work::Chain(chain) => chain.links.len(),
-        Work::Loop(repeat) => repeat.nest.count * launches(&repeat.nest.schedule),
-        _ => 1,
-    };
-    schedule.steps.iter().map(|step| of(&step.work)).sum()
-}
-
 impl Program {
+    fn lines(&self) -> Vec<Line> {
+        lines(&self.schedule, &|home| match home {
+            Home::Input(i) => format!("input {}", self.inputs[i].name),
+            Home::State(i) => format!("state {}", self.states[i].key),
+            Home::Arena(offset) => format!("@{offset}"),
+        })
+    }
+
     /// What each launch does, in a line; those within a loop follow the loop.
     pub(crate) fn titles(&self) -> Vec<String> {
         fn add(titles: &mut Vec<String>, indent: &str, lines: &[Line]) {
@@ -63,16 +56,16 @@ impl Program {
             }
         }
         let mut titles = Vec::new();
-        add(&mut titles, "", &self.listing);
+        add(&mut titles, "", &self.lines());
         titles
     }
 }
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (dtype, count, bytes) = (self.dtype(), self.launches(), self.arena_bytes);
+        let (dtype, count, bytes) = (self.dtype(), self.launches(), self.schedule.bytes);
         writeln!(f, "{dtype:?} program: {count} launches, {bytes} bytes of workspace")?;
-        list(f, "", &self.listing)?;
+        list(f, "", &self.lines())?;
         for output in &self.outputs {
             writeln!(f, "output {} : {:?}{:?} @{}", output.name, output.dtype, output.dims, output.offset)?;
         }
@@ -88,9 +81,8 @@ fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result
             Work::Fused(tiled) => details(f, indent, tiled, &line.operands)?,
             Work::Chain(chain) => {
                 for link in &chain.links {
-                    let own = moving(link, &line.operands);
-                    writeln!(f, "{deeper}{}", kernel(&link.tiled))?;
-                    details(f, &deeper, &link.tiled, &own)?;
+                    writeln!(f, "{deeper}{}, slabs of axis {}", kernel(&link.tiled), link.axis)?;
+                    details(f, &deeper, &link.tiled, &line.operands)?;
                 }
             }
             _ => list(f, &deeper, &line.inner)?,
@@ -98,11 +90,6 @@ fn list(f: &mut fmt::Formatter<'_>, indent: &str, lines: &[Line]) -> fmt::Result
         writeln!(f, "{indent}        {} bytes of operands", line.bytes)?;
     }
     Ok(())
-}
-
-/// What the views of a link see.
-fn moving(link: &Link, operands: &[String]) -> Vec<String> {
-    link.operands.iter().map(|own| format!("{} + slab * {}", operands[own.operand], own.step)).collect()
 }
 
 /// What a launch does, in one line.
@@ -128,23 +115,23 @@ impl fmt::Display for Title<'_> {
                 let (x, y) = (name(pooling.x.operand), name(pooling.y.operand));
                 let (pool, planes, window) = (pooling.pool, pooling.planes, pooling.window);
                 write!(f, "pool {pool:?} {planes} × {window:?}  {x}")?;
-                match pooling.positions {
+                match &pooling.positions {
                     Some(positions) => write!(f, " at {} → {y}", name(positions.operand)),
                     None => write!(f, " → {y}"),
                 }
             }
             Work::Convolution(work) => {
-                let ([a, b], y) = (work.operands.map(|span| name(span.operand)), name(work.result.operand));
+                let ([a, b], y) = (work.operands.each_ref().map(|view| name(view.operand)), name(work.result.operand));
                 let (pass, batch, i, o, conv) = (work.pass, work.batch, work.inputs, work.outputs, work.conv);
                 write!(f, "convolution {pass:?} {batch} × {i} → {o} channels, {conv:?}  {a}, {b} → {y}")
             }
-            Work::Loop(repeat) => {
-                let order = if repeat.nest.reverse { " in reverse" } else { "" };
-                write!(f, "loop of {} steps{order} in {}", repeat.nest.count, name(repeat.memory))
+            Work::Loop(nest) => {
+                let order = if nest.reverse { " in reverse" } else { "" };
+                write!(f, "loop of {} steps{order} in {}", nest.count, name(nest.memory.operand))
             }
             Work::Attention(work) => {
-                let Attention { batch, heads, queries, keys, width, pass, .. } = **work;
-                let [q, k, v] = [work.q, work.k, work.v].map(|view| name(view.operand));
+                let Attention { batch, heads, queries, keys, width, ref pass, .. } = **work;
+                let [q, k, v] = [&work.q, &work.k, &work.v].map(|view| name(view.operand));
                 let (what, to) = match pass {
                     Pass::Forward { out, .. } => ("attention", out),
                     Pass::Backward { dq, .. } => ("derivative of attention", dq),
@@ -152,13 +139,19 @@ impl fmt::Display for Title<'_> {
                 let to = name(to.operand);
                 write!(f, "{what} {batch} × {heads} × {queries} by {keys} of {width}  {q}, {k}, {v} → {to}")
             }
-            Work::Lookup(lookup) => {
-                let (table, index, to) =
-                    (name(lookup.table.operand), name(lookup.index.operand), name(lookup.out.operand));
-                let Lookup { rows, count, bytes, .. } = lookup;
-                write!(f, "{:?} {count} of {rows} rows of {bytes} bytes  {table} at {index} → {to}", lookup.kind)
+            Work::Lookup(Lookup { kind, rows, width, count, index, out }) => {
+                let (index, to) = (name(index.operand), name(out.operand));
+                let (what, from) = match kind {
+                    Kind::Gather { table } => ("gather", name(table.operand)),
+                    Kind::ScatterAdd { values } => ("add up", name(values.operand)),
+                    Kind::Put { values, .. } => ("put", name(values.operand)),
+                };
+                write!(f, "{what} {count} of {rows} rows of {width}  {from} at {index} → {to}")
             }
-            Work::FoldIn([key, number, to]) => write!(f, "fold {} into {} → {}", name(*number), name(*key), name(*to)),
+            Work::FoldIn(FoldIn { key, number, to }) => {
+                let [key, number, to] = [key, number, to].map(|view| name(view.operand));
+                write!(f, "fold {number} into {key} → {to}")
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! From a graph to a program: simplify → fuse → schedule → memory → plan.
+//! From a graph to a program: simplify → fuse → memory.
 //!
 //! Each stage is a function from one form to the next. `fuse` decides which nodes are kept in memory and groups them
-//! into launches, `memory` lays their buffers out in one arena, and the plan resolves every operand to an offset, so
-//! that a run only walks a list.
+//! into launches, `memory` lays their buffers out in one arena. A program is these launches as data, the same for every
+//! float type; what a device prepares for them is the device's own.
 
 mod simplify;
 mod fuse;
@@ -11,25 +11,28 @@ mod program;
 mod listing;
 #[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+mod faults;
 
 pub use program::Program;
 pub use simplify::simplify;
 
-pub(crate) use program::{Inner, Launch, Nest, Place, Plan, Step};
-
-pub(crate) use fuse::Piece;
-
-use crate::Result;
 use crate::graph::Graph;
+use crate::kernel::limits::Limits;
+use crate::{Error, Result};
 
-/// The program that computes the outputs and updates of `graph`.
+/// The program that computes the outputs and updates of `graph`, in launches that keep to the limits of a device.
 ///
 /// # Errors
 /// If the graph mixes `f32` and `f64`: a program computes in one of them.
-pub fn compile(graph: &Graph) -> Result<Program> {
+pub fn compile(graph: &Graph, limits: &Limits) -> Result<Program> {
     let graph = simplify(graph);
     let dtype = program::float_type(&graph)?;
-    let schedule = fuse::fuse(&graph);
-    let layout = memory::layout(&schedule);
-    Ok(Program::new(&graph, dtype, schedule, layout))
+    let mut schedule = fuse::fuse(&graph, limits);
+    memory::lay_out(&mut schedule, limits);
+    let program = Program::new(&graph, dtype, schedule);
+    match program.schedule.verify() {
+        Ok(()) => Ok(program),
+        Err(problem) => Err(Error::value(format!("the compiler has a fault: a program in which {problem}\n{program}"))),
+    }
 }

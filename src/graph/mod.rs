@@ -13,6 +13,7 @@ mod pool;
 mod op;
 mod print;
 
+pub use crate::kernel::DType;
 pub use crate::kernel::conv::{Conv, Pass};
 pub use crate::kernel::pool::{Pool, Window};
 pub(crate) use attention::Sizes;
@@ -21,35 +22,6 @@ pub(crate) use conv::convolved;
 pub use nest::{Body, Loop, LoopGradient, Looped};
 pub use op::{Binary, Compare, Distribution, Op, ReduceOp, Unary};
 pub(crate) use pool::pooled;
-
-/// The type of the elements of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DType {
-    /// 32-bit floating point.
-    F32,
-    /// 64-bit floating point.
-    F64,
-    /// A position in an index space, stored as `u32`.
-    Index,
-    /// A truth value, stored as one byte, 0 or 1.
-    Bool,
-}
-
-impl DType {
-    /// Bytes of one element.
-    pub fn size(self) -> usize {
-        match self {
-            DType::F32 | DType::Index => 4,
-            DType::F64 => 8,
-            DType::Bool => 1,
-        }
-    }
-
-    /// Whether the elements are real numbers, which alone have derivatives.
-    pub fn is_float(self) -> bool {
-        matches!(self, DType::F32 | DType::F64)
-    }
-}
 
 /// The name of a node within its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,6 +1,7 @@
 //! Convolution as data: a kernel that slides over the last two axes of a tensor of channels.
 
-use super::pool::{Span, windows};
+use super::pool::windows;
+use super::view::{Access, View};
 use ansatz_shapes::Slide;
 
 /// A kernel that slides over images of `size` rows and columns: position `[i, j]` of the result sees
@@ -85,7 +86,7 @@ pub struct Phase {
     pub taps: Vec<Tap>,
 }
 
-/// One launch.
+/// One launch. Its views are dense.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convolution {
     /// Which tensor is computed.
@@ -103,9 +104,27 @@ pub struct Convolution {
     /// The positions that are computed together.
     pub phases: Vec<Phase>,
     /// The operands: x and w, the derivative by y and w, or x and the derivative by y.
-    pub operands: [Span; 2],
+    pub operands: [View; 2],
     /// The result.
-    pub result: Span,
+    pub result: View,
+}
+
+impl Convolution {
+    pub(super) fn views_mut(&mut self, visit: &mut dyn FnMut(Access, &mut View, &[usize])) {
+        let Convolution { conv: Conv { size, kernel, groups, .. }, count, batch, inputs, outputs, .. } = *self;
+        let image = batch * groups * inputs * size[0] * size[1];
+        let weights = groups * inputs * outputs * kernel[0] * kernel[1];
+        let result = batch * groups * outputs * count[0] * count[1];
+        let (from, to) = match self.pass {
+            Pass::Forward => ([image, weights], result),
+            Pass::Data => ([result, weights], image),
+            Pass::Weight => ([image, result], weights),
+        };
+        for (view, len) in self.operands.iter_mut().zip(from) {
+            visit(Access::Read, view, &[len]);
+        }
+        visit(Access::Write, &mut self.result, &[to]);
+    }
 }
 
 /// The phases of a pass whose y has `count` rows and columns.

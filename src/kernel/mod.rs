@@ -1,7 +1,22 @@
-//! Numbers and slices: what the processor executes. Knows no graph and no ops.
+//! What devices execute: launches as pure data, and the kernels of each device. Knows no graph and no ops.
+//!
+//! `work` is the launch language: kinds of work over views of operands, the same for every device. Nothing of it knows
+//! threads, scratch memory, caches or addresses; `cpu` does.
 
-pub mod chain;
-pub mod cpu;
-pub mod pool;
-pub mod conv;
+pub mod view;
 pub mod tiled;
+pub mod chain;
+pub mod gemm;
+pub mod attention;
+pub mod conv;
+pub mod pool;
+pub mod lookup;
+pub mod nest;
+pub mod work;
+pub mod schedule;
+mod verify;
+pub mod limits;
+pub mod random;
+pub mod cpu;
+
+pub use view::DType;

@@ -1,5 +1,6 @@
 //! Pooling as data: windows that slide over the last two axes of a tensor.
 
+use super::view::{Access, View};
 use ansatz_shapes::{Misfit, Slide};
 
 /// Windows over planes of `size` rows and columns. Window `[i, j]` covers the positions `[i, j] · stride − padding` and
@@ -90,7 +91,7 @@ impl Pool {
     }
 }
 
-/// One launch: all planes of a tensor.
+/// One launch: all planes of a tensor. Its views are dense.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pooling {
     /// What happens.
@@ -102,18 +103,28 @@ pub struct Pooling {
     /// How many planes there are.
     pub planes: usize,
     /// The first operand.
-    pub x: Span,
+    pub x: View,
     /// The positions, if it takes them.
-    pub positions: Option<Span>,
+    pub positions: Option<View>,
     /// The result.
-    pub y: Span,
+    pub y: View,
 }
 
-/// Elements that lie one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The operand of the launch.
-    pub operand: usize,
-    /// The first element.
-    pub offset: usize,
+impl Pooling {
+    /// Elements of a plane of the first operand, and of one of the result.
+    pub fn sizes(&self) -> [usize; 2] {
+        let wide = self.window.size[0] * self.window.size[1];
+        let narrow = self.count[0] * self.count[1];
+        if self.pool.widens() { [narrow, wide] } else { [wide, narrow] }
+    }
+
+    pub(super) fn views_mut(&mut self, visit: &mut dyn FnMut(Access, &mut View, &[usize])) {
+        let [from, to] = self.sizes().map(|size| size * self.planes);
+        let narrow = self.count[0] * self.count[1] * self.planes;
+        visit(Access::Read, &mut self.x, &[from]);
+        if let Some(positions) = &mut self.positions {
+            visit(Access::Read, positions, &[narrow]);
+        }
+        visit(Access::Write, &mut self.y, &[to]);
+    }
 }

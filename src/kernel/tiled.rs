@@ -3,6 +3,8 @@
 //! The processor runs it tile by tile, one dispatch per row and tile; other devices print it as source.
 //! All registers hold the kernel's float type; `Index` and `Bool` elements are converted when loaded and stored.
 
+use super::view::{Access, DType, View};
+
 /// A fused kernel: loads fill registers `0..sources.len()`, rows compute further registers, stores and
 /// accumulations write them out.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,30 +26,6 @@ pub struct Tiled {
 /// The number of a register.
 pub type Register = u16;
 
-/// How elements lie in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cell {
-    /// The kernel's float type.
-    Float,
-    /// `u32`.
-    Index,
-    /// One byte, 0 or 1.
-    Bool,
-}
-
-/// A buffer seen from the iteration space: element = `offset + Σ position[axis] * strides[axis]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct View {
-    /// Which operand of the launch holds the elements.
-    pub operand: usize,
-    /// The first element.
-    pub offset: usize,
-    /// Elements between neighbours along each axis of the iteration space; 0 where the axis is broadcast.
-    pub strides: Vec<isize>,
-    /// How the elements lie in memory.
-    pub cell: Cell,
-}
-
 /// Where the values of a register come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
@@ -62,11 +40,11 @@ pub enum Source {
         /// The value at the origin.
         offset: isize,
     },
-    /// A draw keyed by the four words of operand `key` (seed low, seed high, step low, step high), the path, and the
+    /// A draw keyed by the four words that `key` sees (seed low, seed high, step low, step high), the path, and the
     /// row-major position in the iteration space.
     Random {
-        /// The operand that holds the key.
-        key: usize,
+        /// The key, dense.
+        key: View,
         /// The hash of the label path.
         path: u64,
         /// Standard normal if true, else uniform on [0, 1).
@@ -156,4 +134,70 @@ pub enum Fold {
     Min,
     /// The position of the greatest along the one reduced axis, the first of equals.
     ArgMax,
+}
+
+impl Tiled {
+    /// The views over the iteration space.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        let loads = self.sources.iter().filter_map(|source| match source {
+            Source::Load(view) => Some(view),
+            _ => None,
+        });
+        let stores = self.stores.iter().map(|store| &store.view);
+        loads.chain(stores).chain(self.accumulations.iter().map(|accumulation| &accumulation.view))
+    }
+
+    /// The strides of all that walks over the iteration space.
+    pub fn strides_mut(&mut self) -> impl Iterator<Item = &mut Vec<isize>> {
+        let sources = self.sources.iter_mut().filter_map(|source| match source {
+            Source::Load(view) => Some(&mut view.strides),
+            Source::Position { strides, .. } => Some(strides),
+            Source::Constant(_) | Source::Random { .. } => None,
+        });
+        let stores = self.stores.iter_mut().map(|store| &mut store.view.strides);
+        sources.chain(stores).chain(self.accumulations.iter_mut().map(|accumulation| &mut accumulation.view.strides))
+    }
+
+    /// Shows every view, as [`Work::views_mut`](super::work::Work::views_mut) does.
+    pub fn views_mut(&mut self, visit: &mut dyn FnMut(Access, &mut View, &[usize])) {
+        let Tiled { dims, sources, stores, accumulations, reduced, .. } = self;
+        for source in sources {
+            match source {
+                Source::Load(view) => visit(Access::Read, view, dims),
+                Source::Random { key, .. } => visit(Access::Read, key, &[4]),
+                Source::Constant(_) | Source::Position { .. } => {}
+            }
+        }
+        for store in stores {
+            visit(Access::Write, &mut store.view, dims);
+        }
+        let kept: Vec<usize> = dims.iter().zip(reduced).map(|(&size, gone)| if *gone { 1 } else { size }).collect();
+        for accumulation in accumulations {
+            visit(Access::Write, &mut accumulation.view, &kept);
+        }
+    }
+
+    /// Whether `target` may lie where `source` is: `source` is read only at the very element of `target` that is written.
+    pub(super) fn replaces(&self, source: usize, target: usize) -> bool {
+        let mut stores = self.stores.iter().filter(|store| store.view.operand == target);
+        let (Some(store), None) = (stores.next(), stores.next()) else { return false };
+        self.accumulations.iter().all(|other| other.view.operand != target)
+            && self.sources.iter().all(|other| match other {
+                Source::Load(view) => view.operand != source || view.sees_as(&store.view),
+                Source::Random { key, .. } => key.operand != source,
+                Source::Constant(_) | Source::Position { .. } => true,
+            })
+    }
+}
+
+/// The kernel that copies so many elements from operand 0 to operand 1.
+pub fn copy(len: usize, element: DType) -> Tiled {
+    Tiled {
+        dims: vec![len],
+        sources: vec![Source::Load(View::dense(0, 0, element))],
+        rows: Vec::new(),
+        stores: vec![Store { register: 0, view: View::dense(1, 0, element) }],
+        reduced: Vec::new(),
+        accumulations: Vec::new(),
+    }
 }

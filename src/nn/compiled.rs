@@ -1,9 +1,9 @@
 //! Nets as programs, and their tensors as the state that programs run on.
 
 use super::{Model, Net, Outputs, Slot, Value, Visitor, slots, trace};
-use crate::compile::{Program, compile};
 use crate::graph::{DType, Graph, KEY, StateKind, StateSlot};
 use crate::run::{Cache, Data, State, Workspace};
+use crate::run::{Program, compile};
 use crate::tensor::{Float, HostTensor, Path};
 use crate::{Error, Result};
 use std::any::TypeId;

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_step_works_in_place() {
         let graph = trace_on::<f32, Next>(&Scope::streaming::<f32>(1000), &[1, 1]).unwrap();
-        let program = crate::compile::compile(&graph).unwrap();
+        let program = crate::run::compile(&graph).unwrap();
         assert!(program.workspace_bytes() < 1000 * 6 * 4 / 2, "{program}");
     }
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::Result;
-use crate::compile::compile;
 use crate::grad::grad;
 use crate::graph::{DType, Graph, NodeId, StateKind};
+use crate::run::compile;
 use crate::run::{Data, DataMut, State};
 use crate::tensor::{Axes2, Const, Float, Scope, Var, add, broadcast, mul, record, square, sum, tanh};
 

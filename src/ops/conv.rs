@@ -103,8 +103,8 @@ pub(super) fn conv_cases(pass: Pass, float: DType) -> Result<Vec<Case>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::compile;
     use crate::ops::interpret;
+    use crate::run::compile;
     use crate::run::{Data, State};
     use proptest::prelude::*;
 

@@ -2,10 +2,9 @@
 //! draws are constants to the derivative.
 
 use super::cases::{Case, Domain};
-use super::index;
+use super::{index, random};
 use crate::Result;
 use crate::graph::{DType, Distribution};
-use crate::kernel::cpu::random;
 
 /// One number in every element, as the element type holds it.
 pub(super) fn constant(value: f64, len: usize, dtype: DType) -> Vec<f64> {
@@ -20,7 +19,7 @@ pub(super) fn iota(dims: &[usize], axis: usize) -> Vec<f64> {
 
 /// One draw per element, keyed by the key's four words (seed and step, low word first), the path and the position.
 pub(super) fn random(distribution: Distribution, path: u64, key: &[f64], len: usize) -> Vec<f64> {
-    let key = [0, 1, 2, 3].map(|i| key[i] as u32);
+    let key = [0, 1, 2, 3].map(|i| key[i] as u64);
     let draw = match distribution {
         Distribution::Normal => random::normal,
         Distribution::Uniform => random::uniform,

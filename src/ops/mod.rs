@@ -19,6 +19,7 @@ mod lookup;
 mod matmul;
 mod nest;
 mod pool;
+mod random;
 mod reduce;
 mod special;
 mod structure;

@@ -4,12 +4,11 @@
 //! reverse loop would compute again, or bring a body for it ([`LoopGradient`]).
 
 use super::cases::{Case, Domain};
-use super::{interpret, total};
+use super::{interpret, random, total};
 use crate::Result;
 use crate::graph::{
     Binary, DType, Distribution, Graph, InputSlot, Loop, LoopGradient, Looped, Node, NodeId, Op, StateKind, Unary,
 };
-use crate::kernel::cpu::random;
 use std::sync::Arc;
 
 /// The reverse walk over a graph: the vector-Jacobian product of pairs (node, cotangent) with respect to some nodes.
@@ -97,8 +96,8 @@ pub(super) fn part(nest: &Loop, i: usize, whole: &[f64]) -> Vec<f64> {
 
 /// The key that follows from a key and the number of a step.
 pub(super) fn fold_in(key: &[f64], number: &[f64]) -> Vec<f64> {
-    let key = [0, 1, 2, 3].map(|i| key[i] as u32);
-    random::fold_in(key, number[0] as u32).map(f64::from).to_vec()
+    let key = [0, 1, 2, 3].map(|i| key[i] as u64);
+    random::fold_in(key, number[0] as u64).map(|word| word as f64).to_vec()
 }
 
 /// The cotangents of the loop's operands, from those of its results (`None`: nothing depends on it).

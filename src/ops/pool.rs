@@ -127,8 +127,8 @@ pub(super) fn pool_cases(pool: Pool, float: DType) -> Result<Vec<Case>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::compile;
     use crate::ops::interpret;
+    use crate::run::compile;
     use crate::run::{Data, State};
     use proptest::prelude::*;
 

@@ -1,8 +1,8 @@
 //! Attention as programs run it: against the interpreter, against its formula in other ops, and what it must keep.
 
+use super::compile;
 use super::tests::Tensor;
 use super::{Data, State};
-use crate::compile::compile;
 use crate::grad::grad;
 use crate::graph::{Attend, Binary, Compare, DType, Graph, NodeId, ReduceOp, Unary};
 use crate::ops::{Domain, interpret};

@@ -1,13 +1,10 @@
-//! The run itself: walks the list of launches.
+//! The run itself: checks what is given, and lets the device run.
 
-use super::workspace::Frame;
 use super::{Data, State, Workspace};
-use crate::compile::{Launch, Nest, Plan, Program, Step};
-use crate::kernel::cpu::denormal::Denormals;
-use crate::kernel::cpu::{Beyond, Operand, Real, Scratch, gemm, parallel, random};
+use crate::compile::Program;
+use crate::kernel::cpu::Beyond;
 use crate::{Error, Result};
 use std::sync::Arc;
-use std::time::Instant;
 
 impl Program {
     /// Computes the outputs and updates the state in place. Inputs are checked for number, type and length; nothing is
@@ -39,7 +36,7 @@ impl Program {
     /// The i-th output of the last run.
     pub fn output<'w>(&self, workspace: &'w Workspace, i: usize) -> Data<'w> {
         let output = &self.outputs[i];
-        workspace.arena.read(output.offset, output.dims.iter().product(), output.dtype)
+        workspace.engine.read(output.offset, output.dims.iter().product(), output.dtype)
     }
 
     fn launch(&self, state: &State, inputs: &[Data<'_>], workspace: &mut Workspace) -> Result<()> {
@@ -50,26 +47,9 @@ impl Program {
             return Err(Error::value("the workspace was made for another state; make one with `Program::workspace`"));
         }
         self.check(inputs)?;
-        if workspace.bound != state.arena.pointer() {
-            workspace.bound = state.arena.pointer();
-            for &(position, offset) in &workspace.states {
-                workspace.frame.operands[position].pointer = workspace.bound.wrapping_add(offset);
-            }
-        }
-        for &(position, input) in &workspace.inputs {
-            workspace.frame.operands[position].pointer = pointer(&inputs[input]);
-        }
-        let Workspace { frame, scratch, threads, .. } = workspace;
-        let (scratch, threads) = (&mut scratch.0, *threads);
-        // SAFETY: the plan keeps every view inside its operand; the arena is this workspace's, inputs are only read,
-        // and the state is only written by programs with updates, which borrow it alone.
-        let mut walk = || unsafe {
-            match &self.plan {
-                Plan::F32(steps) => Denormals::FLUSHED.during(|| walk(steps, frame, threads, scratch)),
-                Plan::F64(steps) => Denormals::KEPT.during(|| walk(steps, frame, threads, scratch)),
-            }
-        };
-        let done = if threads > 1 { parallel::install(walk) } else { walk() };
+        // SAFETY: schedules are verified when they are made; inputs and state were checked, and a program with updates
+        // borrows the state alone.
+        let done = unsafe { workspace.engine.run(state.arena.pointer(), inputs) };
         done.map_err(|Beyond { index, rows }| {
             Error::value(format!(
                 "an index that the program calculates is {index}, but the table that it points into has {rows} rows"
@@ -115,93 +95,5 @@ impl Program {
             }
         }
         Ok(())
-    }
-}
-
-/// # Safety
-/// Every view of every step stays inside its operand; nothing else uses what the steps write.
-unsafe fn walk<T: Real>(
-    steps: &[Step<T>],
-    frame: &mut Frame,
-    threads: usize,
-    scratch: &mut Scratch,
-) -> Result<(), Beyond> {
-    let Frame { operands, loops, times, .. } = frame;
-    let mut loops = loops.iter_mut();
-    for (number, step) in steps.iter().enumerate() {
-        let begin = (!times.is_empty()).then(Instant::now);
-        let operands = &operands[step.operands.clone()];
-        // SAFETY: as the caller says.
-        unsafe {
-            match &step.launch {
-                Launch::Fused(kernel) => kernel.launch(operands, threads, scratch),
-                Launch::Products(gemms) => {
-                    gemms.iter().for_each(|product| gemm::<T>(product, operands, threads, scratch));
-                }
-                Launch::Chain(chain) => chain.launch(operands, threads, scratch),
-                Launch::Pooling(pooling) => pooling.launch::<T>(operands, threads, scratch),
-                Launch::Convolution(work) => work.launch::<T>(operands, threads, scratch),
-                Launch::Loop(nest) => {
-                    let (_, inner) = loops.next().expect("a workspace has a frame for each loop");
-                    repeat(nest, operands, inner, threads, scratch)?;
-                }
-                Launch::Attention(work) => work.launch::<T>(operands, threads, scratch),
-                Launch::Lookup(lookup) => lookup.launch::<T>(operands, threads)?,
-                Launch::FoldIn([key, number, to]) => {
-                    let key: [u32; 4] = operands[*key].pointer.cast::<[u32; 4]>().read();
-                    let number: u32 = operands[*number].pointer.cast::<u32>().read();
-                    operands[*to].pointer.cast::<[u32; 4]>().write(random::fold_in(key, number));
-                }
-            }
-        }
-        if let Some(begin) = begin {
-            times[number] += begin.elapsed();
-        }
-    }
-    Ok(())
-}
-
-/// # Safety
-/// As for [`walk`], for the operands of the loop; they hold all pieces that the loop names.
-unsafe fn repeat<T: Real>(
-    nest: &Nest<T>,
-    operands: &[Operand],
-    frame: &mut Frame,
-    threads: usize,
-    scratch: &mut Scratch,
-) -> Result<(), Beyond> {
-    let address = |piece: &crate::compile::Piece| operands[piece.operand].pointer.wrapping_add(piece.offset);
-    for carry in &nest.carries {
-        let (from, to) = (address(&carry.from), operands[carry.to].pointer);
-        if from != to {
-            // SAFETY: both hold the carry; they are buffers of their own where they are not the same one.
-            unsafe { std::ptr::copy_nonoverlapping(from, to, carry.bytes) };
-        }
-    }
-    for (own, slot) in frame.operands.iter_mut().zip(&nest.slots) {
-        own.pointer = address(&slot.piece);
-    }
-    let position = |n: usize| if nest.reverse { nest.count - 1 - n } else { n };
-    let counter = address(&nest.counter).cast::<u32>();
-    for n in 0..nest.count {
-        for &(slot, bytes) in &nest.moving {
-            frame.operands[slot].pointer = address(&nest.slots[slot].piece).wrapping_add(position(n) * bytes);
-        }
-        // SAFETY: the counter is aligned and lies in memory of the loop's own; the rest is as the caller says.
-        unsafe {
-            counter.write(position(n) as u32);
-            walk(&nest.steps, frame, threads, scratch)?;
-        }
-    }
-    Ok(())
-}
-
-/// Inputs are never written, though an operand could be.
-fn pointer(data: &Data<'_>) -> *mut u8 {
-    match data {
-        Data::F32(values) => values.as_ptr().cast_mut().cast(),
-        Data::F64(values) => values.as_ptr().cast_mut().cast(),
-        Data::Index(values) => values.as_ptr().cast_mut().cast(),
-        Data::Bool(values) => values.as_ptr().cast_mut(),
     }
 }

@@ -1,8 +1,8 @@
 //! Loops against the same steps written out.
 
+use super::compile;
 use super::tests::agrees;
 use super::{Data, Program, State};
-use crate::compile::compile;
 use crate::grad::grad;
 use crate::graph::{Binary, DType, Distribution, Graph, NodeId, StateKind, Unary};
 use crate::{Error, Result};

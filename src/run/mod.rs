@@ -1,7 +1,7 @@
 //! Executes a program: (state, inputs) → (state, outputs), in place.
 
 mod data;
-mod arena;
+mod cpu;
 mod state;
 mod workspace;
 mod execute;
@@ -9,6 +9,18 @@ mod profile;
 mod cache;
 
 pub use crate::compile::Program;
+
+use crate::Result;
+use crate::graph::Graph;
+
+/// The program that computes the outputs and updates of `graph` on this processor.
+///
+/// # Errors
+/// If the graph mixes `f32` and `f64`: a program computes in one of them.
+pub fn compile(graph: &Graph) -> Result<Program> {
+    crate::compile::compile(graph, &crate::kernel::cpu::LIMITS)
+}
+
 pub use cache::Cache;
 pub use data::{Data, DataMut};
 pub use profile::Profile;

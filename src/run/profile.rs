@@ -1,6 +1,5 @@
 //! Where the time of a program goes.
 
-use super::workspace::Frame;
 use super::{Data, State, Workspace};
 use crate::Result;
 use crate::compile::Program;
@@ -27,13 +26,11 @@ impl Program {
         workspace: &mut Workspace,
         runs: u32,
     ) -> Result<Profile> {
-        workspace.frame.set_clock(true);
+        workspace.engine.start_clock();
         let begin = Instant::now();
         let done = (0..runs).try_for_each(|_| self.run(state, inputs, workspace));
         let total = begin.elapsed() / runs.max(1);
-        let mut times = Vec::new();
-        workspace.frame.collect(&mut times);
-        workspace.frame.set_clock(false);
+        let times = workspace.engine.stop_clock();
         done?;
         let times = times.into_iter().map(|time| time / runs.max(1));
         Ok(Profile { launches: self.titles().into_iter().zip(times).collect(), total })
@@ -61,21 +58,5 @@ impl fmt::Display for Profile {
             writeln!(f, "{:5.1} % {:9.3} ms  {title}", 100.0 * time / total, 1e3 * time)?;
         }
         Ok(())
-    }
-}
-
-impl Frame {
-    /// Starts to measure, or stops.
-    fn set_clock(&mut self, on: bool) {
-        self.times = if on { vec![Duration::ZERO; self.launches] } else { Vec::new() };
-        self.loops.iter_mut().for_each(|(_, inner)| inner.set_clock(on));
-    }
-
-    /// The times of all launches, those within a loop after the loop.
-    fn collect(&self, times: &mut Vec<Duration>) {
-        for (i, &time) in self.times.iter().enumerate() {
-            times.push(time);
-            self.loops.iter().filter(|(at, _)| *at == i).for_each(|(_, inner)| inner.collect(times));
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The tensors that outlive a run, in one arena.
 
-use super::arena::Arena;
+use super::cpu::Arena;
 use super::{Data, DataMut};
 use crate::graph::{DType, KEY, StateSlot};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Compiled programs against the interpreter.
 
+use super::compile;
 use super::{Data, DataMut, Program, State, Workspace};
-use crate::compile::compile;
 use crate::compile::sample::sample;
 use crate::graph::{Binary, DType, Graph, StateKind};
 use crate::ops::{cases, interpret};

@@ -1,9 +1,9 @@
 //! The programs of a training: one for each mode and each choice of run-time dimensions, all over one state.
 
-use crate::compile::compile;
 use crate::graph::{Binary, Graph, NodeId, StateKind, StateSlot};
 use crate::nn::{self, Net, Slot};
 use crate::optim::{self, Phase, Recipe};
+use crate::run::compile;
 use crate::run::{Cache, Program, State, Workspace};
 use crate::tensor::{Float, Scope};
 use crate::{Error, Result};

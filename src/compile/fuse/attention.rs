@@ -1,9 +1,10 @@
 //! Lays out attention and its derivative: operands are read where they lie, transposed, sliced or repeated.
 
-use super::BufferId;
-use super::homes::{Homes, Place};
+use super::homes::{Homes, Place, number};
 use crate::graph::{Graph, NodeId, Op, Sizes};
-use crate::kernel::cpu::attention::{Attention, Pass, View};
+use crate::kernel::attention::{Attention, Pass};
+use crate::kernel::schedule::BufferId;
+use crate::kernel::view::View;
 
 /// The launch of an `Attention` or `AttentionGradient` node, and the buffers that it names.
 ///
@@ -16,13 +17,14 @@ pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Att
     // The axes of the operand as those of the view.
     let mut view = |id: NodeId, axes: &[usize]| {
         let Place { buffer, offset, strides } = homes.place[id.index()].as_ref().ok_or(id)?;
-        let mut view = View { operand: number(&mut operands, *buffer), offset: *offset, strides: [0; 4] };
-        axes.iter().zip(strides).for_each(|(&axis, &stride)| view.strides[axis] = stride);
-        Ok(view)
+        let mut all = vec![0; 4];
+        axes.iter().zip(strides).for_each(|(&axis, &stride)| all[axis] = stride as isize);
+        let operand = number(&mut operands, *buffer);
+        Ok(View { operand, offset: *offset, strides: all, element: graph[id].dtype })
     };
     let rows = [0, 1, 2, 3];
     let (q, k, v) = (view(node.inputs[0], &rows)?, view(node.inputs[1], &rows)?, view(node.inputs[2], &rows)?);
-    let mut extras = [None; 4];
+    let mut extras = [const { None }; 4];
     let axes: [&[usize]; 4] = [&rows, &rows, &[1], &[0]];
     for ((extra, operand), axes) in extras.iter_mut().zip(op.extras()).zip(axes) {
         *extra = operand.map(|operand| view(node.inputs[operand], axes)).transpose()?;
@@ -39,16 +41,21 @@ pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Att
         }
     };
     let operand = number(&mut operands, homes.home[id.index()].ok_or(id)?);
+    let own = |offset: usize, strides: [usize; 4]| View {
+        operand,
+        offset,
+        strides: strides.map(|stride| stride as isize).to_vec(),
+        element: node.dtype,
+    };
     let pass = match given {
-        None => Pass::Forward {
-            out: View { operand, offset: 0, strides: [t * h * f, f, h * f, 1] },
-            logarithms: View { operand, offset: sizes.result(), strides: [h * t, t, 1, 0] },
-        },
+        None => {
+            Pass::Forward { out: own(0, [t * h * f, f, h * f, 1]), logarithms: own(sizes.result(), [h * t, t, 1, 0]) }
+        }
         Some([logarithms, common, c]) => {
             let heads = sizes.columns().map(|(_, _, width)| width);
             let [dq, dk, dv] = [0, 1, 2].map(|i| {
                 let (offset, sample, row, _) = sizes.gradients()[i];
-                View { operand, offset, strides: [sample, heads[i], row, 1] }
+                own(offset, [sample, heads[i], row, 1])
             });
             Pass::Backward { logarithms, common, c, dq, dk, dv }
         }
@@ -75,11 +82,4 @@ pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Att
         pass,
     };
     Ok((launch, operands))
-}
-
-fn number(operands: &mut Vec<BufferId>, buffer: BufferId) -> usize {
-    operands.iter().position(|&known| known == buffer).unwrap_or_else(|| {
-        operands.push(buffer);
-        operands.len() - 1
-    })
 }

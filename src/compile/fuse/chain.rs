@@ -1,29 +1,22 @@
 //! Joins kernels that agree on an axis into chains, which run slab after slab: the passes of a normalisation or a softmax
 //! then read their tensor from memory once.
 
-use super::{Buffer, BufferId, Home, Schedule, Step, Work};
-use crate::kernel::chain::{Chain, Link, Moving};
-use crate::kernel::cpu::MOST_OPERANDS;
-use crate::kernel::tiled::{Cell, Source, Tiled, View};
+use super::homes::number;
+use crate::kernel::chain::{Chain, Link};
+use crate::kernel::limits::{ChainLimits, Limits};
+use crate::kernel::schedule::{Buffer, BufferId, Home, Schedule, Step};
+use crate::kernel::tiled::{Source, Tiled};
+use crate::kernel::view::View;
+use crate::kernel::work::Work;
 use std::collections::{BTreeSet, HashMap};
 
-/// A tensor of fewer bytes stays in the cache anyway.
-const LARGE: usize = if cfg!(test) { 1 } else { 128 << 10 };
-/// What a slab may touch: a part of the second-level cache.
-const SLAB: usize = if cfg!(test) { 16 } else { 192 << 10 };
-/// A slab that touches more is no better than a whole tensor.
-const LARGEST_SLAB: usize = 4 << 20;
-/// Fewer slabs divide badly among threads.
-const FEWEST: usize = if cfg!(test) { 2 } else { 4 };
 /// How many of the next steps are looked at.
 const WINDOW: usize = 12;
-/// The most axes that the layout of a kernel takes.
-const MOST_AXES: usize = 8;
 
 /// Joins what can be joined.
-pub(super) fn chains(schedule: &mut Schedule) {
+pub(super) fn chains(schedule: &mut Schedule, limits: &Limits) {
     let mut steps: Vec<Option<Step>> = std::mem::take(&mut schedule.steps).into_iter().map(Some).collect();
-    let memory = Memory::new(&schedule.buffers);
+    let memory = Memory::new(&schedule.buffers, limits);
     for first in 0..steps.len() {
         let drafts = candidates(&steps[first..], &memory).into_iter();
         let drafts = drafts.map(|candidate| Draft::new(&steps, first, candidate, &memory));
@@ -38,21 +31,29 @@ pub(super) fn chains(schedule: &mut Schedule) {
 /// The buffers, of which those of one tensor of the state are the same memory: its old value and its new one.
 struct Memory<'a> {
     buffers: &'a [Buffer],
+    /// The most axes of a kernel.
+    axes: usize,
+    limits: &'a ChainLimits,
     /// The first buffer of the same memory.
     first: Vec<BufferId>,
 }
 
 impl<'a> Memory<'a> {
-    fn new(buffers: &'a [Buffer]) -> Self {
+    fn new(buffers: &'a [Buffer], limits: &'a Limits) -> Self {
         let first = |(id, buffer): (usize, &Buffer)| match buffer.home {
             Home::State(_) => buffers.iter().position(|other| other.home == buffer.home).unwrap_or(id),
             _ => id,
         };
-        Memory { buffers, first: buffers.iter().enumerate().map(first).collect() }
+        Memory {
+            buffers,
+            axes: limits.axes,
+            limits: &limits.chain,
+            first: buffers.iter().enumerate().map(first).collect(),
+        }
     }
 
     fn bytes(&self, buffer: BufferId) -> usize {
-        self.buffers[buffer].len * self.buffers[buffer].dtype.size()
+        self.buffers[buffer].bytes()
     }
 
     /// What a view of a step looks at.
@@ -67,8 +68,8 @@ impl<'a> Memory<'a> {
     /// For each buffer of a kernel its stride along the axis, if slabs see parts of their own, the same in all views.
     fn partitions(&self, step: &Step, tiled: &Tiled, axis: usize) -> HashMap<BufferId, Option<usize>> {
         let mut parts: HashMap<BufferId, Option<usize>> = HashMap::new();
-        for view in views(tiled) {
-            let own = apart(view, &tiled.dims, axis);
+        for view in tiled.views() {
+            let own = view.apart(&tiled.dims, axis);
             let known = parts.entry(self.seen(step, view)).or_insert(own);
             *known = known.filter(|_| *known == own);
         }
@@ -89,14 +90,14 @@ fn candidates(steps: &[Option<Step>], memory: &Memory<'_>) -> BTreeSet<Candidate
     let mut found = BTreeSet::new();
     let Some(first) = steps[0].as_ref().filter(|step| fused(step).is_some()) else { return found };
     for step in steps.iter().take(WINDOW).flatten() {
-        for view in fused(step).into_iter().flat_map(views) {
+        for view in fused(step).into_iter().flat_map(Tiled::views) {
             let buffer = memory.seen(step, view);
-            if memory.bytes(buffer) < LARGE || !memory.touches(first, buffer) {
+            if memory.bytes(buffer) < memory.limits.large || !memory.touches(first, buffer) {
                 continue;
             }
             for (axis, &size) in fused(step).map_or(&[][..], |tiled| &tiled.dims).iter().enumerate() {
-                let stride = fused(step).and_then(|tiled| apart(view, &tiled.dims, axis));
-                if let Some(stride) = stride.filter(|_| size >= FEWEST) {
+                let stride = fused(step).and_then(|tiled| view.apart(&tiled.dims, axis));
+                if let Some(stride) = stride.filter(|_| size >= memory.limits.fewest_slabs) {
                     found.insert(Candidate { buffer, stride, size });
                 }
             }
@@ -145,14 +146,14 @@ impl Draft {
     fn take(&mut self, at: usize, step: &Step, memory: &Memory<'_>) -> bool {
         let Some(tiled) = fused(step) else { return false };
         if tiled.sources.iter().any(|source| matches!(source, Source::Random { .. }))
-            || views(tiled).count() > MOST_OPERANDS
+            || tiled.views().count() > memory.limits.views
         {
             return false;
         }
         let whole = (0..tiled.dims.len()).map(|axis| (tiled.clone(), axis));
-        let split = views(tiled).filter_map(|view| {
+        let split = tiled.views().filter_map(|view| {
             let stride = self.strides.get(&memory.seen(step, view)).copied().flatten()?;
-            split(tiled, view, stride, self.size)
+            split(tiled, view, stride, self.size).filter(|(tiled, _)| tiled.dims.len() <= memory.axes)
         });
         let Some((tiled, axis)) = whole.chain(split).find(|(tiled, axis)| self.fits(step, tiled, *axis, memory)) else {
             return false;
@@ -163,7 +164,7 @@ impl Draft {
                 Some(known) if known != own => {
                     self.strides.insert(buffer, None);
                 }
-                Some(Some(_)) if !self.members.is_empty() && memory.bytes(buffer) >= LARGE => {
+                Some(Some(_)) if !self.members.is_empty() && memory.bytes(buffer) >= memory.limits.large => {
                     self.saved += memory.bytes(buffer);
                 }
                 _ => {}
@@ -194,77 +195,20 @@ impl Draft {
     fn finish(self, steps: &mut [Option<Step>], memory: &Memory<'_>) -> Option<Step> {
         let moving = self.strides.iter().filter(|(_, stride)| stride.is_some());
         let each = moving.map(|(&buffer, _)| memory.bytes(buffer) / self.size).sum::<usize>().max(1);
-        if each > LARGEST_SLAB {
+        if each > memory.limits.largest_slab {
             return None;
         }
-        let most = (SLAB / each).clamp(1, self.size / FEWEST);
+        let most = (memory.limits.slab / each).clamp(1, self.size / memory.limits.fewest_slabs);
         let len = (1..=most).rev().find(|&len| self.size.is_multiple_of(len))?;
         let mut operands: Vec<BufferId> = Vec::new();
         let mut links = Vec::new();
         for (at, mut tiled, axis) in self.members {
             let step = steps[at].take()?;
-            tiled.dims[axis] = len;
-            let dims = tiled.dims.clone();
-            let mut own: Vec<Moving> = Vec::new();
-            each_view(&mut tiled, |view| {
-                let buffer = step.operands[view.operand];
-                let operand = operands.iter().position(|&known| known == buffer).unwrap_or_else(|| {
-                    operands.push(buffer);
-                    operands.len() - 1
-                });
-                let reach = dims.iter().zip(&view.strides).map(|(&n, &s)| n.saturating_sub(1) * s.unsigned_abs());
-                let moving = Moving {
-                    operand,
-                    step: view.strides[axis].unsigned_abs() * len,
-                    bytes: match view.cell {
-                        Cell::Float => None,
-                        Cell::Index => Some(4),
-                        Cell::Bool => Some(1),
-                    },
-                    len: view.offset + reach.sum::<usize>() + 1,
-                    apart: self.strides.get(&memory.first[buffer]).copied().flatten().is_some(),
-                };
-                let alike = |known: &Moving| (known.operand, known.step) == (moving.operand, moving.step);
-                view.operand = own.iter().position(alike).unwrap_or_else(|| {
-                    own.push(moving);
-                    own.len() - 1
-                });
-                own[view.operand].len = own[view.operand].len.max(moving.len);
-            });
-            links.push(Link { tiled, operands: own });
+            tiled.views_mut(&mut |_, view, _| view.operand = number(&mut operands, step.operands[view.operand]));
+            links.push(Link { tiled, axis });
         }
         Some(Step { work: Work::Chain(Chain { slabs: self.size / len, links }), operands, writes: self.written })
     }
-}
-
-/// Whether the chain may write `target` where `source` is: one link writes it, element by element from there, and links
-/// before it see no other slab's part of `source`.
-pub(super) fn replaces(chain: &Chain, source: usize, target: usize) -> bool {
-    let touches = |link: &Link, operand: usize| link.operands.iter().any(|moving| moving.operand == operand);
-    let mut writers = (0..chain.links.len()).filter(|&i| touches(&chain.links[i], target));
-    let (Some(writer), None) = (writers.next(), writers.next()) else { return false };
-    let Link { tiled, operands } = &chain.links[writer];
-    let of = |view: &View, operand: usize| operands[view.operand].operand == operand;
-    let mut stores = tiled.stores.iter().filter(|store| of(&store.view, target));
-    let (Some(store), None) = (stores.next(), stores.next()) else { return false };
-    let step = operands[store.view.operand].step;
-    let same = |view: &View| {
-        (view.offset, &view.strides, view.cell) == (store.view.offset, &store.view.strides, store.view.cell)
-            && operands[view.operand].step == step
-    };
-    let loads = |tiled: &Tiled, fits: &dyn Fn(&View) -> bool| {
-        tiled.sources.iter().all(|source| !matches!(source, Source::Load(view) if !fits(view)))
-    };
-    let accumulated = tiled.accumulations.iter().any(|other| of(&other.view, target) || of(&other.view, source));
-    let stored = tiled.stores.iter().any(|store| of(&store.view, source));
-    let alone = |(i, link): (usize, &Link)| {
-        let mut seen = link.operands.iter().filter(|moving| moving.operand == source);
-        i == writer || (i < writer && seen.all(|moving| moving.apart && moving.step == step)) || !touches(link, source)
-    };
-    !accumulated
-        && !stored
-        && loads(tiled, &|view| !of(view, target) && (!of(view, source) || same(view)))
-        && chain.links.iter().enumerate().all(alone)
 }
 
 fn fused(step: &Step) -> Option<&Tiled> {
@@ -272,40 +216,6 @@ fn fused(step: &Step) -> Option<&Tiled> {
         Work::Fused(tiled) => Some(tiled),
         _ => None,
     }
-}
-
-fn views(tiled: &Tiled) -> impl Iterator<Item = &View> {
-    let loads = tiled.sources.iter().filter_map(|source| match source {
-        Source::Load(view) => Some(view),
-        _ => None,
-    });
-    let stores = tiled.stores.iter().map(|store| &store.view);
-    loads.chain(stores).chain(tiled.accumulations.iter().map(|accumulation| &accumulation.view))
-}
-
-fn each_view(tiled: &mut Tiled, mut visit: impl FnMut(&mut View)) {
-    for source in &mut tiled.sources {
-        if let Source::Load(view) = source {
-            visit(view);
-        }
-    }
-    tiled.stores.iter_mut().for_each(|store| visit(&mut store.view));
-    tiled.accumulations.iter_mut().for_each(|accumulation| visit(&mut accumulation.view));
-}
-
-/// The stride along an axis, if positions of the axis see parts of their own: whatever the other axes do, the element's
-/// number divided by the stride has the position for its remainder by the axis' size.
-fn apart(view: &View, dims: &[usize], axis: usize) -> Option<usize> {
-    let stride = usize::try_from(view.strides[axis]).ok().filter(|&stride| stride > 0)?;
-    let period = stride * dims[axis];
-    let mut reach = view.offset % period;
-    for (other, (&size, &step)) in dims.iter().zip(&view.strides).enumerate() {
-        let step = usize::try_from(step).ok()?;
-        if other != axis && size > 1 && !step.is_multiple_of(period) {
-            reach += step * (size - 1);
-        }
-    }
-    (reach < stride).then_some(stride)
 }
 
 /// The kernel with an axis split, so that the view moves by `stride` along a part of `size` positions.
@@ -329,13 +239,8 @@ fn split(tiled: &Tiled, view: &View, stride: usize, size: usize) -> Option<(Tile
             let step = strides[axis];
             strides.splice(axis..=axis, kept.iter().map(|&part| step * weights[part] as isize));
         };
-        for source in &mut tiled.sources {
-            if let Source::Position { strides, .. } = source {
-                widen(strides);
-            }
-        }
-        each_view(&mut tiled, |view| widen(&mut view.strides));
-        (tiled.dims.len() <= MOST_AXES).then_some((tiled, axis + usize::from(parts[0] > 1)))
+        tiled.strides_mut().for_each(widen);
+        Some((tiled, axis + usize::from(parts[0] > 1)))
     })
 }
 
@@ -345,9 +250,10 @@ mod tests {
     use crate::compile::fuse::fuse;
     use crate::compile::simplify;
     use crate::graph::{Binary, DType, Graph, Unary};
+    use crate::kernel::cpu::LIMITS;
 
     fn works(graph: &Graph) -> Vec<Work> {
-        fuse(&simplify(graph)).steps.into_iter().map(|step| step.work).collect()
+        fuse(&simplify(graph), &LIMITS).steps.into_iter().map(|step| step.work).collect()
     }
 
     /// x / √Σx² along an axis, times a weight.

@@ -1,10 +1,11 @@
 //! Joins tasks over one iteration space into one kernel, so that what they share is read and computed once.
 
-use super::BufferId;
 use super::alone::alone;
 use super::homes::{Homes, Task};
 use super::kernel::{Failure, build};
 use crate::graph::{Graph, NodeId};
+use crate::kernel::limits::Limits;
+use crate::kernel::schedule::{BufferId, Step};
 use std::collections::HashSet;
 
 /// The number of a group.
@@ -27,21 +28,20 @@ pub(super) struct Group {
 
 /// How many groups are tried, the latest first.
 const TRIED: usize = 8;
-/// A kernel's registers should fit in the first-level cache.
-const MANY_ROWS: usize = 96;
 
 /// The groups of all tasks.
 ///
 /// # Errors
 /// A node that has to be kept in memory first.
-pub(super) fn group(graph: &Graph, homes: &Homes) -> Result<Vec<Group>, NodeId> {
+pub(super) fn group(graph: &Graph, limits: &Limits, homes: &Homes) -> Result<Vec<Group>, NodeId> {
     let mut groups: Vec<Group> = Vec::new();
     let mut writers: Vec<Vec<GroupId>> = vec![Vec::new(); homes.buffers.len()];
     for (number, task) in homes.tasks.iter().enumerate() {
         let (source, target) = match task {
             Task::Compute { source, target, .. } => (*source, target.buffer),
             Task::Alone(id) => {
-                let (_, operands, writes) = alone(graph, homes, *id)?;
+                let (work, operands) = alone(graph, homes, *id)?;
+                let Step { operands, writes, .. } = Step::new(work, operands);
                 let reads: Vec<BufferId> = operands.into_iter().filter(|buffer| !writes.contains(buffer)).collect();
                 let after = producers(&writers, &reads);
                 writes.iter().for_each(|&buffer| writers[buffer].push(groups.len()));
@@ -50,7 +50,7 @@ pub(super) fn group(graph: &Graph, homes: &Homes) -> Result<Vec<Group>, NodeId> 
             }
         };
         let len = graph[source].len();
-        let alone = match build(graph, homes, &[number], &|_| true) {
+        let alone = match build(graph, limits, homes, &[number], &|_| true) {
             Ok(built) => built,
             Err(Failure::Keep(node)) => return Err(node),
             Err(Failure::Conflict) => return Err(source),
@@ -61,8 +61,8 @@ pub(super) fn group(graph: &Graph, homes: &Homes) -> Result<Vec<Group>, NodeId> 
                 return None;
             }
             let tasks: Vec<usize> = groups[id].tasks.iter().copied().chain([number]).collect();
-            let built = build(graph, homes, &tasks, &|_| true).ok()?;
-            (built.tiled.rows.len() <= MANY_ROWS).then_some((id, tasks, built))
+            let built = build(graph, limits, homes, &tasks, &|_| true).ok()?;
+            (built.tiled.rows.len() <= limits.rows).then_some((id, tasks, built))
         });
         let id = match joined {
             Some((id, tasks, built)) => {

@@ -1,9 +1,12 @@
 //! Which nodes are kept in memory, and where.
 
+use super::Body;
 use super::affine::{groups, strides};
-use super::{Buffer, BufferId, Home, Nest};
 use crate::graph::{Binary, DType, Graph, NodeId, Op, ReduceOp, Unary};
+use crate::kernel::limits::Limits;
+use crate::kernel::schedule::{Buffer, BufferId, Home};
 use crate::kernel::tiled::Fold;
+use crate::kernel::view::View;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -45,11 +48,13 @@ pub(super) struct Homes {
 /// The memory of a loop.
 #[derive(Clone, Debug)]
 pub(super) struct LoopHome {
-    pub nest: Arc<Nest>,
+    pub body: Arc<Body>,
     /// The buffer of each result.
     pub results: Vec<BufferId>,
     /// What the body works in.
     pub memory: BufferId,
+    /// The number of the step.
+    pub counter: BufferId,
 }
 
 impl Place {
@@ -62,7 +67,12 @@ impl Place {
 
 /// Decides what is kept: what products, reductions and the user need in memory, nodes of `kept`, and what is too dear
 /// to compute again for each use.
-pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeId, Arc<Nest>>) -> Homes {
+pub(super) fn homes(
+    graph: &Graph,
+    limits: &Limits,
+    kept: &HashSet<NodeId>,
+    nests: &HashMap<NodeId, Arc<Body>>,
+) -> Homes {
     let mut homes = Homes { home: vec![None; graph.nodes.len()], ..Homes::default() };
     let mut keep: Vec<bool> = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes() {
@@ -92,7 +102,7 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeI
             copied.insert(slot);
         }
     }
-    keep_expensive(graph, &mut keep);
+    keep_expensive(graph, limits, &mut keep);
 
     for (id, node) in graph.nodes() {
         if let Op::Loop(nest) = &node.op {
@@ -108,7 +118,7 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeI
         let home = match node.op {
             Op::Input(i) => Some(Home::Input(i)),
             Op::State(i) => Some(Home::State(i)),
-            _ => keep[id.index()].then_some(Home::Arena),
+            _ => keep[id.index()].then_some(Home::Arena(0)),
         };
         homes.home[id.index()] = home.map(|home| homes.buffer(node.len(), node.dtype, home));
         let place = match homes.home[id.index()] {
@@ -116,7 +126,7 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeI
             None => homes.seen(graph, id),
         };
         homes.place.push(place);
-        if home == Some(Home::Arena) {
+        if home == Some(Home::Arena(0)) {
             homes.write(graph, id);
         }
     }
@@ -140,17 +150,28 @@ pub(super) fn homes(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeI
 }
 
 impl Homes {
+    /// A node that lies dense in memory, among the operands of a launch.
+    ///
+    /// # Errors
+    /// The node, if it has to be kept in memory first.
+    pub fn dense(&self, graph: &Graph, id: NodeId, operands: &mut Vec<BufferId>) -> Result<View, NodeId> {
+        let dense = |place: &&Place| place.dense(&graph[id].dims);
+        let place = self.place[id.index()].as_ref().filter(dense).ok_or(id)?;
+        Ok(View::dense(number(operands, place.buffer), place.offset, graph[id].dtype))
+    }
+
     fn buffer(&mut self, len: usize, dtype: DType, home: Home) -> BufferId {
-        self.buffers.push(Buffer { len, dtype, home });
+        self.buffers.push(Buffer { len, element: dtype, home });
         self.buffers.len() - 1
     }
 
     /// The buffers of a loop.
-    fn repeat(&mut self, id: NodeId, results: Vec<(Vec<usize>, DType)>, nest: &Arc<Nest>) {
-        let buffer = |(dims, dtype): (Vec<usize>, DType)| self.buffer(dims.iter().product(), dtype, Home::Arena);
+    fn repeat(&mut self, id: NodeId, results: Vec<(Vec<usize>, DType)>, body: &Arc<Body>) {
+        let buffer = |(dims, dtype): (Vec<usize>, DType)| self.buffer(dims.iter().product(), dtype, Home::Arena(0));
         let results = results.into_iter().map(buffer).collect();
-        let memory = self.buffer(nest.bytes(), DType::Bool, Home::Arena);
-        self.loops.insert(id, LoopHome { nest: Arc::clone(nest), results, memory });
+        let memory = self.buffer(body.schedule.bytes, DType::Bool, Home::Arena(0));
+        let counter = self.buffer(1, DType::Index, Home::Arena(0));
+        self.loops.insert(id, LoopHome { body: Arc::clone(body), results, memory, counter });
         self.place.push(None);
         self.tasks.push(Task::Alone(id));
     }
@@ -158,7 +179,7 @@ impl Homes {
     /// A fresh buffer with the values of a node.
     fn copy(&mut self, graph: &Graph, source: NodeId) -> BufferId {
         let node = &graph[source];
-        let buffer = self.buffer(node.len(), node.dtype, Home::Arena);
+        let buffer = self.buffer(node.len(), node.dtype, Home::Arena(0));
         if !node.is_empty() {
             let target = Place { buffer, offset: 0, strides: strides(&node.dims) };
             self.tasks.push(Task::Compute { source, fold: None, target });
@@ -216,6 +237,14 @@ impl Homes {
         }
         Some(place)
     }
+}
+
+/// The number of a buffer among the operands of a launch.
+pub(super) fn number(operands: &mut Vec<BufferId>, buffer: BufferId) -> usize {
+    operands.iter().position(|&known| known == buffer).unwrap_or_else(|| {
+        operands.push(buffer);
+        operands.len() - 1
+    })
 }
 
 /// The strides of the same elements under another shape, if one stride for each axis can express them.
@@ -302,12 +331,7 @@ struct Cost {
     loads: usize,
 }
 
-/// Above this a node used twice is rather stored and read than computed twice.
-const DEAR: usize = 4;
-/// A kernel's registers should fit in the first-level cache.
-const MANY_ROWS: usize = 96;
-
-fn keep_expensive(graph: &Graph, keep: &mut [bool]) {
+fn keep_expensive(graph: &Graph, limits: &Limits, keep: &mut [bool]) {
     let uses = uses(graph);
     let mut costs = vec![Cost::default(); graph.nodes.len()];
     for (id, node) in graph.nodes() {
@@ -331,7 +355,7 @@ fn keep_expensive(graph: &Graph, keep: &mut [bool]) {
             // What is repeated stays in the cache.
             cost = Cost::default();
         } else if !is_view(&node.op)
-            && ((uses[at] > 1 && cost.rows + 2 * cost.loads.saturating_sub(1) > DEAR) || cost.rows > MANY_ROWS)
+            && ((uses[at] > 1 && cost.rows + 2 * cost.loads.saturating_sub(1) > limits.dear) || cost.rows > limits.rows)
         {
             let narrow = narrowest(graph, id);
             keep[narrow.index()] = true;

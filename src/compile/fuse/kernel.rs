@@ -5,12 +5,13 @@
 
 mod finish;
 
-use super::BufferId;
 use super::affine::{Affine, Indivisible, groups, strides};
-use super::homes::{Homes, Place, Task, is_boundary};
+use super::homes::{Homes, Place, Task, is_boundary, number};
 use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Unary};
-use crate::kernel::cpu::tiled::MOST_AXES;
-use crate::kernel::tiled::{Cell, Code, Fold, Source, Tiled, View};
+use crate::kernel::limits::Limits;
+use crate::kernel::schedule::BufferId;
+use crate::kernel::tiled::{Code, Fold, Source, Tiled};
+use crate::kernel::view::View;
 use std::collections::{HashMap, HashSet};
 
 /// A kernel and the buffers its views name.
@@ -37,6 +38,7 @@ enum Stop {
 /// The kernel that computes `tasks`; of those only the ones with `written` store their result.
 pub(super) fn build(
     graph: &Graph,
+    limits: &Limits,
     homes: &Homes,
     tasks: &[usize],
     written: &dyn Fn(BufferId) -> bool,
@@ -49,7 +51,7 @@ pub(super) fn build(
         match builder.tasks(tasks, written) {
             Ok(()) => {
                 let built = builder.finish();
-                if built.tiled.dims.len() <= MOST_AXES {
+                if built.tiled.dims.len() <= limits.axes {
                     return Ok(built);
                 }
                 // Only splits give so many axes; the last is not needed once what it reshapes is in memory.
@@ -205,10 +207,11 @@ impl<'a> Builder<'a> {
                 if self.linear_position(id, map) != self.linear || node.len() != self.space.iter().product::<usize>() {
                     return Err(Stop::Failure(Failure::Keep(id)));
                 }
-                let Some(Place { buffer, .. }) = self.homes.place[operand(0).index()] else {
+                let dense = |place: &&Place| place.dense(&self.graph[operand(0)].dims);
+                let Some(place) = self.homes.place[operand(0).index()].as_ref().filter(dense) else {
                     return Err(Stop::Failure(Failure::Keep(operand(0))));
                 };
-                let key = self.operand(buffer);
+                let key = View::dense(self.operand(place.buffer), place.offset, DType::Index);
                 self.source(Source::Random { key, path: *path, normal: *distribution == Distribution::Normal })
             }
             Op::Unary(f) => {
@@ -327,16 +330,13 @@ impl<'a> Builder<'a> {
         for (&stride, affine) in place.strides.iter().zip(map) {
             position.add(stride, affine);
         }
-        let cell = cell(self.homes.buffers[place.buffer].dtype);
+        let element = self.homes.buffers[place.buffer].element;
         let strides = position.steps.iter().map(|&step| step as isize).collect();
-        View { operand: self.operand(place.buffer), offset: position.offset, strides, cell }
+        View { operand: self.operand(place.buffer), offset: position.offset, strides, element }
     }
 
     fn operand(&mut self, buffer: BufferId) -> usize {
-        self.operands.iter().position(|&known| known == buffer).unwrap_or_else(|| {
-            self.operands.push(buffer);
-            self.operands.len() - 1
-        })
+        number(&mut self.operands, buffer)
     }
 
     fn source(&mut self, source: Source) -> Value {
@@ -352,15 +352,6 @@ impl<'a> Builder<'a> {
             self.rows.push(row);
             self.rows.len() - 1
         }))
-    }
-}
-
-/// How elements of the type lie in memory.
-pub(super) fn cell(dtype: DType) -> Cell {
-    match dtype {
-        DType::F32 | DType::F64 => Cell::Float,
-        DType::Index => Cell::Index,
-        DType::Bool => Cell::Bool,
     }
 }
 

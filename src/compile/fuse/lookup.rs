@@ -1,36 +1,25 @@
 //! Lays out one op that goes by indices: its operands lie dense in memory.
 
-use super::BufferId;
-use super::homes::{Homes, Place};
+use super::homes::Homes;
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernel::cpu;
+use crate::kernel::lookup::{Kind, Lookup};
+use crate::kernel::schedule::BufferId;
 
 /// The launch of a `Gather`, `ScatterAdd` or `Put` node, and the buffers that it names.
 ///
 /// # Errors
 /// The operand that has to be kept in memory first.
-pub(super) fn lookup(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(cpu::Lookup, Vec<BufferId>), NodeId> {
+pub(super) fn lookup(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Lookup, Vec<BufferId>), NodeId> {
     let mut operands: Vec<BufferId> = Vec::new();
-    let mut piece = |id: NodeId| {
-        let dense = |place: &&Place| place.dense(&graph[id].dims);
-        let place = homes.place[id.index()].as_ref().filter(dense).ok_or(id)?;
-        let operand = operands.iter().position(|&known| known == place.buffer).unwrap_or_else(|| {
-            operands.push(place.buffer);
-            operands.len() - 1
-        });
-        Ok(cpu::Place { operand, offset: place.offset * graph[id].dtype.size() })
-    };
-    let node = &graph[id];
-    let (kind, table, index, values) = match node.op {
-        Op::Gather => (cpu::Kind::Gather, node.inputs[0], node.inputs[1], id),
-        // What a kind does not use is the result.
-        Op::ScatterAdd => (cpu::Kind::ScatterAdd, id, node.inputs[1], node.inputs[0]),
-        Op::Put => (cpu::Kind::Put, node.inputs[0], node.inputs[1], node.inputs[2]),
+    let mut view = |x: NodeId| homes.dense(graph, x, &mut operands);
+    let inputs = &graph[id].inputs;
+    let (kind, table, index) = match graph[id].op {
+        Op::Gather => (Kind::Gather { table: view(inputs[0])? }, inputs[0], inputs[1]),
+        Op::ScatterAdd => (Kind::ScatterAdd { values: view(inputs[0])? }, id, inputs[1]),
+        Op::Put => (Kind::Put { table: view(inputs[0])?, values: view(inputs[2])? }, inputs[0], inputs[1]),
         _ => return Err(id),
     };
-    let rows = graph[table].dims[0];
-    let bytes = graph[table].dims[1..].iter().product::<usize>() * node.dtype.size();
-    let count = graph[index].len();
-    let (table, index, values, out) = (piece(table)?, piece(index)?, piece(values)?, piece(id)?);
-    Ok((cpu::Lookup { kind, rows, bytes, count, table, index, values, out }, operands))
+    let (rows, width) = (graph[table].dims[0], graph[table].dims[1..].iter().product());
+    let (count, index, out) = (graph[index].len(), view(index)?, view(id)?);
+    Ok((Lookup { kind, rows, width, index, count, out }, operands))
 }

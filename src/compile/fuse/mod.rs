@@ -19,181 +19,25 @@ mod group;
 mod order;
 mod chain;
 
-pub(crate) use nest::Piece;
-pub(super) use nest::{Nest, Repeat};
-
-use crate::graph::{DType, Graph, Node, NodeId, Op};
-use crate::kernel::chain::Chain;
-use crate::kernel::conv::Convolution;
-use crate::kernel::cpu::{Attention, Gemm, Lookup};
-use crate::kernel::pool::Pooling;
-use crate::kernel::tiled::{Source, Tiled, View};
+use crate::graph::{Graph, Node, NodeId, Op};
+use crate::kernel::limits::Limits;
+use crate::kernel::schedule::Schedule;
+use nest::Body;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// The number of a buffer within a schedule.
-pub(super) type BufferId = usize;
-
-/// A contiguous tensor in memory.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Buffer {
-    /// The number of elements.
-    pub len: usize,
-    /// Their type.
-    pub dtype: DType,
-    /// What memory it is in.
-    pub home: Home,
-}
-
-/// What memory a buffer is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Home {
-    /// The i-th input of the run.
-    Input(usize),
-    /// The i-th tensor of the state.
-    State(usize),
-    /// The arena of the workspace.
-    Arena,
-}
-
-/// One step of a run.
-#[derive(Clone, Debug)]
-pub(super) struct Step {
-    /// What runs.
-    pub work: Work,
-    /// The buffers that the views of the work name.
-    pub operands: Vec<BufferId>,
-    /// Which of them are written.
-    pub writes: Vec<BufferId>,
-}
-
-impl Step {
-    /// Whether `target` may lie where `source` is: the step reads `source` only at the very element of `target` that it
-    /// writes.
-    pub fn replaces(&self, source: BufferId, target: BufferId) -> bool {
-        let tiled = match &self.work {
-            Work::Fused(tiled) => tiled,
-            Work::Loop(repeat) => {
-                let number = |buffer| self.operands.iter().position(|&known| known == buffer);
-                return matches!((number(source), number(target)), (Some(s), Some(t)) if repeat.replaces(s, t));
-            }
-            Work::Chain(chain) => {
-                let number = |buffer| self.operands.iter().position(|&known| known == buffer);
-                return matches!((number(source), number(target)), (Some(s), Some(t)) if chain::replaces(chain, s, t));
-            }
-            Work::Lookup(lookup) => {
-                let number = |buffer| self.operands.iter().position(|&known| known == buffer);
-                return matches!((number(source), number(target)), (Some(s), Some(t)) if lookup.replaces(s, t));
-            }
-            _ => return false,
-        };
-        let mut stores = tiled.stores.iter().filter(|store| self.operands[store.view.operand] == target);
-        let (Some(store), None) = (stores.next(), stores.next()) else { return false };
-        let accumulated = tiled.accumulations.iter().any(|other| self.operands[other.view.operand] == target);
-        let same = |load: &View| {
-            let View { offset, strides, cell, .. } = &store.view;
-            (load.offset, &load.strides, load.cell) == (*offset, strides, *cell)
-        };
-        !accumulated
-            && tiled.sources.iter().all(|other| match other {
-                Source::Load(view) => self.operands[view.operand] != source || same(view),
-                Source::Random { key, .. } => self.operands[*key] != source,
-                Source::Constant(_) | Source::Position { .. } => true,
-            })
-    }
-}
-
-/// What a step does.
-#[derive(Clone, Debug)]
-pub(super) enum Work {
-    /// A fused kernel.
-    Fused(Tiled),
-    /// Matrix products, one after the other.
-    Products(Vec<Gemm>),
-    /// Attention or its derivative.
-    Attention(Box<Attention>),
-    /// Rows by their indices.
-    Lookup(Lookup),
-    /// Fused kernels, slab after slab.
-    Chain(Chain),
-    /// Windows over planes.
-    Pooling(Pooling),
-    /// A convolution or one of its derivatives.
-    Convolution(Box<Convolution>),
-    /// The steps of a loop, one after the other.
-    Loop(Repeat),
-    /// A key for random draws: which operands are the key, the number folded in, and the new key.
-    FoldIn([usize; 3]),
-}
-
-impl Work {
-    /// Calls operand `i` by the name `number[i]`.
-    pub fn renumber(&mut self, number: &[usize]) {
-        match self {
-            Work::Fused(tiled) => {
-                for source in &mut tiled.sources {
-                    match source {
-                        Source::Load(view) => view.operand = number[view.operand],
-                        Source::Random { key, .. } => *key = number[*key],
-                        Source::Constant(_) | Source::Position { .. } => {}
-                    }
-                }
-                let stores = tiled.stores.iter_mut().map(|store| &mut store.view);
-                for view in stores.chain(tiled.accumulations.iter_mut().map(|accumulation| &mut accumulation.view)) {
-                    view.operand = number[view.operand];
-                }
-            }
-            Work::Products(gemms) => {
-                for gemm in gemms {
-                    for view in [&mut gemm.a, &mut gemm.b, &mut gemm.c] {
-                        view.operand = number[view.operand];
-                    }
-                }
-            }
-            Work::Chain(chain) => {
-                let operands = chain.links.iter_mut().flat_map(|link| &mut link.operands);
-                operands.for_each(|moving| moving.operand = number[moving.operand]);
-            }
-            Work::Pooling(Pooling { x, positions, y, .. }) => {
-                [x, y].into_iter().chain(positions).for_each(|span| span.operand = number[span.operand]);
-            }
-            Work::Convolution(work) => {
-                let spans = work.operands.iter_mut().chain([&mut work.result]);
-                spans.for_each(|span| span.operand = number[span.operand]);
-            }
-            Work::Loop(repeat) => {
-                repeat.inputs.iter_mut().for_each(|piece| piece.operand = number[piece.operand]);
-                let own = repeat.results.iter_mut().chain([&mut repeat.memory]);
-                own.for_each(|operand| *operand = number[*operand]);
-            }
-            Work::Attention(work) => work.views_mut().for_each(|view| view.operand = number[view.operand]),
-            Work::Lookup(lookup) => lookup.pieces_mut().for_each(|piece| piece.operand = number[piece.operand]),
-            Work::FoldIn(operands) => operands.iter_mut().for_each(|operand| *operand = number[*operand]),
-        }
-    }
-}
-
-/// All steps of a run, in order, and the buffers they touch.
-#[derive(Clone, Debug)]
-pub(super) struct Schedule {
-    pub steps: Vec<Step>,
-    pub buffers: Vec<Buffer>,
-    /// The buffer of each output.
-    pub outputs: Vec<BufferId>,
-}
-
 /// The launches that compute the outputs and updates of `graph`.
-pub(super) fn fuse(graph: &Graph) -> Schedule {
+pub(super) fn fuse(graph: &Graph, limits: &Limits) -> Schedule {
     let graph = lower(graph);
     let mut nests = HashMap::new();
     for (id, node) in graph.nodes() {
         if let Op::Loop(nest) = &node.op {
-            nests.insert(id, Arc::new(Nest::new(nest)));
+            nests.insert(id, Arc::new(Body::new(nest, limits)));
         }
     }
     let mut kept = HashSet::new();
     loop {
-        match attempt(&graph, &kept, &nests) {
+        match attempt(&graph, limits, &kept, &nests) {
             Ok(schedule) => return schedule,
             // The node cannot be computed where it is used, so it is kept in memory.
             Err(node) => {
@@ -203,11 +47,16 @@ pub(super) fn fuse(graph: &Graph) -> Schedule {
     }
 }
 
-fn attempt(graph: &Graph, kept: &HashSet<NodeId>, nests: &HashMap<NodeId, Arc<Nest>>) -> Result<Schedule, NodeId> {
-    let homes = homes::homes(graph, kept, nests);
-    let groups = group::group(graph, &homes)?;
-    let mut schedule = order::order(graph, homes, groups);
-    chain::chains(&mut schedule);
+fn attempt(
+    graph: &Graph,
+    limits: &Limits,
+    kept: &HashSet<NodeId>,
+    nests: &HashMap<NodeId, Arc<Body>>,
+) -> Result<Schedule, NodeId> {
+    let homes = homes::homes(graph, limits, kept, nests);
+    let groups = group::group(graph, limits, &homes)?;
+    let mut schedule = order::order(graph, limits, homes, groups);
+    chain::chains(&mut schedule, limits);
     Ok(schedule)
 }
 

@@ -3,15 +3,17 @@
 use super::alone::alone;
 use super::group::{Group, GroupId};
 use super::homes::{Homes, Task};
-use super::kernel::{Built, build, cell};
-use super::{BufferId, Home, Schedule, Step, Work};
+use super::kernel::{Built, build};
 use crate::graph::Graph;
-use crate::kernel::tiled::{Source, Store, Tiled, View};
+use crate::kernel::limits::Limits;
+use crate::kernel::schedule::{Buffer, BufferId, Home, Schedule, Step};
+use crate::kernel::tiled;
+use crate::kernel::work::Work;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 
 /// The schedule of all groups.
-pub(super) fn order(graph: &Graph, mut homes: Homes, mut groups: Vec<Group>) -> Schedule {
+pub(super) fn order(graph: &Graph, limits: &Limits, mut homes: Homes, mut groups: Vec<Group>) -> Schedule {
     // What nobody outside its own kernel reads need not be stored.
     let read: HashSet<BufferId> = groups.iter().flat_map(|group| &group.reads).copied().collect();
     let last: HashSet<BufferId> =
@@ -31,7 +33,7 @@ pub(super) fn order(graph: &Graph, mut homes: Homes, mut groups: Vec<Group>) -> 
             if group.writes.is_empty() {
                 return None;
             }
-            let step = step(graph, &homes, group, &written);
+            let step = step(graph, limits, &homes, group, &written);
             group.reads = step.operands.iter().copied().filter(|buffer| !group.writes.contains(buffer)).collect();
             Some(step)
         })
@@ -39,17 +41,17 @@ pub(super) fn order(graph: &Graph, mut homes: Homes, mut groups: Vec<Group>) -> 
     place_updates(&mut homes, &mut groups, &mut steps);
     let sequence = sequence(&homes, &groups);
     let steps = sequence.into_iter().filter_map(|id| steps[id].take()).collect();
-    Schedule { steps, buffers: homes.buffers, outputs: homes.outputs }
+    Schedule { steps, buffers: homes.buffers, outputs: homes.outputs, bytes: 0 }
 }
 
-fn step(graph: &Graph, homes: &Homes, group: &Group, written: &dyn Fn(BufferId) -> bool) -> Step {
-    let writes = group.writes.clone();
+fn step(graph: &Graph, limits: &Limits, homes: &Homes, group: &Group, written: &dyn Fn(BufferId) -> bool) -> Step {
     if let Task::Alone(id) = homes.tasks[group.tasks[0]] {
-        let (work, operands, writes) = alone(graph, homes, id).expect("the launch was laid out before");
-        return Step { work, operands, writes };
+        let (work, operands) = alone(graph, homes, id).expect("the launch was laid out before");
+        return Step::new(work, operands);
     }
-    let Built { tiled, operands } = build(graph, homes, &group.tasks, written).expect("the kernel was built before");
-    Step { work: Work::Fused(tiled), operands, writes }
+    let Built { tiled, operands } =
+        build(graph, limits, homes, &group.tasks, written).expect("the kernel was built before");
+    Step::new(Work::Fused(tiled), operands)
 }
 
 /// Moves new values of the state to where the old ones are, after all that read the old ones. Where that cannot be,
@@ -82,7 +84,7 @@ fn place_updates(homes: &mut Homes, groups: &mut Vec<Group>, steps: &mut Vec<Opt
             homes.buffers[buffer].home = Home::State(slot);
             continue;
         }
-        homes.buffers.push(super::Buffer { home: Home::State(slot), ..homes.buffers[buffer].clone() });
+        homes.buffers.push(Buffer { home: Home::State(slot), ..homes.buffers[buffer].clone() });
         let target = homes.buffers.len() - 1;
         let after = readers.into_iter().chain(writers).collect();
         steps.push(Some(copy(homes, buffer, target)));
@@ -106,18 +108,8 @@ fn runs_after(groups: &[Group], later: GroupId, earlier: GroupId) -> bool {
 }
 
 fn copy(homes: &Homes, source: BufferId, target: BufferId) -> Step {
-    let buffer = &homes.buffers[source];
-    let cell = cell(buffer.dtype);
-    let view = |operand| View { operand, offset: 0, strides: vec![1], cell };
-    let tiled = Tiled {
-        dims: vec![buffer.len],
-        sources: vec![Source::Load(view(0))],
-        rows: Vec::new(),
-        stores: vec![Store { register: 0, view: view(1) }],
-        reduced: Vec::new(),
-        accumulations: Vec::new(),
-    };
-    Step { work: Work::Fused(tiled), operands: vec![source, target], writes: vec![target] }
+    let Buffer { len, element, .. } = homes.buffers[source];
+    Step::new(Work::Fused(tiled::copy(len, element)), vec![source, target])
 }
 
 /// An order that respects all dependences. Updates of the state run as soon as they can: what they read is still in

@@ -1,9 +1,10 @@
 //! Lays out one matrix product: operands are read where they lie, transposed, sliced or repeated.
 
-use super::BufferId;
-use super::homes::{Homes, Place};
+use super::homes::{Homes, Place, number};
 use crate::graph::{Graph, NodeId, Op};
-use crate::kernel::cpu::{Gemm, MatrixView};
+use crate::kernel::gemm::Gemm;
+use crate::kernel::schedule::BufferId;
+use crate::kernel::view::View;
 
 /// Leading axes of a product that have to be walked: size, and strides of left, right and result.
 type Axis = (usize, [usize; 3]);
@@ -24,21 +25,12 @@ pub(super) fn products(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Vec<
 
     let mut operands = Vec::new();
     let mut view = |place: &Place, transposed: bool| {
-        let operand = operands.iter().position(|&known| known == place.buffer).unwrap_or_else(|| {
-            operands.push(place.buffer);
-            operands.len() - 1
-        });
+        let operand = number(&mut operands, place.buffer);
         let (mut row, mut column) = (place.strides[rank - 2], place.strides[rank - 1]);
         if transposed {
             std::mem::swap(&mut row, &mut column);
         }
-        MatrixView {
-            operand,
-            offset: place.offset,
-            batch_stride: 0,
-            row_stride: row as isize,
-            column_stride: column as isize,
-        }
+        View { operand, offset: place.offset, strides: vec![0, row as isize, column as isize], element: node.dtype }
     };
     let (mut a_view, mut b_view, mut c_view) = (view(&a, transpose_left), view(&b, transpose_right), view(&c, false));
 
@@ -55,17 +47,16 @@ pub(super) fn products(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Vec<
     // A batch that only one operand walks is more rows (or columns) of that operand: one large product.
     while let Some(&(size, [sa, sb, sc])) = axes.last() {
         let (sa, sb, sc) = (sa as isize, sb as isize, sc as isize);
-        let rows_follow = m == 1 || (sa == a_view.row_stride * m as isize && sc == c_view.row_stride * m as isize);
-        let columns_follow =
-            n == 1 || (sb == b_view.column_stride * n as isize && sc == c_view.column_stride * n as isize);
+        let rows_follow = m == 1 || (sa == a_view.strides[1] * m as isize && sc == c_view.strides[1] * m as isize);
+        let columns_follow = n == 1 || (sb == b_view.strides[2] * n as isize && sc == c_view.strides[2] * n as isize);
         if sb == 0 && rows_follow {
             if m == 1 {
-                (a_view.row_stride, c_view.row_stride) = (sa, sc);
+                (a_view.strides[1], c_view.strides[1]) = (sa, sc);
             }
             m *= size;
         } else if sa == 0 && columns_follow {
             if n == 1 {
-                (b_view.column_stride, c_view.column_stride) = (sb, sc);
+                (b_view.strides[2], c_view.strides[2]) = (sb, sc);
             }
             n *= size;
         } else {
@@ -77,7 +68,7 @@ pub(super) fn products(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Vec<
     let (batch, steps) = widest.map_or((1, [0; 3]), |i| axes.remove(i));
     let views = [&mut a_view, &mut b_view, &mut c_view];
     for (view, step) in views.into_iter().zip(steps) {
-        view.batch_stride = step as isize;
+        view.strides[0] = step as isize;
     }
 
     let mut gemms = vec![Gemm { batch, m, n, k, a: a_view, b: b_view, c: c_view, accumulate: false }];

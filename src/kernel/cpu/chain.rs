@@ -1,53 +1,93 @@
 //! Runs chains of fused kernels.
 
+use super::limits::MOST_OPERANDS;
 use super::math::Real;
 use super::tiled::{ALIGN, Prepared};
-use super::{Operand, Scratch, parallel};
-use crate::kernel::chain::{Chain, Moving};
-
-/// More operands than a link may have.
-pub const MOST_OPERANDS: usize = 32;
+use super::{Beyond, Kernel, Operand, Scratch, parallel};
+use crate::kernel::chain::{Chain, Link};
 
 /// A chain with all decisions taken.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PreparedChain<T: Real> {
     slabs: usize,
-    links: Vec<(Prepared<T>, Vec<Moving>)>,
+    links: Vec<PreparedLink<T>>,
+}
+
+/// A kernel over one slab.
+#[derive(Debug)]
+struct PreparedLink<T: Real> {
+    kernel: Prepared<T>,
+    /// What the views of the kernel see.
+    operands: Vec<Moving>,
+}
+
+/// An operand that moves on with each slab.
+#[derive(Clone, Copy, Debug)]
+struct Moving {
+    operand: usize,
+    /// Bytes from slab to slab.
+    step: isize,
+    /// Elements that a slab reaches over, from its first.
+    len: usize,
+}
+
+impl<T: Real> PreparedLink<T> {
+    fn new(Link { tiled, axis }: &Link, slabs: usize) -> Self {
+        let mut slab = tiled.clone();
+        slab.dims[*axis] /= slabs;
+        let dims = slab.dims.clone();
+        let mut operands: Vec<Moving> = Vec::new();
+        slab.views_mut(&mut |_, view, _| {
+            let reach = dims.iter().zip(&view.strides).map(|(&n, &s)| n.saturating_sub(1) * s.unsigned_abs());
+            let len = view.offset + reach.sum::<usize>() + 1;
+            let step = view.strides[*axis] * (dims[*axis] * view.element.size()) as isize;
+            let alike = |known: &Moving| (known.operand, known.step) == (view.operand, step);
+            let number = operands.iter().position(alike).unwrap_or_else(|| {
+                operands.push(Moving { operand: view.operand, step, len });
+                operands.len() - 1
+            });
+            operands[number].len = operands[number].len.max(len);
+            view.operand = number;
+        });
+        PreparedLink { kernel: Prepared::new(&slab), operands }
+    }
 }
 
 impl<T: Real> PreparedChain<T> {
     /// Decides how to run a chain.
     pub fn new(chain: &Chain) -> Self {
-        let link = |link: &crate::kernel::chain::Link| (Prepared::new(&link.tiled), link.operands.clone());
-        PreparedChain { slabs: chain.slabs, links: chain.links.iter().map(link).collect() }
-    }
-
-    /// The scratch memory that a launch on so many threads uses.
-    pub fn scratch_bytes(&self, threads: usize) -> usize {
-        self.share() * threads.max(1)
+        let links = chain.links.iter().map(|link| PreparedLink::new(link, chain.slabs)).collect();
+        PreparedChain { slabs: chain.slabs, links }
     }
 
     fn share(&self) -> usize {
-        let most = self.links.iter().map(|(kernel, _)| kernel.scratch_bytes(1)).max().unwrap_or(0);
+        let most = self.links.iter().map(|link| link.kernel.scratch_alone()).max().unwrap_or(0);
         most.next_multiple_of(ALIGN)
     }
+}
 
-    /// Runs the chain on at most `threads` threads. A slab is computed by one of them, so the result never depends on
-    /// their number.
-    ///
-    /// # Safety
-    /// As for [`Prepared::launch`], for every link on every slab; what a slab writes no other slab sees.
-    pub unsafe fn launch(&self, operands: &[Operand], threads: usize, scratch: &mut Scratch) {
-        let threads = threads.clamp(1, self.slabs.max(1));
+impl<T: Real> Kernel<T> for PreparedChain<T> {
+    /// Only what does not fit in the cache is chained.
+    fn divides(&self) -> bool {
+        true
+    }
+
+    fn scratch_bytes(&self, most: usize) -> usize {
+        self.share() * most.max(1)
+    }
+
+    /// A slab is computed by one thread, so the result never depends on their number.
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+        let threads = most.clamp(1, self.slabs.max(1));
         let share = self.share();
         let memory = Memory(scratch.memory(share * threads));
+        let (slabs, links) = (self.slabs, &self.links);
         parallel::split(threads, &|i| {
             let mut own = [Operand { pointer: std::ptr::null_mut(), len: 0 }; MOST_OPERANDS];
-            for slab in parallel::part(self.slabs, i, threads) {
-                for (kernel, moving) in &self.links {
+            for slab in parallel::part(slabs, i, threads) {
+                for PreparedLink { kernel, operands: moving } in links {
                     for (own, moving) in own.iter_mut().zip(moving) {
-                        let bytes = slab * moving.step * moving.bytes.unwrap_or(size_of::<T>());
-                        let pointer = operands[moving.operand].pointer.wrapping_add(bytes);
+                        let pointer = operands[moving.operand].pointer.wrapping_offset(slab as isize * moving.step);
                         *own = Operand { pointer, len: moving.len };
                     }
                     // SAFETY: as the caller says; every thread has its own share of the scratch memory.
@@ -55,6 +95,7 @@ impl<T: Real> PreparedChain<T> {
                 }
             }
         });
+        Ok(())
     }
 }
 

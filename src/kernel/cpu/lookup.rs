@@ -2,109 +2,58 @@
 //! one thread, which goes through the indices in order.
 
 use super::math::Real;
-use super::{Operand, parallel};
+use super::{Beyond, Kernel, Operand, Scratch, parallel};
+use crate::kernel::lookup::{Kind, Lookup};
+use crate::kernel::view::View;
 use std::ops::Range;
 use std::ptr::copy_nonoverlapping;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
-
-/// What is done with the rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `out[n] = table[index[n]]`
-    Gather,
-    /// `out = 0`, then `out[index[n]] += values[n]`
-    ScatterAdd,
-    /// `out = table`, then `out[index[n]] = values[n]`
-    Put,
-}
-
-/// A launch that goes by indices. What the kind does not read or write is named all the same and not touched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lookup {
-    /// What is done.
-    pub kind: Kind,
-    /// The number of rows of the table.
-    pub rows: usize,
-    /// The bytes of a row.
-    pub bytes: usize,
-    /// The number of indices.
-    pub count: usize,
-    /// The table, contiguous.
-    pub table: Place,
-    /// The indices, contiguous.
-    pub index: Place,
-    /// A row for each index, contiguous.
-    pub values: Place,
-    /// The result, contiguous. For `Put` it may be the table.
-    pub out: Place,
-}
-
-/// Where an operand of a lookup begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Which operand of the launch.
-    pub operand: usize,
-    /// In bytes.
-    pub offset: usize,
-}
-
-/// An index beyond the rows of its table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beyond {
-    /// The index.
-    pub index: u32,
-    /// The number of rows.
-    pub rows: usize,
-}
 
 /// Fewer bytes are moved by one thread.
 const WORTH_A_FORK: usize = 1 << 17;
 /// Threads share rows by columns if each then has so many bytes of them.
 const LINE: usize = 64;
 
-impl Lookup {
-    /// All places, to be renumbered.
-    pub(crate) fn pieces_mut(&mut self) -> impl Iterator<Item = &mut Place> {
-        [&mut self.table, &mut self.index, &mut self.values, &mut self.out].into_iter()
+/// On how many threads the launch is worth doing.
+fn threads(lookup: &Lookup, most: usize) -> usize {
+    let rows = match lookup.kind {
+        Kind::Gather { .. } => lookup.count,
+        Kind::ScatterAdd { .. } | Kind::Put { .. } => lookup.count + lookup.rows,
+    };
+    if rows * bytes(lookup) < WORTH_A_FORK { 1 } else { most.max(1) }
+}
+
+/// The bytes of a row.
+fn bytes(lookup: &Lookup) -> usize {
+    lookup.width * lookup.out.element.size()
+}
+
+impl<T: Real> Kernel<T> for Lookup {
+    fn divides(&self) -> bool {
+        threads(self, 2) > 1
     }
 
-    /// Whether the result may lie where `source` is: in place of the table, which nothing else reads.
-    pub(crate) fn replaces(&self, source: usize, target: usize) -> bool {
-        let whole = |place: Place, operand: usize| place == Place { operand, offset: 0 };
-        self.kind == Kind::Put
-            && whole(self.table, source)
-            && whole(self.out, target)
-            && self.index.operand != source
-            && self.values.operand != source
+    fn scratch_bytes(&self, _: usize) -> usize {
+        0
     }
 
-    /// On how many threads the launch is worth doing.
-    pub(crate) fn threads(&self, most: usize) -> usize {
-        let rows = match self.kind {
-            Kind::Gather => self.count,
-            Kind::ScatterAdd | Kind::Put => self.count + self.rows,
-        };
-        if rows * self.bytes < WORTH_A_FORK { 1 } else { most.max(1) }
-    }
-
-    /// Moves the rows; elements that are added are of type `T`.
-    ///
-    /// # Errors
-    /// If an index is beyond the table; nothing is written then.
-    ///
-    /// # Safety
-    /// The places hold what the fields say, aligned; the result overlaps none of the operands, except that of `Put` with
-    /// the table, which it then is; nothing else uses the result during the call.
-    pub(crate) unsafe fn launch<T: Real>(&self, operands: &[Operand], threads: usize) -> Result<(), Beyond> {
-        let at = |place: Place| operands[place.operand].pointer.wrapping_add(place.offset);
+    /// Nothing is written if an index is beyond the table.
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, _: &mut Scratch) -> Result<(), Beyond> {
+        let at = |view: &View| operands[view.operand].pointer.wrapping_add(view.offset * view.element.size());
         // SAFETY: as the caller says.
-        let index = unsafe { from_raw_parts(at(self.index).cast::<u32>(), self.count) };
+        let index = unsafe { from_raw_parts(at(&self.index).cast::<u32>(), self.count) };
         if let Some(&index) = index.iter().find(|&&index| index as usize >= self.rows) {
             return Err(Beyond { index, rows: self.rows });
         }
-        let rows = Rows { table: at(self.table), values: at(self.values), out: at(self.out), bytes: self.bytes };
-        let threads = self.threads(threads);
-        if self.kind == Kind::Gather {
+        let out = at(&self.out);
+        let (table, values) = match &self.kind {
+            Kind::Gather { table } => (at(table), out),
+            Kind::ScatterAdd { values } => (out, at(values)),
+            Kind::Put { table, values } => (at(table), at(values)),
+        };
+        let rows = Rows { table, values, out, bytes: bytes(self) };
+        let threads = threads(self, most);
+        if let Kind::Gather { .. } = self.kind {
             parallel::split(threads, &|i| {
                 let share = parallel::part(self.count, i, threads);
                 // SAFETY: the indices were checked, and each thread writes rows of its own.
@@ -112,20 +61,20 @@ impl Lookup {
             });
             return Ok(());
         }
-        let by_columns = self.bytes >= threads * LINE;
+        let by_columns = rows.bytes >= threads * LINE;
         parallel::split(threads, &|i| {
             let share = |len: usize, unit: usize| {
                 let units = parallel::part(len.div_ceil(unit), i, threads);
                 (units.start * unit).min(len)..(units.end * unit).min(len)
             };
             let own = match by_columns {
-                true => Share { rows: 0..self.rows, columns: share(self.bytes, LINE) },
-                false => Share { rows: share(self.rows, 1), columns: 0..self.bytes },
+                true => Share { rows: 0..self.rows, columns: share(rows.bytes, LINE) },
+                false => Share { rows: share(self.rows, 1), columns: 0..rows.bytes },
             };
             // SAFETY: the indices were checked, and each thread writes a part of the table of its own.
             unsafe {
                 match self.kind {
-                    Kind::Put => rows.put(index, &own),
+                    Kind::Put { .. } => rows.put(index, &own),
                     _ => rows.scatter_add::<T>(index, &own),
                 }
             }

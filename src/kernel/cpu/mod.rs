@@ -2,9 +2,11 @@
 
 pub mod tiled;
 mod task;
-pub mod attention;
+mod attention;
 pub mod gemm;
 mod lookup;
+mod fold_in;
+mod limits;
 pub mod random;
 pub mod denormal;
 pub mod parallel;
@@ -21,13 +23,44 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-pub use attention::Attention;
-pub use chain::{MOST_OPERANDS, PreparedChain};
-pub use gemm::{Factor, Gemm, MatrixView, gemm};
-pub use lookup::{Beyond, Kind, Lookup, Place};
+pub use chain::PreparedChain;
+pub use gemm::Factor;
+pub use limits::LIMITS;
 pub use math::Real;
 pub use scratch::Scratch;
 pub use tiled::Prepared;
+
+use std::fmt::Debug;
+
+/// Work that the processor is ready to run, over reals of type `T`.
+pub(crate) trait Kernel<T>: Debug + Send + Sync {
+    /// Whether it has enough work for several threads; a small program loses more by waking one than it gains.
+    fn divides(&self) -> bool;
+
+    /// The scratch memory that a launch on at most so many threads uses.
+    fn scratch_bytes(&self, most: usize) -> usize;
+
+    /// Runs on at most `most` threads.
+    ///
+    /// # Errors
+    /// If an index is beyond its table.
+    ///
+    /// # Safety
+    /// Every view of the work stays inside its operand, which is aligned for the view's elements and holds such. What is
+    /// written is used nowhere else during the call, and overlaps what is read only where [`Work::replaces`] says so.
+    ///
+    /// [`Work::replaces`]: crate::kernel::work::Work::replaces
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond>;
+}
+
+/// An index beyond the rows of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// The index.
+    pub index: u32,
+    /// The number of rows.
+    pub rows: usize,
+}
 
 /// An untyped operand of a launch; the views of the kernel say what its elements are.
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,9 @@
 
 use super::math::Real;
 use super::vectorized::vectorized;
-use super::{Operand, Scratch, parallel};
-use crate::kernel::pool::{Pool, Pooling, Span, Window};
+use super::{Beyond, Kernel, Operand, Scratch, parallel};
+use crate::kernel::pool::{Pool, Pooling, Window};
+use crate::kernel::view::View;
 use pulp::Arch;
 use std::ops::Range;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
@@ -12,14 +13,38 @@ use std::slice::{from_raw_parts, from_raw_parts_mut};
 const ELEMENT: f64 = 0.3;
 const WORTH_A_FORK: f64 = 10_000.0;
 
-impl Pooling {
-    /// The scratch memory that a launch on so many threads uses.
-    pub fn scratch_bytes<T: Real>(&self, threads: usize) -> usize {
-        self.line_bytes::<T>() * threads.max(1)
+impl<T: Real> Kernel<T> for Pooling {
+    fn divides(&self) -> bool {
+        self.threads(2) > 1
     }
 
+    fn scratch_bytes(&self, most: usize) -> usize {
+        self.line_bytes::<T>() * most.max(1)
+    }
+
+    /// Each plane is computed by one thread, so the result never depends on their number.
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+        let threads = self.threads(most);
+        let bytes = self.line_bytes::<T>();
+        let memory = Shared(scratch.memory(bytes * threads));
+        let arch = Arch::new();
+        parallel::split(threads, &|i| {
+            // SAFETY: every thread has its own lines; planes are disjoint.
+            unsafe {
+                let lines = memory.part(i * bytes);
+                let values = from_raw_parts_mut(lines.cast::<T>(), self.line());
+                let positions = lines.add((self.line() * size_of::<T>()).next_multiple_of(64)).cast::<u32>();
+                let positions = from_raw_parts_mut(positions, self.line());
+                self.planes(arch, operands, parallel::part(self.planes, i, threads), values, positions);
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Pooling {
     /// On how many threads the launch is worth dividing.
-    pub(crate) fn threads(&self, most: usize) -> usize {
+    fn threads(&self, most: usize) -> usize {
         let [h, w] = self.window.size;
         let cost = (self.planes * h * w) as f64 * ELEMENT;
         if cost < WORTH_A_FORK { 1 } else { most.clamp(1, self.planes.max(1)) }
@@ -35,29 +60,6 @@ impl Pooling {
         self.window.size[1] + 2 * self.window.padding[1]
     }
 
-    /// Runs on at most `most` threads. Each plane is computed by one of them, so the result never depends on their
-    /// number.
-    ///
-    /// # Safety
-    /// The operands hold the tensors that the launch describes, aligned; the result overlaps no operand and is not used
-    /// elsewhere during the call. Positions are below the size of a plane.
-    pub unsafe fn launch<T: Real>(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) {
-        let threads = self.threads(most);
-        let bytes = self.line_bytes::<T>();
-        let memory = Shared(scratch.memory(bytes * threads));
-        let arch = Arch::new();
-        parallel::split(threads, &|i| {
-            // SAFETY: every thread has its own lines; planes are disjoint.
-            unsafe {
-                let lines = memory.part(i * bytes);
-                let values = from_raw_parts_mut(lines.cast::<T>(), self.line());
-                let positions = lines.add((self.line() * size_of::<T>()).next_multiple_of(64)).cast::<u32>();
-                let positions = from_raw_parts_mut(positions, self.line());
-                self.planes(arch, operands, parallel::part(self.planes, i, threads), values, positions);
-            }
-        });
-    }
-
     /// # Safety
     /// As for `launch`.
     unsafe fn planes<T: Real>(
@@ -68,22 +70,23 @@ impl Pooling {
         values: &mut [T],
         positions: &mut [u32],
     ) {
-        let wide = self.window.size[0] * self.window.size[1];
         let narrow = self.count[0] * self.count[1];
-        let (from, to) = if self.pool.widens() { (narrow, wide) } else { (wide, narrow) };
+        let [from, to] = self.sizes();
         for plane in planes {
             // SAFETY: as the caller says.
             unsafe {
-                let x: &[T] = from_raw_parts(first::<T>(operands, self.x).add(plane * from), from);
-                let at =
-                    self.positions.map(|span| from_raw_parts(first::<u32>(operands, span).add(plane * narrow), narrow));
+                let x: &[T] = from_raw_parts(first::<T>(operands, &self.x).add(plane * from), from);
+                let at = self
+                    .positions
+                    .as_ref()
+                    .map(|view| from_raw_parts(first::<u32>(operands, view).add(plane * narrow), narrow));
                 let at: &[u32] = at.unwrap_or(&[]);
                 if self.pool == Pool::ArgMax {
-                    let y: &mut [u32] = from_raw_parts_mut(first::<u32>(operands, self.y).add(plane * to), to);
+                    let y: &mut [u32] = from_raw_parts_mut(first::<u32>(operands, &self.y).add(plane * to), to);
                     self.argmax(arch, x, y, values, positions);
                     continue;
                 }
-                let y: &mut [T] = from_raw_parts_mut(first::<T>(operands, self.y).add(plane * to), to);
+                let y: &mut [T] = from_raw_parts_mut(first::<T>(operands, &self.y).add(plane * to), to);
                 match self.pool {
                     Pool::Sum => self.fold(arch, x, y, values, T::ZERO, |a, b| a + b),
                     Pool::Max => self.fold(arch, x, y, values, -T::INFINITY, T::nan_max),
@@ -294,10 +297,10 @@ fn greater<T: Real>((a, p): (T, u32), (b, q): (T, u32)) -> (T, u32) {
 }
 
 /// # Safety
-/// The span lies inside its operand, which holds elements of type `S`.
-unsafe fn first<S>(operands: &[Operand], span: Span) -> *mut S {
+/// The view lies inside its operand, which holds elements of type `S`.
+unsafe fn first<S>(operands: &[Operand], view: &View) -> *mut S {
     // SAFETY: as the caller says.
-    unsafe { operands[span.operand].pointer.cast::<S>().add(span.offset) }
+    unsafe { operands[view.operand].pointer.cast::<S>().add(view.offset) }
 }
 
 /// The start of the scratch memory of a launch.

@@ -1,12 +1,13 @@
 //! One thread's share of the launch of a fused kernel.
 
 use super::math::Real;
-use super::random::Stream;
 use super::strided::{RANK, gather, runs, scatter};
 use super::tiled::{ALIGN, Fill, Output, Place, Prepared, Step};
 use super::vectorized::vectorized;
-use super::{Operand, fold, rows};
-use crate::kernel::tiled::{Cell, Fold};
+use super::{Operand, fold, random, rows};
+use crate::kernel::random::Stream;
+use crate::kernel::tiled::Fold;
+use crate::kernel::view::DType;
 use pulp::Arch;
 use std::ops::Range;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
@@ -176,14 +177,14 @@ impl<'a, T: Real> Task<'a, T> {
                 // SAFETY: nothing else borrows the results; the views stay inside their operands.
                 unsafe {
                     let Results { value, index, .. } = self.results(i);
-                    match (fold, output.place.cell) {
-                        (Fold::ArgMax, Cell::Float) => {
+                    match (fold, output.place.element) {
+                        (Fold::ArgMax, DType::F32 | DType::F64) => {
                             self.write(&output.place, &extents, index.as_ptr(), |x: u32| T::from_u32(x));
                         }
                         (Fold::ArgMax, _) => self.write(&output.place, &extents, index.as_ptr(), |x: u32| x),
-                        (_, Cell::Float) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x),
-                        (_, Cell::Index) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x.to_u32()),
-                        (_, Cell::Bool) => {
+                        (_, DType::F32 | DType::F64) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x),
+                        (_, DType::Index) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x.to_u32()),
+                        (_, DType::Bool) => {
                             self.write(&output.place, &extents, value.as_ptr(), |x: T| u8::from(x != T::ZERO));
                         }
                     }
@@ -297,10 +298,10 @@ impl<'a, T: Real> Task<'a, T> {
                     self.arch,
                     #[inline(always)]
                     || unsafe {
-                        match place.cell {
-                            Cell::Float => gather(tile, self.address::<T>(place), extents, strides, |x| x),
-                            Cell::Index => gather(tile, self.address::<u32>(place), extents, strides, T::from_u32),
-                            Cell::Bool => {
+                        match place.element {
+                            DType::F32 | DType::F64 => gather(tile, self.address::<T>(place), extents, strides, |x| x),
+                            DType::Index => gather(tile, self.address::<u32>(place), extents, strides, T::from_u32),
+                            DType::Bool => {
                                 gather(tile, self.address::<u8>(place), extents, strides, |x| T::from_u32(x.into()));
                             }
                         }
@@ -319,18 +320,20 @@ impl<'a, T: Real> Task<'a, T> {
             }
             Fill::Random { key, path, normal, strides } => {
                 // SAFETY: the operand holds the four words of a key.
-                let key: [u32; 4] = unsafe { self.operands[*key].pointer.cast::<[u32; 4]>().read() };
+                let key: [u32; 4] = unsafe {
+                    self.operands[key.operand].pointer.cast::<u32>().add(key.offset).cast::<[u32; 4]>().read()
+                };
                 let stream = Stream::new(key, *path);
                 let first = self.offset(strides);
                 runs(extents, &strides[..rank], |dense, position, n, stride| {
                     // SAFETY: a dense run of the tile.
                     let run = unsafe { from_raw_parts_mut(tile.add(dense), n) };
                     if stride == 1 {
-                        stream.fill(self.arch, run, (first + position) as u64, *normal);
+                        random::fill(&stream, self.arch, run, (first + position) as u64, *normal);
                     } else {
                         for (i, x) in run.iter_mut().enumerate() {
                             let position = first + position + i as isize * stride;
-                            stream.fill(self.arch, std::slice::from_mut(x), position as u64, *normal);
+                            random::fill(&stream, self.arch, std::slice::from_mut(x), position as u64, *normal);
                         }
                     }
                 });
@@ -344,10 +347,10 @@ impl<'a, T: Real> Task<'a, T> {
         // SAFETY: the tile lies inside the view; the register's tile has as many points.
         unsafe {
             let tile: *const T = *self.registers.add(store.register);
-            match store.place.cell {
-                Cell::Float => self.write(&store.place, &self.extents, tile, |x: T| x),
-                Cell::Index => self.write(&store.place, &self.extents, tile, |x: T| x.to_u32()),
-                Cell::Bool => self.write(&store.place, &self.extents, tile, |x: T| u8::from(x != T::ZERO)),
+            match store.place.element {
+                DType::F32 | DType::F64 => self.write(&store.place, &self.extents, tile, |x: T| x),
+                DType::Index => self.write(&store.place, &self.extents, tile, |x: T| x.to_u32()),
+                DType::Bool => self.write(&store.place, &self.extents, tile, |x: T| u8::from(x != T::ZERO)),
             }
         }
     }

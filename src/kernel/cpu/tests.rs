@@ -2,7 +2,9 @@
 
 use super::random;
 use super::{Operand, Prepared, Real, Scratch};
-use crate::kernel::tiled::{Accumulation, Cell, Code, Fold, Row, Source, Store, Tiled, View};
+use crate::kernel::random::Stream;
+use crate::kernel::tiled::{Accumulation, Code, Fold, Row, Source, Store, Tiled};
+use crate::kernel::view::{DType, View};
 use proptest::prelude::*;
 
 const CODES: [Code; 33] = [
@@ -92,7 +94,7 @@ impl Choices {
     }
 }
 
-/// Memory of one operand, with its cell.
+/// Memory of one operand, with the type of its elements.
 #[derive(Clone)]
 enum Memory<T> {
     Float(Vec<T>),
@@ -101,11 +103,11 @@ enum Memory<T> {
 }
 
 impl<T: Real> Memory<T> {
-    fn new(cell: Cell, values: impl Iterator<Item = f64>) -> Self {
-        match cell {
-            Cell::Float => Memory::Float(values.map(T::from_f64).collect()),
-            Cell::Index => Memory::Index(values.map(|x| (x.abs() * 4.0) as u32).collect()),
-            Cell::Bool => Memory::Bool(values.map(|x| u8::from(x > 0.0)).collect()),
+    fn new(element: DType, values: impl Iterator<Item = f64>) -> Self {
+        match element {
+            DType::F32 | DType::F64 => Memory::Float(values.map(T::from_f64).collect()),
+            DType::Index => Memory::Index(values.map(|x| (x.abs() * 4.0) as u32).collect()),
+            DType::Bool => Memory::Bool(values.map(|x| u8::from(x > 0.0)).collect()),
         }
     }
 
@@ -135,7 +137,7 @@ impl<T: Real> Memory<T> {
 }
 
 /// A dense view of the axes for which `keep` holds, in some order, and its number of elements.
-fn view(choices: &mut Choices, operand: usize, dims: &[usize], keep: &[bool], cell: Cell) -> (View, usize) {
+fn view(choices: &mut Choices, operand: usize, dims: &[usize], keep: &[bool], element: DType) -> (View, usize) {
     let offset = choices.below(3);
     let mut strides = vec![0; dims.len()];
     let mut len = 1;
@@ -143,11 +145,16 @@ fn view(choices: &mut Choices, operand: usize, dims: &[usize], keep: &[bool], ce
         strides[axis] = len as isize;
         len *= dims[axis];
     }
-    (View { operand, offset, strides, cell }, offset + len)
+    (View { operand, offset, strides, element }, offset + len)
 }
 
-fn cell(choices: &mut Choices) -> Cell {
-    [Cell::Float, Cell::Float, Cell::Float, Cell::Index, Cell::Bool][choices.below(5)]
+fn element<T>(choices: &mut Choices) -> DType {
+    let float = float::<T>();
+    [float, float, float, DType::Index, DType::Bool][choices.below(5)]
+}
+
+fn float<T>() -> DType {
+    if size_of::<T>() == DType::F64.size() { DType::F64 } else { DType::F32 }
 }
 
 /// A random kernel and memory for it. Operand 0 is a key.
@@ -161,12 +168,12 @@ fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<
                 let strides = dims.iter().map(|_| choices.below(3) as isize).collect();
                 Source::Position { strides, offset: choices.below(5) as isize }
             }
-            2 => Source::Random { key: 0, path: 5, normal: choices.below(2) == 0 },
+            2 => Source::Random { key: View::dense(0, 0, DType::Index), path: 5, normal: choices.below(2) == 0 },
             _ => {
                 let keep: Vec<bool> = dims.iter().map(|_| choices.below(4) > 0).collect();
-                let cell = cell(choices);
-                let (view, len) = view(choices, memory.len(), dims, &keep, cell);
-                memory.push(Memory::new(cell, (0..len).map(|_| choices.below(41) as f64 / 10.0 - 2.0)));
+                let element = element::<T>(choices);
+                let (view, len) = view(choices, memory.len(), dims, &keep, element);
+                memory.push(Memory::new(element, (0..len).map(|_| choices.below(41) as f64 / 10.0 - 2.0)));
                 Source::Load(view)
             }
         });
@@ -177,15 +184,15 @@ fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<
         rows.push(Row { code: CODES[choices.below(CODES.len())], args });
     }
     let registers = sources.len() + rows.len();
-    let mut output = |choices: &mut Choices, keep: &[bool], cell| {
-        let (view, len) = view(choices, memory.len(), dims, keep, cell);
-        memory.push(Memory::new(cell, std::iter::repeat_n(0.0, len)));
+    let mut output = |choices: &mut Choices, keep: &[bool], element| {
+        let (view, len) = view(choices, memory.len(), dims, keep, element);
+        memory.push(Memory::new(element, std::iter::repeat_n(0.0, len)));
         view
     };
     let mut stores = Vec::new();
     for _ in 0..choices.below(4) {
-        let cell = cell(choices);
-        let view = output(choices, &vec![true; dims.len()], cell);
+        let element = element::<T>(choices);
+        let view = output(choices, &vec![true; dims.len()], element);
         stores.push(Store { register: choices.below(registers) as u16, view });
     }
     let reduced: Vec<bool> = dims.iter().map(|_| choices.below(2) == 0).collect();
@@ -194,7 +201,7 @@ fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<
     for _ in 0..choices.below(3) {
         let fold = [Fold::Sum, Fold::Sum, Fold::Max, Fold::Min, Fold::ArgMax][choices.below(if one { 5 } else { 4 })];
         let keep: Vec<bool> = reduced.iter().map(|r| !r).collect();
-        let view = output(choices, &keep, if fold == Fold::ArgMax { Cell::Index } else { Cell::Float });
+        let view = output(choices, &keep, if fold == Fold::ArgMax { DType::Index } else { float::<T>() });
         accumulations.push(Accumulation { fold, register: choices.below(registers) as u16, view });
     }
     let reduced = if accumulations.is_empty() { Vec::new() } else { reduced };
@@ -227,7 +234,7 @@ fn scalar<T: Real>(code: Code, [a, b, c]: [T; 3]) -> T {
 fn evaluate<T: Real>(kernel: &Tiled, memory: &[Memory<T>]) -> Vec<Vec<T>> {
     let normals = |path, i| {
         let mut out = [T::ZERO];
-        random::Stream::new([7, 8, 9, 10], path).fill(pulp::Arch::Scalar, &mut out, i, true);
+        random::fill(&Stream::new([7, 8, 9, 10], path), pulp::Arch::Scalar, &mut out, i, true);
         out[0]
     };
     let point = |(i, position): (usize, Vec<usize>)| {
@@ -339,7 +346,7 @@ fn check<T: Real>(dims: &[usize], seed: u64, threads: usize) -> Result<(), TestC
 fn dense(operand: usize, dims: &[usize]) -> View {
     let mut strides = vec![1; dims.len()];
     (1..dims.len()).rev().for_each(|axis| strides[axis - 1] = strides[axis] * dims[axis] as isize);
-    View { operand, offset: 0, strides, cell: Cell::Float }
+    View { operand, offset: 0, strides, element: DType::F32 }
 }
 
 #[test]
@@ -380,7 +387,7 @@ fn long_sums_stay_accurate_and_equal_from_run_to_run() {
             [false, _] => vec![1, 0],
             _ => vec![0, 1],
         };
-        let view = View { operand: 1, offset: 0, strides, cell: Cell::Float };
+        let view = View { operand: 1, offset: 0, strides, element: DType::F32 };
         let kernel = Tiled {
             dims: dims.to_vec(),
             sources: vec![Source::Load(dense(0, &dims))],

@@ -1,6 +1,5 @@
 //! Fused elementwise kernels on the processor: rows of instructions over tiles that stay in the first-level cache.
 
-use super::Operand;
 use super::layout::Layout;
 use super::math::Real;
 use super::parallel;
@@ -8,16 +7,18 @@ use super::rows;
 use super::scratch::Scratch;
 use super::strided::RANK;
 use super::task::{RESULTS, Task};
-use crate::kernel::tiled::{Accumulation, Cell, Code, Fold, Register, Source, Store, Tiled, View};
+use super::{Beyond, Kernel, Operand};
+use crate::kernel::tiled::{Accumulation, Code, Fold, Register, Source, Store, Tiled};
+use crate::kernel::view::{DType, View};
 use pulp::Arch;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// The most axes that a kernel may have after neighbours have merged.
-pub const MOST_AXES: usize = RANK;
 /// A launch below this many nanoseconds of work stays on one thread. Fork and join take 1 µs between launches in quick
 /// succession, but more where the other thread has gone to sleep.
 const WORTH_A_FORK: f64 = 10_000.0;
+/// A program whose kernels all have less work than so many multiply-adds does not wake a second thread.
+const WORTH_DIVIDING: usize = 1 << 20;
 /// About the time to move one element from or to memory, in nanoseconds.
 const ELEMENT: f64 = 0.15;
 pub(super) const ALIGN: usize = 64;
@@ -51,6 +52,8 @@ pub struct Prepared<T: Real> {
     reads: Vec<(usize, usize)>,
     /// Nanoseconds for all points.
     cost: f64,
+    /// About as many multiply-adds as take the same time.
+    work: usize,
     real: PhantomData<T>,
 }
 
@@ -60,7 +63,7 @@ pub(super) struct Place {
     pub operand: usize,
     pub offset: isize,
     pub strides: [isize; RANK],
-    pub cell: Cell,
+    pub element: DType,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +71,7 @@ pub(super) enum Fill {
     Load(Place),
     Constant(f64),
     Position { strides: [isize; RANK], offset: isize },
-    Random { key: usize, path: u64, normal: bool, strides: [isize; RANK] },
+    Random { key: View, path: u64, normal: bool, strides: [isize; RANK] },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +104,7 @@ impl<T: Real> Prepared<T> {
             operand: view.operand,
             offset: view.offset as isize,
             strides: axes(strides),
-            cell: view.cell,
+            element: view.element,
         };
 
         let mut in_place = Vec::new();
@@ -113,10 +116,10 @@ impl<T: Real> Prepared<T> {
             sources.push(match source {
                 Source::Load(view) => {
                     let place = place(view, strides);
-                    reads.push((view.operand, cell_size::<T>(view.cell)));
+                    reads.push((view.operand, view.element.size()));
                     // Among several stores, one might overwrite what the next has to store.
                     let stored = kernel.stores.len() > 1 && kernel.stores.iter().any(|s| s.register as usize == i);
-                    if view.cell == Cell::Float && layout.dense(strides) && !stored {
+                    if view.element.is_float() && layout.dense(strides) && !stored {
                         in_place.push((i as Register, place.clone()));
                     }
                     Fill::Load(place)
@@ -124,8 +127,8 @@ impl<T: Real> Prepared<T> {
                 Source::Constant(value) => Fill::Constant(*value),
                 Source::Position { offset, .. } => Fill::Position { strides: axes(strides), offset: *offset },
                 Source::Random { key, path, normal } => {
-                    reads.push((*key, 4));
-                    Fill::Random { key: *key, path: *path, normal: *normal, strides: axes(strides) }
+                    reads.push((key.operand, 4));
+                    Fill::Random { key: key.clone(), path: *path, normal: *normal, strides: axes(strides) }
                 }
             });
         }
@@ -202,7 +205,7 @@ impl<T: Real> Prepared<T> {
             let here = !direct[register]
                 && !invariant[register]
                 && !lies_in_place(register)
-                && view.cell == Cell::Float
+                && view.element.is_float()
                 && layout.dense(strides);
             direct[register] |= here;
             Output { register, place: place(view, strides), direct: here }
@@ -219,6 +222,8 @@ impl<T: Real> Prepared<T> {
         let computed: f64 = kernel.rows.iter().map(|row| rows::cost(row.code)).sum();
         let points = layout.dims.iter().product::<usize>() as f64;
         let cost = points * (moved as f64 * ELEMENT + random as f64 + computed) * size_of::<T>() as f64 / 4.0;
+        let work =
+            layout.dims.iter().product::<usize>() * (registers + kernel.stores.len() + kernel.accumulations.len()) * 8;
         let (slot_count, slots) = (slots.count, slots.of);
         let beside = layout.beside();
         let room = ABREAST / (layout.results() * size_of::<T>() * RESULTS * folds.len().max(1));
@@ -237,33 +242,23 @@ impl<T: Real> Prepared<T> {
             folds,
             reads,
             cost,
+            work,
             real: PhantomData,
         }
     }
 
-    /// The scratch memory that a launch on so many threads uses.
-    pub fn scratch_bytes(&self, threads: usize) -> usize {
-        self.task_bytes() * threads.max(1) + BETWEEN_TASKS
+    /// The scratch memory that `run_alone` uses.
+    pub(super) fn scratch_alone(&self) -> usize {
+        self.task_bytes() + BETWEEN_TASKS
     }
 
-    /// Runs the kernel on at most `threads` threads. The result depends on `threads`, by rounding, where sums are
-    /// split; for equal `threads` it is always the same.
+    /// Runs the kernel on so many threads wherever there are so many tiles. The result depends on their number, by
+    /// rounding, where sums are split; for an equal number it is always the same.
     ///
     /// A store may overlap a load if both see each point at the same place.
     ///
     /// # Safety
-    /// Every view of the kernel stays inside its operand and the operand is aligned for its cells; what is written is
-    /// not used elsewhere during the launch.
-    pub unsafe fn launch(&self, operands: &[Operand], threads: usize, scratch: &mut Scratch) {
-        let threads = if self.cost < WORTH_A_FORK { 1 } else { threads.max(1) };
-        // SAFETY: as the caller says.
-        unsafe { self.launch_on(operands, threads, scratch) };
-    }
-
-    /// As `launch`, on so many threads wherever there are so many tiles.
-    ///
-    /// # Safety
-    /// As for `launch`.
+    /// As for [`Kernel::launch`].
     pub(super) unsafe fn launch_on(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) {
         let (groups, steps) = (self.groups(), self.layout.steps());
         let by_group = groups >= 4 * most || steps < most;
@@ -309,10 +304,10 @@ impl<T: Real> Prepared<T> {
         }
     }
 
-    /// As `launch`, on this thread alone and in memory of `scratch_bytes(1)`.
+    /// Runs the kernel on this thread alone and in memory of `scratch_alone` bytes.
     ///
     /// # Safety
-    /// As for `launch`; the memory begins on a cache line and is not used elsewhere during the call.
+    /// As for [`Kernel::launch`]; the memory begins on a cache line and is not used elsewhere during the call.
     pub(super) unsafe fn run_alone(&self, operands: &[Operand], memory: *mut u8) {
         // SAFETY: as the caller says.
         unsafe {
@@ -367,6 +362,23 @@ impl<T: Real> Prepared<T> {
     }
 }
 
+impl<T: Real> Kernel<T> for Prepared<T> {
+    fn divides(&self) -> bool {
+        self.work >= WORTH_DIVIDING
+    }
+
+    fn scratch_bytes(&self, most: usize) -> usize {
+        self.task_bytes() * most.max(1) + BETWEEN_TASKS
+    }
+
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+        let threads = if self.cost < WORTH_A_FORK { 1 } else { most.max(1) };
+        // SAFETY: as the caller says.
+        unsafe { self.launch_on(operands, threads, scratch) };
+        Ok(())
+    }
+}
+
 /// The tiles of the registers, reused when their values are dead.
 struct Slots {
     of: Vec<Option<usize>>,
@@ -410,14 +422,6 @@ fn most_live(kernel: &Tiled, last_use: &[usize]) -> usize {
     let sources = last_use[..kernel.sources.len()].iter().filter(|&&last| last > 0).count();
     let live_at = |i: usize| (0..=i).filter(|&j| last_use[kernel.sources.len() + j] > i).count();
     sources + (0..kernel.rows.len()).map(live_at).max().unwrap_or(0)
-}
-
-fn cell_size<T>(cell: Cell) -> usize {
-    match cell {
-        Cell::Float => size_of::<T>(),
-        Cell::Index => 4,
-        Cell::Bool => 1,
-    }
 }
 
 /// The start of the scratch memory of a launch.

@@ -33,7 +33,7 @@ impl Builder<'_> {
         for (_, mut source) in self.sources.into_iter().enumerate().filter(|(i, _)| live.contains(&Value::Source(*i))) {
             match &mut source {
                 Source::Load(view) => operand(&mut view.operand),
-                Source::Random { key, .. } => operand(key),
+                Source::Random { key, .. } => operand(&mut key.operand),
                 Source::Constant(_) | Source::Position { .. } => {}
             }
             tiled.sources.push(source);
@@ -116,7 +116,7 @@ fn merge_axes(tiled: &mut Tiled) {
             None => true,
         };
         let mut together = true;
-        each_strides(tiled, |strides| together &= strides[axis] == strides[axis + 1] * inner);
+        tiled.strides_mut().for_each(|strides| together &= strides[axis] == strides[axis + 1] * inner);
         if alike && together {
             tiled.dims[axis + 1] *= size;
             remove_axis(tiled, axis);
@@ -124,7 +124,7 @@ fn merge_axes(tiled: &mut Tiled) {
     }
     if tiled.dims.is_empty() {
         tiled.dims.push(1);
-        each_strides(tiled, |strides| strides.push(0));
+        tiled.strides_mut().for_each(|strides| strides.push(0));
     }
 }
 
@@ -133,23 +133,7 @@ fn remove_axis(tiled: &mut Tiled, axis: usize) {
     if !tiled.reduced.is_empty() {
         tiled.reduced.remove(axis);
     }
-    each_strides(tiled, |strides| {
+    for strides in tiled.strides_mut() {
         strides.remove(axis);
-    });
-}
-
-fn each_strides(tiled: &mut Tiled, mut visit: impl FnMut(&mut Vec<isize>)) {
-    for source in &mut tiled.sources {
-        match source {
-            Source::Load(view) => visit(&mut view.strides),
-            Source::Position { strides, .. } => visit(strides),
-            Source::Constant(_) | Source::Random { .. } => {}
-        }
-    }
-    for store in &mut tiled.stores {
-        visit(&mut store.view.strides);
-    }
-    for accumulation in &mut tiled.accumulations {
-        visit(&mut accumulation.view.strides);
     }
 }

@@ -2,11 +2,12 @@
 //! V̄ = Pᵀ C, S̄ = P ∘ (C Vᵀ − common), Q̄ = scale S̄ K and K̄ = scale S̄ᵀ Q.
 
 use super::softmax::Block;
-use super::{Attention, COLUMNS, LANES, Pass, ROWS, View, line};
+use super::{Attention, COLUMNS, LANES, Pass, ROWS, element, line};
 use crate::kernel::cpu::Operand;
 use crate::kernel::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
 use crate::kernel::cpu::math::Real;
 use crate::kernel::cpu::vectorized::vectorized;
+use crate::kernel::view::View;
 use pulp::Arch;
 use std::slice::from_raw_parts_mut;
 
@@ -19,7 +20,7 @@ pub(super) struct Backward<'a, T: Real> {
     /// Cotangents of queries of all tasks of a head but the first: part, sample, head, row, column.
     partial: *mut T,
     parts: usize,
-    views: [View; 6],
+    views: [&'a View; 6],
 }
 
 impl Attention {
@@ -45,7 +46,7 @@ impl<'a, T: Real> Backward<'a, T> {
         partial: *mut T,
         parts: usize,
     ) -> Self {
-        let Pass::Backward { logarithms, common, c, dq, dk, dv } = a.pass else {
+        let Pass::Backward { logarithms, common, c, dq, dk, dv } = &a.pass else {
             unreachable!("a forward pass runs in `forward`");
         };
         Backward { a, kernels, operands, memory, partial, parts, views: [logarithms, common, c, dq, dk, dv] }
@@ -61,7 +62,7 @@ impl<'a, T: Real> Backward<'a, T> {
         // SAFETY: as the caller says.
         unsafe {
             match part {
-                0 => (dq.at::<T>(self.operands, [n, head, 0, 0]), dq.strides[2]),
+                0 => (element::<T>(dq, self.operands, [n, head, 0, 0]), dq.strides[2].unsigned_abs()),
                 _ => (self.partial.add((((part - 1) * batch + n) * heads + head) * queries * width), width),
             }
         }
@@ -84,8 +85,8 @@ impl<'a, T: Real> Backward<'a, T> {
             for start in (0..keys).step_by(COLUMNS).skip(part).step_by(self.parts) {
                 let count = COLUMNS.min(keys - start);
                 for (view, width) in [(dk, width), (dv, value_width)] {
-                    let first = view.at::<T>(self.operands, [n, shared, start, 0]);
-                    let row = |j: usize| from_raw_parts_mut(first.add(j * view.strides[2]), width);
+                    let first = element::<T>(view, self.operands, [n, shared, start, 0]);
+                    let row = |j: usize| from_raw_parts_mut(first.offset(j as isize * view.strides[2]), width);
                     (0..count).for_each(|j| row(j).fill(T::ZERO));
                 }
                 self.keys(n, shared, start, count, part);
@@ -98,19 +99,19 @@ impl<'a, T: Real> Backward<'a, T> {
     /// # Safety
     /// As for `task`.
     unsafe fn keys(&self, n: usize, shared: usize, start: usize, count: usize, part: usize) {
-        let Attention { k, v, width, value_width, queries, .. } = *self.a;
+        let Attention { ref k, ref v, width, value_width, queries, .. } = *self.a;
         // SAFETY: as the caller says.
         unsafe {
             let turned_values = self.memory.add(width * COLUMNS);
             let copied_keys = turned_values.add(value_width * COLUMNS);
-            let key = k.at::<T>(self.operands, [n, shared, start, 0]);
-            let value = v.at::<T>(self.operands, [n, shared, start, 0]);
-            let [row, column] = [k.strides[2] as isize, k.strides[3] as isize];
+            let key = element::<T>(k, self.operands, [n, shared, start, 0]);
+            let value = element::<T>(v, self.operands, [n, shared, start, 0]);
+            let [row, column] = [k.strides[2], k.strides[3]];
             let turned = Source { from: key, rows: width, columns: count, row: column, column: row };
             (self.kernels.pack)(&turned, self.memory, COLUMNS);
             let copied = Source { from: key, rows: count, columns: width, row, column };
             (self.kernels.pack)(&copied, copied_keys, line(width));
-            let [row, column] = [v.strides[2] as isize, v.strides[3] as isize];
+            let [row, column] = [v.strides[2], v.strides[3]];
             let turned = Source { from: value, rows: value_width, columns: count, row: column, column: row };
             (self.kernels.pack)(&turned, turned_values, COLUMNS);
             let position = self.a.first_position(self.operands, n);
@@ -133,7 +134,7 @@ impl<'a, T: Real> Backward<'a, T> {
     /// # Safety
     /// As for `task`.
     unsafe fn block(&self, at: [usize; 3], count: usize, position: isize, [shared, part, start, key, end]: [usize; 5]) {
-        let Attention { q, width, value_width, scale, .. } = *self.a;
+        let Attention { ref q, width, value_width, scale, .. } = *self.a;
         let [logarithms, common, c, _, dk, dv] = self.views;
         let [n, head, first] = at;
         let skipped = key - start;
@@ -147,9 +148,9 @@ impl<'a, T: Real> Backward<'a, T> {
             let stats = bars.add(ROWS * COLUMNS);
             let products = stats.add(2 * ROWS);
             let view = |view: &View| Matrix {
-                first: view.at::<T>(self.operands, [n, head, first, 0]),
-                row: view.strides[2] as isize,
-                column: view.strides[3] as isize,
+                first: element::<T>(view, self.operands, [n, head, first, 0]),
+                row: view.strides[2],
+                column: view.strides[3],
             };
             let (queries, c) = (view(&q), view(&c));
             let product = |[m, n, k]: [usize; 3], a, b, c, add| {
@@ -161,8 +162,8 @@ impl<'a, T: Real> Backward<'a, T> {
             product([count, columns, value_width], c, turned_values, rows(bars, COLUMNS), false);
             let [logarithms, common] = [(0, logarithms), (1, common)].map(|(i, view)| {
                 let own = from_raw_parts_mut(stats.add(i * ROWS), count);
-                let from = view.at::<T>(self.operands, [n, head, first, 0]);
-                own.iter_mut().enumerate().for_each(|(r, x)| *x = *from.add(r * view.strides[2]));
+                let from = element::<T>(view, self.operands, [n, head, first, 0]);
+                own.iter_mut().enumerate().for_each(|(r, x)| *x = *from.offset(r as isize * view.strides[2]));
                 own
             });
             let block = Block { scores: weights, stride: COLUMNS, columns, at, rows: count, position, key };
@@ -175,7 +176,9 @@ impl<'a, T: Real> Backward<'a, T> {
                     block.gradients(left, T::from_f64(scale), &bars, logarithms, common);
                 },
             );
-            let to = |view: &View| rows(view.at::<T>(self.operands, [n, shared, key, 0]), view.strides[2]);
+            let to = |view: &View| {
+                rows(element::<T>(view, self.operands, [n, shared, key, 0]), view.strides[2].unsigned_abs())
+            };
             let (weights, bars) = (rows(weights, COLUMNS), rows(bars, COLUMNS));
             product([keys, value_width, count], weights.transposed(), c, to(&dv), true);
             product([keys, width, count], bars.transposed(), queries, to(&dk), true);

@@ -1,11 +1,12 @@
 //! The forward pass.
 
 use super::softmax::Block;
-use super::{Attention, COLUMNS, LANES, ROWS, View, line};
+use super::{Attention, COLUMNS, LANES, ROWS, element, line};
 use crate::kernel::cpu::Operand;
 use crate::kernel::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
 use crate::kernel::cpu::math::Real;
 use crate::kernel::cpu::vectorized::vectorized;
+use crate::kernel::view::View;
 use pulp::Arch;
 use std::ops::Range;
 use std::slice::from_raw_parts_mut;
@@ -16,8 +17,8 @@ pub(super) struct Forward<'a, T: Real> {
     pub kernels: &'a Kernels<T>,
     pub operands: &'a [Operand],
     pub memory: *mut T,
-    pub out: View,
-    pub logarithms: View,
+    pub out: &'a View,
+    pub logarithms: &'a View,
 }
 
 /// Where a thread's memory begins for each use.
@@ -83,17 +84,17 @@ impl<T: Real> Forward<'_, T> {
     /// # Safety
     /// As for `task`.
     unsafe fn lay_out(&self, n: usize, shared: usize, seen: &Range<usize>, memory: &Memory<T>) {
-        let Attention { k, v, width, value_width, keys, .. } = *self.a;
+        let Attention { ref k, ref v, width, value_width, keys, .. } = *self.a;
         for start in (seen.start / COLUMNS * COLUMNS..seen.end).step_by(COLUMNS) {
             let count = COLUMNS.min(keys - start);
             // SAFETY: inside the operands and the memory.
             unsafe {
-                let from = k.at::<T>(self.operands, [n, shared, start, 0]);
-                let (row, column) = (k.strides[3] as isize, k.strides[2] as isize);
+                let from = element::<T>(k, self.operands, [n, shared, start, 0]);
+                let (row, column) = (k.strides[3], k.strides[2]);
                 let turned = Source { from, rows: width, columns: count, row, column };
                 (self.kernels.pack)(&turned, memory.keys.add(start * width), COLUMNS);
-                let from = v.at::<T>(self.operands, [n, shared, start, 0]);
-                let (row, column) = (v.strides[2] as isize, v.strides[3] as isize);
+                let from = element::<T>(v, self.operands, [n, shared, start, 0]);
+                let (row, column) = (v.strides[2], v.strides[3]);
                 let copied = Source { from, rows: count, columns: value_width, row, column };
                 (self.kernels.pack)(&copied, memory.values.add(start * line(value_width)), line(value_width));
             }
@@ -105,7 +106,7 @@ impl<T: Real> Forward<'_, T> {
     /// # Safety
     /// As for `task`.
     unsafe fn block(&self, at: [usize; 3], shared: usize, rows: usize, position: isize, memory: &Memory<T>) {
-        let Attention { q, k, v, width, value_width, queries, .. } = *self.a;
+        let Attention { ref q, ref k, ref v, width, value_width, queries, .. } = *self.a;
         let [n, head, first] = at;
         let arch = Arch::new();
         // SAFETY: all positions are inside their operands, and the memory is this thread's.
@@ -113,7 +114,8 @@ impl<T: Real> Forward<'_, T> {
             let [greatest, sums, shrink] = [0, 1, 2].map(|i| from_raw_parts_mut(memory.rows.add(i * ROWS), rows));
             greatest.fill(-T::INFINITY);
             sums.fill(T::ZERO);
-            let (out, out_row) = (self.out.at::<T>(self.operands, [n, head, first, 0]), self.out.strides[2]);
+            let (out, out_row) =
+                (element::<T>(self.out, self.operands, [n, head, first, 0]), self.out.strides[2].unsigned_abs());
             let seen = self.a.seen(position, position + rows as isize - 1);
             let mut begun = false;
             let mut block_start = seen.start / COLUMNS * COLUMNS;
@@ -124,9 +126,9 @@ impl<T: Real> Forward<'_, T> {
                 let single = queries == 1;
                 let b = match single {
                     true => Matrix {
-                        first: k.at::<T>(self.operands, [n, shared, key, 0]),
-                        row: k.strides[3] as isize,
-                        column: k.strides[2] as isize,
+                        first: element::<T>(k, self.operands, [n, shared, key, 0]),
+                        row: k.strides[3],
+                        column: k.strides[2],
                     },
                     false => Matrix {
                         first: memory.keys.add(block_start * width + (key - block_start)),
@@ -135,9 +137,9 @@ impl<T: Real> Forward<'_, T> {
                     },
                 };
                 let a = Matrix {
-                    first: q.at::<T>(self.operands, [n, head, first, 0]),
-                    row: q.strides[2] as isize,
-                    column: q.strides[3] as isize,
+                    first: element::<T>(q, self.operands, [n, head, first, 0]),
+                    row: q.strides[2],
+                    column: q.strides[3],
                 };
                 let c = Matrix { first: memory.scores, row: COLUMNS as isize, column: 1 };
                 let n_columns = if single { count } else { columns };
@@ -159,9 +161,9 @@ impl<T: Real> Forward<'_, T> {
                 );
                 let b = match single {
                     true => Matrix {
-                        first: v.at::<T>(self.operands, [n, shared, key, 0]),
-                        row: v.strides[2] as isize,
-                        column: v.strides[3] as isize,
+                        first: element::<T>(v, self.operands, [n, shared, key, 0]),
+                        row: v.strides[2],
+                        column: v.strides[3],
                     },
                     false => Matrix {
                         first: memory.values.add(key * line(value_width)),
@@ -175,7 +177,7 @@ impl<T: Real> Forward<'_, T> {
                 begun = true;
                 block_start += COLUMNS;
             }
-            let logarithms = self.logarithms.at::<T>(self.operands, [n, head, first, 0]);
+            let logarithms = element::<T>(self.logarithms, self.operands, [n, head, first, 0]);
             vectorized(
                 arch,
                 #[inline(always)]
@@ -188,7 +190,7 @@ impl<T: Real> Forward<'_, T> {
                             let share = T::ONE / sums[r];
                             row.iter_mut().for_each(|x| *x = *x * share);
                         }
-                        *logarithms.add(r * self.logarithms.strides[2]) = greatest[r] + sums[r].ln();
+                        *logarithms.offset(r as isize * self.logarithms.strides[2]) = greatest[r] + sums[r].ln();
                     }
                 },
             );

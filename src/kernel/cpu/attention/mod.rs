@@ -11,7 +11,9 @@ mod softmax;
 
 use super::gemm::{Instructions, Kernels, memory};
 use super::math::Real;
-use super::{Operand, Scratch, parallel};
+use super::{Beyond, Kernel, Operand, Scratch, parallel};
+use crate::kernel::attention::{Attention, Pass};
+use crate::kernel::view::View;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,117 +28,24 @@ const WORTH_A_FORK: usize = 1 << 19;
 /// So many tasks a thread even out differences between them.
 const TASKS: usize = 4;
 
-/// A launch of attention: sizes, who sees whom, and where all operands lie.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attention {
-    /// Samples.
-    pub batch: usize,
-    /// Heads of queries.
-    pub heads: usize,
-    /// Heads of keys and values; each serves `heads / shared` heads of queries in a row.
-    pub shared: usize,
-    /// Queries of a head.
-    pub queries: usize,
-    /// Keys of a head.
-    pub keys: usize,
-    /// Numbers of a query and of a key.
-    pub width: usize,
-    /// Numbers of a value.
-    pub value_width: usize,
-    /// What scores are multiplied by.
-    pub scale: f64,
-    /// Whether a query sees no key at a later position.
-    pub causal: bool,
-    /// Whether a query sees only keys less than so many positions away.
-    pub window: Option<usize>,
-    /// The queries: sample, head, row, column.
-    pub q: View,
-    /// The keys.
-    pub k: View,
-    /// The values.
-    pub v: View,
-    /// What is added to scores: sample, head, query, key.
-    pub bias: Option<View>,
-    /// Which keys are seen, one byte each: sample, head, query, key.
-    pub mask: Option<View>,
-    /// The slope of each head: _, head, _, _.
-    pub slopes: Option<View>,
-    /// The position of the first query of each sample, `u32`; else the last query stands at the last key.
-    pub start: Option<View>,
-    /// What is computed.
-    pub pass: Pass,
+/// The element of a view at a position.
+///
+/// # Safety
+/// The position is inside, and elements are of type `S`.
+unsafe fn element<S>(view: &View, operands: &[Operand], position: [usize; 4]) -> *mut S {
+    let steps = position.iter().zip(&view.strides).map(|(&position, &stride)| position as isize * stride);
+    let number = view.offset as isize + steps.sum::<isize>();
+    // SAFETY: as the caller says.
+    unsafe { operands[view.operand].pointer.cast::<S>().offset(number) }
 }
 
-/// What a launch of attention computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// The result, and the logarithms of the sums: sample, head, query.
-    Forward {
-        /// Sample, head, row, column; columns are contiguous.
-        out: View,
-        /// Sample, head, row.
-        logarithms: View,
-    },
-    /// The cotangents of queries, keys and values.
-    Backward {
-        /// Sample, head, row.
-        logarithms: View,
-        /// What the cotangents of a row of weights have in common, taken off: sample, head, row.
-        common: View,
-        /// The cotangent of the result.
-        c: View,
-        /// The cotangent of the queries; columns are contiguous in this and the next.
-        dq: View,
-        /// The cotangent of the keys.
-        dk: View,
-        /// The cotangent of the values.
-        dv: View,
-    },
-}
-
-/// Where an operand lies: element = `offset + Σ position[axis] * strides[axis]`, over up to four axes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct View {
-    /// Which operand of the launch.
-    pub operand: usize,
-    /// The first element.
-    pub offset: usize,
-    /// Elements between neighbours along each axis; 0 for an axis that there is not.
-    pub strides: [usize; 4],
-}
-
-impl View {
-    /// The element at a position.
-    ///
-    /// # Safety
-    /// The position is inside, and elements are of type `S`.
-    unsafe fn at<S>(&self, operands: &[Operand], position: [usize; 4]) -> *mut S {
-        let element = self.offset + (0..4).map(|axis| position[axis] * self.strides[axis]).sum::<usize>();
-        // SAFETY: as the caller says.
-        unsafe { operands[self.operand].pointer.cast::<S>().add(element) }
-    }
-}
-
-impl Attention {
-    /// All views, to name their operands otherwise.
-    pub fn views_mut(&mut self) -> impl Iterator<Item = &mut View> {
-        let extras = [&mut self.bias, &mut self.mask, &mut self.slopes, &mut self.start];
-        let pass: Vec<&mut View> = match &mut self.pass {
-            Pass::Forward { out, logarithms } => vec![out, logarithms],
-            Pass::Backward { logarithms, common, c, dq, dk, dv } => vec![logarithms, common, c, dq, dk, dv],
-        };
-        [&mut self.q, &mut self.k, &mut self.v].into_iter().chain(extras.into_iter().flatten()).chain(pass)
+impl<T: Real> Kernel<T> for Attention {
+    fn divides(&self) -> bool {
+        self.threads(2) > 1
     }
 
-    /// On how many threads the launch is worth running.
-    pub(crate) fn threads(&self, most: usize) -> usize {
-        let pairs = self.batch * self.heads * self.queries * self.keys;
-        if pairs * (self.width + self.value_width) < WORTH_A_FORK { 1 } else { most.max(1) }
-    }
-
-    /// The scratch memory that the launch uses on so many threads, for elements of type `T`.
-    pub fn scratch_bytes<T: Real>(&self, threads: usize) -> usize {
-        let threads = self.threads(threads);
+    fn scratch_bytes(&self, most: usize) -> usize {
+        let threads = self.threads(most);
         let kernels = T::kernels(Instructions::best());
         let (own, common) = match self.pass {
             Pass::Forward { .. } => (self.forward_memory(kernels), 0),
@@ -145,18 +54,14 @@ impl Attention {
         (threads * own + common) * size_of::<T>()
     }
 
-    /// Runs the launch on at most `threads` threads. For equal `threads` the result is always the same.
-    ///
-    /// # Safety
-    /// The views stay inside their operands, which hold aligned elements of type `T` where nothing else is said. What is
-    /// written is used nowhere else during the call.
-    pub unsafe fn launch<T: Real>(&self, operands: &[Operand], threads: usize, scratch: &mut Scratch) {
-        let threads = self.threads(threads);
+    /// For equal `most` the result is always the same.
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+        let threads = self.threads(most);
         let kernels = T::kernels(Instructions::best());
-        let memory = Shared(scratch.memory(self.scratch_bytes::<T>(threads)).cast::<T>());
+        let memory = Shared(scratch.memory(Kernel::<T>::scratch_bytes(self, threads)).cast::<T>());
         // SAFETY: as the caller says; each task writes its own part and each thread has its own memory.
         unsafe {
-            match self.pass {
+            match &self.pass {
                 Pass::Forward { out, logarithms } => {
                     let cuts = self.cuts(threads);
                     self.each(threads, self.batch * self.shared * cuts, &|thread, task| {
@@ -185,6 +90,15 @@ impl Attention {
                 }
             }
         }
+        Ok(())
+    }
+}
+
+impl Attention {
+    /// On how many threads the launch is worth running.
+    fn threads(&self, most: usize) -> usize {
+        let pairs = self.batch * self.heads * self.queries * self.keys;
+        if pairs * (self.width + self.value_width) < WORTH_A_FORK { 1 } else { most.max(1) }
     }
 
     /// Calls `work` with the number of a thread and each of `0..tasks`, which go to threads as these are free.
@@ -238,7 +152,7 @@ impl Attention {
     unsafe fn first_position(&self, operands: &[Operand], n: usize) -> isize {
         match &self.start {
             // SAFETY: as the caller says.
-            Some(start) => unsafe { *start.at::<u32>(operands, [n, 0, 0, 0]) as isize },
+            Some(start) => unsafe { *element::<u32>(start, operands, [n, 0, 0, 0]) as isize },
             None => self.keys as isize - self.queries as isize,
         }
     }

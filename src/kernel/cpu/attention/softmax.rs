@@ -1,6 +1,6 @@
 //! What happens to a block of scores: who is hidden, and the softmax of rows that are not complete yet.
 
-use super::{Attention, LANES};
+use super::{Attention, LANES, element};
 use crate::kernel::cpu::Operand;
 use crate::kernel::cpu::math::Real;
 use std::ops::Range;
@@ -39,7 +39,7 @@ impl<T: Real> Block<T> {
         let [n, head, first] = self.at;
         // SAFETY: positions inside the operands, as the caller says.
         unsafe {
-            let slope = a.slopes.map(|slopes| *slopes.at::<T>(operands, [n, head, 0, 0]));
+            let slope = a.slopes.as_ref().map(|slopes| *element::<T>(slopes, operands, [n, head, 0, 0]));
             // −∞ times a scale shall be −∞.
             let changed = slope.is_some() || a.bias.is_some() || a.scale <= 0.0;
             // Behind the last key there is nothing.
@@ -51,10 +51,10 @@ impl<T: Real> Block<T> {
                     row.iter_mut().for_each(|x| *x = *x * scale);
                 }
                 if let Some(bias) = &a.bias {
-                    let from = bias.at::<T>(operands, [n, head, first + r, self.key]);
+                    let from = element::<T>(bias, operands, [n, head, first + r, self.key]);
                     match bias.strides[3] {
                         1 => (0..keys).for_each(|j| row[j] = row[j] + *from.add(j)),
-                        step => (0..keys).for_each(|j| row[j] = row[j] + *from.add(j * step)),
+                        step => (0..keys).for_each(|j| row[j] = row[j] + *from.offset(j as isize * step)),
                     }
                 }
                 if let Some(slope) = slope {
@@ -64,9 +64,10 @@ impl<T: Real> Block<T> {
                     }
                 }
                 if let Some(mask) = &a.mask {
-                    let from = mask.at::<u8>(operands, [n, head, first + r, self.key]);
+                    let from = element::<u8>(mask, operands, [n, head, first + r, self.key]);
+                    let step = mask.strides[3];
                     for (j, x) in row[..keys].iter_mut().enumerate() {
-                        *x = if *from.add(j * mask.strides[3]) == 0 { -T::INFINITY } else { *x };
+                        *x = if *from.offset(j as isize * step) == 0 { -T::INFINITY } else { *x };
                     }
                 }
                 let Range { start, end } = a.seen(position, position);

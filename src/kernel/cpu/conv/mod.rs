@@ -11,8 +11,9 @@ mod direct;
 use super::gemm::{Instructions, Kernels, Matrix, Source};
 use super::math::Real;
 use super::parallel::{part, split};
-use super::{Operand, Scratch};
+use super::{Beyond, Kernel, Operand, Scratch};
 use crate::kernel::conv::{Convolution, Pass, Phase};
+use crate::kernel::view::View;
 use columns::Image;
 use lines::Bands;
 use products::Blocks;
@@ -38,33 +39,34 @@ impl Convolution {
     }
 
     /// On how many threads the launch is worth dividing.
-    pub(crate) fn threads(&self, most: usize) -> usize {
+    fn threads(&self, most: usize) -> usize {
         let positions = self.batch * self.count[0] * self.count[1];
         let work = positions * self.weights_of_group() * self.conv.groups;
         if work < WORTH_A_FORK { 1 } else { most.max(1) }
     }
+}
 
-    /// The scratch memory that a launch on so many threads uses.
-    pub fn scratch_bytes<T: Real>(&self, threads: usize) -> usize {
-        let plan = Plan::<T>::new(self, self.threads(threads));
+impl<T: Real> Kernel<T> for Convolution {
+    fn divides(&self) -> bool {
+        self.threads(2) > 1
+    }
+
+    fn scratch_bytes(&self, most: usize) -> usize {
+        let plan = Plan::<T>::new(self, self.threads(most));
         plan.shared + plan.own * plan.threads
     }
 
-    /// Runs on at most `most` threads. For equal `most` the result is always the same.
-    ///
-    /// # Safety
-    /// The operands hold the tensors that the launch describes, aligned; the result overlaps no operand and is not used
-    /// elsewhere during the call.
-    pub unsafe fn launch<T: Real>(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) {
+    /// For equal `most` the result is always the same.
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
         let plan = Plan::<T>::new(self, self.threads(most));
         let memory = scratch.memory(plan.shared + plan.own * plan.threads);
-        let at = |span: crate::kernel::pool::Span| operands[span.operand].pointer.cast::<T>().wrapping_add(span.offset);
+        let at = |view: &View| operands[view.operand].pointer.cast::<T>().wrapping_add(view.offset);
         let run = Run {
             work: self,
             plan,
-            a: at(self.operands[0]),
-            b: at(self.operands[1]),
-            y: at(self.result),
+            a: at(&self.operands[0]),
+            b: at(&self.operands[1]),
+            y: at(&self.result),
             shared: memory.cast(),
         };
         // SAFETY: as the caller says.
@@ -75,6 +77,7 @@ impl Convolution {
                 (_, Pass::Forward | Pass::Data) => run.images(),
             }
         }
+        Ok(())
     }
 }
 

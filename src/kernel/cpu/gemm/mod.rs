@@ -16,7 +16,9 @@ pub(super) use block::{Matrix, Product, memory, multiply};
 pub(super) use tile::{Kernels, Lines, Source, Taps, WIDTH};
 
 use super::math::Real;
-use super::{Operand, Scratch, parallel};
+use super::{Beyond, Kernel, Operand, Scratch, parallel};
+use crate::kernel::gemm::Gemm;
+use crate::kernel::view::View;
 use std::ops::Range;
 
 /// Products of fewer multiply-adds stay on one thread. One thread needs about 11 µs for as many, two threads 7.
@@ -24,73 +26,42 @@ const WORTH_A_FORK: usize = 1 << 20;
 /// Products of a vector and a matrix of fewer elements stay on one thread.
 const WORTH_A_FORK_FOR_VECTORS: usize = 100_000;
 
-/// `C = A·B`, or `C += A·B`, for a batch of matrices with any strides: `A` is `[m, k]`, `B` `[k, n]`, `C` `[m, n]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gemm {
-    /// The number of products.
-    pub batch: usize,
-    /// Rows of `A` and `C`.
-    pub m: usize,
-    /// Columns of `B` and `C`.
-    pub n: usize,
-    /// Columns of `A`, rows of `B`.
-    pub k: usize,
-    /// The left factor.
-    pub a: MatrixView,
-    /// The right factor.
-    pub b: MatrixView,
-    /// The product.
-    pub c: MatrixView,
-    /// Whether to add to `C` instead of replacing it.
-    pub accumulate: bool,
+/// On how many threads a product is worth computing.
+fn threads(g: &Gemm, most: usize) -> usize {
+    let work = g.batch * g.m * g.n * g.k;
+    let worth = if g.m == 1 || g.n == 1 { WORTH_A_FORK_FOR_VECTORS } else { WORTH_A_FORK };
+    if work < worth { 1 } else { most.max(1) }
 }
 
-/// A batch of matrices in an operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MatrixView {
-    /// Which operand of the launch holds them.
-    pub operand: usize,
-    /// The first element.
-    pub offset: usize,
-    /// Elements between matrices.
-    pub batch_stride: isize,
-    /// Elements between rows.
-    pub row_stride: isize,
-    /// Elements between columns.
-    pub column_stride: isize,
-}
+impl<T: Real> Kernel<T> for Vec<Gemm> {
+    fn divides(&self) -> bool {
+        self.iter().any(|g| threads(g, 2) > 1)
+    }
 
-impl Gemm {
-    /// The scratch memory that a product of elements of type `T` uses on so many threads.
-    pub fn scratch_bytes<T: Real>(&self, threads: usize) -> usize {
+    fn scratch_bytes(&self, most: usize) -> usize {
         let kernels = T::kernels(Instructions::best());
-        // Either side may become the columns.
-        let most = memory(kernels, self.n, self.k).max(memory(kernels, self.m, self.k));
-        self.threads(threads) * share::<T>(most)
+        let bytes = |g: &Gemm| {
+            // Either side may become the columns.
+            let columns = memory(kernels, g.n, g.k).max(memory(kernels, g.m, g.k));
+            threads(g, most) * share::<T>(columns)
+        };
+        self.iter().map(bytes).max().unwrap_or(0)
     }
 
-    /// On how many threads the product is worth computing.
-    pub(crate) fn threads(&self, most: usize) -> usize {
-        let work = self.batch * self.m * self.n * self.k;
-        let worth = if self.m == 1 || self.n == 1 { WORTH_A_FORK_FOR_VECTORS } else { WORTH_A_FORK };
-        if work < worth { 1 } else { most.max(1) }
+    /// For equal `most` the result is always the same.
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+        for g in &*self {
+            // SAFETY: as the caller says; the processor has its best instructions.
+            unsafe { gemm_on(g, operands, threads(g, most), T::kernels(Instructions::best()), scratch) };
+        }
+        Ok(())
     }
 }
 
-/// Computes the product on at most `threads` threads. For equal `threads` the result is always the same.
+/// Computes a product on so many threads wherever there are so many rows, columns or matrices.
 ///
 /// # Safety
-/// The views stay inside their operands, which hold aligned elements of type `T`; `C` overlaps neither `A` nor `B` nor
-/// itself and is not used elsewhere during the call.
-pub unsafe fn gemm<T: Real>(g: &Gemm, operands: &[Operand], threads: usize, scratch: &mut Scratch) {
-    // SAFETY: as the caller says; the processor has its best instructions.
-    unsafe { gemm_on(g, operands, g.threads(threads), T::kernels(Instructions::best()), scratch) };
-}
-
-/// As `gemm`, on so many threads wherever there are so many rows, columns or matrices.
-///
-/// # Safety
-/// As for `gemm`; the processor has the instructions of `kernels`.
+/// As for [`Kernel::launch`]; the processor has the instructions of `kernels`.
 unsafe fn gemm_on<T: Real>(
     g: &Gemm,
     operands: &[Operand],
@@ -98,15 +69,15 @@ unsafe fn gemm_on<T: Real>(
     kernels: &Kernels<T>,
     scratch: &mut Scratch,
 ) {
-    let matrix = |view: &MatrixView| Matrix {
+    let matrix = |view: &View| Matrix {
         // SAFETY: inside the operand.
         first: unsafe { operands[view.operand].pointer.cast::<T>().add(view.offset) },
-        row: view.row_stride,
-        column: view.column_stride,
+        row: view.strides[1],
+        column: view.strides[2],
     };
     let (mut p, mut steps) = (
         Product { m: g.m, n: g.n, k: g.k, a: matrix(&g.a), b: matrix(&g.b), c: matrix(&g.c), add: g.accumulate },
-        [g.a.batch_stride, g.b.batch_stride, g.c.batch_stride],
+        [&g.a, &g.b, &g.c].map(|view| view.strides[0]),
     );
     // Rows of the product shall be contiguous: else compute its transpose, `Bᵀ·Aᵀ`. The left of two vectors is one row.
     if p.m != 1 && (p.n == 1 || (p.c.column != 1 && p.c.row == 1)) {

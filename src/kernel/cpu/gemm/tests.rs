@@ -1,10 +1,11 @@
 //! Products against naive sums, with every instruction set that the processor has.
 
 use super::*;
+use crate::kernel::view::DType;
 use proptest::prelude::*;
 
 /// A view of matrices `[rows, columns]`, row by row, column by column, or with gaps, and its number of elements.
-fn view(operand: usize, layout: usize, batch: usize, rows: usize, columns: usize) -> (MatrixView, usize) {
+fn view(operand: usize, layout: usize, batch: usize, rows: usize, columns: usize) -> (View, usize) {
     let (row_stride, column_stride) = match layout {
         0 => (columns, 1),
         1 => (1, rows),
@@ -13,7 +14,8 @@ fn view(operand: usize, layout: usize, batch: usize, rows: usize, columns: usize
     };
     let size = rows * row_stride.max(1) + columns * column_stride.max(1);
     let [row_stride, column_stride] = [row_stride, column_stride].map(|s| s as isize);
-    let view = MatrixView { operand, offset: layout, batch_stride: size as isize, row_stride, column_stride };
+    let strides = vec![size as isize, row_stride, column_stride];
+    let view = View { operand, offset: layout, strides, element: DType::F64 };
     (view, layout + batch * size)
 }
 
@@ -38,16 +40,17 @@ fn check<T: Real>(
     let operands = memory.each_mut().map(|v| Operand { pointer: v.as_mut_ptr().cast(), len: v.len() });
     // SAFETY: `view` sizes the operands.
     unsafe { gemm_on::<T>(&g, &operands, threads, T::kernels(instructions), &mut Scratch::new()) };
-    let at = |view: &MatrixView, i: usize, row: usize, column: usize| {
-        let offset = i as isize * view.batch_stride + row as isize * view.row_stride;
-        view.offset + (offset + column as isize * view.column_stride) as usize
+    let at = |view: &View, i: usize, row: usize, column: usize| {
+        let steps =
+            [i, row, column].into_iter().zip(&view.strides).map(|(position, stride)| position as isize * stride);
+        view.offset + steps.sum::<isize>() as usize
     };
     let mut written = vec![false; c_len];
     for i in 0..batch {
         for row in 0..m {
             for column in 0..n {
-                let product = |j| memory[0][at(&a, i, row, j)].to_f64() * memory[1][at(&b, i, j, column)].to_f64();
-                let place = at(&c, i, row, column);
+                let product = |j| memory[0][at(&g.a, i, row, j)].to_f64() * memory[1][at(&g.b, i, j, column)].to_f64();
+                let place = at(&g.c, i, row, column);
                 let start = if accumulate { before[place].to_f64() } else { 0.0 };
                 let exact = start + (0..k).map(product).sum::<f64>();
                 let found = memory[2][place].to_f64();

@@ -1,13 +1,13 @@
 //! A block of memory that begins on a cache line.
 
-use super::{Data, DataMut};
 use crate::graph::DType;
+use crate::run::{Data, DataMut};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 /// Zeroed memory that begins on a cache line.
 #[derive(Debug)]
-pub(super) struct Arena {
+pub(in crate::run) struct Arena {
     pointer: NonNull<u8>,
     bytes: usize,
 }

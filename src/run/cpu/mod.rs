@@ -1,0 +1,136 @@
+//! Programs on the processor.
+
+mod arena;
+mod sequence;
+mod nest;
+
+pub(super) use arena::Arena;
+
+use super::Data;
+use crate::graph::DType;
+use crate::kernel::cpu::denormal::Denormals;
+use crate::kernel::cpu::{Beyond, Scratch, parallel};
+use crate::kernel::schedule::{Home, Schedule};
+use sequence::Sequence;
+use std::fmt;
+use std::time::Duration;
+
+/// A schedule made ready for the processor: memory for its intermediate values, and kernels over the addresses of all
+/// their operands.
+pub(super) struct Engine {
+    arena: Arena,
+    launches: Launches,
+    /// Where each tensor of the state begins, and what they were last counted from.
+    states: Vec<usize>,
+    bound: *mut u8,
+    scratch: Scratch,
+    threads: usize,
+}
+
+/// Launches of one float type.
+enum Launches {
+    F32(Sequence<f32>),
+    F64(Sequence<f64>),
+}
+
+/// Calls a method of the launches, whatever their type.
+macro_rules! launches {
+    ($launches:expr, $all:ident => $do:expr) => {
+        match $launches {
+            Launches::F32($all) => $do,
+            Launches::F64($all) => $do,
+        }
+    };
+}
+
+// SAFETY: the addresses are of its own arena, or are replaced before they are used.
+unsafe impl Send for Engine {}
+// SAFETY: a shared engine only shows its memory.
+unsafe impl Sync for Engine {}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        launches!(&self.launches, all => write!(f, "{all:?}"))
+    }
+}
+
+impl Engine {
+    /// Makes a schedule over reals of one type ready. The tensors of its state begin at these bytes of the state's arena.
+    pub fn new(schedule: &Schedule, dtype: DType, states: Vec<usize>) -> Self {
+        let mut launches = match dtype {
+            DType::F64 => Launches::F64(Sequence::new(schedule)),
+            _ => Launches::F32(Sequence::new(schedule)),
+        };
+        let arena = Arena::new(schedule.bytes);
+        let threads = if launches!(&launches, all => all.divides()) { parallel::threads() } else { 1 };
+        let mut scratch = Scratch::new();
+        launches!(&mut launches, all => {
+            scratch.reserve(all.scratch_bytes(threads));
+            all.bind(|home| match home {
+                Home::Arena(offset) => arena.pointer().wrapping_add(offset),
+                // They are told before each run.
+                Home::Input(_) | Home::State(_) => std::ptr::null_mut(),
+            });
+        });
+        Engine { arena, launches, states, bound: std::ptr::null_mut(), scratch, threads }
+    }
+
+    /// Runs all launches. `f32` programs take denormal numbers, below 1.2e-38, for zero.
+    ///
+    /// # Errors
+    /// If an index is beyond its table.
+    ///
+    /// # Safety
+    /// The schedule is [verified](Schedule::verify); the inputs are as many and as long as it says; `state` begins at
+    /// `pointer`, holds what the schedule says, and is used nowhere else if the schedule writes to it.
+    pub unsafe fn run(&mut self, state: *mut u8, inputs: &[Data<'_>]) -> Result<(), Beyond> {
+        let Engine { launches, states, bound, scratch, threads, .. } = self;
+        let threads = *threads;
+        let fresh = std::mem::replace(bound, state) != state;
+        launches!(&mut *launches, all => all.rebind(|home| match home {
+            Home::Input(i) => Some(pointer(&inputs[i])),
+            Home::State(i) if fresh => Some(state.wrapping_add(states[i])),
+            Home::State(_) | Home::Arena(_) => None,
+        }));
+        // SAFETY: as the caller says.
+        let mut run = || unsafe {
+            match launches {
+                Launches::F32(all) => Denormals::FLUSHED.during(|| all.run(threads, scratch)),
+                Launches::F64(all) => Denormals::KEPT.during(|| all.run(threads, scratch)),
+            }
+        };
+        if threads > 1 { parallel::install(run) } else { run() }
+    }
+
+    /// Elements of the arena.
+    pub fn read(&self, offset: usize, len: usize, dtype: DType) -> Data<'_> {
+        self.arena.read(offset, len, dtype)
+    }
+
+    /// The bytes of its memory: intermediate values at their peak, and what the kernels use while they run.
+    pub fn bytes(&self) -> usize {
+        self.arena.bytes() + self.scratch.bytes()
+    }
+
+    /// Starts to measure what each launch takes.
+    pub fn start_clock(&mut self) {
+        launches!(&mut self.launches, all => all.start_clock());
+    }
+
+    /// Stops to measure. What each launch has taken, those within a loop after the loop.
+    pub fn stop_clock(&mut self) -> Vec<Duration> {
+        let mut times = Vec::new();
+        launches!(&mut self.launches, all => all.stop_clock(&mut times));
+        times
+    }
+}
+
+/// Inputs are never written, though an operand could be.
+fn pointer(data: &Data<'_>) -> *mut u8 {
+    match data {
+        Data::F32(values) => values.as_ptr().cast_mut().cast(),
+        Data::F64(values) => values.as_ptr().cast_mut().cast(),
+        Data::Index(values) => values.as_ptr().cast_mut().cast(),
+        Data::Bool(values) => values.as_ptr().cast_mut(),
+    }
+}
