@@ -4,4 +4,5 @@ pub mod chain;
 pub mod cpu;
 pub mod pool;
 pub mod conv;
+pub mod elementwise;
 pub mod tiled;
