@@ -167,6 +167,14 @@ macro_rules! unary_functions {
                 cost: 0.05,
                 cpu: |x| x.relu(),
             }
+            Atan atan "The angle whose tangent is x, between −π/2 and π/2." {
+                formula: f64::atan,
+                derivative: Some(|x, _, c| c / (x.square() + 1.0)),
+                domain: Domain::reals(-3.0, 3.0),
+                special: [0.0 => 0.0, -0.0 => -0.0, INFINITY => FRAC_PI_2, NEG_INFINITY => -FRAC_PI_2, NAN => NAN],
+                cost: 8.0,
+                cpu: |x| x.wide(f64::atan),
+            }
         }
     };
 }
