@@ -250,6 +250,18 @@ macro_rules! binary_functions {
                 cost: 0.05,
                 cpu: |x, y| x.nan_max(y),
             }
+            Atan2 atan2 "The angle of the point (b, a) to the first axis, between −π and π." {
+                formula: f64::atan2,
+                derivative: |a, b, _, c| {
+                    let over = c / (a.square() + b.square());
+                    [over * b, -(over * a)]
+                },
+                domain: [Domain::reals(0.3, 3.0), Domain::reals(-3.0, 3.0)],
+                special: [(0.0, 1.0) => 0.0, (-0.0, 1.0) => -0.0, (0.0, -1.0) => PI, (-0.0, -1.0) => -PI,
+                    (1.0, 0.0) => FRAC_PI_2, (-1.0, INFINITY) => -0.0, (INFINITY, INFINITY) => FRAC_PI_4, (NAN, 1.0) => NAN],
+                cost: 15.0,
+                cpu: |x, y| x.wide_with(y, f64::atan2),
+            }
         }
     };
 }

@@ -138,6 +138,7 @@ pub const FUNCTIONS: &[Function] = &[
     },
     pair("minimum", "The smaller of two, elementwise."),
     pair("maximum", "The larger of two, elementwise."),
+    pair("atan2", "The angle of the point (b, a) to the first axis."),
     Function {
         name: "select",
         tensors: &["condition", "yes", "no"],
