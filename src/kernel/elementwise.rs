@@ -175,6 +175,14 @@ macro_rules! unary_functions {
                 cost: 8.0,
                 cpu: |x| x.wide(f64::atan),
             }
+            Log2 log2 "The logarithm to base 2." {
+                formula: f64::log2,
+                derivative: Some(|x, _, c| c * LOG2_E / x),
+                domain: Domain::reals(0.2, 4.0),
+                special: [1.0 => 0.0, 8.0 => 3.0, 0.0 => NEG_INFINITY, -1.0 => NAN, INFINITY => INFINITY, NAN => NAN],
+                cost: 6.0,
+                cpu: |x| x.wide(f64::log2),
+            }
         }
     };
 }

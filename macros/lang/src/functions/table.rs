@@ -117,6 +117,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("sign", "−1, 0 or 1."),
     map("recip", "1 / x."),
     map("atan", "The angle whose tangent is x, between −π/2 and π/2."),
+    map("log2", "The logarithm to base 2."),
     Function {
         name: "pow",
         tensors: &["x"],
