@@ -183,6 +183,14 @@ macro_rules! unary_functions {
                 cost: 6.0,
                 cpu: |x| x.wide(f64::log2),
             }
+            Exp2 exp2 "2ˣ." {
+                formula: f64::exp2,
+                derivative: Some(|_, y, c| c * (LN_2 * y)),
+                domain: Domain::reals(-3.0, 3.0),
+                special: [0.0 => 1.0, 3.0 => 8.0, INFINITY => INFINITY, NEG_INFINITY => 0.0, NAN => NAN],
+                cost: 5.0,
+                cpu: |x| x.wide(f64::exp2),
+            }
         }
     };
 }

@@ -118,6 +118,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("recip", "1 / x."),
     map("atan", "The angle whose tangent is x, between −π/2 and π/2."),
     map("log2", "The logarithm to base 2."),
+    map("exp2", "2ˣ."),
     Function {
         name: "pow",
         tensors: &["x"],
