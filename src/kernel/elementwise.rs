@@ -191,6 +191,14 @@ macro_rules! unary_functions {
                 cost: 5.0,
                 cpu: |x| x.wide(f64::exp2),
             }
+            Floor floor "The greatest whole number that is not above x." {
+                formula: f64::floor,
+                derivative: None,
+                domain: Domain::reals(-2.95, -2.05),
+                special: [-0.0 => -0.0, 2.5 => 2.0, -2.5 => -3.0, -0.5 => -1.0, INFINITY => INFINITY, NAN => NAN],
+                cost: 0.1,
+                cpu: |x| x.wide(f64::floor),
+            }
         }
     };
 }

@@ -119,6 +119,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("atan", "The angle whose tangent is x, between −π/2 and π/2."),
     map("log2", "The logarithm to base 2."),
     map("exp2", "2ˣ."),
+    map("floor", "The greatest whole number that is not above x."),
     Function {
         name: "pow",
         tensors: &["x"],
