@@ -199,6 +199,14 @@ macro_rules! unary_functions {
                 cost: 0.1,
                 cpu: |x| x.wide(f64::floor),
             }
+            Round round "The nearest whole number, of two equally near ones the even one." {
+                formula: f64::round_ties_even,
+                derivative: None,
+                domain: Domain::reals(1.55, 2.45),
+                special: [0.5 => 0.0, -0.5 => -0.0, 1.5 => 2.0, 2.5 => 2.0, -3.5 => -4.0, INFINITY => INFINITY, NAN => NAN],
+                cost: 0.1,
+                cpu: |x| x.wide(f64::round_ties_even),
+            }
         }
     };
 }

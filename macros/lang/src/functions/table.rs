@@ -120,6 +120,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("log2", "The logarithm to base 2."),
     map("exp2", "2ˣ."),
     map("floor", "The greatest whole number that is not above x."),
+    map("round", "The nearest whole number, of two equally near ones the even one."),
     Function {
         name: "pow",
         tensors: &["x"],
