@@ -207,6 +207,14 @@ macro_rules! unary_functions {
                 cost: 0.1,
                 cpu: |x| x.wide(f64::round_ties_even),
             }
+            Ceil ceil "The least whole number that is not below x." {
+                formula: f64::ceil,
+                derivative: None,
+                domain: Domain::reals(-2.95, -2.05),
+                special: [0.0 => 0.0, 2.5 => 3.0, -2.5 => -2.0, -0.5 => -0.0, NEG_INFINITY => NEG_INFINITY, NAN => NAN],
+                cost: 0.1,
+                cpu: |x| x.wide(f64::ceil),
+            }
         }
     };
 }
