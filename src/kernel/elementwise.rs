@@ -302,6 +302,16 @@ macro_rules! binary_functions {
                 cost: 15.0,
                 cpu: |x, y| x.wide_with(y, f64::atan2),
             }
+            Rem rem "What is left of a after whole multiples of b, with the sign of a." {
+                formula: |a, b| a % b,
+                // a − b · n for the whole number n = (a − y) / b.
+                derivative: |a, b, y, c| [c, c * ((y - a) / b)],
+                domain: [Domain::reals(2.2, 2.8), Domain::reals(0.95, 1.05)],
+                special: [(5.5, 2.0) => 1.5, (-5.5, 2.0) => -1.5, (5.5, -2.0) => 1.5, (-4.0, 2.0) => -0.0, (1.0, 0.0) => NAN,
+                    (INFINITY, 1.0) => NAN, (1.0, INFINITY) => 1.0, (NAN, 1.0) => NAN],
+                cost: 10.0,
+                cpu: |x, y| x.wide_with(y, |x, y| x % y),
+            }
         }
     };
 }

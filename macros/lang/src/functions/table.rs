@@ -144,6 +144,7 @@ pub const FUNCTIONS: &[Function] = &[
     pair("minimum", "The smaller of two, elementwise."),
     pair("maximum", "The larger of two, elementwise."),
     pair("atan2", "The angle of the point (b, a) to the first axis."),
+    pair("rem", "What is left of a after whole multiples of b, with the sign of a."),
     Function {
         name: "select",
         tensors: &["condition", "yes", "no"],
