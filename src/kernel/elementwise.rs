@@ -215,6 +215,14 @@ macro_rules! unary_functions {
                 cost: 0.1,
                 cpu: |x| x.wide(f64::ceil),
             }
+            Cbrt cbrt "The cube root." {
+                formula: f64::cbrt,
+                derivative: Some(|_, y, c| c / (3.0 * y.square())),
+                domain: Domain::reals(-3.0, 3.0).avoiding(0.0),
+                special: [0.0 => 0.0, -0.0 => -0.0, -8.0 => -2.0, INFINITY => INFINITY, NEG_INFINITY => NEG_INFINITY, NAN => NAN],
+                cost: 10.0,
+                cpu: |x| x.wide(f64::cbrt),
+            }
         }
     };
 }

@@ -122,6 +122,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("floor", "The greatest whole number that is not above x."),
     map("round", "The nearest whole number, of two equally near ones the even one."),
     map("ceil", "The least whole number that is not below x."),
+    map("cbrt", "The cube root."),
     Function {
         name: "pow",
         tensors: &["x"],
