@@ -223,6 +223,14 @@ macro_rules! unary_functions {
                 cost: 10.0,
                 cpu: |x| x.wide(f64::cbrt),
             }
+            Asinh asinh "The inverse of sinh." {
+                formula: f64::asinh,
+                derivative: Some(|x, _, c| c * (x.square() + 1.0).rsqrt()),
+                domain: Domain::reals(-3.0, 3.0),
+                special: [0.0 => 0.0, -0.0 => -0.0, INFINITY => INFINITY, NEG_INFINITY => NEG_INFINITY, NAN => NAN],
+                cost: 20.0,
+                cpu: |x| x.wide(f64::asinh),
+            }
         }
     };
 }

@@ -123,6 +123,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("round", "The nearest whole number, of two equally near ones the even one."),
     map("ceil", "The least whole number that is not below x."),
     map("cbrt", "The cube root."),
+    map("asinh", "The inverse of sinh."),
     Function {
         name: "pow",
         tensors: &["x"],
