@@ -231,6 +231,14 @@ macro_rules! unary_functions {
                 cost: 20.0,
                 cpu: |x| x.wide(f64::asinh),
             }
+            Acosh acosh "The positive inverse of cosh, for x from 1." {
+                formula: f64::acosh,
+                derivative: Some(|x, _, c| c * ((x - 1.0) * (x + 1.0)).rsqrt()),
+                domain: Domain::reals(1.2, 4.0),
+                special: [1.0 => 0.0, 0.5 => NAN, INFINITY => INFINITY, NEG_INFINITY => NAN, NAN => NAN],
+                cost: 15.0,
+                cpu: |x| x.wide(f64::acosh),
+            }
         }
     };
 }

@@ -124,6 +124,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("ceil", "The least whole number that is not below x."),
     map("cbrt", "The cube root."),
     map("asinh", "The inverse of sinh."),
+    map("acosh", "The positive inverse of cosh, for x from 1."),
     Function {
         name: "pow",
         tensors: &["x"],
