@@ -239,6 +239,14 @@ macro_rules! unary_functions {
                 cost: 15.0,
                 cpu: |x| x.wide(f64::acosh),
             }
+            Atanh atanh "The inverse of tanh, for x between −1 and 1." {
+                formula: f64::atanh,
+                derivative: Some(|x, _, c| c / ((1.0 - x) * (x + 1.0))),
+                domain: Domain::reals(-0.9, 0.9),
+                special: [0.0 => 0.0, 1.0 => INFINITY, -1.0 => NEG_INFINITY, 2.0 => NAN, INFINITY => NAN, NAN => NAN],
+                cost: 15.0,
+                cpu: |x| x.wide(f64::atanh),
+            }
         }
     };
 }

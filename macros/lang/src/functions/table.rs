@@ -125,6 +125,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("cbrt", "The cube root."),
     map("asinh", "The inverse of sinh."),
     map("acosh", "The positive inverse of cosh, for x from 1."),
+    map("atanh", "The inverse of tanh, for x between −1 and 1."),
     Function {
         name: "pow",
         tensors: &["x"],
