@@ -247,6 +247,14 @@ macro_rules! unary_functions {
                 cost: 15.0,
                 cpu: |x| x.wide(f64::atanh),
             }
+            Sinh sinh "(eˣ − e⁻ˣ) / 2." {
+                formula: f64::sinh,
+                derivative: Some(|x, _, c| c * x.cosh()),
+                domain: Domain::reals(-3.0, 3.0),
+                special: [0.0 => 0.0, -0.0 => -0.0, INFINITY => INFINITY, NEG_INFINITY => NEG_INFINITY, NAN => NAN],
+                cost: 12.0,
+                cpu: |x| x.wide(f64::sinh),
+            }
         }
     };
 }
