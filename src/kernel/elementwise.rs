@@ -255,6 +255,14 @@ macro_rules! unary_functions {
                 cost: 12.0,
                 cpu: |x| x.wide(f64::sinh),
             }
+            Cosh cosh "(eˣ + e⁻ˣ) / 2." {
+                formula: f64::cosh,
+                derivative: Some(|x, _, c| c * x.sinh()),
+                domain: Domain::reals(-3.0, 3.0),
+                special: [0.0 => 1.0, INFINITY => INFINITY, NEG_INFINITY => INFINITY, NAN => NAN],
+                cost: 10.0,
+                cpu: |x| x.wide(f64::cosh),
+            }
         }
     };
 }

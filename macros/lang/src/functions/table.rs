@@ -127,6 +127,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("acosh", "The positive inverse of cosh, for x from 1."),
     map("atanh", "The inverse of tanh, for x between −1 and 1."),
     map("sinh", "(eˣ − e⁻ˣ) / 2."),
+    map("cosh", "(eˣ + e⁻ˣ) / 2."),
     Function {
         name: "pow",
         tensors: &["x"],
