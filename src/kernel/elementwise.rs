@@ -263,6 +263,14 @@ macro_rules! unary_functions {
                 cost: 10.0,
                 cpu: |x| x.wide(f64::cosh),
             }
+            Tan tan "tan x, x in radians." {
+                formula: f64::tan,
+                derivative: Some(|_, y, c| c * (y.square() + 1.0)),
+                domain: Domain::reals(-1.2, 1.2),
+                special: [0.0 => 0.0, FRAC_PI_4 => 1.0, INFINITY => NAN, NEG_INFINITY => NAN, NAN => NAN],
+                cost: 1.0,
+                cpu: |x| x.sin() / x.cos(),
+            }
         }
     };
 }

@@ -128,6 +128,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("atanh", "The inverse of tanh, for x between −1 and 1."),
     map("sinh", "(eˣ − e⁻ˣ) / 2."),
     map("cosh", "(eˣ + e⁻ˣ) / 2."),
+    map("tan", "tan x, x in radians."),
     Function {
         name: "pow",
         tensors: &["x"],
