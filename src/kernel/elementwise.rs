@@ -271,6 +271,14 @@ macro_rules! unary_functions {
                 cost: 1.0,
                 cpu: |x| x.sin() / x.cos(),
             }
+            Asin asin "The angle whose sine is x, between −π/2 and π/2." {
+                formula: f64::asin,
+                derivative: Some(|x, _, c| c * ((1.0 - x) * (x + 1.0)).rsqrt()),
+                domain: Domain::reals(-0.9, 0.9),
+                special: [0.0 => 0.0, -0.0 => -0.0, 1.0 => FRAC_PI_2, -1.0 => -FRAC_PI_2, 2.0 => NAN, NAN => NAN],
+                cost: 10.0,
+                cpu: |x| x.wide(f64::asin),
+            }
         }
     };
 }

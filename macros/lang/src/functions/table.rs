@@ -129,6 +129,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("sinh", "(eˣ − e⁻ˣ) / 2."),
     map("cosh", "(eˣ + e⁻ˣ) / 2."),
     map("tan", "tan x, x in radians."),
+    map("asin", "The angle whose sine is x, between −π/2 and π/2."),
     Function {
         name: "pow",
         tensors: &["x"],
