@@ -279,6 +279,14 @@ macro_rules! unary_functions {
                 cost: 10.0,
                 cpu: |x| x.wide(f64::asin),
             }
+            Acos acos "The angle whose cosine is x, between 0 and π." {
+                formula: f64::acos,
+                derivative: Some(|x, _, c| -(c * ((1.0 - x) * (x + 1.0)).rsqrt())),
+                domain: Domain::reals(-0.9, 0.9),
+                special: [1.0 => 0.0, 0.0 => FRAC_PI_2, -1.0 => PI, 2.0 => NAN, NAN => NAN],
+                cost: 10.0,
+                cpu: |x| x.wide(f64::acos),
+            }
         }
     };
 }

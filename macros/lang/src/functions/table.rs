@@ -130,6 +130,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("cosh", "(eˣ + e⁻ˣ) / 2."),
     map("tan", "tan x, x in radians."),
     map("asin", "The angle whose sine is x, between −π/2 and π/2."),
+    map("acos", "The angle whose cosine is x, between 0 and π."),
     Function {
         name: "pow",
         tensors: &["x"],
