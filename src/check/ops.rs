@@ -2,7 +2,7 @@
 
 use super::compiled::Compiled;
 use super::{Domain, Input, Settings, derivative};
-use crate::graph::{DType, Graph, NodeId, Op};
+use crate::graph::{Binary, DType, Graph, NodeId, Op, Unary};
 use crate::ops::{Case, cases, interpret};
 use crate::{Result, grad};
 
@@ -125,6 +125,37 @@ fn compiled_values_and_derivatives_of_every_op() {
         }
     }
     assert!(graphs > 300, "only {graphs} graphs were compared");
+}
+
+/// What the row of every function says of its special values holds for the interpreter and for programs.
+#[test]
+fn special_values_of_every_function() {
+    let unary = Unary::ALL.iter().flat_map(|&f| f.special().iter().map(move |&(x, y)| (Op::Unary(f), vec![x], y)));
+    let binary =
+        Binary::ALL.iter().flat_map(|&f| f.special().iter().map(move |&(x, y)| (Op::Binary(f), x.to_vec(), y)));
+    let all: Vec<(Op, Vec<f64>, f64)> = unary.chain(binary).collect();
+    assert!(all.len() > 3 * (Unary::ALL.len() + Binary::ALL.len()), "some rows say too little");
+    let mut wrong = Vec::new();
+    for float in [DType::F32, DType::F64] {
+        for (op, x, expected) in &all {
+            let mut graph = Graph::new();
+            let inputs: Vec<NodeId> = (0..x.len()).map(|i| graph.input(format!("x{i}"), &[1], float)).collect();
+            let y = graph.push(op.clone(), inputs, vec![1], float);
+            graph.output("y", y);
+            let x: Vec<_> = x.iter().map(|&x| rounded(vec![x], float)).collect();
+            let epsilon = if float == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
+            let interpreted = interpret(&graph, &[], &x).unwrap().outputs[0][0];
+            let computed = Compiled::new(&graph).unwrap().run(&[], &x).unwrap()[0][0];
+            for (who, found) in [("interpreter", interpreted), ("program", computed)] {
+                let near = found == *expected || (found - expected).abs() <= 2.0 * epsilon * expected.abs();
+                let same = near && found.is_sign_negative() == expected.is_sign_negative();
+                if !same && !(found.is_nan() && expected.is_nan()) {
+                    wrong.push(format!("{op:?} of {x:?} in {float:?} is {expected:?}, and the {who} gives {found:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Zeros, infinities, NaN, and what overflows or vanishes: elementwise ops agree there too.

@@ -15,12 +15,13 @@ mod print;
 
 pub use crate::kernel::DType;
 pub use crate::kernel::conv::{Conv, Pass};
+pub use crate::kernel::elementwise::{Binary, Compare, Unary};
 pub use crate::kernel::pool::{Pool, Window};
 pub(crate) use attention::Sizes;
 pub use attention::{Attend, Attention};
 pub(crate) use conv::convolved;
 pub use nest::{Body, Loop, LoopGradient, Looped};
-pub use op::{Binary, Compare, Distribution, Op, ReduceOp, Unary};
+pub use op::{Distribution, Op, ReduceOp};
 pub(crate) use pool::pooled;
 
 /// The name of a node within its graph.

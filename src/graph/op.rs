@@ -1,6 +1,6 @@
 //! The closed list of operations. What each one means stands in `ops`.
 
-use super::{Attention, Conv, Loop, Pass, Pool, Window};
+use super::{Attention, Binary, Compare, Conv, Loop, Pass, Pool, Unary, Window};
 use std::sync::Arc;
 
 /// What computes a node. Elementwise ops take operands of equal shape; `Broadcast` makes them equal.
@@ -121,55 +121,6 @@ pub enum Op {
     Loop(Arc<Loop>),
     /// The i-th result of a loop.
     Part(usize),
-}
-
-/// Functions of one real number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each is the function of its name; the table in `ops::elementwise` gives formula and domain
-pub enum Unary {
-    Neg,
-    Abs,
-    Sign,
-    Recip,
-    Square,
-    Sqrt,
-    Rsqrt,
-    Exp,
-    Expm1,
-    Ln,
-    Log1p,
-    Sin,
-    Cos,
-    Tanh,
-    Sigmoid,
-    Softplus,
-    Erf,
-    Relu,
-}
-
-/// Functions of two real numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each is the function of its name
-pub enum Binary {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Pow,
-    Min,
-    Max,
-}
-
-/// Comparisons of two reals or two indices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each is the comparison of its name
-pub enum Compare {
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
 }
 
 /// How a reduction combines elements.

@@ -4,6 +4,7 @@
 //! threads, scratch memory, caches or addresses; `cpu` does.
 
 pub mod view;
+pub mod elementwise;
 pub mod tiled;
 pub mod chain;
 pub mod gemm;

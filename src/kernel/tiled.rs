@@ -3,6 +3,7 @@
 //! The processor runs it tile by tile, one dispatch per row and tile; other devices print it as source.
 //! All registers hold the kernel's float type; `Index` and `Bool` elements are converted when loaded and stored.
 
+use super::elementwise::{Binary, Compare, Unary};
 use super::view::{Access, DType, View};
 
 /// A fused kernel: loads fill registers `0..sources.len()`, rows compute further registers, stores and
@@ -63,40 +64,13 @@ pub struct Row {
 
 /// What a row computes. Truth values are 1 and 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each is the function of its name; the rest are explained
 pub enum Code {
-    Neg,
-    Abs,
-    /// −1, 0 or 1; NaN stays NaN.
-    Sign,
-    Recip,
-    Square,
-    Sqrt,
-    Rsqrt,
-    Exp,
-    Expm1,
-    Ln,
-    Log1p,
-    Sin,
-    Cos,
-    Tanh,
-    Sigmoid,
-    Softplus,
-    Erf,
-    Relu,
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Pow,
-    Min,
-    Max,
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
+    /// A function of one register.
+    Unary(Unary),
+    /// A function of two registers.
+    Binary(Binary),
+    /// A comparison of two registers.
+    Compare(Compare),
     /// `a * b + c`
     MulAdd,
     /// `if a != 0 { b } else { c }`

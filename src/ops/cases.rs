@@ -148,10 +148,6 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
     if !float.is_float() {
         return Err(Error::value(format!("cases are for real numbers, not for {float:?}")));
     }
-    let unary =
-        each!(Unary: Neg Abs Sign Recip Square Sqrt Rsqrt Exp Expm1 Ln Log1p Sin Cos Tanh Sigmoid Softplus Erf Relu);
-    let binary = each!(Binary: Add Sub Mul Div Pow Min Max);
-    let compare = each!(Compare: Eq Ne Lt Le Gt Ge);
     let reduce = each!(ReduceOp: Sum Max Min);
     let pool = each!(Pool: Sum Max ArgMax Spread Take Put);
     let pass = each!(Pass: Forward Data Weight);
@@ -162,9 +158,9 @@ pub fn cases(float: DType) -> Result<Vec<Case>> {
         Op::Constant(_) => leaf::constant_cases(float)?,
         Op::Iota { .. } => leaf::iota_cases(float)?,
         Op::Random { .. } => of_each(random, |op| leaf::random_cases(op, float))?,
-        Op::Unary(_) => of_each(unary, |op| elementwise::unary_cases(op, float))?,
-        Op::Binary(_) => of_each(binary, |op| elementwise::binary_cases(op, float))?,
-        Op::Compare(_) => of_each(compare, |op| logic::compare_cases(op, float))?,
+        Op::Unary(_) => of_each(Unary::ALL, |op| elementwise::unary_cases(op, float))?,
+        Op::Binary(_) => of_each(Binary::ALL, |op| elementwise::binary_cases(op, float))?,
+        Op::Compare(_) => of_each(Compare::ALL, |op| logic::compare_cases(op, float))?,
         Op::Select => logic::select_cases(float)?,
         Op::Cast => logic::cast_cases(float)?,
         Op::StopGradient => logic::stop_gradient_cases(float)?,

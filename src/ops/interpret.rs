@@ -82,7 +82,8 @@ pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Resul
             operands[0].iter().zip(operands[1]).map(|(&a, &b)| formula(a, b)).collect()
         }
         Op::Compare(op) => {
-            operands[0].iter().zip(operands[1]).map(|(&a, &b)| f64::from(logic::compare(*op, a, b))).collect()
+            let holds = elementwise::comparison(*op);
+            operands[0].iter().zip(operands[1]).map(|(&a, &b)| f64::from(holds(a, b))).collect()
         }
         Op::Select => (0..len).map(|i| operands[if operands[0][i] != 0.0 { 1 } else { 2 }][i]).collect(),
         Op::Cast => operands[0].iter().map(|&x| logic::converted(x, node.dtype)).collect(),

@@ -4,18 +4,6 @@ use super::cases::{Case, Domain};
 use crate::Result;
 use crate::graph::{Binary, Compare, DType, Graph, NodeId, Unary};
 
-/// Whether the comparison holds.
-pub(super) fn compare(op: Compare, a: f64, b: f64) -> bool {
-    match op {
-        Compare::Eq => a == b,
-        Compare::Ne => a != b,
-        Compare::Lt => a < b,
-        Compare::Le => a <= b,
-        Compare::Gt => a > b,
-        Compare::Ge => a >= b,
-    }
-}
-
 /// A number as another element type: truth is being other than zero; indices are cut towards zero into 0..2³²
 /// (NaN becomes 0); reals stay as they are, whatever their precision.
 pub(super) fn converted(x: f64, dtype: DType) -> f64 {

@@ -1,8 +1,8 @@
 //! Reductions: sums and extremes over axes, and the position of the greatest.
 
 use super::cases::{Case, Domain};
-use super::elementwise::{greatest, least};
 use super::index::{strides, walk, without};
+use super::special::{greatest, least};
 use crate::Result;
 use crate::graph::{Binary, Compare, DType, Graph, NodeId, ReduceOp};
 

@@ -2,6 +2,21 @@
 
 use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 
+/// The greater of two numbers; NaN if either is.
+pub(super) fn greatest(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// The lesser of two numbers; NaN if either is.
+pub(super) fn least(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+}
+
+/// −1, 0 or 1; NaN stays NaN.
+pub(super) fn sign(x: f64) -> f64 {
+    if x == 0.0 || x.is_nan() { x.abs() } else { x.signum() }
+}
+
 /// 1 / (1 + e^(−x)), without overflow.
 pub(super) fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
@@ -71,5 +86,17 @@ mod tests {
         assert_eq!((sigmoid(800.0), sigmoid(-800.0)), (1.0, 0.0));
         assert_eq!((softplus(800.0), softplus(-800.0)), (800.0, 0.0));
         assert!((softplus(0.0) - 2f64.ln()).abs() < 1e-16);
+    }
+
+    #[test]
+    fn signs() {
+        assert_eq!([-2.5, -0.0, 0.0, 1e-320, f64::INFINITY].map(sign), [-1.0, 0.0, 0.0, 1.0, 1.0]);
+        assert!(sign(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn extremes_keep_nan() {
+        assert!(greatest(f64::NAN, 1.0).is_nan() && least(1.0, f64::NAN).is_nan());
+        assert_eq!((greatest(1.0, 2.0), least(1.0, 2.0)), (2.0, 1.0));
     }
 }

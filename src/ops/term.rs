@@ -1,7 +1,7 @@
 //! Formulas over nodes: with [`Term`] a derivative reads as in a book, `c * (1.0 - y.square())`, and records nodes.
 
-use crate::graph::DType;
-use crate::graph::{Binary, Compare, Graph, NodeId, Op, Unary};
+use crate::graph::{Binary, Compare, DType, Graph, NodeId, Op, Unary};
+use crate::kernel::elementwise::{binary_functions, unary_functions};
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -48,38 +48,6 @@ impl<'g> Term<'g> {
         self.record(Op::Constant(value), &[], None)
     }
 
-    pub fn sign(self) -> Self {
-        self.unary(Unary::Sign)
-    }
-
-    pub fn square(self) -> Self {
-        self.unary(Unary::Square)
-    }
-
-    pub fn exp(self) -> Self {
-        self.unary(Unary::Exp)
-    }
-
-    pub fn ln(self) -> Self {
-        self.unary(Unary::Ln)
-    }
-
-    pub fn sin(self) -> Self {
-        self.unary(Unary::Sin)
-    }
-
-    pub fn cos(self) -> Self {
-        self.unary(Unary::Cos)
-    }
-
-    pub fn sigmoid(self) -> Self {
-        self.unary(Unary::Sigmoid)
-    }
-
-    pub fn pow(self, exponent: Self) -> Self {
-        self.binary(Binary::Pow, exponent)
-    }
-
     pub fn equals(self, other: Self) -> Truth<'g> {
         self.compare(Compare::Eq, other)
     }
@@ -88,6 +56,28 @@ impl<'g> Term<'g> {
         self.compare(Compare::Gt, other)
     }
 }
+
+macro_rules! unary_terms {
+    ($($name:ident $function:ident $doc:literal { $($row:tt)* })*) => {
+        /// Every function of one real number, by its name.
+        #[allow(dead_code)] // a derivative takes those that it needs
+        impl Term<'_> {
+            $(#[doc = $doc] pub fn $function(self) -> Self { self.unary(Unary::$name) })*
+        }
+    };
+}
+unary_functions!(unary_terms);
+
+macro_rules! binary_terms {
+    ($($name:ident $function:ident $doc:literal { $($row:tt)* })*) => {
+        /// Every function of two real numbers, by its name.
+        #[allow(dead_code, clippy::should_implement_trait)] // it does implement the traits
+        impl Term<'_> {
+            $(#[doc = $doc] pub fn $function(self, other: Self) -> Self { self.binary(Binary::$name, other) })*
+        }
+    };
+}
+binary_functions!(binary_terms);
 
 /// Truth values inside a formula.
 #[derive(Clone, Copy)]

@@ -8,61 +8,56 @@ use super::var::record;
 use super::{Element, Float, Scope, Shape, Var};
 use crate::Result;
 use crate::graph::{Binary, Compare, Graph, NodeId, Unary};
+use crate::kernel::elementwise::{binary_functions, comparisons, unary_functions};
 
 macro_rules! unary {
-    ($($(#[$doc:meta])* $name:ident = $operation:expr;)*) => {$(
-        $(#[$doc])*
-        pub fn $name<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
-            map(x, $operation)
+    ($($name:ident $function:ident $doc:literal { $($row:tt)* })*) => {$(
+        #[doc = $doc]
+        pub fn $function<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+            map(x, |g, x| g.unary(Unary::$name, x))
         }
     )*};
 }
+unary_functions!(unary);
 
-unary! {
-    /// −x.
-    neg = |g, x| g.unary(Unary::Neg, x);
-    /// |x|.
-    abs = |g, x| g.unary(Unary::Abs, x);
-    /// −1, 0 or 1.
-    sign = |g, x| g.unary(Unary::Sign, x);
-    /// 1 / x.
-    recip = |g, x| g.unary(Unary::Recip, x);
-    /// x².
-    square = |g, x| g.unary(Unary::Square, x);
-    /// √x.
-    sqrt = |g, x| g.unary(Unary::Sqrt, x);
-    /// 1 / √x.
-    rsqrt = |g, x| g.unary(Unary::Rsqrt, x);
-    /// eˣ.
-    exp = |g, x| g.unary(Unary::Exp, x);
-    /// eˣ − 1, exact near 0.
-    expm1 = |g, x| g.unary(Unary::Expm1, x);
-    /// The natural logarithm.
-    ln = |g, x| g.unary(Unary::Ln, x);
-    /// ln(1 + x), exact near 0.
-    log1p = |g, x| g.unary(Unary::Log1p, x);
-    /// sin x, x in radians.
-    sin = |g, x| g.unary(Unary::Sin, x);
-    /// cos x, x in radians.
-    cos = |g, x| g.unary(Unary::Cos, x);
-    /// tanh x.
-    tanh = |g, x| g.unary(Unary::Tanh, x);
-    /// 1 / (1 + e⁻ˣ).
-    sigmoid = |g, x| g.unary(Unary::Sigmoid, x);
-    /// ln x − ln(1 − x), the inverse of the sigmoid.
-    logit = composite::logit;
-    /// ln(1 + eˣ), without overflow.
-    softplus = |g, x| g.unary(Unary::Softplus, x);
-    /// The error function, 2/√π ∫₀ˣ e^(−t²) dt.
-    erf = |g, x| g.unary(Unary::Erf, x);
-    /// max(x, 0).
-    relu = |g, x| g.unary(Unary::Relu, x);
-    /// x Φ(x), with the normal distribution function Φ (Hendrycks, Gimpel 2016).
-    gelu = composite::gelu;
-    /// The tanh form of [`gelu`]: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
-    gelu_tanh = composite::gelu_tanh;
-    /// x σ(x) (Elfwing, Uchibe, Doya 2018).
-    silu = composite::silu;
+macro_rules! binary {
+    ($($name:ident $function:ident $doc:literal { $($row:tt)* })*) => {$(
+        #[doc = $doc]
+        pub fn $function<S: Shape, E: Float>(a: &Var<S, E>, b: &Var<S, E>) -> Var<S, E> {
+            record(&[a.erased(), b.erased()], *a.shape(), &|g, n| g.binary(Binary::$name, n[0], n[1]))
+        }
+    )*};
+}
+binary_functions!(binary);
+
+macro_rules! compare {
+    ($($name:ident $function:ident $doc:literal { $($row:tt)* })*) => {$(
+        #[doc = $doc]
+        pub fn $function<S: Shape, T: Element>(a: &Var<S, T>, b: &Var<S, T>) -> Var<S, bool> {
+            record(&[a.erased(), b.erased()], *a.shape(), &|g, n| g.compare(Compare::$name, n[0], n[1]))
+        }
+    )*};
+}
+comparisons!(compare);
+
+/// ln x − ln(1 − x), the inverse of the sigmoid.
+pub fn logit<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+    map(x, composite::logit)
+}
+
+/// x Φ(x), with the normal distribution function Φ (Hendrycks, Gimpel 2016).
+pub fn gelu<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+    map(x, composite::gelu)
+}
+
+/// The tanh form of [`gelu`]: ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+pub fn gelu_tanh<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+    map(x, composite::gelu_tanh)
+}
+
+/// x σ(x) (Elfwing, Uchibe, Doya 2018).
+pub fn silu<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+    map(x, composite::silu)
 }
 
 /// x where it is positive, `slope` · x elsewhere.
@@ -88,56 +83,6 @@ pub fn clamp<S: Shape, E: Float>(x: &Var<S, E>, low: f64, high: f64) -> Var<S, E
 /// The value of `x`, which derivatives take for a constant.
 pub fn stop_gradient<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
     record(&[x.erased()], *x.shape(), &|g, n| Ok(g.stop_gradient(n[0])))
-}
-
-macro_rules! binary {
-    ($($(#[$doc:meta])* $name:ident = $op:ident;)*) => {$(
-        $(#[$doc])*
-        pub fn $name<S: Shape, E: Float>(a: &Var<S, E>, b: &Var<S, E>) -> Var<S, E> {
-            record(&[a.erased(), b.erased()], *a.shape(), &|g, n| g.binary(Binary::$op, n[0], n[1]))
-        }
-    )*};
-}
-
-binary! {
-    /// a + b.
-    add = Add;
-    /// a − b.
-    sub = Sub;
-    /// a · b, elementwise.
-    mul = Mul;
-    /// a / b.
-    div = Div;
-    /// a to the power b.
-    pow = Pow;
-    /// The lesser of a and b.
-    minimum = Min;
-    /// The greater of a and b.
-    maximum = Max;
-}
-
-macro_rules! compare {
-    ($($(#[$doc:meta])* $name:ident = $op:ident;)*) => {$(
-        $(#[$doc])*
-        pub fn $name<S: Shape, T: Element>(a: &Var<S, T>, b: &Var<S, T>) -> Var<S, bool> {
-            record(&[a.erased(), b.erased()], *a.shape(), &|g, n| g.compare(Compare::$op, n[0], n[1]))
-        }
-    )*};
-}
-
-compare! {
-    /// a = b.
-    equal = Eq;
-    /// a ≠ b.
-    not_equal = Ne;
-    /// a < b.
-    less = Lt;
-    /// a ≤ b.
-    less_equal = Le;
-    /// a > b.
-    greater = Gt;
-    /// a ≥ b.
-    greater_equal = Ge;
 }
 
 /// Both.

@@ -2,7 +2,7 @@
 
 use super::Body;
 use super::affine::{groups, strides};
-use crate::graph::{Binary, DType, Graph, NodeId, Op, ReduceOp, Unary};
+use crate::graph::{DType, Graph, NodeId, Op, ReduceOp};
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::{Buffer, BufferId, Home};
 use crate::kernel::tiled::Fold;
@@ -398,15 +398,15 @@ fn uses(graph: &Graph) -> Vec<usize> {
 /// Passes over a tile, roughly.
 fn rows(op: &Op) -> usize {
     match op {
-        Op::Unary(f) => match f {
-            Unary::Neg | Unary::Abs | Unary::Sign | Unary::Square | Unary::Relu => 1,
-            Unary::Recip | Unary::Sqrt | Unary::Rsqrt => 3,
-            _ => 8,
-        },
-        Op::Binary(Binary::Div) => 3,
-        Op::Binary(Binary::Pow) => 16,
+        Op::Unary(f) => passes(f.cost()),
+        Op::Binary(f) => passes(f.cost()),
         Op::Random { .. } => 30,
-        Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast | Op::Iota { .. } => 1,
+        Op::Compare(_) | Op::Select | Op::Cast | Op::Iota { .. } => 1,
         _ => 0,
     }
+}
+
+/// What takes so many nanoseconds a point, in passes. However dear, several of them still fit into one kernel.
+fn passes(nanoseconds: f64) -> usize {
+    (nanoseconds * 16.0).round().clamp(1.0, 16.0) as usize
 }

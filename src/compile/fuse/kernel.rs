@@ -7,7 +7,7 @@ mod finish;
 
 use super::affine::{Affine, Indivisible, groups, strides};
 use super::homes::{Homes, Place, Task, is_boundary, number};
-use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Unary};
+use crate::graph::{Compare, DType, Distribution, Graph, NodeId, Op};
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::BufferId;
 use crate::kernel::tiled::{Code, Fold, Source, Tiled};
@@ -216,15 +216,15 @@ impl<'a> Builder<'a> {
             }
             Op::Unary(f) => {
                 let x = self.value(operand(0), map)?;
-                self.row(unary(*f), vec![x])
+                self.row(Code::Unary(*f), vec![x])
             }
             Op::Binary(f) => {
                 let (a, b) = (self.value(operand(0), map)?, self.value(operand(1), map)?);
-                self.row(binary(*f), vec![a, b])
+                self.row(Code::Binary(*f), vec![a, b])
             }
             Op::Compare(f) => {
                 let (a, b) = (self.value(operand(0), map)?, self.value(operand(1), map)?);
-                self.row(compare(*f), vec![a, b])
+                self.row(Code::Compare(*f), vec![a, b])
             }
             Op::Select => {
                 let condition = self.value(operand(0), map)?;
@@ -235,7 +235,7 @@ impl<'a> Builder<'a> {
                 let x = self.value(operand(0), map)?;
                 if node.dtype == DType::Bool {
                     let zero = self.source(Source::Constant(0.0));
-                    self.row(Code::Ne, vec![x, zero])
+                    self.row(Code::Compare(Compare::Ne), vec![x, zero])
                 } else {
                     x
                 }
@@ -352,51 +352,5 @@ impl<'a> Builder<'a> {
             self.rows.push(row);
             self.rows.len() - 1
         }))
-    }
-}
-
-fn unary(f: Unary) -> Code {
-    match f {
-        Unary::Neg => Code::Neg,
-        Unary::Abs => Code::Abs,
-        Unary::Sign => Code::Sign,
-        Unary::Recip => Code::Recip,
-        Unary::Square => Code::Square,
-        Unary::Sqrt => Code::Sqrt,
-        Unary::Rsqrt => Code::Rsqrt,
-        Unary::Exp => Code::Exp,
-        Unary::Expm1 => Code::Expm1,
-        Unary::Ln => Code::Ln,
-        Unary::Log1p => Code::Log1p,
-        Unary::Sin => Code::Sin,
-        Unary::Cos => Code::Cos,
-        Unary::Tanh => Code::Tanh,
-        Unary::Sigmoid => Code::Sigmoid,
-        Unary::Softplus => Code::Softplus,
-        Unary::Erf => Code::Erf,
-        Unary::Relu => Code::Relu,
-    }
-}
-
-fn binary(f: Binary) -> Code {
-    match f {
-        Binary::Add => Code::Add,
-        Binary::Sub => Code::Sub,
-        Binary::Mul => Code::Mul,
-        Binary::Div => Code::Div,
-        Binary::Pow => Code::Pow,
-        Binary::Min => Code::Min,
-        Binary::Max => Code::Max,
-    }
-}
-
-fn compare(f: Compare) -> Code {
-    match f {
-        Compare::Eq => Code::Eq,
-        Compare::Ne => Code::Ne,
-        Compare::Lt => Code::Lt,
-        Compare::Le => Code::Le,
-        Compare::Gt => Code::Gt,
-        Compare::Ge => Code::Ge,
     }
 }

@@ -55,6 +55,8 @@ impl Rewriter {
             Binary::Div => self.divide(a, b, dims, dtype),
             Binary::Pow => self.power(a, b, dims, dtype),
             Binary::Min | Binary::Max => (a == b).then_some(a),
+            // Of the others no law is known.
+            _ => None,
         };
         known.or_else(|| self.narrow(Op::Binary(f), &[a, b], dims, dtype))
     }

@@ -2,243 +2,44 @@
 
 use super::math::Real;
 use super::vectorized::vectorized;
+use crate::kernel::elementwise::{Binary, Compare, Unary, binary_functions, comparisons, unary_functions};
 use crate::kernel::tiled::Code;
 use pulp::Arch;
 
 /// Computes `code` for every point of a tile. An operand of one element is the same for all points; those that `code` does
 /// not take may be empty.
 pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [&[T]; 3]) {
+    macro_rules! one {
+        ($($name:ident $function:ident $doc:literal {
+            formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr, special: $special:tt,
+            cost: $cost:expr, cpu: |$x:ident| $cpu:expr,
+        })*) => {
+            |out: &mut [T], f: Unary| match f {
+                $(Unary::$name => unary(arch, out, a, #[inline(always)] |$x| $cpu),)*
+            }
+        };
+    }
+    macro_rules! two {
+        ($($name:ident $function:ident $doc:literal {
+            formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr, special: $special:tt,
+            cost: $cost:expr, cpu: |$x:ident, $y:ident| $cpu:expr,
+        })*) => {
+            |out: &mut [T], f: Binary| match f {
+                $(Binary::$name => binary(arch, out, a, b, #[inline(always)] |$x, $y| $cpu),)*
+            }
+        };
+    }
+    macro_rules! truth {
+        ($($name:ident $function:ident $doc:literal { |$x:ident, $y:ident| $holds:expr })*) => {
+            |out: &mut [T], f: Compare| match f {
+                $(Compare::$name => binary(arch, out, a, b, #[inline(always)] |$x, $y| T::truth($holds)),)*
+            }
+        };
+    }
     match code {
-        Code::Neg => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| -x,
-        ),
-        Code::Abs => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.abs(),
-        ),
-        Code::Sign => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.sign(),
-        ),
-        Code::Recip => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| T::ONE / x,
-        ),
-        Code::Square => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x * x,
-        ),
-        Code::Sqrt => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.sqrt(),
-        ),
-        Code::Rsqrt => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.rsqrt(),
-        ),
-        Code::Exp => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.exp(),
-        ),
-        Code::Expm1 => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.expm1(),
-        ),
-        Code::Ln => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.ln(),
-        ),
-        Code::Log1p => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.log1p(),
-        ),
-        Code::Sin => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.sin(),
-        ),
-        Code::Cos => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.cos(),
-        ),
-        Code::Tanh => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.tanh(),
-        ),
-        Code::Sigmoid => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.sigmoid(),
-        ),
-        Code::Softplus => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.softplus(),
-        ),
-        Code::Erf => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.erf(),
-        ),
-        Code::Relu => unary(
-            arch,
-            out,
-            a,
-            #[inline(always)]
-            |x| x.relu(),
-        ),
-        Code::Add => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| x + y,
-        ),
-        Code::Sub => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| x - y,
-        ),
-        Code::Mul => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| x * y,
-        ),
-        Code::Div => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| x / y,
-        ),
-        Code::Pow => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| x.pow(y),
-        ),
-        Code::Min => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| x.nan_min(y),
-        ),
-        Code::Max => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| x.nan_max(y),
-        ),
-        Code::Eq => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| T::truth(x == y),
-        ),
-        Code::Ne => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| T::truth(x != y),
-        ),
-        Code::Lt => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| T::truth(x < y),
-        ),
-        Code::Le => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| T::truth(x <= y),
-        ),
-        Code::Gt => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| T::truth(x > y),
-        ),
-        Code::Ge => binary(
-            arch,
-            out,
-            a,
-            b,
-            #[inline(always)]
-            |x, y| T::truth(x >= y),
-        ),
+        Code::Unary(f) => unary_functions!(one)(out, f),
+        Code::Binary(f) => binary_functions!(two)(out, f),
+        Code::Compare(f) => comparisons!(truth)(out, f),
         Code::MulAdd => ternary(
             arch,
             out,
@@ -263,37 +64,8 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
 /// How many registers `code` reads.
 pub(super) fn arity(code: Code) -> usize {
     match code {
-        Code::Neg
-        | Code::Abs
-        | Code::Sign
-        | Code::Recip
-        | Code::Square
-        | Code::Sqrt
-        | Code::Rsqrt
-        | Code::Exp
-        | Code::Expm1
-        | Code::Ln
-        | Code::Log1p
-        | Code::Sin
-        | Code::Cos
-        | Code::Tanh
-        | Code::Sigmoid
-        | Code::Softplus
-        | Code::Erf
-        | Code::Relu => 1,
-        Code::Add
-        | Code::Sub
-        | Code::Mul
-        | Code::Div
-        | Code::Pow
-        | Code::Min
-        | Code::Max
-        | Code::Eq
-        | Code::Ne
-        | Code::Lt
-        | Code::Le
-        | Code::Gt
-        | Code::Ge => 2,
+        Code::Unary(_) => 1,
+        Code::Binary(_) | Code::Compare(_) => 2,
         Code::MulAdd | Code::Select => 3,
     }
 }
@@ -301,11 +73,9 @@ pub(super) fn arity(code: Code) -> usize {
 /// About how many nanoseconds a point of f32 takes.
 pub(super) fn cost(code: Code) -> f64 {
     match code {
-        Code::Exp | Code::Expm1 | Code::Sigmoid | Code::Tanh | Code::Ln | Code::Erf | Code::Sin | Code::Cos => 0.5,
-        Code::Log1p | Code::Softplus => 0.8,
-        Code::Pow => 4.0,
-        Code::Sqrt | Code::Rsqrt | Code::Div | Code::Recip => 0.2,
-        _ => 0.05,
+        Code::Unary(f) => f.cost(),
+        Code::Binary(f) => f.cost(),
+        Code::Compare(_) | Code::MulAdd | Code::Select => 0.05,
     }
 }
 

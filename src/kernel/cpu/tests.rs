@@ -2,46 +2,19 @@
 
 use super::random;
 use super::{Operand, Prepared, Real, Scratch};
+use crate::kernel::elementwise::{Binary, Compare, Unary};
 use crate::kernel::random::Stream;
 use crate::kernel::tiled::{Accumulation, Code, Fold, Row, Source, Store, Tiled};
 use crate::kernel::view::{DType, View};
 use proptest::prelude::*;
 
-const CODES: [Code; 33] = [
-    Code::Neg,
-    Code::Abs,
-    Code::Sign,
-    Code::Recip,
-    Code::Square,
-    Code::Sqrt,
-    Code::Rsqrt,
-    Code::Exp,
-    Code::Expm1,
-    Code::Ln,
-    Code::Log1p,
-    Code::Sin,
-    Code::Cos,
-    Code::Tanh,
-    Code::Sigmoid,
-    Code::Softplus,
-    Code::Erf,
-    Code::Relu,
-    Code::Add,
-    Code::Sub,
-    Code::Mul,
-    Code::Div,
-    Code::Pow,
-    Code::Min,
-    Code::Max,
-    Code::Eq,
-    Code::Ne,
-    Code::Lt,
-    Code::Le,
-    Code::Gt,
-    Code::Ge,
-    Code::MulAdd,
-    Code::Select,
-];
+/// Everything that a row can compute.
+fn codes() -> Vec<Code> {
+    let unary = Unary::ALL.iter().map(|&f| Code::Unary(f));
+    let binary = Binary::ALL.iter().map(|&f| Code::Binary(f));
+    let compare = Compare::ALL.iter().map(|&f| Code::Compare(f));
+    unary.chain(binary).chain(compare).chain([Code::MulAdd, Code::Select]).collect()
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
@@ -178,10 +151,10 @@ fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<
             }
         });
     }
-    let mut rows = Vec::new();
+    let (codes, mut rows) = (codes(), Vec::new());
     for i in 0..choices.below(8) {
         let args = [(); 3].map(|()| choices.below(sources.len() + i) as u16);
-        rows.push(Row { code: CODES[choices.below(CODES.len())], args });
+        rows.push(Row { code: codes[choices.below(codes.len())], args });
     }
     let registers = sources.len() + rows.len();
     let mut output = |choices: &mut Choices, keep: &[bool], element| {
@@ -357,7 +330,10 @@ fn a_state_is_updated_in_place_while_later_rows_read_its_old_value() {
     let kernel = Tiled {
         dims: vec![n],
         sources: vec![load(0), load(1), load(2)],
-        rows: vec![Row { code: Code::Add, args: [0, 1, 0] }, Row { code: Code::Mul, args: [2, 0, 0] }],
+        rows: vec![
+            Row { code: Code::Binary(Binary::Add), args: [0, 1, 0] },
+            Row { code: Code::Binary(Binary::Mul), args: [2, 0, 0] },
+        ],
         stores: vec![
             Store { register: 3, view: dense(0, &[n]) },
             Store { register: 4, view: dense(2, &[n]) },

@@ -1,6 +1,7 @@
 //! From the values of a builder to a kernel: what is used, numbered, over as few axes as possible.
 
 use super::{Builder, Built, Value};
+use crate::graph::Binary;
 use crate::kernel::tiled::{Accumulation, Code, Fold, Register, Row, Source, Store, Tiled};
 use std::collections::{HashMap, HashSet};
 
@@ -67,13 +68,13 @@ impl Builder<'_> {
             }
         }
         for row in 0..self.rows.len() {
-            if self.rows[row].0 != Code::Add {
+            if self.rows[row].0 != Code::Binary(Binary::Add) {
                 continue;
             }
             let args = self.rows[row].1.clone();
             for (product, other) in [(args[0], args[1]), (args[1], args[0])] {
                 if let Value::Row(product) = product
-                    && self.rows[product].0 == Code::Mul
+                    && self.rows[product].0 == Code::Binary(Binary::Mul)
                     && uses[product] == 1
                 {
                     let factors = &self.rows[product].1;

@@ -63,6 +63,18 @@ pub trait Real:
     /// Sine and cosine of `self` turns, for `self` in [0, 1].
     fn sin_cos_turns(self) -> (Self, Self);
 
+    /// What a function of f64 gives, rounded to the nearest.
+    #[inline(always)]
+    fn wide(self, f: impl Fn(f64) -> f64) -> Self {
+        Self::from_f64(f(self.to_f64()))
+    }
+
+    /// The same for a function of two numbers.
+    #[inline(always)]
+    fn wide_with(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self::from_f64(f(self.to_f64(), other.to_f64()))
+    }
+
     /// −1, 0 or 1; NaN stays NaN.
     #[inline(always)]
     fn sign(self) -> Self {

@@ -68,7 +68,7 @@ impl Real for f32 {
         let (e, n) = split_exp(clamp(self, -30.0, 89.0));
         let half_scale = power_of_2(n - 1);
         let result = 2.0 * e.mul_add(half_scale, half_scale - 0.5);
-        // Keeps small numbers, and the sign of 0.
+        // Keeps small numbers.
         if n == 0 { e } else { result }
     }
 
