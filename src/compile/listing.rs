@@ -171,7 +171,7 @@ fn details(f: &mut fmt::Formatter<'_>, indent: &str, tiled: &Tiled, operands: &[
                 let (operand, offset) = (&operands[view.operand], view.offset);
                 writeln!(f, "{indent}        r{register} = {operand} + {offset} by {:?}", view.strides)?;
             }
-            Source::Constant(value) => writeln!(f, "{indent}        r{register} = {value}")?,
+            Source::Constant(value, _) => writeln!(f, "{indent}        r{register} = {value}")?,
             Source::Position { strides, offset } => {
                 writeln!(f, "{indent}        r{register} = position {offset} by {strides:?}")?
             }

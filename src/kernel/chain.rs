@@ -39,33 +39,27 @@ impl Chain {
         self.links.iter_mut().for_each(|link| link.tiled.views_mut(visit));
     }
 
-    /// Whether `target` may lie where `source` is: one link writes it, element by element from there; links before it see
-    /// no other slab's part of `source`, links behind it none of `source` and no other slab's part of `target`.
+    /// Whether `target` may lie where `source` is: one link writes it, at most from the very same element; links before it
+    /// see no other slab's part of `source`, links behind it none of `source` and no other slab's part of `target`.
     pub(super) fn replaces(&self, source: usize, target: usize) -> bool {
-        let stores = |link: &Link| link.tiled.stores.iter().filter(|store| store.view.operand == target).count();
-        let Some(writer) = self.links.iter().position(|link| stores(link) > 0) else { return false };
-        let Link { tiled, .. } = &self.links[writer];
-        let Some(store) = tiled.stores.iter().find(|store| store.view.operand == target) else { return false };
-        let step = self.links[writer].step(&store.view, self.slabs);
-        let part = |link: &Link, view: &View| link.apart(view).is_some() && link.step(view, self.slabs) == step;
-        let alone = |(i, link): (usize, &Link)| {
-            i == writer
-                || link.tiled.views().all(|view| match view.operand {
-                    operand if operand == source => i < writer && part(link, view),
-                    operand if operand == target => i > writer && part(link, view),
-                    _ => true,
-                })
-        };
-        let loads = tiled.sources.iter().all(|other| match other {
-            Source::Load(view) => view.operand != target && (view.operand != source || view.sees_as(&store.view)),
-            _ => true,
+        let writes = self.links.iter().enumerate().flat_map(|(i, link)| {
+            let stores = link.tiled.stores.iter().map(|store| (&store.view, true));
+            let folds = link.tiled.accumulations.iter().map(|fold| (&fold.view, false));
+            stores.chain(folds).map(move |(view, each)| (i, view, each))
         });
-        let folds = |operand: usize| tiled.accumulations.iter().any(|other| other.view.operand == operand);
-        self.links.iter().map(stores).sum::<usize>() == 1
-            && loads
-            && !folds(source)
-            && !folds(target)
-            && tiled.stores.iter().all(|store| store.view.operand != source)
-            && self.links.iter().enumerate().all(alone)
+        let mut own = writes.clone().filter(|(_, view, _)| view.operand == target);
+        let (Some((writer, written, each)), None) = (own.next(), own.next()) else { return false };
+        let step = self.links[writer].step(written, self.slabs);
+        let part = |link: &Link, view: &View| link.apart(view).is_some() && link.step(view, self.slabs) == step;
+        let kept = writes.clone().all(|(_, view, _)| view.operand != source);
+        kept && self.links.iter().enumerate().all(|(i, link)| {
+            link.tiled.sources.iter().all(|other| match other {
+                Source::Load(view) if view.operand == source => {
+                    (i < writer && part(link, view)) || (i == writer && each && view.sees_as(written))
+                }
+                Source::Load(view) if view.operand == target => i > writer && part(link, view),
+                _ => true,
+            })
+        })
     }
 }

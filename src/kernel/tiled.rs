@@ -1,7 +1,8 @@
 //! A fused elementwise kernel as data: a short list of rows over an iteration space.
 //!
 //! The processor runs it tile by tile, one dispatch per row and tile; other devices print it as source.
-//! All registers hold the kernel's float type; `Index` and `Bool` elements are converted when loaded and stored.
+//! A register holds reals of the program's float type, or indices. Truth values are the reals 1 and 0, and are converted
+//! when loaded and stored; everything else is stored as it is.
 
 use super::elementwise::{Binary, Compare, Unary};
 use super::view::{Access, DType, View};
@@ -27,14 +28,33 @@ pub struct Tiled {
 /// The number of a register.
 pub type Register = u16;
 
+/// What a register holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Real numbers, or truth values as 1 and 0.
+    Real,
+    /// Indices.
+    Index,
+}
+
+impl Kind {
+    /// What a register of elements of this type holds.
+    pub fn of(element: DType) -> Self {
+        match element {
+            DType::F32 | DType::F64 | DType::Bool => Kind::Real,
+            DType::Index => Kind::Index,
+        }
+    }
+}
+
 /// Where the values of a register come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// Memory.
     Load(View),
     /// One number for all points.
-    Constant(f64),
-    /// The position along an axis of the iteration space, in steps: `Σ position[axis] * strides[axis] + offset`.
+    Constant(f64, Kind),
+    /// The position along an axis of the iteration space, as an index: `Σ position[axis] * strides[axis] + offset`.
     Position {
         /// Weight of each axis.
         strides: Vec<isize>,
@@ -71,10 +91,25 @@ pub enum Code {
     Binary(Binary),
     /// A comparison of two registers.
     Compare(Compare),
+    /// An index as a real number.
+    ToReal,
+    /// A real number as an index: its integer part, 0 for NaN, the nearest index for what lies outside.
+    ToIndex,
     /// `a * b + c`
     MulAdd,
     /// `if a != 0 { b } else { c }`
     Select,
+}
+
+impl Code {
+    /// How many registers it reads.
+    pub fn arity(self) -> usize {
+        match self {
+            Code::Unary(_) | Code::ToReal | Code::ToIndex => 1,
+            Code::Binary(_) | Code::Compare(_) => 2,
+            Code::MulAdd | Code::Select => 3,
+        }
+    }
 }
 
 /// A register written to memory at every point.
@@ -111,6 +146,61 @@ pub enum Fold {
 }
 
 impl Tiled {
+    /// What each register holds.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let source = |source: &Source| match source {
+            Source::Load(view) => Kind::of(view.element),
+            Source::Constant(_, kind) => *kind,
+            Source::Position { .. } => Kind::Index,
+            Source::Random { .. } => Kind::Real,
+        };
+        let mut kinds: Vec<Kind> = self.sources.iter().map(source).collect();
+        for row in &self.rows {
+            kinds.push(match row.code {
+                Code::ToIndex => Kind::Index,
+                Code::Select => kinds[row.args[1] as usize],
+                Code::Unary(_) | Code::Binary(_) | Code::Compare(_) | Code::ToReal | Code::MulAdd => Kind::Real,
+            });
+        }
+        kinds
+    }
+
+    /// Whether rows read registers that are there and hold what they take, and views see what their registers hold.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let registers = self.sources.len() + self.rows.len();
+        for (number, row) in self.rows.iter().enumerate() {
+            if row.args[..row.code.arity()].iter().any(|&arg| arg as usize >= self.sources.len() + number) {
+                return Err(format!("row {number} reads a register that is not filled"));
+            }
+        }
+        let stores = self.stores.iter().map(|store| (store.register, Kind::of(store.view.element)));
+        let folds = self.accumulations.iter().map(|fold| (fold.register, Kind::Real));
+        let ends: Vec<(Register, Kind)> = stores.chain(folds).collect();
+        if let Some((register, _)) = ends.iter().find(|(register, _)| *register as usize >= registers) {
+            return Err(format!("there is no register {register}"));
+        }
+        let kinds = self.kinds();
+        let holds = |register: Register, kind: Kind| kinds[register as usize] == kind;
+        for (number, row) in self.rows.iter().enumerate() {
+            let args = &row.args[..row.code.arity()];
+            let right = match row.code {
+                Code::Compare(_) => holds(args[0], kinds[args[1] as usize]),
+                Code::Select => holds(args[0], Kind::Real) && holds(args[1], kinds[args[2] as usize]),
+                Code::ToReal => holds(args[0], Kind::Index),
+                Code::Unary(_) | Code::Binary(_) | Code::MulAdd | Code::ToIndex => {
+                    args.iter().all(|&arg| holds(arg, Kind::Real))
+                }
+            };
+            if !right {
+                return Err(format!("row {number} reads registers of the wrong kind"));
+            }
+        }
+        match ends.iter().find(|&&(register, kind)| !holds(register, kind)) {
+            Some((register, _)) => Err(format!("register {register} is written as what it does not hold")),
+            None => Ok(()),
+        }
+    }
+
     /// The views over the iteration space.
     pub fn views(&self) -> impl Iterator<Item = &View> {
         let loads = self.sources.iter().filter_map(|source| match source {
@@ -126,7 +216,7 @@ impl Tiled {
         let sources = self.sources.iter_mut().filter_map(|source| match source {
             Source::Load(view) => Some(&mut view.strides),
             Source::Position { strides, .. } => Some(strides),
-            Source::Constant(_) | Source::Random { .. } => None,
+            Source::Constant(..) | Source::Random { .. } => None,
         });
         let stores = self.stores.iter_mut().map(|store| &mut store.view.strides);
         sources.chain(stores).chain(self.accumulations.iter_mut().map(|accumulation| &mut accumulation.view.strides))
@@ -139,7 +229,7 @@ impl Tiled {
             match source {
                 Source::Load(view) => visit(Access::Read, view, dims),
                 Source::Random { key, .. } => visit(Access::Read, key, &[4]),
-                Source::Constant(_) | Source::Position { .. } => {}
+                Source::Constant(..) | Source::Position { .. } => {}
             }
         }
         for store in stores {
@@ -159,7 +249,7 @@ impl Tiled {
             && self.sources.iter().all(|other| match other {
                 Source::Load(view) => view.operand != source || view.sees_as(&store.view),
                 Source::Random { key, .. } => key.operand != source,
-                Source::Constant(_) | Source::Position { .. } => true,
+                Source::Constant(..) | Source::Position { .. } => true,
             })
     }
 }

@@ -76,7 +76,11 @@ impl Ledger<'_> {
         }
         match &step.work {
             Work::Loop(nest) => body(nest)?,
-            Work::Chain(chain) => self.slabs(chain, step)?,
+            Work::Chain(chain) => {
+                chain.links.iter().try_for_each(|link| link.tiled.check())?;
+                self.slabs(chain, step)?;
+            }
+            Work::Fused(tiled) => tiled.check()?,
             _ => {}
         }
         let between = |id: &BufferId| matches!(step.work, Work::Chain(_)) && step.writes.contains(id);

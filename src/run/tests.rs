@@ -3,7 +3,7 @@
 use super::compile;
 use super::{Data, DataMut, Program, State, Workspace};
 use crate::compile::sample::sample;
-use crate::graph::{Binary, DType, Graph, StateKind};
+use crate::graph::{Binary, Compare, DType, Graph, StateKind};
 use crate::ops::{cases, interpret};
 use proptest::prelude::*;
 
@@ -132,6 +132,40 @@ fn only_single_programs_flush_denormal_numbers() {
         program.evaluate(&state, &[input.data()], &mut workspace).unwrap();
         let found = program.output(&workspace, 0).to_f64();
         assert!(found.iter().all(|&y| (y == 0.0) == flushed), "{dtype:?}");
+    }
+}
+
+/// Neighbours that f32 does not tell apart are different indices to compiled programs too, and are kept exactly when they
+/// are moved.
+#[test]
+fn large_indices_stay_exact() {
+    for float in [DType::F32, DType::F64] {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[4], DType::Index);
+        let y = graph.input("y", &[4], DType::Index);
+        for compare in Compare::ALL {
+            let holds = graph.compare(*compare, x, y).unwrap();
+            let real = graph.cast(holds, float);
+            graph.output(format!("{compare:?}"), real);
+            let least = graph.select(holds, x, y).unwrap();
+            let parts = graph.concat(&[least, x], 0).unwrap();
+            let turned = graph.slice(parts, 0, 1, 6).unwrap();
+            graph.output("moved", turned);
+        }
+        let values = |values: [u32; 4]| values.map(f64::from).to_vec();
+        let inputs = [
+            values([16_777_217, 16_777_216, u32::MAX, u32::MAX - 1]),
+            values([16_777_216, 16_777_217, u32::MAX - 1, u32::MAX - 1]),
+        ];
+        let program = compile(&graph).unwrap();
+        let state = State::new(program.states());
+        let mut workspace = program.workspace(&state).unwrap();
+        let [x, y] = inputs.each_ref().map(|values| Tensor::new(values, DType::Index));
+        program.evaluate(&state, &[x.data(), y.data()], &mut workspace).unwrap();
+        let expected = interpret(&graph, &[], &inputs).unwrap().outputs;
+        for (i, expected) in expected.iter().enumerate() {
+            assert_eq!(program.output(&workspace, i).to_f64(), *expected, "{}\n{program}", graph.outputs()[i].0);
+        }
     }
 }
 

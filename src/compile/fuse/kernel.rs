@@ -10,7 +10,7 @@ use super::homes::{Homes, Place, Task, is_boundary, number};
 use crate::graph::{Compare, DType, Distribution, Graph, NodeId, Op};
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::BufferId;
-use crate::kernel::tiled::{Code, Fold, Source, Tiled};
+use crate::kernel::tiled::{Code, Fold, Kind, Source, Tiled};
 use crate::kernel::view::View;
 use std::collections::{HashMap, HashSet};
 
@@ -197,7 +197,7 @@ impl<'a> Builder<'a> {
         let node = &self.graph[id];
         let operand = |i: usize| node.inputs[i];
         Ok(match &node.op {
-            Op::Constant(value) => self.source(Source::Constant(*value)),
+            Op::Constant(value) => self.source(Source::Constant(*value, Kind::of(node.dtype))),
             Op::Iota { axis } => {
                 let Affine { offset, steps } = &map[*axis];
                 let strides = steps.iter().map(|&step| step as isize).collect();
@@ -233,11 +233,15 @@ impl<'a> Builder<'a> {
             }
             Op::Cast => {
                 let x = self.value(operand(0), map)?;
-                if node.dtype == DType::Bool {
-                    let zero = self.source(Source::Constant(0.0));
-                    self.row(Code::Compare(Compare::Ne), vec![x, zero])
-                } else {
-                    x
+                let from = Kind::of(self.graph[operand(0)].dtype);
+                match (from, Kind::of(node.dtype)) {
+                    _ if node.dtype == DType::Bool => {
+                        let zero = self.source(Source::Constant(0.0, from));
+                        self.row(Code::Compare(Compare::Ne), vec![x, zero])
+                    }
+                    (Kind::Index, Kind::Real) => self.row(Code::ToReal, vec![x]),
+                    (Kind::Real, Kind::Index) => self.row(Code::ToIndex, vec![x]),
+                    (Kind::Real, Kind::Real) | (Kind::Index, Kind::Index) => x,
                 }
             }
             Op::StopGradient => self.value(operand(0), map)?,

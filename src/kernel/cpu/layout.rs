@@ -43,7 +43,7 @@ impl Layout {
         let row_major = row_major(&kernel.dims);
         let sources = kernel.sources.iter().map(|source| match source {
             Source::Load(view) => view.strides.clone(),
-            Source::Constant(_) => vec![0; rank],
+            Source::Constant(..) => vec![0; rank],
             Source::Position { strides, .. } => strides.clone(),
             Source::Random { .. } => row_major.clone(),
         });

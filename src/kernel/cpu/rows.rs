@@ -29,17 +29,10 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
             }
         };
     }
-    macro_rules! truth {
-        ($($name:ident $function:ident $doc:literal { |$x:ident, $y:ident| $holds:expr })*) => {
-            |out: &mut [T], f: Compare| match f {
-                $(Compare::$name => binary(arch, out, a, b, #[inline(always)] |$x, $y| T::truth($holds)),)*
-            }
-        };
-    }
     match code {
         Code::Unary(f) => unary_functions!(one)(out, f),
         Code::Binary(f) => binary_functions!(two)(out, f),
-        Code::Compare(f) => comparisons!(truth)(out, f),
+        Code::Compare(f) => compare(arch, f, out, a, b),
         Code::MulAdd => ternary(
             arch,
             out,
@@ -58,16 +51,55 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
             #[inline(always)]
             |x, y, z| if x != T::ZERO { y } else { z },
         ),
+        Code::ToReal | Code::ToIndex => unreachable!("conversions have operands and results of two kinds"),
     }
 }
 
-/// How many registers `code` reads.
-pub(super) fn arity(code: Code) -> usize {
-    match code {
-        Code::Unary(_) => 1,
-        Code::Binary(_) | Code::Compare(_) => 2,
-        Code::MulAdd | Code::Select => 3,
+/// Whether a relation holds between two numbers, as 1 or 0.
+pub(super) fn compare<T: Real, S: Copy + PartialOrd>(arch: Arch, f: Compare, out: &mut [T], a: &[S], b: &[S]) {
+    macro_rules! truth {
+        ($($name:ident $function:ident $doc:literal { |$x:ident, $y:ident| $holds:expr })*) => {
+            match f {
+                $(Compare::$name => binary(arch, out, a, b, #[inline(always)] |$x, $y| T::truth($holds)),)*
+            }
+        };
     }
+    comparisons!(truth)
+}
+
+/// One of two indices, by a truth value.
+pub(super) fn select_index<T: Real>(arch: Arch, out: &mut [u32], a: &[T], b: &[u32], c: &[u32]) {
+    ternary(
+        arch,
+        out,
+        a,
+        b,
+        c,
+        #[inline(always)]
+        |x, y, z| if x != T::ZERO { y } else { z },
+    );
+}
+
+/// Indices as real numbers.
+pub(super) fn to_real<T: Real>(arch: Arch, out: &mut [T], a: &[u32]) {
+    unary(
+        arch,
+        out,
+        a,
+        #[inline(always)]
+        |x| T::from_u32(x),
+    );
+}
+
+/// Real numbers as indices.
+pub(super) fn to_index<T: Real>(arch: Arch, out: &mut [u32], a: &[T]) {
+    unary(
+        arch,
+        out,
+        a,
+        #[inline(always)]
+        |x| x.to_u32(),
+    );
 }
 
 /// About how many nanoseconds a point of f32 takes.
@@ -75,16 +107,17 @@ pub(super) fn cost(code: Code) -> f64 {
     match code {
         Code::Unary(f) => f.cost(),
         Code::Binary(f) => f.cost(),
-        Code::Compare(_) | Code::MulAdd | Code::Select => 0.05,
+        Code::Compare(_) | Code::ToReal | Code::ToIndex | Code::MulAdd | Code::Select => 0.05,
     }
 }
 
 #[inline(always)]
-fn unary<T: Real>(arch: Arch, out: &mut [T], a: &[T], f: impl Fn(T) -> T) {
+fn unary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], f: impl Fn(A) -> O) {
+    let n = out.len();
     vectorized(
         arch,
         #[inline(always)]
-        || match repeats(a, out) {
+        || match repeats(a, n) {
             None => {
                 for (out, &a) in out.iter_mut().zip(a) {
                     *out = f(a);
@@ -96,11 +129,12 @@ fn unary<T: Real>(arch: Arch, out: &mut [T], a: &[T], f: impl Fn(T) -> T) {
 }
 
 #[inline(always)]
-fn binary<T: Real>(arch: Arch, out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
+fn binary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], b: &[A], f: impl Fn(A, A) -> O) {
+    let n = out.len();
     vectorized(
         arch,
         #[inline(always)]
-        || match (repeats(a, out), repeats(b, out)) {
+        || match (repeats(a, n), repeats(b, n)) {
             (None, None) => {
                 for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
                     *out = f(a, b);
@@ -123,19 +157,20 @@ fn binary<T: Real>(arch: Arch, out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T)
 
 /// The one element of an operand that is the same for all of several points.
 #[inline(always)]
-fn repeats<T: Real>(a: &[T], out: &[T]) -> Option<T> {
+fn repeats<A: Copy>(a: &[A], points: usize) -> Option<A> {
     match a {
-        [a] if out.len() > 1 => Some(*a),
+        [a] if points > 1 => Some(*a),
         _ => None,
     }
 }
 
 #[inline(always)]
-fn ternary<T: Real>(arch: Arch, out: &mut [T], a: &[T], b: &[T], c: &[T], f: impl Fn(T, T, T) -> T) {
+fn ternary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], b: &[O], c: &[O], f: impl Fn(A, O, O) -> O) {
+    let n = out.len();
     vectorized(
         arch,
         #[inline(always)]
-        || match (repeats(a, out), repeats(b, out), repeats(c, out)) {
+        || match (repeats(a, n), repeats(b, n), repeats(c, n)) {
             (None, None, None) => {
                 for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
                     *out = f(a, b, c);

@@ -6,7 +6,7 @@ use super::tiled::{ALIGN, Fill, Output, Place, Prepared, Step};
 use super::vectorized::vectorized;
 use super::{Operand, fold, random, rows};
 use crate::kernel::random::Stream;
-use crate::kernel::tiled::Fold;
+use crate::kernel::tiled::{Code, Fold, Kind};
 use crate::kernel::view::DType;
 use pulp::Arch;
 use std::ops::Range;
@@ -143,11 +143,11 @@ impl<'a, T: Real> Task<'a, T> {
         // SAFETY: the tile lies inside the iteration space, so every view stays inside its operand.
         unsafe {
             for (register, place) in &kernel.in_place {
-                self.registers.add(*register as usize).write(self.address(place));
+                self.registers.add(*register as usize).write(self.place(place));
             }
             for (i, store) in kernel.stores.iter().enumerate().filter(|(i, _)| self.direct >> i & 1 == 1) {
                 debug_assert!(i < 64);
-                self.registers.add(store.register).write(self.address(&store.place));
+                self.registers.add(store.register).write(self.place(&store.place));
             }
             for step in &kernel.steps {
                 self.step(step, points);
@@ -177,15 +177,10 @@ impl<'a, T: Real> Task<'a, T> {
                 // SAFETY: nothing else borrows the results; the views stay inside their operands.
                 unsafe {
                     let Results { value, index, .. } = self.results(i);
-                    match (fold, output.place.element) {
-                        (Fold::ArgMax, DType::F32 | DType::F64) => {
-                            self.write(&output.place, &extents, index.as_ptr(), |x: u32| T::from_u32(x));
-                        }
-                        (Fold::ArgMax, _) => self.write(&output.place, &extents, index.as_ptr(), |x: u32| x),
-                        (_, DType::F32 | DType::F64) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x),
-                        (_, DType::Index) => self.write(&output.place, &extents, value.as_ptr(), |x: T| x.to_u32()),
-                        (_, DType::Bool) => {
-                            self.write(&output.place, &extents, value.as_ptr(), |x: T| u8::from(x != T::ZERO));
+                    match fold {
+                        Fold::ArgMax => self.write(&output.place, &extents, index.as_ptr(), |x: u32| x),
+                        Fold::Sum | Fold::Max | Fold::Min => {
+                            self.write(&output.place, &extents, value.as_ptr(), |x: T| x);
                         }
                     }
                 }
@@ -257,27 +252,76 @@ impl<'a, T: Real> Task<'a, T> {
         unsafe { base.offset(place.offset + self.offset(&place.strides)) }
     }
 
+    /// Where a register lies whose values are those of a view, whatever their type.
+    ///
+    /// # Safety
+    /// The tile lies inside the view.
+    unsafe fn place(&self, place: &Place) -> *mut T {
+        // SAFETY: as the caller says.
+        unsafe {
+            match place.element {
+                DType::F32 | DType::F64 => self.address::<T>(place),
+                DType::Index => self.address::<u32>(place).cast(),
+                DType::Bool => self.address::<u8>(place).cast(),
+            }
+        }
+    }
+
     /// # Safety
     /// As for `run`; the registers that the step reads are filled.
     unsafe fn step(&self, step: &Step, points: usize) {
         match *step {
             // SAFETY: as the caller says.
             Step::Fill(register) => unsafe { self.fill(register, points) },
-            Step::Row { code, out, args } => {
-                let arity = rows::arity(code);
+            Step::Row { code, kind, out, args } => {
+                let arch = self.arch;
                 // SAFETY: tiles of `points` elements, or of one. A row's result never shares the tile of its operands, and
                 // stores that overlap operands are not direct.
                 unsafe {
-                    let points = |register: usize| if self.kernel.single[register] { 1 } else { points };
-                    let tile = |i: usize| match i < arity {
-                        true => from_raw_parts(*self.registers.add(args[i]), points(args[i])),
-                        false => &[],
-                    };
-                    let out = from_raw_parts_mut(*self.registers.add(out), points(out));
-                    rows::apply(self.arch, code, out, [tile(0), tile(1), tile(2)]);
+                    match (code, kind) {
+                        (Code::Compare(f), Kind::Index) => {
+                            let [a, b] = [args[0], args[1]].map(|arg| self.values(arg, points));
+                            rows::compare::<T, u32>(arch, f, self.values_mut(out, points), a, b);
+                        }
+                        (Code::Select, Kind::Index) => {
+                            let [b, c] = [args[1], args[2]].map(|arg| self.values(arg, points));
+                            rows::select_index::<T>(arch, self.values_mut(out, points), self.values(args[0], points), b, c);
+                        }
+                        (Code::ToReal, _) => {
+                            rows::to_real::<T>(arch, self.values_mut(out, points), self.values(args[0], points));
+                        }
+                        (Code::ToIndex, _) => {
+                            rows::to_index::<T>(arch, self.values_mut(out, points), self.values(args[0], points));
+                        }
+                        _ => {
+                            let arity = code.arity();
+                            let tile = |i: usize| if i < arity { self.values(args[i], points) } else { &[] };
+                            rows::apply::<T>(arch, code, self.values_mut(out, points), [tile(0), tile(1), tile(2)]);
+                        }
+                    }
                 }
             }
         }
+    }
+
+    /// The values of a register at the points of the current tile.
+    ///
+    /// # Safety
+    /// The register is filled with elements of type `S`, and nobody writes to it meanwhile.
+    unsafe fn values<'t, S>(&self, register: usize, points: usize) -> &'t [S] {
+        let points = if self.kernel.single[register] { 1 } else { points };
+        // SAFETY: the table has an entry per register, which points at a tile of as many points.
+        unsafe { from_raw_parts((*self.registers.add(register)).cast(), points) }
+    }
+
+    /// The same, to be written.
+    ///
+    /// # Safety
+    /// Nobody else uses the register meanwhile.
+    unsafe fn values_mut<'t, S>(&self, register: usize, points: usize) -> &'t mut [S] {
+        let points = if self.kernel.single[register] { 1 } else { points };
+        // SAFETY: as above.
+        unsafe { from_raw_parts_mut((*self.registers.add(register)).cast(), points) }
     }
 
     /// # Safety
@@ -290,7 +334,11 @@ impl<'a, T: Real> Task<'a, T> {
         let (points, extents) = if single { (1, &[1; RANK][..rank]) } else { (points, &self.extents[..rank]) };
         match &self.kernel.sources[register] {
             // SAFETY: as above.
-            Fill::Constant(value) => unsafe { from_raw_parts_mut(tile, points).fill(T::from_f64(*value)) },
+            Fill::Constant(value, Kind::Real) => unsafe { from_raw_parts_mut(tile, points).fill(T::from_f64(*value)) },
+            // SAFETY: as above; an index is no larger than a real number.
+            Fill::Constant(value, Kind::Index) => unsafe {
+                from_raw_parts_mut(tile.cast::<u32>(), points).fill(*value as u32);
+            },
             Fill::Load(place) => {
                 let strides = &place.strides[..rank];
                 // SAFETY: the tile lies inside the view.
@@ -300,7 +348,7 @@ impl<'a, T: Real> Task<'a, T> {
                     || unsafe {
                         match place.element {
                             DType::F32 | DType::F64 => gather(tile, self.address::<T>(place), extents, strides, |x| x),
-                            DType::Index => gather(tile, self.address::<u32>(place), extents, strides, T::from_u32),
+                            DType::Index => gather(tile.cast(), self.address::<u32>(place), extents, strides, |x| x),
                             DType::Bool => {
                                 gather(tile, self.address::<u8>(place), extents, strides, |x| T::from_u32(x.into()));
                             }
@@ -312,9 +360,9 @@ impl<'a, T: Real> Task<'a, T> {
                 let first = offset + self.offset(strides);
                 runs(extents, &strides[..rank], |dense, position, n, stride| {
                     // SAFETY: a dense run of the tile.
-                    let run = unsafe { from_raw_parts_mut(tile.add(dense), n) };
+                    let run = unsafe { from_raw_parts_mut(tile.cast::<u32>().add(dense), n) };
                     for (i, x) in run.iter_mut().enumerate() {
-                        *x = T::from_f64((first + position + i as isize * stride) as f64);
+                        *x = (first + position + i as isize * stride) as u32;
                     }
                 });
             }
@@ -349,7 +397,7 @@ impl<'a, T: Real> Task<'a, T> {
             let tile: *const T = *self.registers.add(store.register);
             match store.place.element {
                 DType::F32 | DType::F64 => self.write(&store.place, &self.extents, tile, |x: T| x),
-                DType::Index => self.write(&store.place, &self.extents, tile, |x: T| x.to_u32()),
+                DType::Index => self.write(&store.place, &self.extents, tile.cast(), |x: u32| x),
                 DType::Bool => self.write(&store.place, &self.extents, tile, |x: T| u8::from(x != T::ZERO)),
             }
         }

@@ -4,7 +4,7 @@ use super::random;
 use super::{Operand, Prepared, Real, Scratch};
 use crate::kernel::elementwise::{Binary, Compare, Unary};
 use crate::kernel::random::Stream;
-use crate::kernel::tiled::{Accumulation, Code, Fold, Row, Source, Store, Tiled};
+use crate::kernel::tiled::{Accumulation, Code, Fold, Kind, Register, Row, Source, Store, Tiled};
 use crate::kernel::view::{DType, View};
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ fn codes() -> Vec<Code> {
     let unary = Unary::ALL.iter().map(|&f| Code::Unary(f));
     let binary = Binary::ALL.iter().map(|&f| Code::Binary(f));
     let compare = Compare::ALL.iter().map(|&f| Code::Compare(f));
-    unary.chain(binary).chain(compare).chain([Code::MulAdd, Code::Select]).collect()
+    unary.chain(binary).chain(compare).chain([Code::ToReal, Code::ToIndex, Code::MulAdd, Code::Select]).collect()
 }
 
 proptest! {
@@ -79,7 +79,8 @@ impl<T: Real> Memory<T> {
     fn new(element: DType, values: impl Iterator<Item = f64>) -> Self {
         match element {
             DType::F32 | DType::F64 => Memory::Float(values.map(T::from_f64).collect()),
-            DType::Index => Memory::Index(values.map(|x| (x.abs() * 4.0) as u32).collect()),
+            // Some are beyond what f32 tells apart.
+            DType::Index => Memory::Index(values.map(|x| (x.abs() * 4.0) as u32 + if x > 1.0 { 1 << 24 } else { 0 }).collect()),
             DType::Bool => Memory::Bool(values.map(|x| u8::from(x > 0.0)).collect()),
         }
     }
@@ -92,20 +93,42 @@ impl<T: Real> Memory<T> {
         }
     }
 
-    fn get(&self, i: usize) -> T {
+    fn get(&self, i: usize) -> Value<T> {
         match self {
-            Memory::Float(v) => v[i],
-            Memory::Index(v) => T::from_u32(v[i]),
-            Memory::Bool(v) => T::from_u32(v[i].into()),
+            Memory::Float(v) => Value::Real(v[i]),
+            Memory::Index(v) => Value::Index(v[i]),
+            Memory::Bool(v) => Value::Real(T::from_u32(v[i].into())),
         }
     }
 
-    fn set(&mut self, i: usize, value: T) {
-        match self {
-            Memory::Float(v) => v[i] = value,
-            Memory::Index(v) => v[i] = value.to_u32(),
-            Memory::Bool(v) => v[i] = u8::from(value != T::ZERO),
+    fn set(&mut self, i: usize, value: Value<T>) {
+        match (self, value) {
+            (Memory::Float(v), Value::Real(x)) => v[i] = x,
+            (Memory::Index(v), Value::Index(x)) => v[i] = x,
+            (Memory::Bool(v), Value::Real(x)) => v[i] = u8::from(x != T::ZERO),
+            (_, value) => panic!("{value:?} has another type in memory"),
         }
+    }
+}
+
+/// What a register holds at a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Value<T> {
+    Real(T),
+    Index(u32),
+}
+
+impl<T: Real> Value<T> {
+    fn real(self) -> T {
+        match self {
+            Value::Real(x) => x,
+            Value::Index(x) => panic!("the index {x} is taken for a real number"),
+        }
+    }
+
+    /// Equal, or both NaN.
+    fn same(self, other: Self) -> bool {
+        self == other || matches!((self, other), (Value::Real(a), Value::Real(b)) if a.is_nan() && b.is_nan())
     }
 }
 
@@ -133,13 +156,14 @@ fn float<T>() -> DType {
 /// A random kernel and memory for it. Operand 0 is a key.
 fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<T>>) {
     let mut memory = vec![Memory::Index(vec![7, 8, 9, 10])];
-    let mut sources = Vec::new();
+    let mut sources = vec![Source::Constant(1.5, Kind::Real)];
     for _ in 0..1 + choices.below(4) {
         sources.push(match choices.below(8) {
-            0 => Source::Constant(choices.below(9) as f64 / 2.0 - 2.0),
+            0 if choices.below(3) == 0 => Source::Constant(16_777_217.0, Kind::Index),
+            0 => Source::Constant(choices.below(9) as f64 / 2.0 - 2.0, Kind::Real),
             1 => {
                 let strides = dims.iter().map(|_| choices.below(3) as isize).collect();
-                Source::Position { strides, offset: choices.below(5) as isize }
+                Source::Position { strides, offset: [0, 4, 16_777_216][choices.below(3)] }
             }
             2 => Source::Random { key: View::dense(0, 0, DType::Index), path: 5, normal: choices.below(2) == 0 },
             _ => {
@@ -151,34 +175,60 @@ fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<
             }
         });
     }
-    let (codes, mut rows) = (codes(), Vec::new());
-    for i in 0..choices.below(8) {
-        let args = [(); 3].map(|()| choices.below(sources.len() + i) as u16);
-        rows.push(Row { code: codes[choices.below(codes.len())], args });
+    let mut tiled = Tiled {
+        dims: dims.to_vec(),
+        sources,
+        rows: Vec::new(),
+        stores: Vec::new(),
+        reduced: Vec::new(),
+        accumulations: Vec::new(),
+    };
+    let codes = codes();
+    for _ in 0..choices.below(8) {
+        let code = codes[choices.below(codes.len())];
+        let either = [Kind::Real, Kind::Index][choices.below(2)];
+        let wanted = match code {
+            Code::Compare(_) => [either; 3],
+            Code::Select => [Kind::Real, either, either],
+            Code::ToReal => [Kind::Index; 3],
+            Code::Unary(_) | Code::Binary(_) | Code::ToIndex | Code::MulAdd => [Kind::Real; 3],
+        };
+        if let [Some(a), Some(b), Some(c)] = wanted.map(|kind| register(&tiled, choices, kind)) {
+            tiled.rows.push(Row { code, args: [a, b, c] });
+        }
     }
-    let registers = sources.len() + rows.len();
     let mut output = |choices: &mut Choices, keep: &[bool], element| {
         let (view, len) = view(choices, memory.len(), dims, keep, element);
         memory.push(Memory::new(element, std::iter::repeat_n(0.0, len)));
         view
     };
-    let mut stores = Vec::new();
     for _ in 0..choices.below(4) {
         let element = element::<T>(choices);
-        let view = output(choices, &vec![true; dims.len()], element);
-        stores.push(Store { register: choices.below(registers) as u16, view });
+        if let Some(register) = register(&tiled, choices, Kind::of(element)) {
+            let view = output(choices, &vec![true; dims.len()], element);
+            tiled.stores.push(Store { register, view });
+        }
     }
     let reduced: Vec<bool> = dims.iter().map(|_| choices.below(2) == 0).collect();
     let one = reduced.iter().filter(|&&r| r).count() == 1;
-    let mut accumulations = Vec::new();
     for _ in 0..choices.below(3) {
         let fold = [Fold::Sum, Fold::Sum, Fold::Max, Fold::Min, Fold::ArgMax][choices.below(if one { 5 } else { 4 })];
         let keep: Vec<bool> = reduced.iter().map(|r| !r).collect();
         let view = output(choices, &keep, if fold == Fold::ArgMax { DType::Index } else { float::<T>() });
-        accumulations.push(Accumulation { fold, register: choices.below(registers) as u16, view });
+        let register = register(&tiled, choices, Kind::Real).expect("the first source is real");
+        tiled.accumulations.push(Accumulation { fold, register, view });
     }
-    let reduced = if accumulations.is_empty() { Vec::new() } else { reduced };
-    (Tiled { dims: dims.to_vec(), sources, rows, stores, reduced, accumulations }, memory)
+    if !tiled.accumulations.is_empty() {
+        tiled.reduced = reduced;
+    }
+    (tiled, memory)
+}
+
+/// A register of a kind, if there is one.
+fn register(tiled: &Tiled, choices: &mut Choices, kind: Kind) -> Option<Register> {
+    let kinds = tiled.kinds();
+    let fit: Vec<usize> = (0..kinds.len()).filter(|&i| kinds[i] == kind).collect();
+    (!fit.is_empty()).then(|| fit[choices.below(fit.len())] as Register)
 }
 
 fn positions(dims: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
@@ -197,31 +247,51 @@ fn at(view: &View, position: &[usize]) -> usize {
     view.offset + offset as usize
 }
 
-fn scalar<T: Real>(code: Code, [a, b, c]: [T; 3]) -> T {
-    let mut out = [T::ZERO];
-    super::rows::apply(pulp::Arch::Scalar, code, &mut out, [&[a], &[b], &[c]]);
-    out[0]
+fn scalar<T: Real>(code: Code, args: [Value<T>; 3]) -> Value<T> {
+    let real = |i: usize| args[i].real();
+    match (code, args) {
+        (Code::Compare(f), [Value::Index(a), Value::Index(b), _]) => Value::Real(T::truth(match f {
+            Compare::Eq => a == b,
+            Compare::Ne => a != b,
+            Compare::Lt => a < b,
+            Compare::Le => a <= b,
+            Compare::Gt => a > b,
+            Compare::Ge => a >= b,
+        })),
+        (Code::Select, [_, b, c]) => if real(0) != T::ZERO { b } else { c },
+        (Code::ToReal, [Value::Index(a), ..]) => Value::Real(T::from_u32(a)),
+        (Code::ToIndex, _) => Value::Index(real(0).to_u32()),
+        _ => {
+            let mut out = [T::ZERO];
+            let all: Vec<[T; 1]> = (0..3).map(|i| [if i < code.arity() { real(i) } else { T::ZERO }]).collect();
+            super::rows::apply(pulp::Arch::Scalar, code, &mut out, [&all[0], &all[1], &all[2]]);
+            Value::Real(out[0])
+        }
+    }
 }
 
 /// The values of all registers at all points.
-fn evaluate<T: Real>(kernel: &Tiled, memory: &[Memory<T>]) -> Vec<Vec<T>> {
+fn evaluate<T: Real>(kernel: &Tiled, memory: &[Memory<T>]) -> Vec<Vec<Value<T>>> {
     let normals = |path, i| {
         let mut out = [T::ZERO];
         random::fill(&Stream::new([7, 8, 9, 10], path), pulp::Arch::Scalar, &mut out, i, true);
         out[0]
     };
     let point = |(i, position): (usize, Vec<usize>)| {
-        let mut registers: Vec<T> = Vec::new();
+        let mut registers: Vec<Value<T>> = Vec::new();
         for source in &kernel.sources {
             registers.push(match source {
                 Source::Load(view) => memory[view.operand].get(at(view, &position)),
-                Source::Constant(value) => T::from_f64(*value),
+                Source::Constant(value, Kind::Real) => Value::Real(T::from_f64(*value)),
+                Source::Constant(value, Kind::Index) => Value::Index(*value as u32),
                 Source::Position { strides, offset } => {
                     let moved: isize = position.iter().zip(strides).map(|(&p, &s)| p as isize * s).sum();
-                    T::from_f64((moved + offset) as f64)
+                    Value::Index((moved + offset) as u32)
                 }
-                Source::Random { path, normal: true, .. } => normals(*path, i as u64),
-                Source::Random { path, .. } => T::from_f64(random::uniform([7, 8, 9, 10], *path, i as u64)),
+                Source::Random { path, normal: true, .. } => Value::Real(normals(*path, i as u64)),
+                Source::Random { path, .. } => {
+                    Value::Real(T::from_f64(random::uniform([7, 8, 9, 10], *path, i as u64)))
+                }
             });
         }
         for row in &kernel.rows {
@@ -253,7 +323,7 @@ fn naive<T: Real>(kernel: &Tiled, memory: &mut [Memory<T>]) -> Vec<Vec<f64>> {
         let mut index = vec![0u32; len];
         for (position, registers) in positions(&kernel.dims).zip(&points) {
             let i = at(view, &position);
-            let x = registers[*register as usize].to_f64();
+            let x = registers[*register as usize].real().to_f64();
             magnitude[i] += x.abs();
             match fold {
                 Fold::Sum => {
@@ -276,7 +346,8 @@ fn naive<T: Real>(kernel: &Tiled, memory: &mut [Memory<T>]) -> Vec<Vec<f64>> {
         for position in positions(&kept) {
             let i = at(view, &position);
             let value = values[i] + if lost[i].is_finite() { lost[i] } else { 0.0 };
-            let value = if *fold == Fold::ArgMax { T::from_u32(index[i]) } else { T::from_f64(value) };
+            let value =
+                if *fold == Fold::ArgMax { Value::Index(index[i]) } else { Value::Real(T::from_f64(value)) };
             memory[view.operand].set(i, value);
         }
         magnitudes.push(magnitude);
@@ -293,11 +364,11 @@ fn check<T: Real>(dims: &[usize], seed: u64, threads: usize) -> Result<(), TestC
     let prepared = Prepared::<T>::new(&kernel);
     // SAFETY: `view` sizes the operands.
     unsafe { prepared.launch_on(&operands, threads, &mut Scratch::new()) };
-    let same = |a: T, b: T| a == b || a.is_nan() && b.is_nan();
     for store in &kernel.stores {
         let (expected, found) = (&expected[store.view.operand], &mut found[store.view.operand]);
         for i in 0..found.operand().len {
-            prop_assert!(same(expected.get(i), found.get(i)), "{store:?} {i} {} {}", expected.get(i), found.get(i));
+            let (e, f) = (expected.get(i), found.get(i));
+            prop_assert!(e.same(f), "{store:?} {i} {e:?} {f:?}");
         }
     }
     for (accumulation, magnitudes) in kernel.accumulations.iter().zip(magnitudes) {
@@ -308,8 +379,8 @@ fn check<T: Real>(dims: &[usize], seed: u64, threads: usize) -> Result<(), TestC
             let bound = magnitude * rounding * ROUNDINGS;
             // A sum whose partial sums may overflow has no meaning.
             let large = accumulation.fold == Fold::Sum && bound > T::GREATEST.to_f64() * 1e-8;
-            let near = accumulation.fold == Fold::Sum && (e.to_f64() - f.to_f64()).abs() <= bound;
-            prop_assert!(same(e, f) || near || large, "{accumulation:?} {i} {e} {f} ± {bound:e}");
+            let near = accumulation.fold == Fold::Sum && (e.real().to_f64() - f.real().to_f64()).abs() <= bound;
+            prop_assert!(e.same(f) || near || large, "{accumulation:?} {i} {e:?} {f:?} ± {bound:e}");
         }
     }
     Ok(())

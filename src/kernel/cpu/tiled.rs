@@ -8,7 +8,7 @@ use super::scratch::Scratch;
 use super::strided::RANK;
 use super::task::{RESULTS, Task};
 use super::{Beyond, Kernel, Operand};
-use crate::kernel::tiled::{Accumulation, Code, Fold, Register, Source, Store, Tiled};
+use crate::kernel::tiled::{Accumulation, Code, Fold, Kind, Register, Source, Store, Tiled};
 use crate::kernel::view::{DType, View};
 use pulp::Arch;
 use std::marker::PhantomData;
@@ -69,7 +69,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) enum Fill {
     Load(Place),
-    Constant(f64),
+    Constant(f64, Kind),
     Position { strides: [isize; RANK], offset: isize },
     Random { key: View, path: u64, normal: bool, strides: [isize; RANK] },
 }
@@ -77,7 +77,8 @@ pub(super) enum Fill {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Fill(usize),
-    Row { code: Code, out: usize, args: [usize; 3] },
+    /// The kind is that of the last operand.
+    Row { code: Code, kind: Kind, out: usize, args: [usize; 3] },
 }
 
 #[derive(Clone, Debug)]
@@ -119,12 +120,12 @@ impl<T: Real> Prepared<T> {
                     reads.push((view.operand, view.element.size()));
                     // Among several stores, one might overwrite what the next has to store.
                     let stored = kernel.stores.len() > 1 && kernel.stores.iter().any(|s| s.register as usize == i);
-                    if view.element.is_float() && layout.dense(strides) && !stored {
+                    if view.element != DType::Bool && layout.dense(strides) && !stored {
                         in_place.push((i as Register, place.clone()));
                     }
                     Fill::Load(place)
                 }
-                Source::Constant(value) => Fill::Constant(*value),
+                Source::Constant(value, kind) => Fill::Constant(*value, *kind),
                 Source::Position { offset, .. } => Fill::Position { strides: axes(strides), offset: *offset },
                 Source::Random { key, path, normal } => {
                     reads.push((key.operand, 4));
@@ -134,7 +135,7 @@ impl<T: Real> Prepared<T> {
         }
         let lies_in_place = |r: usize| in_place.iter().any(|(register, _)| *register as usize == r);
         for (i, row) in kernel.rows.iter().enumerate() {
-            let args = &row.args[..rows::arity(row.code)];
+            let args = &row.args[..row.code.arity()];
             // An operand in place moves its address with each tile, even where the elements stay the same.
             invariant[kernel.sources.len() + i] =
                 args.iter().all(|&r| invariant[r as usize] && !lies_in_place(r as usize));
@@ -149,11 +150,16 @@ impl<T: Real> Prepared<T> {
         }
         for (i, row) in kernel.rows.iter().enumerate() {
             let out = kernel.sources.len() + i;
-            let args = &row.args[..rows::arity(row.code)];
+            let args = &row.args[..row.code.arity()];
             single[out] = args.iter().all(|&r| single[r as usize]) && !ends.contains(&out);
         }
 
         let mut slots = Slots { of: vec![None; registers], free: Vec::new(), count: 0 };
+        let kinds = kernel.kinds();
+        let compute = |code: Code, out: usize, args: [Register; 3]| {
+            let args = args.map(usize::from);
+            Step::Row { code, kind: kinds[args[code.arity() - 1]], out, args }
+        };
         let mut prologue = Vec::new();
         let mut steps = Vec::new();
         let mut filled = vec![false; registers];
@@ -166,7 +172,7 @@ impl<T: Real> Prepared<T> {
             let out = kernel.sources.len() + i;
             if invariant[out] && last_use[out] > 0 {
                 slots.take(out);
-                prologue.push(Step::Row { code: row.code, out, args: row.args.map(usize::from) });
+                prologue.push(compute(row.code, out, row.args));
             }
         }
         for (i, row) in kernel.rows.iter().enumerate() {
@@ -175,7 +181,7 @@ impl<T: Real> Prepared<T> {
                 continue;
             }
             let args = row.args.map(usize::from);
-            for &r in &args[..rows::arity(row.code)] {
+            for &r in &args[..row.code.arity()] {
                 if r < kernel.sources.len() && !filled[r] && !lies_in_place(r) {
                     filled[r] = true;
                     slots.take(r);
@@ -183,8 +189,8 @@ impl<T: Real> Prepared<T> {
                 }
             }
             slots.take(out);
-            steps.push(Step::Row { code: row.code, out, args });
-            let args = &args[..rows::arity(row.code)];
+            steps.push(compute(row.code, out, row.args));
+            let args = &args[..row.code.arity()];
             for (j, &r) in args.iter().enumerate() {
                 if last_use[r] == i + 1 && !invariant[r] && !args[..j].contains(&r) {
                     slots.release(r);
@@ -205,7 +211,7 @@ impl<T: Real> Prepared<T> {
             let here = !direct[register]
                 && !invariant[register]
                 && !lies_in_place(register)
-                && view.element.is_float()
+                && view.element != DType::Bool
                 && layout.dense(strides);
             direct[register] |= here;
             Output { register, place: place(view, strides), direct: here }
@@ -217,7 +223,7 @@ impl<T: Real> Prepared<T> {
         });
         let folds: Vec<_> = folds.collect();
 
-        let moved = sources.iter().filter(|s| !matches!(s, Fill::Constant(_))).count() + stores.len() + folds.len();
+        let moved = sources.iter().filter(|s| !matches!(s, Fill::Constant(..))).count() + stores.len() + folds.len();
         let random = sources.iter().filter(|s| matches!(s, Fill::Random { .. })).count();
         let computed: f64 = kernel.rows.iter().map(|row| rows::cost(row.code)).sum();
         let points = layout.dims.iter().product::<usize>() as f64;
@@ -335,7 +341,7 @@ impl<T: Real> Prepared<T> {
         let overlap = |a: Range<usize>, b: Range<usize>| a.start < b.end && b.start < a.end;
         let mut mask = 0;
         for (i, store) in self.stores.iter().enumerate().take(64).filter(|(_, s)| s.direct) {
-            let written = range(store.place.operand, size_of::<T>());
+            let written = range(store.place.operand, store.place.element.size());
             let read = self.reads.iter().any(|&(operand, size)| overlap(written.clone(), range(operand, size)));
             mask |= u64::from(!read) << i;
         }
@@ -409,7 +415,7 @@ fn last_uses(kernel: &Tiled) -> Vec<usize> {
     }
     for (i, row) in kernel.rows.iter().enumerate().rev() {
         if last[kernel.sources.len() + i] > 0 {
-            for &r in &row.args[..rows::arity(row.code)] {
+            for &r in &row.args[..row.code.arity()] {
                 last[r as usize] = last[r as usize].max(i + 1);
             }
         }

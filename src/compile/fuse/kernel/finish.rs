@@ -35,7 +35,7 @@ impl Builder<'_> {
             match &mut source {
                 Source::Load(view) => operand(&mut view.operand),
                 Source::Random { key, .. } => operand(&mut key.operand),
-                Source::Constant(_) | Source::Position { .. } => {}
+                Source::Constant(..) | Source::Position { .. } => {}
             }
             tiled.sources.push(source);
         }
