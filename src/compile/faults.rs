@@ -5,8 +5,11 @@ use super::sample::sample;
 use crate::graph::DType;
 use crate::kernel::cpu::LIMITS;
 use crate::kernel::schedule::{BufferId, Home, Schedule};
+use crate::kernel::tiled::{Source, Tiled};
 use crate::kernel::view::{Access, View};
+use crate::kernel::work::Work;
 use proptest::prelude::*;
+use std::collections::HashMap;
 
 /// The views of a launch that see any element, each with what is done with it and its extents.
 fn views(schedule: &Schedule, step: usize) -> Vec<(Access, View, Vec<usize>)> {
@@ -77,6 +80,81 @@ fn reads_some(schedule: &Schedule, step: usize, id: BufferId) -> bool {
     views(schedule, step).iter().any(|(access, view, extents)| {
         *access == Access::Read && !extents.contains(&0) && schedule.steps[step].operands[view.operand] == id
     })
+}
+
+/// When a byte is read or written: the slab, the link, and the point of its iteration space; all points of a fold are one.
+type Moment = (usize, usize, Option<usize>);
+
+/// The moments at which a launch reads each byte of one operand, and writes each byte of another.
+fn moments(work: &Work, source: usize, target: usize) -> Option<[HashMap<usize, Vec<Moment>>; 2]> {
+    let links: Vec<(&Tiled, usize, usize)> = match work {
+        Work::Fused(tiled) => vec![(tiled, 0, 1)],
+        Work::Chain(chain) => chain.links.iter().map(|link| (&link.tiled, link.axis, chain.slabs)).collect(),
+        _ => return None,
+    };
+    let mut moments = [HashMap::new(), HashMap::new()];
+    for (number, (tiled, axis, slabs)) in links.into_iter().enumerate() {
+        let len = tiled.dims[axis] / slabs;
+        for point in 0..tiled.dims.iter().product() {
+            let mut position = vec![0; tiled.dims.len()];
+            let mut rest = point;
+            for axis in (0..position.len()).rev() {
+                (rest, position[axis]) = (rest / tiled.dims[axis], rest % tiled.dims[axis]);
+            }
+            let mut see = |kind: usize, view: &View, point: Option<usize>| {
+                let steps = position.iter().zip(&view.strides).map(|(&at, &stride)| at as isize * stride);
+                let element = view.offset + steps.sum::<isize>() as usize;
+                for byte in element * view.element.size()..(element + 1) * view.element.size() {
+                    let all: &mut Vec<Moment> = moments[kind].entry(byte).or_default();
+                    all.push((position[axis] / len, number, point));
+                }
+            };
+            for load in &tiled.sources {
+                match load {
+                    Source::Load(view) if view.operand == source => see(0, view, Some(point)),
+                    _ => {}
+                }
+            }
+            for store in tiled.stores.iter().filter(|store| store.view.operand == target) {
+                see(1, &store.view, Some(point));
+            }
+            for fold in tiled.accumulations.iter().filter(|fold| fold.view.operand == target) {
+                see(1, &fold.view, None);
+            }
+        }
+    }
+    Some(moments)
+}
+
+/// Whether a byte that is written may be read afterwards: in a later link, by another point, or in another slab, which
+/// another thread may compute at any time.
+fn lost([reads, writes]: &[HashMap<usize, Vec<Moment>>; 2]) -> bool {
+    writes.iter().any(|(byte, written)| {
+        let read = reads.get(byte).map_or(&[][..], |read| read);
+        written.iter().any(|&(slab, link, point)| {
+            read.iter()
+                .any(|&(other, at, by)| other != slab || at > link || (at == link && (by != point || by.is_none())))
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_in_place(choices in prop::collection::vec(any::<u16>(), 20..200)) {
+        let program = compile(&sample(&choices, DType::F64).graph, &LIMITS).unwrap();
+        for step in &program.schedule.steps {
+            for (source, target) in (0..step.operands.len()).flat_map(|a| (0..step.operands.len()).map(move |b| (a, b))) {
+                if source != target
+                    && step.work.replaces(source, target)
+                    && let Some(moments) = moments(&step.work, source, target)
+                {
+                    prop_assert!(!lost(&moments), "operand {target} over {source} in {:?} of\n{program}", step.work);
+                }
+            }
+        }
+    }
 }
 
 proptest! {

@@ -49,8 +49,9 @@ impl Chain {
         });
         let mut own = writes.clone().filter(|(_, view, _)| view.operand == target);
         let (Some((writer, written, each)), None) = (own.next(), own.next()) else { return false };
-        let step = self.links[writer].step(written, self.slabs);
-        let part = |link: &Link, view: &View| link.apart(view).is_some() && link.step(view, self.slabs) == step;
+        let Some(stride) = self.links[writer].apart(written) else { return false };
+        // Slabs are the same bytes to both only if elements are of one size.
+        let part = |link: &Link, view: &View| link.apart(view) == Some(stride) && view.element == written.element;
         let kept = writes.clone().all(|(_, view, _)| view.operand != source);
         kept && self.links.iter().enumerate().all(|(i, link)| {
             link.tiled.sources.iter().all(|other| match other {

@@ -285,7 +285,13 @@ impl<'a, T: Real> Task<'a, T> {
                         }
                         (Code::Select, Kind::Index) => {
                             let [b, c] = [args[1], args[2]].map(|arg| self.values(arg, points));
-                            rows::select_index::<T>(arch, self.values_mut(out, points), self.values(args[0], points), b, c);
+                            rows::select_index::<T>(
+                                arch,
+                                self.values_mut(out, points),
+                                self.values(args[0], points),
+                                b,
+                                c,
+                            );
                         }
                         (Code::ToReal, _) => {
                             rows::to_real::<T>(arch, self.values_mut(out, points), self.values(args[0], points));

@@ -80,7 +80,9 @@ impl<T: Real> Memory<T> {
         match element {
             DType::F32 | DType::F64 => Memory::Float(values.map(T::from_f64).collect()),
             // Some are beyond what f32 tells apart.
-            DType::Index => Memory::Index(values.map(|x| (x.abs() * 4.0) as u32 + if x > 1.0 { 1 << 24 } else { 0 }).collect()),
+            DType::Index => {
+                Memory::Index(values.map(|x| (x.abs() * 4.0) as u32 + if x > 1.0 { 1 << 24 } else { 0 }).collect())
+            }
             DType::Bool => Memory::Bool(values.map(|x| u8::from(x > 0.0)).collect()),
         }
     }
@@ -258,7 +260,13 @@ fn scalar<T: Real>(code: Code, args: [Value<T>; 3]) -> Value<T> {
             Compare::Gt => a > b,
             Compare::Ge => a >= b,
         })),
-        (Code::Select, [_, b, c]) => if real(0) != T::ZERO { b } else { c },
+        (Code::Select, [_, b, c]) => {
+            if real(0) != T::ZERO {
+                b
+            } else {
+                c
+            }
+        }
         (Code::ToReal, [Value::Index(a), ..]) => Value::Real(T::from_u32(a)),
         (Code::ToIndex, _) => Value::Index(real(0).to_u32()),
         _ => {
@@ -346,8 +354,7 @@ fn naive<T: Real>(kernel: &Tiled, memory: &mut [Memory<T>]) -> Vec<Vec<f64>> {
         for position in positions(&kept) {
             let i = at(view, &position);
             let value = values[i] + if lost[i].is_finite() { lost[i] } else { 0.0 };
-            let value =
-                if *fold == Fold::ArgMax { Value::Index(index[i]) } else { Value::Real(T::from_f64(value)) };
+            let value = if *fold == Fold::ArgMax { Value::Index(index[i]) } else { Value::Real(T::from_f64(value)) };
             memory[view.operand].set(i, value);
         }
         magnitudes.push(magnitude);

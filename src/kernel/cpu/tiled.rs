@@ -78,7 +78,12 @@ pub(super) enum Fill {
 pub(super) enum Step {
     Fill(usize),
     /// The kind is that of the last operand.
-    Row { code: Code, kind: Kind, out: usize, args: [usize; 3] },
+    Row {
+        code: Code,
+        kind: Kind,
+        out: usize,
+        args: [usize; 3],
+    },
 }
 
 #[derive(Clone, Debug)]
