@@ -9,6 +9,7 @@
 
 mod attention;
 mod cases;
+mod causal;
 mod conv;
 mod elementwise;
 mod index;
@@ -27,6 +28,7 @@ mod verify;
 
 pub use cases::{Case, Domain, cases};
 
+pub(crate) use causal::{Obstacle, causal, tells_apart};
 pub(crate) use interpret::evaluate;
 pub use interpret::{Interpretation, interpret};
 pub use nest::Walk;
