@@ -6,11 +6,12 @@
 //! derives from those of the operands. What no rule knows is refused.
 
 use super::index::strides;
-use crate::graph::{Attention, Binary, DType, Graph, Loop, Node, NodeId, Op, Pass, Sizes, StateKind};
+use super::rule::{self, Kind};
+use crate::graph::{Attention, Graph, Loop, Node, NodeId, Op, Sizes, StateKind};
 
 /// Where the positions of a piece are found in a value.
 #[derive(Clone, Debug, PartialEq)]
-enum Course {
+pub(super) enum Course {
     /// The same for every piece, and along each axis that changes with its length.
     Still,
     /// Each element belongs to a position, and follows from what was read up to there.
@@ -27,7 +28,7 @@ enum Course {
 
 /// Element i of a row-major tensor belongs to position i / inner mod count. So said, it holds under any shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Line {
+pub(super) struct Line {
     inner: usize,
     count: usize,
 }
@@ -152,7 +153,7 @@ enum Manner {
 }
 
 /// A node, its twin, and the courses of all before it.
-struct Site<'a> {
+pub(super) struct Site<'a> {
     graph: &'a Graph,
     id: NodeId,
     node: &'a Node,
@@ -175,7 +176,7 @@ impl Site<'_> {
     }
 
     /// The course of what is another value at each position, as an input.
-    fn own(&self) -> Result<Course, String> {
+    pub fn own(&self) -> Result<Course, String> {
         match varying(self.node, self.other)[..] {
             [] => Ok(Course::Still),
             [axis] => self.along(self.node, axis).map(Course::Along),
@@ -222,10 +223,7 @@ impl Site<'_> {
 
     fn course(&self) -> Result<Course, String> {
         let node = self.node;
-        let rank = |i: usize| self.operand(i).0.dims.len();
-        let same = |i: usize| (0..rank(i)).map(Some).collect::<Vec<_>>();
-        let lost = |i: usize| vec![None; rank(i)];
-        if !matches!(node.op, Op::Loop(_)) && node.op != self.other.op {
+        if node.op.kind() != Kind::Loop && node.op != self.other.op {
             // What is as long as the piece says so in its settings, too.
             let long = (0..node.inputs.len()).any(|i| !self.varying(i).is_empty());
             return Err(if long { MIXES } else { LENGTH }.into());
@@ -233,102 +231,113 @@ impl Site<'_> {
         if node.is_empty() {
             return Ok(Course::Still);
         }
-        match &node.op {
-            Op::Input(_) | Op::State(_) | Op::Random { .. } => self.own(),
-            Op::Constant(_) => Ok(Course::Still),
-            Op::Iota { axis } => match varying(node, self.other).contains(axis) {
-                true => self.along(node, *axis).map(Course::Counted),
-                false => Ok(Course::Still),
-            },
-            Op::Binary(Binary::Add) => match (self.operand(0).1, self.operand(1).1) {
-                (Course::Counted(line), Course::Start) | (Course::Start, Course::Counted(line)) => {
-                    Ok(Course::Along(*line))
-                }
-                _ => self.carried(Manner::Computes, &[same(0), same(1)]),
-            },
-            Op::Unary(_) => self.carried(Manner::Computes, &[same(0)]),
-            Op::Binary(_) | Op::Compare(_) => self.carried(Manner::Computes, &[same(0), same(1)]),
-            Op::Select => self.carried(Manner::Computes, &[same(0), same(1), same(2)]),
-            Op::Cast if node.dtype == DType::Bool => self.carried(Manner::Computes, &[same(0)]),
-            Op::Cast | Op::StopGradient => self.carried(Manner::Views, &[same(0)]),
-            Op::Reduce { axes, .. } => self.carried(Manner::Computes, &[without(rank(0), axes)]),
-            Op::ArgMax { axis } => self.carried(Manner::Computes, &[without(rank(0), &[*axis])]),
-            Op::Broadcast { axes } => {
-                let to: Vec<_> = (0..node.dims.len()).filter(|axis| !axes.contains(axis)).map(Some).collect();
-                match self.operand(0).1 {
-                    Course::Along(line) => Ok(Course::Along(self.repeated(*line, &to)?)),
-                    Course::Counted(line) => Ok(Course::Counted(self.repeated(*line, &to)?)),
-                    course => Ok(course.clone()),
-                }
-            }
-            Op::Reshape => match (self.operand(0).1, &self.varying(0)[..]) {
-                (Course::Still, []) if !varying(node, self.other).is_empty() => Err(LENGTH.into()),
-                // What is the same along an axis may not be so along those that it becomes.
-                (Course::Still, [axis]) => self.along(self.operand(0).0, *axis).map(Course::Along),
-                (Course::Still, [_, ..]) => Err(TWICE.into()),
-                (Course::Several(_), _) => Err(MIXES.into()),
-                (course, _) => Ok(course.clone()),
-            },
-            Op::Permute { order } => {
-                let to = (0..rank(0)).map(|axis| order.iter().position(|from| *from == axis)).collect();
-                self.carried(Manner::Views, &[to])
-            }
-            Op::Slice { axis, start } => match self.operand(0).1 {
-                Course::Several(parts) => part_at(parts, *start, node.len()),
-                _ => self.carried(Manner::Views, &[except(same(0), *axis)]),
-            },
-            Op::Pad { axis, .. } => self.carried(Manner::Computes, &[except(same(0), *axis)]),
-            Op::Concat { axis } => {
-                let axes: Vec<_> = (0..node.inputs.len()).map(|i| except(same(i), *axis)).collect();
-                self.carried(Manner::Computes, &axes)
-            }
-            Op::MatMul { transpose_left, transpose_right } => {
-                let last = node.dims.len() - 1;
-                let (inner, rows) = if *transpose_left { (last - 1, last) } else { (last, last - 1) };
-                let mut left = except(same(0), inner);
-                left[rows] = Some(last - 1);
-                let (inner, columns) = if *transpose_right { (last, last - 1) } else { (last - 1, last) };
-                let mut right = except(same(1), inner);
-                right[columns] = Some(last);
-                self.carried(Manner::Computes, &[left, right])
-            }
-            Op::Gather => {
-                let table = (0..rank(0)).map(|axis| axis.checked_sub(1).map(|axis| rank(1) + axis)).collect();
-                self.carried(Manner::Computes, &[table, same(1)])
-            }
-            Op::ScatterAdd => {
-                let values = (0..rank(0)).map(|axis| axis.checked_sub(rank(1)).map(|axis| axis + 1)).collect();
-                self.carried(Manner::Computes, &[values, lost(1)])
-            }
-            Op::Put => self.put(),
-            Op::Pool { .. } => {
-                let leading = |i: usize| (0..rank(i)).map(|axis| (axis + 2 < rank(i)).then_some(axis)).collect();
-                self.carried(Manner::Computes, &(0..node.inputs.len()).map(leading).collect::<Vec<_>>())
-            }
-            Op::Conv { pass, .. } => {
-                let mut images = lost(0);
-                images[0] = (*pass != Pass::Weight).then_some(0);
-                self.carried(Manner::Computes, &[images, lost(1)])
-            }
-            Op::Attention(how) => self.attention(how),
-            Op::AttentionGradient(_) | Op::FoldIn => {
-                self.carried(Manner::Computes, &(0..node.inputs.len()).map(lost).collect::<Vec<_>>())
-            }
-            Op::Loop(nest) => self.repeat(nest),
-            Op::Part(i) => match self.operand(0).1 {
-                Course::Several(parts) => Ok(parts[*i].1.clone()),
-                _ => Err(MIXES.into()),
-            },
+        rule::with(&node.op, |rule| rule.course(self))
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node {
+        self.node
+    }
+
+    /// Where the axes of an operand stand in a result that has them all.
+    pub fn all(&self, i: usize) -> Vec<Option<usize>> {
+        (0..self.operand(i).0.dims.len()).map(Some).collect()
+    }
+
+    /// The same if it has none of them.
+    pub fn none(&self, i: usize) -> Vec<Option<usize>> {
+        vec![None; self.operand(i).0.dims.len()]
+    }
+
+    /// The same if it has all but one in their places.
+    pub fn except(&self, i: usize, axis: usize) -> Vec<Option<usize>> {
+        let mut to = self.all(i);
+        to[axis] = None;
+        to
+    }
+
+    /// The same if some axes of the one operand are gone.
+    pub fn without(&self, gone: &[usize]) -> Vec<Option<usize>> {
+        let before = |axis: usize| gone.iter().filter(|other| **other < axis).count();
+        let to = |axis: Option<usize>| axis.filter(|axis| !gone.contains(axis)).map(|axis| axis - before(axis));
+        self.all(0).into_iter().map(to).collect()
+    }
+
+    /// The values of the operand, seen elsewhere.
+    pub fn viewed(&self, axes: &[Vec<Option<usize>>]) -> Result<Course, String> {
+        self.carried(Manner::Views, axes)
+    }
+
+    /// Values that are computed along the axes that are lost, and apart from each other along those that are not.
+    pub fn computed(&self, axes: &[Vec<Option<usize>>]) -> Result<Course, String> {
+        self.carried(Manner::Computes, axes)
+    }
+
+    /// Each element from the same element of every operand.
+    pub fn elementwise(&self) -> Result<Course, String> {
+        let axes: Vec<_> = (0..self.node.inputs.len()).map(|i| self.all(i)).collect();
+        self.computed(&axes)
+    }
+
+    /// A sum, by which what is counted from the beginning of the piece goes on from the pieces before.
+    pub fn sum(&self) -> Result<Course, String> {
+        match (self.operand(0).1, self.operand(1).1) {
+            (Course::Counted(line), Course::Start) | (Course::Start, Course::Counted(line)) => Ok(Course::Along(*line)),
+            _ => self.elementwise(),
         }
     }
 
-    /// Positions of the operand in a node that repeats it.
-    fn repeated(&self, line: Line, to: &[Option<usize>]) -> Result<Line, String> {
-        moved(line, self.operand(0).0, &self.varying(0), self.node, to)
+    /// The number of each position along an axis.
+    pub fn counted(&self, axis: usize) -> Result<Course, String> {
+        match varying(self.node, self.other).contains(&axis) {
+            true => self.along(self.node, axis).map(Course::Counted),
+            false => Ok(Course::Still),
+        }
+    }
+
+    /// The operand, repeated along new axes.
+    pub fn repeated(&self, axes: &[usize]) -> Result<Course, String> {
+        let to: Vec<_> = (0..self.node.dims.len()).filter(|axis| !axes.contains(axis)).map(Some).collect();
+        let moved = |line: Line| moved(line, self.operand(0).0, &self.varying(0), self.node, &to);
+        match self.operand(0).1 {
+            Course::Along(line) => Ok(Course::Along(moved(*line)?)),
+            Course::Counted(line) => Ok(Course::Counted(moved(*line)?)),
+            Course::Kept | Course::Several(_) => Err(MIXES.into()),
+            course => Ok(course.clone()),
+        }
+    }
+
+    /// The same elements under another shape.
+    pub fn reshaped(&self) -> Result<Course, String> {
+        match (self.operand(0).1, &self.varying(0)[..]) {
+            (Course::Still, []) if !varying(self.node, self.other).is_empty() => Err(LENGTH.into()),
+            // What is the same along an axis may not be so along those that it becomes.
+            (Course::Still, [axis]) => self.along(self.operand(0).0, *axis).map(Course::Along),
+            (Course::Still, [_, ..]) => Err(TWICE.into()),
+            (Course::Several(_), _) => Err(MIXES.into()),
+            (course, _) => Ok(course.clone()),
+        }
+    }
+
+    /// A part of an axis, or one of several results.
+    pub fn part(&self, axis: usize, start: usize) -> Result<Course, String> {
+        match self.operand(0).1 {
+            Course::Several(parts) => part_at(parts, start, self.node.len()),
+            Course::Kept => Err(MIXES.into()),
+            _ => self.viewed(&[self.except(0, axis)]),
+        }
+    }
+
+    /// The i-th of several results.
+    pub fn result(&self, i: usize) -> Result<Course, String> {
+        match self.operand(0).1 {
+            Course::Several(parts) => Ok(parts[i].1.clone()),
+            _ => Err(MIXES.into()),
+        }
     }
 
     /// Rows that are put into a tensor of the session, at places that go on from those of earlier pieces, are kept.
-    fn put(&self) -> Result<Course, String> {
+    pub fn kept(&self) -> Result<Course, String> {
         let (table, index, values) = (self.operand(0), self.operand(1), self.operand(2));
         let memory = match table.0.op {
             Op::State(i) => {
@@ -340,15 +349,12 @@ impl Site<'_> {
         let width = values.0.len() / index.0.len().max(1);
         match (index.1, values.1) {
             (Course::Along(at), Course::Along(row)) if memory && at.inner * width == row.inner => Ok(Course::Kept),
-            _ => {
-                let rows = vec![None; index.0.dims.len()];
-                let kept = (0..table.0.dims.len()).map(Some).collect();
-                self.carried(Manner::Computes, &[kept, rows, vec![None; values.0.dims.len()]])
-            }
+            _ => self.computed(&[self.all(0), self.none(1), self.none(2)]),
         }
     }
 
-    fn attention(&self, how: &Attention) -> Result<Course, String> {
+    /// Queries that go on from where the keys are kept, or samples each by itself.
+    pub fn attention(&self, how: &Attention) -> Result<Course, String> {
         let inputs = 0..self.node.inputs.len();
         let dims = |i: usize| &*self.operand(i).0.dims;
         let sizes = Sizes::new(dims(0), dims(1), dims(2));
@@ -402,7 +408,7 @@ impl Site<'_> {
     }
 
     /// The body is walked with the courses of its inputs, until those of the carries stay.
-    fn repeat(&self, nest: &Loop) -> Result<Course, String> {
+    pub fn repeat(&self, nest: &Loop) -> Result<Course, String> {
         let Op::Loop(twin) = &self.other.op else { return Err(LENGTH.into()) };
         if nest.count != twin.count {
             return Err("takes a step for each position".into());
@@ -479,17 +485,6 @@ fn moved(line: Line, from: &Node, varying: &[usize], result: &Node, to: &[Option
     }
 }
 
-/// Where the axes stand when some are gone.
-fn without(rank: usize, gone: &[usize]) -> Vec<Option<usize>> {
-    let to = |axis: usize| (!gone.contains(&axis)).then(|| axis - gone.iter().filter(|other| **other < axis).count());
-    (0..rank).map(to).collect()
-}
-
-fn except(mut to: Vec<Option<usize>>, axis: usize) -> Vec<Option<usize>> {
-    to[axis] = None;
-    to
-}
-
 /// The course of the one among several results that begins there.
 fn part_at(parts: &[(usize, Course)], start: usize, len: usize) -> Result<Course, String> {
     let mut first = 0;
@@ -501,3 +496,6 @@ fn part_at(parts: &[(usize, Course)], start: usize, len: usize) -> Result<Course
     }
     Err(MIXES.into())
 }
+
+#[cfg(test)]
+mod tests;
