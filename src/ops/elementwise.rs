@@ -196,6 +196,24 @@ impl Rule for Compare {
     }
 }
 
+/// Whether a function of one real number is constant but for jumps.
+#[cfg(test)]
+pub(crate) fn jumps(op: Unary) -> bool {
+    unary(op).derivative.is_none()
+}
+
+/// Where the tests draw the operand of a function from.
+#[cfg(test)]
+pub(crate) fn unary_domain(op: Unary) -> Domain {
+    unary(op).domain
+}
+
+/// Where the tests draw the operands of a function from.
+#[cfg(test)]
+pub(crate) fn binary_domains(op: Binary) -> [Domain; 2] {
+    binary(op).domains
+}
+
 /// What takes so many nanoseconds a point, in passes. However dear, several of them still fit into one kernel.
 fn passes(nanoseconds: f64) -> usize {
     (nanoseconds * 16.0).round().clamp(1.0, 16.0) as usize

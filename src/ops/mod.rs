@@ -29,6 +29,8 @@ mod verify;
 pub use cases::{Case, Domain};
 
 pub(crate) use causal::{Obstacle, causal, tells_apart};
+#[cfg(test)]
+pub(crate) use elementwise::{binary_domains, jumps, unary_domain};
 pub(crate) use interpret::evaluate;
 pub use interpret::{Interpretation, interpret};
 pub(crate) use rule::Kind;
