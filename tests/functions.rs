@@ -83,6 +83,54 @@ fn elementwise_functions_by_pytorch() {
 }
 
 #[test]
+fn functions_of_all_domains_by_pytorch() {
+    let fixtures = &fixtures()["by_domain"];
+    let one: &[(&str, fn(&Row) -> Row)] = &[
+        ("atan", atan),
+        ("tan", tan),
+        ("sinh", sinh),
+        ("cosh", cosh),
+        ("asinh", asinh),
+        ("exp2", exp2),
+        ("floor", floor),
+        ("ceil", ceil),
+        ("round", round),
+        ("log2", log2),
+        ("acosh", acosh),
+        ("atanh", atanh),
+        ("asin", asin),
+        ("acos", acos),
+    ];
+    let cases = fixtures["one"].as_array().expect("a list");
+    assert_eq!(cases.len(), one.len());
+    for (case, (name, f)) in cases.iter().zip(one) {
+        assert_eq!(case["name"], *name);
+        let x = reals(&case["x"]);
+        let (y, gradient) = value_and_gradient((x.len(),), &x, ones, |_, x| f(x));
+        assert_close(name, &y, &reals(&case["y"]));
+        assert_close(name, &gradient, &reals(&case["gradient"]));
+    }
+    let two: &[(&str, fn(&Row, &Row) -> Row)] = &[("atan2", atan2), ("rem", rem)];
+    let cases = fixtures["two"].as_array().expect("a list");
+    assert_eq!(cases.len(), two.len());
+    for (case, (name, f)) in cases.iter().zip(two) {
+        assert_eq!(case["name"], *name);
+        let (a, b) = (reals(&case["a"]), reals(&case["b"]));
+        let scope = Scope::new(true);
+        let (left, right) = (scope.input("a", (a.len(),)), scope.input("b", (b.len(),)));
+        let y = f(&left, &right);
+        let total = sum::<(usize,), (), Axis<0>, f64>(&y);
+        let mut graph = scope.finish().expect("recording does not fail");
+        let gradients = grad(&mut graph, total.id(), &[left.id(), right.id()]).expect("the sum is a scalar");
+        let found = evaluate(graph, &[y.id(), gradients[0], gradients[1]], &[a, b]);
+        assert_close(name, &found[0], &reals(&case["y"]));
+        for i in 0..2 {
+            assert_close(&format!("{name} by operand {i}"), &found[1 + i], &reals(&case["gradients"][i]));
+        }
+    }
+}
+
+#[test]
 fn reductions_by_pytorch() {
     let fixtures = &fixtures()["reductions"];
     let x = reals(&fixtures["x"]);

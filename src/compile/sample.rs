@@ -1,6 +1,7 @@
 //! Random graphs over all ops, for tests.
 
 use crate::graph::{Attend, Binary, Compare, DType, Distribution, Graph, NodeId, ReduceOp, StateKind, Unary};
+use crate::ops::{Domain, binary_domains, jumps, unary_domain};
 
 /// A random graph and values for its inputs and state.
 #[derive(Clone, Debug)]
@@ -128,7 +129,7 @@ impl Maker<'_> {
             4 => {
                 let (a, exact) = self.any();
                 let (b, other) = self.like(a);
-                let op = [Compare::Eq, Compare::Ne, Compare::Lt, Compare::Le, Compare::Gt, Compare::Ge][self.choose(6)];
+                let op = Compare::ALL[self.choose(Compare::ALL.len())];
                 (exact.min(other) > 0).then(|| (self.graph.compare(op, a, b).unwrap(), 3))
             }
             5 => {
@@ -248,68 +249,52 @@ impl Maker<'_> {
 
     fn unary(&mut self) -> Option<(NodeId, Exact)> {
         let (x, exact) = self.real();
-        const SMOOTH: [Unary; 18] = [
-            Unary::Neg,
-            Unary::Abs,
-            Unary::Relu,
-            Unary::Square,
-            Unary::Sign,
-            Unary::Sin,
-            Unary::Cos,
-            Unary::Tanh,
-            Unary::Sigmoid,
-            Unary::Softplus,
-            Unary::Erf,
-            Unary::Exp,
-            Unary::Expm1,
-            Unary::Recip,
-            Unary::Sqrt,
-            Unary::Rsqrt,
-            Unary::Ln,
-            Unary::Log1p,
-        ];
-        let op = SMOOTH[self.choose(SMOOTH.len())];
-        Some(match op {
-            Unary::Neg | Unary::Abs | Unary::Relu => (self.graph.unary(op, x).unwrap(), exact),
-            Unary::Square => (self.graph.unary(op, x).unwrap(), exact.saturating_sub(1)),
-            Unary::Sign if exact == 0 => return None,
-            Unary::Sign => (self.graph.unary(op, x).unwrap(), 3),
-            Unary::Exp | Unary::Expm1 => {
-                let bounded = self.graph.unary(Unary::Sin, x).unwrap();
-                (self.graph.unary(op, bounded).unwrap(), 0)
+        let op = Unary::ALL[self.choose(Unary::ALL.len())];
+        let exact = match op {
+            Unary::Neg | Unary::Abs | Unary::Relu => exact,
+            Unary::Square => exact.saturating_sub(1),
+            // What jumps is only applied to exact values.
+            _ if jumps(op) && exact == 0 => return None,
+            _ if jumps(op) => 3,
+            _ => {
+                let x = self.within(x, unary_domain(op));
+                return Some((self.graph.unary(op, x).unwrap(), 0));
             }
-            Unary::Recip | Unary::Sqrt | Unary::Rsqrt | Unary::Ln | Unary::Log1p => {
-                let size = self.graph.unary(Unary::Abs, x).unwrap();
-                let half = self.graph.constant_like(0.5, x);
-                let positive = self.graph.binary(Binary::Add, size, half).unwrap();
-                (self.graph.unary(op, positive).unwrap(), 0)
-            }
-            _ => (self.graph.unary(op, x).unwrap(), 0),
-        })
+        };
+        Some((self.graph.unary(op, x).unwrap(), exact))
     }
 
     fn arithmetic(&mut self) -> Option<(NodeId, Exact)> {
         let (a, first) = self.real();
         let (b, second) = self.like(a);
-        let op =
-            [Binary::Add, Binary::Sub, Binary::Mul, Binary::Min, Binary::Max, Binary::Div, Binary::Pow][self.choose(7)];
-        let exact = first.min(second).saturating_sub(1);
-        Some(match op {
-            Binary::Div => {
-                let size = self.graph.unary(Unary::Abs, b).unwrap();
-                let half = self.graph.constant_like(0.5, b);
-                let positive = self.graph.binary(Binary::Add, size, half).unwrap();
-                (self.graph.binary(op, a, positive).unwrap(), 0)
-            }
+        let op = Binary::ALL[self.choose(Binary::ALL.len())];
+        let exact = match op {
+            Binary::Min | Binary::Max => first.min(second),
+            Binary::Add | Binary::Sub | Binary::Mul => first.min(second).saturating_sub(1),
             Binary::Pow => {
                 let base = self.graph.unary(Unary::Sigmoid, a).unwrap();
                 let exponent = [0.0, 0.5, 1.0, 2.0, 3.0, -1.0, 1.7][self.choose(7)];
                 let exponent = self.graph.constant_like(exponent, a);
-                (self.graph.binary(op, base, exponent).unwrap(), 0)
+                return Some((self.graph.binary(op, base, exponent).unwrap(), 0));
             }
-            Binary::Min | Binary::Max => (self.graph.binary(op, a, b).unwrap(), first.min(second)),
-            _ => (self.graph.binary(op, a, b).unwrap(), exact),
-        })
+            _ => {
+                let own = binary_domains(op);
+                let (a, b) = (self.within(a, own[0]), self.within(b, own[1]));
+                return Some((self.graph.binary(op, a, b).unwrap(), 0));
+            }
+        };
+        Some((self.graph.binary(op, a, b).unwrap(), exact))
+    }
+
+    /// Reals as numbers of a domain, at a distance from what it avoids.
+    fn within(&mut self, x: NodeId, domain: Domain) -> NodeId {
+        let Domain::Reals { low, high, avoid } = domain else { return x };
+        let low = avoid.map_or(low, |point| point + (high - point) / 8.0);
+        let wave = self.graph.unary(Unary::Sin, x).unwrap();
+        let (half, middle) = ((high - low) / 2.0, (high + low) / 2.0);
+        let (half, middle) = (self.graph.constant_like(half, x), self.graph.constant_like(middle, x));
+        let wave = self.graph.binary(Binary::Mul, wave, half).unwrap();
+        self.graph.binary(Binary::Add, wave, middle).unwrap()
     }
 
     fn other_shape(&mut self, x: NodeId) -> Vec<usize> {

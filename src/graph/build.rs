@@ -239,26 +239,19 @@ impl Graph {
 
     /// `len` positions of `axis`, beginning at `start`.
     pub fn slice(&mut self, x: NodeId, axis: usize, start: usize, len: usize) -> Result<NodeId> {
-        let mut dims = self[x].dims.clone();
-        match dims.get_mut(axis) {
-            Some(size) if start + len <= *size => *size = len,
-            _ => {
-                return Err(Error::shape("slice", format!("{start}..{} of axis {axis} of {dims:?}", start + len)));
-            }
-        }
+        let own = &self[x].dims;
+        let refused = |_| Error::shape("slice", format!("{start}..{} of axis {axis} of {own:?}", start + len));
+        let dims = shapes::slice(own, axis, &start, &len, usize::le).map_err(refused)?;
         let dtype = self[x].dtype;
         Ok(self.push(Op::Slice { axis, start }, vec![x], dims, dtype))
     }
 
     /// Zeros around `x` so that `axis` becomes `len` long and `x` begins at `start`.
     pub fn pad(&mut self, x: NodeId, axis: usize, start: usize, len: usize) -> Result<NodeId> {
-        let mut dims = self[x].dims.clone();
-        match dims.get_mut(axis) {
-            Some(size) if start + *size <= len => *size = len,
-            _ => {
-                return Err(Error::shape("pad", format!("{dims:?} at {start} of an axis {axis} of {len}")));
-            }
-        }
+        let own = &self[x].dims;
+        let refused = || Error::shape("pad", format!("{own:?} at {start} of an axis {axis} of {len}"));
+        let behind = own.get(axis).and_then(|size| len.checked_sub(start + size)).ok_or_else(refused)?;
+        let dims = shapes::pad(own, axis, &start, &behind).map_err(|_| refused())?;
         let dtype = self[x].dtype;
         Ok(self.push(Op::Pad { axis, start }, vec![x], dims, dtype))
     }

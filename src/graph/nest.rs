@@ -225,12 +225,11 @@ impl Graph {
     pub(crate) fn inline(&mut self, body: &Graph, inputs: &[NodeId]) -> Vec<NodeId> {
         let mut renamed: Vec<NodeId> = Vec::with_capacity(body.nodes.len());
         for node in &body.nodes {
-            renamed.push(match node.op {
-                Op::Input(i) => inputs[i],
-                _ => {
-                    let operands = node.inputs.iter().map(|x| renamed[x.index()]).collect();
-                    self.push(node.op.clone(), operands, node.dims.clone(), node.dtype)
-                }
+            renamed.push(if let Op::Input(i) = node.op {
+                inputs[i]
+            } else {
+                let operands = node.inputs.iter().map(|x| renamed[x.index()]).collect();
+                self.push(node.op.clone(), operands, node.dims.clone(), node.dtype)
             });
         }
         renamed

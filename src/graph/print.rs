@@ -13,24 +13,26 @@ fn print(graph: &Graph, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result
     let indent = "    ".repeat(depth);
     for (id, node) in graph.nodes() {
         write!(f, "{indent}%{} : {:?}{:?} = ", id.0, node.dtype, node.dims)?;
-        match &node.op {
-            Op::Loop(nest) => {
+        let nest = if let Op::Loop(nest) = &node.op { Some(nest) } else { None };
+        match nest {
+            Some(nest) => {
                 write!(f, "Loop {}{}", nest.count, if nest.reverse { " in reverse" } else { "" })?;
                 write!(f, ", {} carries, {} slices", nest.carries, nest.slices)?;
             }
-            op => write!(f, "{op:?}")?,
+            None => write!(f, "{:?}", node.op)?,
         }
         for input in &node.inputs {
             write!(f, " %{}", input.0)?;
         }
-        match &node.op {
-            Op::State(i) => writeln!(f, "  # {}", graph.states[*i].key)?,
-            Op::Input(i) => writeln!(f, "  # {}", graph.inputs[*i].name)?,
-            Op::Loop(nest) => {
-                writeln!(f)?;
-                print(&nest.body, f, depth + 1)?;
-            }
-            _ => writeln!(f)?,
+        if let Op::State(i) = node.op {
+            write!(f, "  # {}", graph.states[i].key)?;
+        }
+        if let Op::Input(i) = node.op {
+            write!(f, "  # {}", graph.inputs[i].name)?;
+        }
+        writeln!(f)?;
+        if let Some(nest) = nest {
+            print(&nest.body, f, depth + 1)?;
         }
     }
     for state in &graph.states {

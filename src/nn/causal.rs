@@ -1,79 +1,66 @@
-//! Whether a net can be read piece by piece: what it gives at a position depends on no later one.
+//! Whether a net can be read piece by piece: what it gives at a position depends on no later one, and what it needs of
+//! earlier ones is kept.
 
+use super::net::trace_on;
 use super::{Net, trace};
-use crate::graph::{Graph, Node, Op};
-use crate::tensor::Float;
+use crate::graph::{Graph, NodeId, Op};
+use crate::ops::{Obstacle, causal, tells_apart};
+use crate::tensor::{Float, Scope};
 use crate::{Error, Result};
 
 /// How many positions a net of these run-time dimensions reads: as many as its causal attentions go along, or its
-/// `positions`; 0 if it has neither.
+/// `positions`. 0 if it has neither and treats every element of a batch by itself.
 ///
 /// # Errors
-/// If another operation than causal attention mixes positions.
-pub(super) fn positions<E: Float, M: Net<E>>(dims: &[usize]) -> Result<usize> {
-    let graph = trace::<E, M>(dims, false)?;
-    // Axes of positions are those whose size changes with that of the dimension.
-    for (i, &size) in dims.iter().enumerate().filter(|(_, size)| **size > 0) {
-        let others = [size + 1, size - 1].map(|other| [&dims[..i], &[other], &dims[i + 1..]].concat());
-        let Some(other) = others.iter().find_map(|dims| trace::<E, M>(dims, false).ok()) else { continue };
-        if find(&graph, &other, counts).is_none() {
-            continue;
+/// If it is not known to give for the pieces what it gives for the whole.
+pub(super) fn positions<E: Float, M: Net<E>>(dims: &[usize], places: usize) -> Result<usize> {
+    let whole = |dims: &[usize]| trace::<E, M>(dims, false);
+    let piece = |dims: &[usize]| trace_on::<E, M>(&Scope::streaming::<E>(places), dims);
+    let judge = |i: usize| match pair(dims, i, &piece) {
+        // All pieces are equally long.
+        None => Ok(()),
+        Some([(count, one), (more, other)]) => {
+            causal(&one, &other, count, start(&one))?;
+            causal(&other, &one, more, start(&other))
         }
-        return match find(&graph, &other, mixes) {
-            None => Ok(size),
-            Some(node) => Err(Error::value(format!(
-                "`{}` cannot be read piece by piece: {:?} goes over positions, which causal attention alone may do",
-                M::NAME,
-                node.op
-            ))),
-        };
+    };
+    // The dimension of positions is the one along which some op tells them apart.
+    let own = (0..dims.len())
+        .find(|&i| pair(dims, i, &whole).is_some_and(|[(_, one), (_, other)]| tells_apart(&one, &other)));
+    match own {
+        Some(i) => judge(i).map(|()| dims[i]),
+        None => (0..dims.len()).try_for_each(judge).map(|()| 0),
     }
-    Ok(0)
+    .map_err(|obstacle| refusal(M::NAME, &obstacle))
 }
 
-/// Whether an axis of the i-th operand is one of positions.
-type Along<'a> = &'a dyn Fn(usize, usize) -> bool;
-
-/// The first node for which `holds`, in a graph or in the bodies of its loops. `other` is the same graph for another
-/// number of positions.
-fn find<'g>(graph: &'g Graph, other: &Graph, holds: fn(&Node, Along<'_>) -> bool) -> Option<&'g Node> {
-    graph.nodes.iter().zip(&other.nodes).find_map(|(node, twin)| {
-        if let (Op::Loop(own), Op::Loop(twin)) = (&node.op, &twin.op) {
-            return find(&own.body, &twin.body, holds);
-        }
-        // The parts of what attention gives.
-        if node.inputs.first().is_some_and(|x| matches!(graph[*x].op, Op::Attention(_))) {
-            return None;
-        }
-        let along = |operand: usize, axis: usize| {
-            let at = node.inputs.get(operand).zip(twin.inputs.get(operand));
-            let (own, twin) = at.map_or((node, twin), |(a, b)| (&graph[*a], &other[*b]));
-            own.dims.get(axis) != twin.dims.get(axis)
-        };
-        holds(node, &along).then_some(node)
-    })
+/// The graph for two sizes of one of the dimensions; of two or more, so that there is something to be mixed. The size
+/// itself is one of them where it can be.
+fn pair(dims: &[usize], i: usize, graph: &dyn Fn(&[usize]) -> Result<Graph>) -> Option<[(usize, Graph); 2]> {
+    let size = dims[i];
+    let sizes = (size..=size + 8).chain((size.saturating_sub(8)..size).rev());
+    let mut graphs = sizes.filter(|&size| size > 1).filter_map(|size| {
+        let mut dims = dims.to_vec();
+        dims[i] = size;
+        Some((size, graph(&dims).ok()?))
+    });
+    let (first, second) = (graphs.next()?, graphs.next()?);
+    // Where a size makes two shapes equal, a step between them is left out.
+    if first.1.nodes().count() == second.1.nodes().count() {
+        return Some([first, second]);
+    }
+    graphs.next().map(|third| [second, third])
 }
 
-/// Whether an operation tells positions apart.
-fn counts(node: &Node, along: Along<'_>) -> bool {
-    match &node.op {
-        Op::Iota { axis } => along(0, *axis),
-        Op::Attention(how) => how.causal && along(0, 2),
-        _ => false,
-    }
+/// The input that says how many positions were read before.
+fn start(graph: &Graph) -> Option<NodeId> {
+    graph.nodes().find(|(_, node)| node.op == Op::Input(0)).map(|(id, _)| id)
 }
 
-/// Whether an operation makes what it gives at one position of others.
-fn mixes(node: &Node, along: Along<'_>) -> bool {
-    match &node.op {
-        Op::Reduce { axes, .. } => axes.iter().any(|&axis| along(0, axis)),
-        Op::ArgMax { axis } | Op::Slice { axis, .. } | Op::Pad { axis, .. } => along(0, *axis),
-        Op::Concat { axis } => (0..node.inputs.len()).any(|operand| along(operand, *axis)),
-        Op::MatMul { transpose_left, .. } => along(0, node.dims.len() - 1 - usize::from(*transpose_left)),
-        Op::Gather | Op::ScatterAdd | Op::Put => along(0, 0),
-        Op::Pool { .. } => (node.dims.len().saturating_sub(2)..node.dims.len()).any(|axis| along(0, axis)),
-        Op::Conv { .. } => along(0, 2) || along(0, 3),
-        Op::Attention(how) => !how.causal && along(1, 2),
-        _ => false,
-    }
+fn refusal(net: &str, Obstacle { op, problem, behind }: &Obstacle) -> Error {
+    let layer = behind.as_ref().map(|key| key.rsplit_once('.').map_or(key.as_str(), |(layer, _)| layer));
+    let behind = layer.map(|layer| format!(", behind `{layer}`")).unwrap_or_default();
+    Error::value(format!(
+        "`{net}` cannot be read piece by piece: {op} {problem}{behind}; give it whole inputs by `forward` or a `Session`"
+    ))
 }

@@ -174,7 +174,7 @@ impl<E: Float, M: Net<E>> Stream<E, M> {
 
 /// The program that reads a batch of these run-time dimensions.
 fn ready<E: Float, M: Net<E>>(dims: &[usize], places: usize) -> Result<Ready> {
-    let length = positions::<E, M>(dims)?;
+    let length = positions::<E, M>(dims, places)?;
     let compiled = Compiled::new(&trace_on::<E, M>(&Scope::streaming::<E>(places), dims)?)?;
     Ok(Ready { compiled, length })
 }

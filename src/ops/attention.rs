@@ -2,10 +2,88 @@
 //! that is the derivative of its formula written out in other ops.
 
 use super::cases::{Case, Domain};
-use super::nest::Walk;
+use super::causal::{Course, Site};
+use super::rule::{Cotangents, Kind, Rule, Walk};
 use crate::Result;
 use crate::graph::{Attend, Attention, Binary, Compare, DType, Graph, Node, NodeId, Op, Sizes, Unary};
 use ansatz_shapes as shapes;
+
+/// Attention.
+pub(super) struct Forward<'a>(pub &'a Attention);
+
+impl Rule for Forward<'_> {
+    fn arity(&self) -> Option<usize> {
+        Some(self.0.operands())
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        result(graph, node, self.0, false)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Alone
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.attention(self.0)
+    }
+
+    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(attention(self.0, sizes(graph, &node.inputs), operands))
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        let c = c.one()?;
+        attention_vjp(graph, y, c, self.0)
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        attention_cases(float)
+    }
+}
+
+/// The derivative of attention.
+pub(super) struct Backward<'a>(pub &'a Attention);
+
+impl Rule for Backward<'_> {
+    fn arity(&self) -> Option<usize> {
+        Some(self.0.operands() + 3)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        result(graph, node, self.0, true)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Alone
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        let lost: Vec<_> = (0..at.node().inputs.len()).map(|i| at.none(i)).collect();
+        at.computed(&lost)
+    }
+
+    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(gradient(self.0, sizes(graph, &node.inputs), operands))
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, walk: Walk) -> Result<Vec<Option<NodeId>>> {
+        let c = c.one()?;
+        gradient_vjp(graph, y, c, self.0, walk)
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        gradient_cases(float)
+    }
+}
 
 /// Values of an attention, for plain loops.
 struct Values<'a> {
@@ -64,7 +142,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The result `[n, t, h, f]`, then the logarithms `[n, h, t]`.
-pub(super) fn attention(op: &Attention, sizes: Sizes, operands: &[&[f64]]) -> Vec<f64> {
+fn attention(op: &Attention, sizes: Sizes, operands: &[&[f64]]) -> Vec<f64> {
     let values = Values { op, sizes, operands };
     let Sizes { n, h, t, s, f, .. } = sizes;
     let mut y = vec![0.0; sizes.result() + sizes.logarithms()];
@@ -84,7 +162,7 @@ pub(super) fn attention(op: &Attention, sizes: Sizes, operands: &[&[f64]]) -> Ve
 
 /// The cotangents of queries, keys and values. The last three operands are the logarithms, the common part of each row,
 /// and the cotangent of the result.
-pub(super) fn gradient(op: &Attention, sizes: Sizes, operands: &[&[f64]]) -> Vec<f64> {
+fn gradient(op: &Attention, sizes: Sizes, operands: &[&[f64]]) -> Vec<f64> {
     let values = Values { op, sizes, operands };
     let Sizes { n, h, g, t, s, e, f } = sizes;
     let last = op.operands();
@@ -117,12 +195,12 @@ fn positions([n, h, t]: [usize; 3]) -> impl Iterator<Item = (usize, usize, usize
 }
 
 /// The sizes of an attention whose operands begin with queries, keys and values.
-pub(super) fn sizes(graph: &Graph, inputs: &[NodeId]) -> Sizes {
+fn sizes(graph: &Graph, inputs: &[NodeId]) -> Sizes {
     Sizes::new(&graph[inputs[0]].dims, &graph[inputs[1]].dims, &graph[inputs[2]].dims)
 }
 
-/// Whether the operands of an attention or of its derivative fit.
-pub(super) fn verify(graph: &Graph, node: &Node, op: &Attention) -> Result<(), String> {
+/// The result of an attention, or of its derivative, whose operands fit.
+fn result(graph: &Graph, node: &Node, op: &Attention, gradient: bool) -> Result<(Vec<usize>, DType), String> {
     let operand = |i: usize| &graph[node.inputs[i]];
     let (q, k, v) = (operand(0), operand(1), operand(2));
     if q.dims.len() != 4 || shapes::attention(&q.dims, &k.dims, &v.dims).is_err() {
@@ -133,19 +211,21 @@ pub(super) fn verify(graph: &Graph, node: &Node, op: &Attention) -> Result<(), S
     if g == 0 || h % g != 0 || e == 0 || f == 0 {
         return Err(format!("has {h} heads of queries for {g} of keys, and widths {e} and {f}"));
     }
-    let mut expected: Vec<(Vec<usize>, DType)> = [&q.dims, &k.dims, &v.dims].map(|d| (d.clone(), node.dtype)).to_vec();
+    let float = q.dtype;
+    if !float.is_float() {
+        return Err(format!("needs real numbers where {float:?} stands"));
+    }
+    let mut expected: Vec<(Vec<usize>, DType)> = [&q.dims, &k.dims, &v.dims].map(|d| (d.clone(), float)).to_vec();
     let extras = [
-        (op.bias, vec![n, h, t, s], node.dtype),
+        (op.bias, vec![n, h, t, s], float),
         (op.mask, vec![n, h, t, s], DType::Bool),
-        (op.slopes, vec![h], node.dtype),
+        (op.slopes, vec![h], float),
         (op.start, vec![n], DType::Index),
     ];
     expected.extend(extras.into_iter().filter(|(given, ..)| *given).map(|(_, dims, dtype)| (dims, dtype)));
-    let mut whole = vec![sizes.result() + sizes.logarithms()];
-    if let Op::AttentionGradient(_) = node.op {
+    if gradient {
         let own = [vec![n, h, t], vec![n, h, t], vec![n, h, t, f]];
-        expected.extend(own.map(|dims| (dims, node.dtype)));
-        whole = sizes.gradient_dims();
+        expected.extend(own.map(|dims| (dims, float)));
     }
     for (i, (dims, dtype)) in expected.iter().enumerate() {
         let found = operand(i);
@@ -153,10 +233,7 @@ pub(super) fn verify(graph: &Graph, node: &Node, op: &Attention) -> Result<(), S
             return Err(format!("needs {dtype:?}{dims:?} as operand {i} and finds {:?}{:?}", found.dtype, found.dims));
         }
     }
-    match node.dims == whole && node.dtype.is_float() {
-        true => Ok(()),
-        false => Err(format!("needs reals {whole:?} where {:?}{:?} stands", node.dtype, node.dims)),
-    }
+    Ok((if gradient { sizes.gradient_dims() } else { vec![sizes.result() + sizes.logarithms()] }, float))
 }
 
 /// Attention written out in other ops: the weights `[n, h, t, s]` and what they are made of.
@@ -266,7 +343,7 @@ fn gathered(graph: &mut Graph, x: NodeId, sizes: &Sizes) -> Result<NodeId> {
 }
 
 /// The cotangents of all operands of an attention.
-pub(super) fn attention_vjp(graph: &mut Graph, y: NodeId, c: NodeId, op: &Attention) -> Result<Vec<Option<NodeId>>> {
+fn attention_vjp(graph: &mut Graph, y: NodeId, c: NodeId, op: &Attention) -> Result<Vec<Option<NodeId>>> {
     let inputs = graph[y].inputs.clone();
     let [q, k, v] = graph.attention_gradient(y, c)?;
     let mut all = vec![None; inputs.len()];
@@ -295,13 +372,7 @@ pub(super) fn attention_vjp(graph: &mut Graph, y: NodeId, c: NodeId, op: &Attent
 }
 
 /// The cotangents of all operands of the derivative: the derivative of its formula.
-pub(super) fn gradient_vjp(
-    graph: &mut Graph,
-    y: NodeId,
-    c: NodeId,
-    op: &Attention,
-    walk: Walk,
-) -> Result<Vec<Option<NodeId>>> {
+fn gradient_vjp(graph: &mut Graph, y: NodeId, c: NodeId, op: &Attention, walk: Walk) -> Result<Vec<Option<NodeId>>> {
     let inputs = graph[y].inputs.clone();
     let cotangents = graph.attention_cotangents(c, &sizes(graph, &inputs))?;
     // In a graph of its own, where no operand depends on another.
@@ -370,7 +441,7 @@ fn filled(how: &Attend, extras: [bool; 4], x: &[NodeId]) -> Attend {
     Attend { bias, mask, slopes, start, ..how.clone() }
 }
 
-pub(super) fn attention_cases(float: DType) -> Result<Vec<Case>> {
+fn attention_cases(float: DType) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for shape in SHAPES {
         for (name, how, extras) in variants() {
@@ -386,7 +457,7 @@ pub(super) fn attention_cases(float: DType) -> Result<Vec<Case>> {
 }
 
 /// The derivative for any logarithms, common parts and cotangents, not only those of a result.
-pub(super) fn gradient_cases(float: DType) -> Result<Vec<Case>> {
+fn gradient_cases(float: DType) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for shape in &SHAPES[..2] {
         for (name, how, extras) in variants() {

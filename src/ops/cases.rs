@@ -1,8 +1,7 @@
 //! Small graphs with one op each and the numbers to try them on: every test of derivatives and kernels walks this list.
 
-use super::{attention, conv, elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure};
-use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, Op, Pass, Pool, ReduceOp, Unary};
-use crate::{Error, Result};
+use crate::Result;
+use crate::graph::{DType, Graph, NodeId};
 
 /// A small graph with one result, `y`, and where its inputs come from.
 #[derive(Clone, Debug)]
@@ -127,73 +126,12 @@ macro_rules! each {
     }};
 }
 
-/// The cases of every op, in pairs `pattern => cases`; a `match` over the same patterns keeps the list complete.
-macro_rules! cases_of_every_op {
-    ($($pattern:pat => $cases:expr,)*) => {{
-        fn known(op: &Op) {
-            match op { $($pattern => {})* }
-        }
-        known(&Op::Reshape);
-        let mut all: Vec<Case> = Vec::new();
-        $(all.extend($cases);)*
-        all
-    }};
-}
-
-/// Every op's own test cases, with reals of type `float`.
-///
-/// # Errors
-/// If `float` is not a type of real numbers.
-pub fn cases(float: DType) -> Result<Vec<Case>> {
-    if !float.is_float() {
-        return Err(Error::value(format!("cases are for real numbers, not for {float:?}")));
-    }
-    let reduce = each!(ReduceOp: Sum Max Min);
-    let pool = each!(Pool: Sum Max ArgMax Spread Take Put);
-    let pass = each!(Pass: Forward Data Weight);
-    let random = each!(Distribution: Normal Uniform);
-    Ok(cases_of_every_op! {
-        Op::Input(_) => leaf::input_cases(float)?,
-        Op::State(_) => leaf::state_cases(float)?,
-        Op::Constant(_) => leaf::constant_cases(float)?,
-        Op::Iota { .. } => leaf::iota_cases(float)?,
-        Op::Random { .. } => of_each(random, |op| leaf::random_cases(op, float))?,
-        Op::Unary(_) => of_each(Unary::ALL, |op| elementwise::unary_cases(op, float))?,
-        Op::Binary(_) => of_each(Binary::ALL, |op| elementwise::binary_cases(op, float))?,
-        Op::Compare(_) => of_each(Compare::ALL, |op| logic::compare_cases(op, float))?,
-        Op::Select => logic::select_cases(float)?,
-        Op::Cast => logic::cast_cases(float)?,
-        Op::StopGradient => logic::stop_gradient_cases(float)?,
-        Op::Reduce { .. } => of_each(reduce, |op| reduce::reduce_cases(op, float))?,
-        Op::ArgMax { .. } => reduce::argmax_cases(float)?,
-        Op::Broadcast { .. } => structure::broadcast_cases(float)?,
-        Op::Reshape => structure::reshape_cases(float)?,
-        Op::Permute { .. } => structure::permute_cases(float)?,
-        Op::Slice { .. } => structure::slice_cases(float)?,
-        Op::Pad { .. } => structure::pad_cases(float)?,
-        Op::Concat { .. } => structure::concat_cases(float)?,
-        Op::MatMul { .. } => matmul::matmul_cases(float)?,
-        Op::Gather => lookup::gather_cases(float)?,
-        Op::ScatterAdd => lookup::scatter_add_cases(float)?,
-        Op::Put => lookup::put_cases(float)?,
-        Op::Pool { .. } => of_each(pool, |op| pool::pool_cases(op, float))?,
-        Op::Conv { .. } => of_each(pass, |op| conv::conv_cases(op, float))?,
-        Op::Attention(_) => attention::attention_cases(float)?,
-        Op::AttentionGradient(_) => attention::gradient_cases(float)?,
-        Op::FoldIn => nest::fold_in_cases(float)?,
-        Op::Loop(_) => nest::loop_cases(float)?,
-        Op::Part(_) => nest::part_cases(float)?,
-    })
-}
-
-fn of_each<T: Copy>(values: &[T], cases: impl Fn(T) -> Result<Vec<Case>>) -> Result<Vec<Case>> {
-    let lists: Result<Vec<_>> = values.iter().map(|&value| cases(value)).collect();
-    Ok(lists?.into_iter().flatten().collect())
-}
+pub(super) use each;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::cases;
 
     #[test]
     fn domains_keep_their_distance() {

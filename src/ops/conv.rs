@@ -1,12 +1,60 @@
 //! Convolution. Σ y · conv(x, w) is linear in each of x, w and y; the three passes are its derivatives by them, so that
 //! derivatives of every order stay among the three.
 
-use super::cases::{Case, Domain};
+use super::cases::{Case, Domain, each};
+use super::causal::{Course, Site};
+use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::verify::operand;
 use crate::Result;
-use crate::graph::{Conv, DType, Graph, NodeId, Pass};
+use crate::graph::{Conv, DType, Graph, Node, NodeId, Pass};
+
+/// One pass of a convolution.
+pub(super) struct Convolution(pub Pass, pub Conv);
+
+impl Rule for Convolution {
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let operands = [0, 1].map(|i| (&*operand(graph, node, i).dims, operand(graph, node, i).dtype));
+        Ok((crate::graph::convolved(self.0, self.1, operands)?, operands[0].1))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Alone
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        // Images stay apart; channels, rows and columns are summed over.
+        let mut images = at.none(0);
+        images[0] = (self.0 != Pass::Weight).then_some(0);
+        at.computed(&[images, at.none(1)])
+    }
+
+    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        let from = |i: usize| &*operand(graph, node, i).dims;
+        Ok(conv(self.0, self.1, [from(0), from(1)], operands, &node.dims))
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        let (a, b, c) = (graph[y].inputs[0], graph[y].inputs[1], c.one()?);
+        Ok(conv_vjp(graph, self.0, self.1, a, b, c)?.map(Some).to_vec())
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        let passes = each!(Pass: Forward Data Weight).iter();
+        let cases: Result<Vec<_>> = passes.map(|&pass| conv_cases(pass, float)).collect();
+        Ok(cases?.concat())
+    }
+}
 
 /// The result for operands of verified shapes.
-pub(super) fn conv(pass: Pass, conv: Conv, dims: [&[usize]; 2], operands: &[&[f64]], result: &[usize]) -> Vec<f64> {
+fn conv(pass: Pass, conv: Conv, dims: [&[usize]; 2], operands: &[&[f64]], result: &[usize]) -> Vec<f64> {
     let (x, w, y) = match pass {
         Pass::Forward => (dims[0], dims[1], result),
         Pass::Data => (result, dims[1], dims[0]),
@@ -46,14 +94,7 @@ pub(super) fn conv(pass: Pass, conv: Conv, dims: [&[usize]; 2], operands: &[&[f6
 }
 
 /// The two other passes, with the cotangent in the place of the result.
-pub(super) fn conv_vjp(
-    graph: &mut Graph,
-    pass: Pass,
-    conv: Conv,
-    a: NodeId,
-    b: NodeId,
-    c: NodeId,
-) -> Result<[NodeId; 2]> {
+fn conv_vjp(graph: &mut Graph, pass: Pass, conv: Conv, a: NodeId, b: NodeId, c: NodeId) -> Result<[NodeId; 2]> {
     let (by_a, by_b) = match pass {
         Pass::Forward => ((Pass::Data, c, b), (Pass::Weight, a, c)),
         Pass::Data => ((Pass::Forward, c, b), (Pass::Weight, c, a)),
@@ -90,7 +131,7 @@ fn shapes(pass: Pass, conv: Conv, [n, i, o]: [usize; 3]) -> [[usize; 4]; 3] {
     }
 }
 
-pub(super) fn conv_cases(pass: Pass, float: DType) -> Result<Vec<Case>> {
+fn conv_cases(pass: Pass, float: DType) -> Result<Vec<Case>> {
     let all = Domain::reals(-2.0, 2.0);
     let case = |&(conv, sizes): &(Conv, [usize; 3])| {
         let [a, b, _] = shapes(pass, conv, sizes);

@@ -2,15 +2,18 @@
 //! the rows of [`kernel::elementwise`](crate::kernel::elementwise).
 
 use super::cases::{Case, Domain};
+use super::causal::{Course, Site};
+use super::rule::{Cotangents, Kind, Rule, Walk};
 use super::special;
 use super::term::{Term, formula};
+use super::verify::{float as real, like, operand};
 use crate::Result;
-use crate::graph::{Binary, Compare, DType, Graph, NodeId, Unary};
+use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Unary};
 use crate::kernel::elementwise::{binary_functions, comparisons, unary_functions};
 use std::f64::consts::*;
 
 /// What a function of one real number means.
-pub(super) struct UnaryRow {
+struct UnaryRow {
     /// y = f(x).
     pub formula: fn(f64) -> f64,
     /// (x, y, c) ↦ c · f′(x); `None` where the derivative is zero wherever it exists.
@@ -20,7 +23,7 @@ pub(super) struct UnaryRow {
 }
 
 /// What a function of two real numbers means.
-pub(super) struct BinaryRow {
+struct BinaryRow {
     /// y = f(a, b).
     pub formula: fn(f64, f64) -> f64,
     /// (a, b, y, c) ↦ (c · ∂f/∂a, c · ∂f/∂b).
@@ -34,7 +37,7 @@ macro_rules! unary_rows {
         formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr, $($rest:tt)*
     })*) => {
         /// The table of functions of one real number.
-        pub(super) fn unary(op: Unary) -> UnaryRow {
+        fn unary(op: Unary) -> UnaryRow {
             match op {
                 $(Unary::$name => UnaryRow { formula: $formula, derivative: $derivative, domain: $domain },)*
             }
@@ -48,7 +51,7 @@ macro_rules! binary_rows {
         formula: $formula:expr, derivative: $derivative:expr, domain: $domains:expr, $($rest:tt)*
     })*) => {
         /// The table of functions of two real numbers.
-        pub(super) fn binary(op: Binary) -> BinaryRow {
+        fn binary(op: Binary) -> BinaryRow {
             match op {
                 $(Binary::$name => BinaryRow { formula: $formula, derivative: $derivative, domains: $domains },)*
             }
@@ -60,24 +63,160 @@ binary_functions!(binary_rows);
 macro_rules! comparison_rows {
     ($($name:ident $function:ident $doc:literal { |$a:ident, $b:ident| $holds:expr })*) => {
         /// Whether a comparison holds.
-        pub(super) fn comparison(op: Compare) -> fn(f64, f64) -> bool {
+        fn comparison(op: Compare) -> fn(f64, f64) -> bool {
             match op { $(Compare::$name => |$a, $b| $holds,)* }
         }
     };
 }
 comparisons!(comparison_rows);
 
-/// The vector-Jacobian product of a function of one real number.
-pub(super) fn unary_vjp(graph: &mut Graph, op: Unary, x: NodeId, y: NodeId, c: NodeId) -> Vec<Option<NodeId>> {
-    vec![unary(op).derivative.map(|derivative| {
-        let [x] = formula(graph, [x, y, c], |[x, y, c]| [derivative(x, y, c)]);
-        x
-    })]
+impl Rule for Unary {
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let x = operand(graph, node, 0);
+        real(x)?;
+        Ok((x.dims.clone(), x.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        passes(self.cost())
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.elementwise()
+    }
+
+    fn value(&self, _: &Graph, _: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(operands[0].iter().map(|&x| (unary(*self).formula)(x)).collect())
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        let (x, c) = (graph[y].inputs[0], c.one()?);
+        Ok(vec![unary(*self).derivative.map(|derivative| {
+            let [x] = formula(graph, [x, y, c], |[x, y, c]| [derivative(x, y, c)]);
+            x
+        })])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        // Each on its domain.
+        let case = |&f: &Unary| {
+            let domain = unary(f).domain;
+            Case::new(format!("{f:?}"), float, &[(&[3, 5], domain)], |graph, x| graph.unary(f, x[0]))
+        };
+        Unary::ALL.iter().map(case).collect()
+    }
 }
 
-/// The vector-Jacobian products of a function of two real numbers.
-pub(super) fn binary_vjp(graph: &mut Graph, op: Binary, a: NodeId, b: NodeId, y: NodeId, c: NodeId) -> [NodeId; 2] {
-    formula(graph, [a, b, y, c], |[a, b, y, c]| (binary(op).derivative)(a, b, y, c))
+impl Rule for Binary {
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let x = operand(graph, node, 0);
+        real(x)?;
+        like(operand(graph, node, 1), x)?;
+        Ok((x.dims.clone(), x.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        passes(self.cost())
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        match self {
+            Binary::Add => at.sum(),
+            _ => at.elementwise(),
+        }
+    }
+
+    fn value(&self, _: &Graph, _: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        let formula = binary(*self).formula;
+        Ok(operands[0].iter().zip(operands[1]).map(|(&a, &b)| formula(a, b)).collect())
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        let (a, b, c) = (graph[y].inputs[0], graph[y].inputs[1], c.one()?);
+        Ok(formula(graph, [a, b, y, c], |[a, b, y, c]| (binary(*self).derivative)(a, b, y, c)).map(Some).to_vec())
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        let cases: Result<Vec<_>> = Binary::ALL.iter().map(|&f| binary_cases(f, float)).collect();
+        Ok(cases?.concat())
+    }
+}
+
+impl Rule for Compare {
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let x = operand(graph, node, 0);
+        like(operand(graph, node, 1), x)?;
+        Ok((x.dims.clone(), DType::Bool))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        1
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.elementwise()
+    }
+
+    fn value(&self, _: &Graph, _: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        let holds = comparison(*self);
+        Ok(operands[0].iter().zip(operands[1]).map(|(&a, &b)| f64::from(holds(a, b))).collect())
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![None, None])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        let cases: Result<Vec<_>> = Compare::ALL.iter().map(|&f| compare_cases(f, float)).collect();
+        Ok(cases?.concat())
+    }
+}
+
+/// Whether a function of one real number is constant but for jumps.
+#[cfg(test)]
+pub(crate) fn jumps(op: Unary) -> bool {
+    unary(op).derivative.is_none()
+}
+
+/// Where the tests draw the operand of a function from.
+#[cfg(test)]
+pub(crate) fn unary_domain(op: Unary) -> Domain {
+    unary(op).domain
+}
+
+/// Where the tests draw the operands of a function from.
+#[cfg(test)]
+pub(crate) fn binary_domains(op: Binary) -> [Domain; 2] {
+    binary(op).domains
+}
+
+/// What takes so many nanoseconds a point, in passes. However dear, several of them still fit into one kernel.
+fn passes(nanoseconds: f64) -> usize {
+    (nanoseconds * 16.0).round().clamp(1.0, 16.0) as usize
 }
 
 impl<'g> Term<'g> {
@@ -89,14 +228,8 @@ impl<'g> Term<'g> {
     }
 }
 
-/// Each function of one real number on its domain.
-pub(super) fn unary_cases(op: Unary, float: DType) -> Result<Vec<Case>> {
-    let domain = unary(op).domain;
-    Ok(vec![Case::new(format!("{op:?}"), float, &[(&[3, 5], domain)], |graph, x| graph.unary(op, x[0]))?])
-}
-
 /// Each function of two real numbers on its domains; powers also of negative bases, by a whole constant.
-pub(super) fn binary_cases(op: Binary, float: DType) -> Result<Vec<Case>> {
+fn binary_cases(op: Binary, float: DType) -> Result<Vec<Case>> {
     let [a, b] = binary(op).domains;
     let mut cases = vec![Case::new(format!("{op:?}"), float, &[(&[3, 5], a), (&[3, 5], b)], |graph, x| {
         graph.binary(op, x[0], x[1])
@@ -111,4 +244,16 @@ pub(super) fn binary_cases(op: Binary, float: DType) -> Result<Vec<Case>> {
         }
     }
     Ok(cases)
+}
+
+fn compare_cases(op: Compare, float: DType) -> Result<Vec<Case>> {
+    let indices = Domain::Indices(3);
+    [("reals", Domain::reals(-1.0, 1.0)), ("indices", indices), ("truth values", Domain::Bools)]
+        .into_iter()
+        .map(|(of, domain)| {
+            Case::new(format!("{op:?} of {of}"), float, &[(&[4, 3], domain), (&[4, 3], domain)], |graph, x| {
+                graph.compare(op, x[0], x[1])
+            })
+        })
+        .collect()
 }

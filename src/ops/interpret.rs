@@ -1,6 +1,6 @@
 //! The meaning of a graph: plain loops in f64, node after node. Every backend is judged against it.
 
-use super::{attention, conv, elementwise, leaf, logic, lookup, matmul, nest, pool, reduce, structure, verify};
+use super::{rule, verify};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::{Error, Result};
 
@@ -69,54 +69,7 @@ pub(super) fn values(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) ->
 /// # Panics
 /// If the node is an input or a state, which have no meaning without a run.
 pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
-    let len = node.len();
-    let from = |i: usize| &*graph[node.inputs[i]].dims;
-    Ok(match &node.op {
-        Op::Input(_) | Op::State(_) => unreachable!("the value of an input or a state is given, not computed"),
-        Op::Constant(value) => leaf::constant(*value, len, node.dtype),
-        Op::Iota { axis } => leaf::iota(&node.dims, *axis),
-        Op::Random { distribution, path } => leaf::random(*distribution, *path, operands[0], len),
-        Op::Unary(op) => operands[0].iter().map(|&x| (elementwise::unary(*op).formula)(x)).collect(),
-        Op::Binary(op) => {
-            let formula = elementwise::binary(*op).formula;
-            operands[0].iter().zip(operands[1]).map(|(&a, &b)| formula(a, b)).collect()
-        }
-        Op::Compare(op) => {
-            let holds = elementwise::comparison(*op);
-            operands[0].iter().zip(operands[1]).map(|(&a, &b)| f64::from(holds(a, b))).collect()
-        }
-        Op::Select => (0..len).map(|i| operands[if operands[0][i] != 0.0 { 1 } else { 2 }][i]).collect(),
-        Op::Cast => operands[0].iter().map(|&x| logic::converted(x, node.dtype)).collect(),
-        Op::Reduce { op, axes } => reduce::reduce(*op, operands[0], from(0), axes, len),
-        Op::ArgMax { axis } => reduce::argmax(operands[0], from(0), *axis, len),
-        Op::Broadcast { axes } => structure::broadcast(operands[0], &node.dims, axes),
-        Op::Reshape | Op::StopGradient => operands[0].to_vec(),
-        Op::Permute { order } => structure::permute(operands[0], from(0), order),
-        Op::Slice { axis, start } => structure::slice(operands[0], from(0), &node.dims, *axis, *start),
-        Op::Pad { axis, start } => structure::pad(operands[0], from(0), &node.dims, *axis, *start),
-        Op::Concat { axis } => {
-            let parts: Vec<_> = operands.iter().enumerate().map(|(i, &x)| (x, from(i))).collect();
-            structure::concat(&parts, &node.dims, *axis)
-        }
-        Op::MatMul { transpose_left, transpose_right } => {
-            let rank = node.dims.len();
-            let inner = from(0)[if *transpose_left { rank - 2 } else { rank - 1 }];
-            matmul::matmul(operands[0], operands[1], &node.dims, inner, [*transpose_left, *transpose_right])
-        }
-        Op::Gather => lookup::gather(operands[0], from(0), operands[1])?,
-        Op::ScatterAdd => lookup::scatter_add(operands[0], operands[1], &node.dims)?,
-        Op::Put => lookup::put(operands[0], &node.dims, operands[1], operands[2])?,
-        Op::Pool { pool, window } => pool::pool(*pool, *window, operands, len),
-        Op::Conv { pass, conv } => conv::conv(*pass, *conv, [from(0), from(1)], operands, &node.dims),
-        Op::Attention(op) => attention::attention(op, attention::sizes(graph, &node.inputs), operands),
-        Op::AttentionGradient(op) => attention::gradient(op, attention::sizes(graph, &node.inputs), operands),
-        Op::FoldIn => nest::fold_in(operands[0], operands[1]),
-        Op::Loop(nest) => nest::repeat(nest, operands)?,
-        Op::Part(i) => match &graph[node.inputs[0]].op {
-            Op::Loop(nest) => nest::part(nest, *i, operands[0]),
-            _ => unreachable!("only a loop has parts in a verified graph"),
-        },
-    })
+    rule::with(&node.op, |rule| rule.value(graph, node, operands))
 }
 
 fn expect_lengths<'a>(

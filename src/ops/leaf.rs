@@ -1,24 +1,226 @@
 //! Values that are computed from nothing: inputs, state, constants, positions, random draws. None has a derivative;
 //! draws are constants to the derivative.
 
-use super::cases::{Case, Domain};
+use super::cases::{Case, Domain, each};
+use super::causal::{Course, Site};
+use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::verify::{float, operand, within};
 use super::{index, random};
 use crate::Result;
-use crate::graph::{DType, Distribution};
+use crate::graph::{DType, Distribution, Graph, Node, NodeId};
 
-/// One number in every element, as the element type holds it.
-pub(super) fn constant(value: f64, len: usize, dtype: DType) -> Vec<f64> {
-    vec![super::logic::converted(value, dtype); len]
+/// The i-th input.
+pub(super) struct Input(pub usize);
+
+impl Rule for Input {
+    fn arity(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn result(&self, graph: &Graph, _: &Node) -> Result<(Vec<usize>, DType), String> {
+        let slot = graph.inputs().get(self.0).ok_or("reads an input that does not exist")?;
+        Ok((slot.dims.clone(), slot.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Stored
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.own()
+    }
+
+    fn value(&self, _: &Graph, _: &Node, _: &[&[f64]]) -> Result<Vec<f64>> {
+        unreachable!("the value of an input is given, not computed")
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        Ok(vec![Case::new("Input", float, &[(&[2, 3], Domain::reals(-3.0, 3.0))], |_, x| Ok(x[0]))?])
+    }
 }
 
-/// The position along `axis`.
-pub(super) fn iota(dims: &[usize], axis: usize) -> Vec<f64> {
-    let weights: Vec<usize> = (0..dims.len()).map(|i| usize::from(i == axis)).collect();
-    index::walk(dims, &weights).map(|position| position as f64).collect()
+/// The i-th tensor of the state.
+pub(super) struct State(pub usize);
+
+impl Rule for State {
+    fn arity(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn result(&self, graph: &Graph, _: &Node) -> Result<(Vec<usize>, DType), String> {
+        let slot = graph.states().get(self.0).ok_or("reads a state that does not exist")?;
+        Ok((slot.dims.clone(), slot.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Stored
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.own()
+    }
+
+    fn value(&self, _: &Graph, _: &Node, _: &[&[f64]]) -> Result<Vec<f64>> {
+        unreachable!("the value of a state is given, not computed")
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        let case = Case::new("State", float, &[], |graph, _| {
+            graph.state("weight", crate::graph::StateKind::Parameter, &[2, 3], float)
+        });
+        Ok(vec![case?])
+    }
+}
+
+/// One number in every element.
+pub(super) struct Constant(pub f64);
+
+impl Rule for Constant {
+    fn arity(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn result(&self, _: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let fits = match node.dtype {
+            DType::F32 | DType::F64 => true,
+            DType::Index => self.0.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&self.0),
+            DType::Bool => self.0 == 0.0 || self.0 == 1.0,
+        };
+        match fits {
+            true => Ok((node.dims.clone(), node.dtype)),
+            false => Err(format!("holds {}, which is no {:?}", self.0, node.dtype)),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, _: &Site<'_>) -> Result<Course, String> {
+        Ok(Course::Still)
+    }
+
+    fn value(&self, _: &Graph, node: &Node, _: &[&[f64]]) -> Result<Vec<f64>> {
+        // As the element type holds it.
+        Ok(vec![super::logic::converted(self.0, node.dtype); node.len()])
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        constant_cases(float)
+    }
+}
+
+/// The position along an axis.
+pub(super) struct Iota(pub usize);
+
+impl Rule for Iota {
+    fn arity(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn result(&self, _: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        within(self.0, &node.dims)?;
+        Ok((node.dims.clone(), DType::Index))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        1
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.counted(self.0)
+    }
+
+    fn value(&self, _: &Graph, node: &Node, _: &[&[f64]]) -> Result<Vec<f64>> {
+        let weights: Vec<usize> = (0..node.dims.len()).map(|i| usize::from(i == self.0)).collect();
+        Ok(index::walk(&node.dims, &weights).map(|position| position as f64).collect())
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        let along = |axis| Case::new(format!("Iota {axis}"), float, &[], move |graph, _| graph.iota(&[2, 3, 4], axis));
+        (0..3).map(along).collect()
+    }
+}
+
+/// Draws, and the hash of the path that they are keyed by.
+pub(super) struct Random(pub Distribution, pub u64);
+
+impl Rule for Random {
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let key = operand(graph, node, 0);
+        if key.dims != [4] || key.dtype != DType::Index {
+            return Err(format!("takes a key of four indices, not {:?}{:?}", key.dtype, key.dims));
+        }
+        float(node)?;
+        Ok((node.dims.clone(), node.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        30
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.own()
+    }
+
+    fn value(&self, _: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(random(self.0, self.1, operands[0], node.len()))
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![None])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        let draws = each!(Distribution: Normal Uniform).iter().map(|&op| {
+            Case::new(format!("Random {op:?}"), float, &[], |graph, _| graph.random(op, 0x5eed, &[5, 7], float))
+        });
+        draws.collect()
+    }
 }
 
 /// One draw per element, keyed by the key's four words (seed and step, low word first), the path and the position.
-pub(super) fn random(distribution: Distribution, path: u64, key: &[f64], len: usize) -> Vec<f64> {
+fn random(distribution: Distribution, path: u64, key: &[f64], len: usize) -> Vec<f64> {
     let key = [0, 1, 2, 3].map(|i| key[i] as u64);
     let draw = match distribution {
         Distribution::Normal => random::normal,
@@ -27,29 +229,11 @@ pub(super) fn random(distribution: Distribution, path: u64, key: &[f64], len: us
     (0..len as u64).map(|position| draw(key, path, position)).collect()
 }
 
-pub(super) fn input_cases(float: DType) -> Result<Vec<Case>> {
-    Ok(vec![Case::new("Input", float, &[(&[2, 3], Domain::reals(-3.0, 3.0))], |_, x| Ok(x[0]))?])
-}
-
-pub(super) fn state_cases(float: DType) -> Result<Vec<Case>> {
-    Ok(vec![Case::new("State", float, &[], |graph, _| {
-        graph.state("weight", crate::graph::StateKind::Parameter, &[2, 3], float)
-    })?])
-}
-
-pub(super) fn constant_cases(float: DType) -> Result<Vec<Case>> {
+fn constant_cases(float: DType) -> Result<Vec<Case>> {
     let of = |value: f64, dtype| {
         Case::new(format!("Constant {value} as {dtype:?}"), float, &[], move |graph, _| {
             Ok(graph.constant(value, &[2, 3], dtype))
         })
     };
     [of(0.25, float), of(-0.0, float), of(7.0, DType::Index), of(1.0, DType::Bool)].into_iter().collect()
-}
-
-pub(super) fn iota_cases(float: DType) -> Result<Vec<Case>> {
-    (0..3).map(|axis| Case::new(format!("Iota {axis}"), float, &[], |graph, _| graph.iota(&[2, 3, 4], axis))).collect()
-}
-
-pub(super) fn random_cases(op: Distribution, float: DType) -> Result<Vec<Case>> {
-    Ok(vec![Case::new(format!("Random {op:?}"), float, &[], |graph, _| graph.random(op, 0x5eed, &[5, 7], float))?])
 }

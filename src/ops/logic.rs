@@ -1,8 +1,11 @@
-//! Comparisons, choices, conversions between element types, and constants to the derivative.
+//! Choices, conversions between element types, and constants to the derivative.
 
 use super::cases::{Case, Domain};
+use super::causal::{Course, Site};
+use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::verify::{expect, like, operand};
 use crate::Result;
-use crate::graph::{Binary, Compare, DType, Graph, NodeId, Unary};
+use crate::graph::{Binary, DType, Graph, Node, NodeId, Unary};
 
 /// A number as another element type: truth is being other than zero; indices are cut towards zero into 0..2³²
 /// (NaN becomes 0); reals stay as they are, whatever their precision.
@@ -14,31 +17,130 @@ pub(super) fn converted(x: f64, dtype: DType) -> f64 {
     }
 }
 
-/// The cotangent goes to the operand that was taken; the other gets zeros.
-pub(super) fn select_vjp(graph: &mut Graph, condition: NodeId, c: NodeId) -> Result<[NodeId; 2]> {
-    let zero = graph.constant_like(0.0, c);
-    Ok([graph.select(condition, c, zero)?, graph.select(condition, zero, c)?])
+/// `if a { b } else { c }`.
+pub(super) struct Select;
+
+impl Rule for Select {
+    fn arity(&self) -> Option<usize> {
+        Some(3)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        expect(operand(graph, node, 0), &node.dims, DType::Bool)?;
+        like(operand(graph, node, 1), node)?;
+        like(operand(graph, node, 2), node)?;
+        Ok((node.dims.clone(), node.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        1
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.elementwise()
+    }
+
+    fn value(&self, _: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok((0..node.len()).map(|i| operands[if operands[0][i] != 0.0 { 1 } else { 2 }][i]).collect())
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        // The cotangent goes to the operand that was taken; the other gets zeros.
+        let (condition, c) = (graph[y].inputs[0], c.one()?);
+        let zero = graph.constant_like(0.0, c);
+        Ok(vec![None, Some(graph.select(condition, c, zero)?), Some(graph.select(condition, zero, c)?)])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        select_cases(float)
+    }
 }
 
-/// Between real types the cotangent is converted back; indices and truth values have no derivative.
-pub(super) fn cast_vjp(graph: &mut Graph, x: NodeId, c: NodeId) -> Option<NodeId> {
-    let dtype = graph[x].dtype;
-    dtype.is_float().then(|| graph.cast(c, dtype))
+/// Another element type.
+pub(super) struct Cast;
+
+impl Rule for Cast {
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        Ok((operand(graph, node, 0).dims.clone(), node.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        1
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        match at.node().dtype {
+            DType::Bool => at.elementwise(),
+            _ => at.viewed(&[at.all(0)]),
+        }
+    }
+
+    fn value(&self, _: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(operands[0].iter().map(|&x| converted(x, node.dtype)).collect())
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        // Between real types the cotangent is converted back; indices and truth values have no derivative.
+        let (dtype, c) = (graph[graph[y].inputs[0]].dtype, c.one()?);
+        Ok(vec![dtype.is_float().then(|| graph.cast(c, dtype))])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        cast_cases(float)
+    }
 }
 
-pub(super) fn compare_cases(op: Compare, float: DType) -> Result<Vec<Case>> {
-    let indices = Domain::Indices(3);
-    [("reals", Domain::reals(-1.0, 1.0)), ("indices", indices), ("truth values", Domain::Bools)]
-        .into_iter()
-        .map(|(of, domain)| {
-            Case::new(format!("{op:?} of {of}"), float, &[(&[4, 3], domain), (&[4, 3], domain)], |graph, x| {
-                graph.compare(op, x[0], x[1])
-            })
-        })
-        .collect()
+/// The operand, a constant to the derivative.
+pub(super) struct StopGradient;
+
+impl Rule for StopGradient {
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let x = operand(graph, node, 0);
+        Ok((x.dims.clone(), x.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Fused
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.viewed(&[at.all(0)])
+    }
+
+    fn value(&self, _: &Graph, _: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(operands[0].to_vec())
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![None])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        stop_gradient_cases(float)
+    }
 }
 
-pub(super) fn select_cases(float: DType) -> Result<Vec<Case>> {
+fn select_cases(float: DType) -> Result<Vec<Case>> {
     [("reals", Domain::reals(-2.0, 2.0)), ("indices", Domain::Indices(9)), ("truth values", Domain::Bools)]
         .into_iter()
         .map(|(of, domain)| {
@@ -48,7 +150,7 @@ pub(super) fn select_cases(float: DType) -> Result<Vec<Case>> {
         .collect()
 }
 
-pub(super) fn cast_cases(float: DType) -> Result<Vec<Case>> {
+fn cast_cases(float: DType) -> Result<Vec<Case>> {
     let (reals, other) = (Domain::reals(0.0, 5.0), if float == DType::F32 { DType::F64 } else { DType::F32 });
     [
         (reals, other),
@@ -68,7 +170,7 @@ pub(super) fn cast_cases(float: DType) -> Result<Vec<Case>> {
     .collect()
 }
 
-pub(super) fn stop_gradient_cases(float: DType) -> Result<Vec<Case>> {
+fn stop_gradient_cases(float: DType) -> Result<Vec<Case>> {
     // The derivative takes the shift s for a constant, which is right where s cancels: ln(exp(x − s)) + s = x.
     let shift = Case::new("StopGradient of a shift", float, &[(&[4, 3], Domain::reals(-2.0, 2.0))], |graph, x| {
         let doubled = graph.binary(Binary::Add, x[0], x[0])?;

@@ -1,18 +1,154 @@
 //! Rows of a table by their indices: taken, summed, replaced. The derivative of each consists of the others.
 
 use super::cases::{Case, Domain};
-use crate::graph::{Compare, DType, Graph, NodeId};
+use super::causal::{Course, Site};
+use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::verify::{expect, fit, float, operand};
+use crate::graph::{Compare, DType, Graph, Node, NodeId};
 use crate::{Error, Result};
+use ansatz_shapes as shapes;
+
+/// Rows by their indices.
+pub(super) struct Gather;
+
+impl Rule for Gather {
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let (table, index) = (operand(graph, node, 0), operand(graph, node, 1));
+        expect(index, &index.dims, DType::Index)?;
+        Ok((fit(shapes::gather(&table.dims, &index.dims))?, table.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Alone
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        let (table, index) = (at.all(0), at.all(1));
+        let rows =
+            table.iter().map(|axis| axis.and_then(|axis| axis.checked_sub(1)).map(|axis| axis + index.len())).collect();
+        at.computed(&[rows, index])
+    }
+
+    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        gather(operands[0], &operand(graph, node, 0).dims, operands[1])
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        // Each row gets the cotangents of all places that took it.
+        let (table, index, c) = (graph[y].inputs[0], graph[y].inputs[1], c.one()?);
+        let rows = graph[table].dims[0];
+        Ok(vec![Some(graph.scatter_add(c, index, rows)?), None])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        gather_cases(float)
+    }
+}
+
+/// Sums at each index.
+pub(super) struct ScatterAdd;
+
+impl Rule for ScatterAdd {
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let (values, index) = (operand(graph, node, 0), operand(graph, node, 1));
+        float(values)?;
+        expect(index, &index.dims, DType::Index)?;
+        let rows = node.dims.first().ok_or("gives a table, which has rows")?;
+        Ok((fit(shapes::scatter(rows, &values.dims, &index.dims))?, values.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Alone
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        let leading = at.all(1).len();
+        let rows =
+            at.all(0).iter().map(|axis| axis.and_then(|axis| axis.checked_sub(leading)).map(|axis| axis + 1)).collect();
+        at.computed(&[rows, at.none(1)])
+    }
+
+    fn value(&self, _: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        scatter_add(operands[0], operands[1], &node.dims)
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        let (index, c) = (graph[y].inputs[1], c.one()?);
+        Ok(vec![Some(graph.gather(c, index)?), None])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        scatter_add_cases(float)
+    }
+}
+
+/// A table with rows replaced.
+pub(super) struct Put;
+
+impl Rule for Put {
+    fn arity(&self) -> Option<usize> {
+        Some(3)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let (table, index) = (operand(graph, node, 0), operand(graph, node, 1));
+        expect(index, &index.dims, DType::Index)?;
+        expect(operand(graph, node, 2), &fit(shapes::gather(&table.dims, &index.dims))?, table.dtype)?;
+        Ok((table.dims.clone(), table.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Alone
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.kept()
+    }
+
+    fn value(&self, _: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        put(operands[0], &node.dims, operands[1], operands[2])
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        let (table, index, c) = (graph[y].inputs[0], graph[y].inputs[1], c.one()?);
+        let [table, values] = put_vjp(graph, table, index, c)?;
+        Ok(vec![Some(table), None, Some(values)])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        put_cases(float)
+    }
+}
 
 /// The rows of a table of shape `from` at the indices.
-pub(super) fn gather(table: &[f64], from: &[usize], index: &[f64]) -> Result<Vec<f64>> {
+fn gather(table: &[f64], from: &[usize], index: &[f64]) -> Result<Vec<f64>> {
     let width: usize = from[1..].iter().product();
     let rows = index.iter().map(|&i| Ok(table[row(i, from[0])? * width..][..width].to_vec()));
     Ok(rows.collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// The sum of the values at each row of a table of shape `dims`.
-pub(super) fn scatter_add(values: &[f64], index: &[f64], dims: &[usize]) -> Result<Vec<f64>> {
+fn scatter_add(values: &[f64], index: &[f64], dims: &[usize]) -> Result<Vec<f64>> {
     let width: usize = dims[1..].iter().product();
     let mut y = vec![0.0; dims.iter().product()];
     for (n, &i) in index.iter().enumerate() {
@@ -23,7 +159,7 @@ pub(super) fn scatter_add(values: &[f64], index: &[f64], dims: &[usize]) -> Resu
 }
 
 /// The table of shape `dims` with the rows at the indices replaced.
-pub(super) fn put(table: &[f64], dims: &[usize], index: &[f64], values: &[f64]) -> Result<Vec<f64>> {
+fn put(table: &[f64], dims: &[usize], index: &[f64], values: &[f64]) -> Result<Vec<f64>> {
     let width: usize = dims[1..].iter().product();
     let mut y = table.to_vec();
     for (n, &i) in index.iter().enumerate() {
@@ -39,15 +175,9 @@ fn row(index: f64, rows: usize) -> Result<usize> {
     }
 }
 
-/// Each row gets the cotangents of all places that took it.
-pub(super) fn gather_vjp(graph: &mut Graph, table: NodeId, index: NodeId, c: NodeId) -> Result<NodeId> {
-    let rows = graph[table].dims[0];
-    graph.scatter_add(c, index, rows)
-}
-
 /// The cotangents of the table, whose replaced rows count for nothing, and of the rows, of which those that another
 /// replaced count for nothing.
-pub(super) fn put_vjp(graph: &mut Graph, table: NodeId, index: NodeId, c: NodeId) -> Result<[NodeId; 2]> {
+fn put_vjp(graph: &mut Graph, table: NodeId, index: NodeId, c: NodeId) -> Result<[NodeId; 2]> {
     let taken = graph.gather(c, index)?;
     let nothing = graph.constant_like(0.0, taken);
     let table_bar = graph.put(c, index, nothing)?;
@@ -69,7 +199,7 @@ pub(super) fn put_vjp(graph: &mut Graph, table: NodeId, index: NodeId, c: NodeId
 const SHAPES: [(&[usize], &[usize]); 5] =
     [(&[5, 3], &[2, 4]), (&[2], &[3]), (&[3, 2, 2], &[]), (&[1, 4], &[2]), (&[4, 7], &[9])];
 
-pub(super) fn gather_cases(float: DType) -> Result<Vec<Case>> {
+fn gather_cases(float: DType) -> Result<Vec<Case>> {
     let all = Domain::reals(-2.0, 2.0);
     let mut cases = Vec::new();
     for (table, index) in SHAPES {
@@ -91,7 +221,7 @@ pub(super) fn gather_cases(float: DType) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-pub(super) fn scatter_add_cases(float: DType) -> Result<Vec<Case>> {
+fn scatter_add_cases(float: DType) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for (table, index) in SHAPES {
         let values = [index, &table[1..]].concat();
@@ -102,7 +232,7 @@ pub(super) fn scatter_add_cases(float: DType) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-pub(super) fn put_cases(float: DType) -> Result<Vec<Case>> {
+fn put_cases(float: DType) -> Result<Vec<Case>> {
     let all = Domain::reals(-2.0, 2.0);
     let mut cases = Vec::new();
     for (table, index) in SHAPES {

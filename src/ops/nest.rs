@@ -3,19 +3,139 @@
 //! adds up the cotangents of what the body captures, and stacks those of the slices. A loop may also store what the
 //! reverse loop would compute again, or bring a body for it ([`LoopGradient`]).
 
-use super::cases::{Case, Domain};
+mod cases;
+
+use super::cases::Case;
+use super::causal::{Course, Site};
+use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::verify::{expect, operand};
 use super::{interpret, random, total};
 use crate::Result;
-use crate::graph::{
-    Binary, DType, Distribution, Graph, InputSlot, Loop, LoopGradient, Looped, Node, NodeId, Op, StateKind, Unary,
-};
+use crate::graph::{DType, Graph, InputSlot, Loop, LoopGradient, Node, NodeId, Op};
+use cases::{fold_in_cases, loop_cases, part_cases};
 use std::sync::Arc;
 
-/// The reverse walk over a graph: the vector-Jacobian product of pairs (node, cotangent) with respect to some nodes.
-pub type Walk = fn(&mut Graph, &[(NodeId, NodeId)], &[NodeId]) -> Result<Vec<NodeId>>;
+impl Rule for Loop {
+    fn arity(&self) -> Option<usize> {
+        Some(self.body.inputs().len().saturating_sub(1))
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        verify(graph, node, self)?;
+        let (len, dtype) = self.whole();
+        Ok((vec![len], dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Loop
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.repeat(self)
+    }
+
+    fn value(&self, _: &Graph, _: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        repeat(self, operands)
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, walk: Walk) -> Result<Vec<Option<NodeId>>> {
+        vjp(graph, y, c.0, walk)
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        loop_cases(float)
+    }
+}
+
+/// The i-th result of a loop.
+pub(super) struct Part(pub usize);
+
+impl Rule for Part {
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let Op::Loop(nest) = &operand(graph, node, 0).op else { return Err("is a part of what is no loop".into()) };
+        Ok(nest.results().get(self.0).ok_or("is a result that the loop does not have")?.clone())
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Part
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.result(self.0)
+    }
+
+    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        match &operand(graph, node, 0).op {
+            Op::Loop(nest) => Ok(part(nest, self.0, operands[0])),
+            _ => unreachable!("only a loop has parts in a verified graph"),
+        }
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        // It is that of this one result of the operand.
+        Ok(vec![Some(c.one()?)])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        part_cases(float)
+    }
+}
+
+/// A key and a number, as another key.
+pub(super) struct FoldIn;
+
+impl Rule for FoldIn {
+    fn arity(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        expect(operand(graph, node, 0), &[4], DType::Index)?;
+        expect(operand(graph, node, 1), &[], DType::Index)?;
+        Ok((vec![4], DType::Index))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Alone
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.computed(&[at.none(0), at.none(1)])
+    }
+
+    fn value(&self, _: &Graph, _: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        // The key that follows from a key and the number of a step.
+        let key = [0, 1, 2, 3].map(|i| operands[0][i] as u64);
+        Ok(random::fold_in(key, operands[1][0] as u64).map(|word| word as f64).to_vec())
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![None, None])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        fold_in_cases(float)
+    }
+}
 
 /// Whether the loop's operands and results are what its body takes and gives.
-pub(super) fn verify(graph: &Graph, node: &Node, nest: &Loop) -> Result<(), String> {
+fn verify(graph: &Graph, node: &Node, nest: &Loop) -> Result<(), String> {
     let body = &nest.body;
     super::verify(body).map_err(|problem| format!("has a body in which {problem}"))?;
     if !body.states().is_empty() {
@@ -60,7 +180,7 @@ pub(super) fn verify(graph: &Graph, node: &Node, nest: &Loop) -> Result<(), Stri
 }
 
 /// All results, one after the other.
-pub(super) fn repeat(nest: &Loop, operands: &[&[f64]]) -> Result<Vec<f64>> {
+fn repeat(nest: &Loop, operands: &[&[f64]]) -> Result<Vec<f64>> {
     let (carries, rest) = operands.split_at(nest.carries);
     let (stacked, captures) = rest.split_at(nest.slices);
     let mut carries: Vec<Vec<f64>> = carries.iter().map(|x| x.to_vec()).collect();
@@ -88,28 +208,17 @@ pub(super) fn repeat(nest: &Loop, operands: &[&[f64]]) -> Result<Vec<f64>> {
 }
 
 /// The i-th of all results, which `whole` has one after the other.
-pub(super) fn part(nest: &Loop, i: usize, whole: &[f64]) -> Vec<f64> {
+fn part(nest: &Loop, i: usize, whole: &[f64]) -> Vec<f64> {
     let lens: Vec<usize> = nest.results().iter().map(|(dims, _)| dims.iter().product()).collect();
     let start: usize = lens[..i].iter().sum();
     whole[start..start + lens[i]].to_vec()
-}
-
-/// The key that follows from a key and the number of a step.
-pub(super) fn fold_in(key: &[f64], number: &[f64]) -> Vec<f64> {
-    let key = [0, 1, 2, 3].map(|i| key[i] as u64);
-    random::fold_in(key, number[0] as u64).map(|word| word as f64).to_vec()
 }
 
 /// The cotangents of the loop's operands, from those of its results (`None`: nothing depends on it).
 ///
 /// With carries cᵢ₊₁ = f(i, cᵢ, xᵢ, w) and values yᵢ = g(i, cᵢ, xᵢ, w), the reverse loop has the carries c̄ and w̄:
 /// c̄ ← c̄·∂f/∂c + ȳᵢ·∂g/∂c and w̄ ← w̄ + c̄·∂f/∂w + ȳᵢ·∂g/∂w, and stacks x̄ᵢ = c̄·∂f/∂x + ȳᵢ·∂g/∂x.
-pub(super) fn vjp(
-    graph: &mut Graph,
-    node: NodeId,
-    cotangents: &[Option<NodeId>],
-    walk: Walk,
-) -> Result<Vec<Option<NodeId>>> {
+fn vjp(graph: &mut Graph, node: NodeId, cotangents: &[Option<NodeId>], walk: Walk) -> Result<Vec<Option<NodeId>>> {
     if let Op::Loop(nest) = &graph[node].op
         && let LoopGradient::Given(body) = nest.gradient.clone()
     {
@@ -256,7 +365,7 @@ fn read_again(nest: &Loop, reverse: &Graph, values: &[NodeId], again: usize) -> 
     let mut varies: Vec<bool> = Vec::with_capacity(nest.body.nodes.len());
     let mut free = varies.clone();
     for node in &nest.body.nodes {
-        let view = matches!(node.op, Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. });
+        let view = node.op.kind() == Kind::View;
         let (here, costless) = match node.op {
             Op::Input(i) => ((1..=nest.carries + nest.slices).contains(&i), true),
             _ => (node.inputs.iter().any(|x| varies[x.index()]), view && node.inputs.iter().all(|x| free[x.index()])),
@@ -329,144 +438,10 @@ fn store(graph: &mut Graph, node: NodeId, values: &[NodeId]) -> Vec<NodeId> {
     places.into_iter().map(stack).collect()
 }
 
-const ALL: Domain = Domain::reals(-1.5, 1.5);
-
-/// h ← h + tanh(h·w)/4, with w captured.
-fn residual(graph: &mut Graph, count: usize, h: NodeId, w: NodeId) -> Result<NodeId> {
-    let repeated = graph.repeat(count, &[h], |outer, body, carries| {
-        let w = body.lift(outer, w);
-        let y = body.matmul(carries[0], w, [false, false])?;
-        let y = body.unary(Unary::Tanh, y)?;
-        let quarter = body.constant_like(0.25, y);
-        let y = body.binary(Binary::Mul, y, quarter)?;
-        Ok(vec![body.binary(Binary::Add, carries[0], y)?])
-    });
-    Ok(repeated?[0])
-}
-
-/// One vector of all that a loop gives, so that every result is tested at once.
-fn joined(graph: &mut Graph, looped: &Looped) -> Result<NodeId> {
-    let mut all = Vec::new();
-    for &result in looped.carries.iter().chain(&looped.stacks) {
-        let len = graph[result].len();
-        all.push(graph.reshape(result, &[len])?);
-    }
-    graph.concat(&all, 0)
-}
-
-pub(super) fn loop_cases(float: DType) -> Result<Vec<Case>> {
-    let matrices = [(&[2, 3][..], ALL), (&[3, 3][..], ALL)];
-    let mut cases = Vec::new();
-    for count in [0, 1, 2, 4] {
-        cases.push(Case::new(format!("Loop of {count} residual steps"), float, &matrices, |graph, x| {
-            residual(graph, count, x[0], x[1])
-        })?);
-    }
-    cases.push(Case::new("Loop that stores for its derivative", float, &matrices, |graph, x| {
-        let repeated = graph.repeat(3, &[x[0]], |outer, body, carries| {
-            body.set_gradient(LoopGradient::Store);
-            let w = body.lift(outer, x[1]);
-            let product = body.matmul(carries[0], w, [false, false])?;
-            let y = body.unary(Unary::Tanh, product)?;
-            let z = body.binary(Binary::Mul, y, product)?;
-            let z = body.unary(Unary::Sin, z)?;
-            Ok(vec![body.binary(Binary::Add, y, z)?])
-        });
-        Ok(repeated?[0])
-    })?);
-    // (a, b) ← (b, sin(a)·x_i + i/8), and a·b stacked: two carries that change places, slices, stacks, the step.
-    for count in [1, 3] {
-        let inputs = [(&[3][..], ALL), (&[3][..], ALL), (&[count, 3][..], ALL)];
-        cases.push(Case::new(format!("Loop of {count} steps over slices"), float, &inputs, |graph, x| {
-            let looped = graph.scan(count, &x[..2], &x[2..], |_, body, carries, slices| {
-                let sin = body.unary(Unary::Sin, carries[0])?;
-                let driven = body.binary(Binary::Mul, sin, slices[0])?;
-                let step = body.step();
-                let time = body.cast(step, float);
-                let time = body.broadcast(time, &[0], &[3])?;
-                let eighth = body.constant_like(0.125, time);
-                let time = body.binary(Binary::Mul, time, eighth)?;
-                let next = body.binary(Binary::Add, driven, time)?;
-                let product = body.binary(Binary::Mul, carries[0], carries[1])?;
-                Ok((vec![carries[1], next], vec![product, carries[0]]))
-            })?;
-            joined(graph, &looped)
-        })?);
-    }
-    cases.push(Case::new("Loop in a loop", float, &matrices, |graph, x| {
-        let repeated = graph.repeat(2, &[x[0]], |outer, body, carries| {
-            let w = body.lift(outer, x[1]);
-            let inner = residual(body, 3, carries[0], w)?;
-            Ok(vec![body.unary(Unary::Sin, inner)?])
-        });
-        Ok(repeated?[0])
-    })?);
-    cases.push(Case::new("Loop with state and draws", float, &[(&[2, 3], ALL)], |graph, x| {
-        let repeated = graph.repeat(3, &[x[0]], |_, body, carries| {
-            let scale = body.state("scale", StateKind::Parameter, &[2, 3], float)?;
-            let noise = body.random(Distribution::Uniform, 7, &[2, 3], float)?;
-            let y = body.binary(Binary::Mul, noise, carries[0])?;
-            let y = body.unary(Unary::Sin, y)?;
-            let third = body.constant_like(0.3, y);
-            let scale = body.binary(Binary::Mul, scale, third)?;
-            Ok(vec![body.binary(Binary::Mul, y, scale)?])
-        });
-        Ok(repeated?[0])
-    })?);
-    // Views of what is captured, an index and a truth value from step to step.
-    let inputs = [(&[4][..], ALL), (&[2, 4][..], ALL), (&[4][..], Domain::Bools)];
-    cases.push(Case::new("Loop with an index and a truth value", float, &inputs, |graph, x| {
-        let row = graph.slice(x[1], 0, 1, 1)?;
-        let row = graph.reshape(row, &[4])?;
-        let begin = graph.constant(0.0, &[4], DType::Index);
-        let looped = graph.scan(3, &[x[0], begin, x[2]], &[], |outer, body, carries, _| {
-            let row = body.lift(outer, row);
-            let position = body.cast(carries[1], float);
-            let eighth = body.constant_like(0.125, position);
-            let position = body.binary(Binary::Mul, position, eighth)?;
-            let sum = body.binary(Binary::Add, carries[0], position)?;
-            let other = body.binary(Binary::Mul, sum, row)?;
-            let next = body.select(carries[2], sum, other)?;
-            let step = body.step();
-            let step = body.broadcast(step, &[0], &[4])?;
-            let one = body.constant(1.0, &[4], DType::Index);
-            let odd = body.compare(crate::graph::Compare::Eq, step, one)?;
-            Ok((vec![next, step, odd], vec![next]))
-        })?;
-        joined(graph, &Looped { carries: looped.carries[..1].to_vec(), stacks: looped.stacks })
-    })?);
-    Ok(cases)
-}
-
-pub(super) fn part_cases(float: DType) -> Result<Vec<Case>> {
-    // A result that is a view of what went in, and one that nobody uses.
-    Ok(vec![Case::new("Part", float, &[(&[2], ALL), (&[3, 2], ALL)], |graph, x| {
-        let looped = graph.scan(3, &[x[0], x[0]], &[x[1]], |_, body, carries, slices| {
-            let next = body.binary(Binary::Mul, carries[0], slices[0])?;
-            let unused = body.unary(Unary::Exp, carries[1])?;
-            Ok((vec![next, unused], vec![slices[0], next]))
-        })?;
-        let sum = graph.binary(Binary::Add, looped.stacks[0], looped.stacks[1])?;
-        let last = graph.broadcast(looped.carries[0], &[0], &[3, 2])?;
-        graph.binary(Binary::Mul, sum, last)
-    })?])
-}
-
-pub(super) fn fold_in_cases(float: DType) -> Result<Vec<Case>> {
-    let case = Case::new("FoldIn", float, &[(&[], Domain::Indices(9))], |graph, x| {
-        let key = graph.key()?;
-        let folded = graph.fold_in(key, x[0])?;
-        let other = graph.fold_in(folded, x[0])?;
-        let noise = Op::Random { distribution: Distribution::Uniform, path: 3 };
-        let noise = graph.push(noise, vec![other], vec![5, 7], float);
-        Ok(noise)
-    });
-    Ok(vec![case?])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Binary;
 
     fn broken(change: impl FnOnce(&mut Graph, NodeId, &mut Loop)) -> String {
         let mut graph = Graph::new();

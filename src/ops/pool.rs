@@ -1,12 +1,60 @@
 //! Pooling: windows over the last two axes. `Sum` and `Spread` are each other's transpose, and so are `Take` and `Put`,
 //! so that derivatives of every order stay among them.
 
-use super::cases::{Case, Domain};
+use super::cases::{Case, Domain, each};
+use super::causal::{Course, Site};
+use super::rule::{Cotangents, Kind, Rule, Walk};
 use crate::Result;
-use crate::graph::{DType, Graph, NodeId, Pool, Window};
+use crate::graph::{DType, Graph, Node, NodeId, Pool, Window};
+
+/// What happens at each window.
+pub(super) struct Pooling(pub Pool, pub Window);
+
+impl Rule for Pooling {
+    fn arity(&self) -> Option<usize> {
+        Some(1 + usize::from(self.0.takes_positions()))
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let operands: Vec<_> = node.inputs.iter().map(|&x| (&*graph[x].dims, graph[x].dtype)).collect();
+        crate::graph::pooled(self.0, self.1, &operands)
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Alone
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        let leading = |i: usize| {
+            let to = at.all(i);
+            let planes = to.len().saturating_sub(2);
+            to.into_iter().map(|axis| axis.filter(|&axis| axis < planes)).collect()
+        };
+        at.computed(&(0..at.node().inputs.len()).map(leading).collect::<Vec<_>>())
+    }
+
+    fn value(&self, _: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(pool(self.0, self.1, operands, node.len()))
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        let (inputs, c) = (graph[y].inputs.clone(), c.one()?);
+        pool_vjp(graph, self.0, self.1, &inputs, c)
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        let pools = each!(Pool: Sum Max ArgMax Spread Take Put).iter();
+        let cases: Result<Vec<_>> = pools.map(|&pool| pool_cases(pool, float)).collect();
+        Ok(cases?.concat())
+    }
+}
 
 /// The result for operands of verified shapes.
-pub(super) fn pool(pool: Pool, window: Window, operands: &[&[f64]], len: usize) -> Vec<f64> {
+fn pool(pool: Pool, window: Window, operands: &[&[f64]], len: usize) -> Vec<f64> {
     let Ok(count) = window.count() else { unreachable!("a verified node has windows") };
     let (wide, narrow) = (window.size[0] * window.size[1], count[0] * count[1]);
     let x = operands[0];
@@ -60,7 +108,7 @@ fn seen(window: Window, number: [usize; 2]) -> impl Iterator<Item = usize> {
 }
 
 /// By the transpose; the greatest element of a window has all of its derivative.
-pub(super) fn pool_vjp(
+fn pool_vjp(
     graph: &mut Graph,
     pool: Pool,
     window: Window,
@@ -92,7 +140,7 @@ const WINDOWS: [Window; 8] = [
     Window { size: [3, 2], kernel: [3, 2], stride: [1, 1], padding: [0, 0] },
 ];
 
-pub(super) fn pool_cases(pool: Pool, float: DType) -> Result<Vec<Case>> {
+fn pool_cases(pool: Pool, float: DType) -> Result<Vec<Case>> {
     let all = Domain::reals(-3.0, 3.0);
     let mut cases = Vec::new();
     for window in WINDOWS {

@@ -1,13 +1,108 @@
 //! Reductions: sums and extremes over axes, and the position of the greatest.
 
-use super::cases::{Case, Domain};
+use super::cases::{Case, Domain, each};
+use super::causal::{Course, Site};
 use super::index::{strides, walk, without};
+use super::rule::{Cotangents, Kind, Rule, Walk};
 use super::special::{greatest, least};
+use super::verify::{ascending, fit, float, operand, within};
 use crate::Result;
-use crate::graph::{Binary, Compare, DType, Graph, NodeId, ReduceOp};
+use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, ReduceOp};
+use ansatz_shapes as shapes;
+
+/// Elements combined over axes, which go.
+pub(super) struct Reduce<'a> {
+    pub op: ReduceOp,
+    pub axes: &'a [usize],
+}
+
+impl Rule for Reduce<'_> {
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let x = operand(graph, node, 0);
+        float(x)?;
+        ascending(self.axes)?;
+        if self.op != ReduceOp::Sum && self.axes.iter().any(|&axis| x.dims.get(axis) == Some(&0)) {
+            return Err("takes an extreme of no elements".into());
+        }
+        Ok((fit(shapes::reduce(&x.dims, self.axes))?, x.dtype))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Boundary
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.computed(&[at.without(self.axes)])
+    }
+
+    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(reduce(self.op, operands[0], &operand(graph, node, 0).dims, self.axes, node.len()))
+    }
+
+    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        let (x, c) = (graph[y].inputs[0], c.one()?);
+        Ok(vec![Some(reduce_vjp(graph, self.op, x, y, c, self.axes)?)])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        let cases: Result<Vec<_>> = each!(ReduceOp: Sum Max Min).iter().map(|&op| reduce_cases(op, float)).collect();
+        Ok(cases?.concat())
+    }
+}
+
+/// The position of the greatest along an axis.
+pub(super) struct ArgMax(pub usize);
+
+impl Rule for ArgMax {
+    fn arity(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
+        let x = operand(graph, node, 0);
+        float(x)?;
+        within(self.0, &x.dims)?;
+        if x.dims[self.0] == 0 {
+            return Err("seeks the greatest of no elements".into());
+        }
+        Ok((fit(shapes::reduce(&x.dims, &[self.0]))?, DType::Index))
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Boundary
+    }
+
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
+        at.computed(&[at.without(&[self.0])])
+    }
+
+    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(argmax(operands[0], &operand(graph, node, 0).dims, self.0, node.len()))
+    }
+
+    fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![None])
+    }
+
+    fn cases(float: DType) -> Result<Vec<Case>> {
+        argmax_cases(float)
+    }
+}
 
 /// Combines the elements along `axes` of an operand of shape `from`. Extremes are NaN if any element is.
-pub(super) fn reduce(op: ReduceOp, x: &[f64], from: &[usize], axes: &[usize], len: usize) -> Vec<f64> {
+fn reduce(op: ReduceOp, x: &[f64], from: &[usize], axes: &[usize], len: usize) -> Vec<f64> {
     let (start, combine): (f64, fn(f64, f64) -> f64) = match op {
         ReduceOp::Sum => (0.0, |a, b| a + b),
         ReduceOp::Max => (f64::NEG_INFINITY, greatest),
@@ -21,7 +116,7 @@ pub(super) fn reduce(op: ReduceOp, x: &[f64], from: &[usize], axes: &[usize], le
 }
 
 /// The position of the greatest element along `axis`, the first of equals; the first NaN is the greatest of all.
-pub(super) fn argmax(x: &[f64], from: &[usize], axis: usize, len: usize) -> Vec<f64> {
+fn argmax(x: &[f64], from: &[usize], axis: usize, len: usize) -> Vec<f64> {
     let mut best: Vec<Option<(f64, usize)>> = vec![None; len];
     let step = strides(from)[axis];
     for (flat, (i, &element)) in walk(from, &without(from, &[axis])).zip(x).enumerate() {
@@ -38,14 +133,7 @@ pub(super) fn argmax(x: &[f64], from: &[usize], axis: usize, len: usize) -> Vec<
 
 /// Of a sum: the cotangent, repeated. Of an extreme: shared equally among the elements that reach it, as PyTorch's
 /// `amax` and `amin` do.
-pub(super) fn reduce_vjp(
-    graph: &mut Graph,
-    op: ReduceOp,
-    x: NodeId,
-    y: NodeId,
-    c: NodeId,
-    axes: &[usize],
-) -> Result<NodeId> {
+fn reduce_vjp(graph: &mut Graph, op: ReduceOp, x: NodeId, y: NodeId, c: NodeId, axes: &[usize]) -> Result<NodeId> {
     let (dims, dtype) = (graph[x].dims.clone(), graph[x].dtype);
     match op {
         ReduceOp::Sum => graph.broadcast(c, axes, &dims),
@@ -64,7 +152,7 @@ pub(super) fn reduce_vjp(
 
 const ALL: Domain = Domain::reals(-3.0, 3.0);
 
-pub(super) fn reduce_cases(op: ReduceOp, float: DType) -> Result<Vec<Case>> {
+fn reduce_cases(op: ReduceOp, float: DType) -> Result<Vec<Case>> {
     let shapes: [(&[usize], &[usize]); 7] = [
         (&[5], &[0]),
         (&[4, 3], &[0]),
@@ -88,7 +176,7 @@ pub(super) fn reduce_cases(op: ReduceOp, float: DType) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-pub(super) fn argmax_cases(float: DType) -> Result<Vec<Case>> {
+fn argmax_cases(float: DType) -> Result<Vec<Case>> {
     let along = |axis| {
         Case::new(format!("ArgMax over {axis}"), float, &[(&[4, 5, 3], ALL)], move |graph, x| graph.argmax(x[0], axis))
     };

@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(
             error,
             "`Bag` cannot be read piece by piece: Reduce { op: Sum, axes: [1] } goes over positions, which causal attention \
-             alone may do"
+             alone may do, behind `embedding1`; give it whole inputs by `forward` or a `Session`"
         );
     }
 }

@@ -223,6 +223,26 @@ pub fn concat<D: Size>(operands: &[&[D]], axis: usize) -> Fit<Vec<D>, D> {
     Ok(dims)
 }
 
+/// `len` positions of `axis` from `start` on. `reaches(end, size)` says whether an axis of this size has so many.
+pub fn slice<D: Size>(dims: &[D], axis: usize, start: &D, len: &D, reaches: impl Fn(&D, &D) -> bool) -> Fit<Vec<D>, D> {
+    let mut result = dims.to_vec();
+    let Some(size) = result.get_mut(axis) else { return Err(Misfit::Axis { axis, rank: dims.len() }) };
+    let end = start.plus(len);
+    if !reaches(&end, size) {
+        return Err(Misfit::Size { operand: 0, axis, expected: end, found: size.clone() });
+    }
+    *size = len.clone();
+    Ok(result)
+}
+
+/// So many zeros before and behind `axis`.
+pub fn pad<D: Size>(dims: &[D], axis: usize, before: &D, behind: &D) -> Fit<Vec<D>, D> {
+    let mut result = dims.to_vec();
+    let Some(size) = result.get_mut(axis) else { return Err(Misfit::Axis { axis, rank: dims.len() }) };
+    *size = before.plus(size).plus(behind);
+    Ok(result)
+}
+
 /// Rows of a table by indices: `[rows, ..]` at `[i, ..]` gives `[i, .., ..]`.
 pub fn gather<D: Size>(table: &[D], index: &[D]) -> Fit<Vec<D>, D> {
     match table.split_first() {
@@ -294,6 +314,15 @@ mod tests {
         assert_eq!(scatter(&65, &[8, 256, 384], &[8, 256]), Ok(vec![65, 384]));
         assert!(gather::<usize>(&[], &[8]).is_err());
         assert!(scatter(&65, &[8, 255, 384], &[8, 256]).is_err());
+    }
+
+    #[test]
+    fn parts_lie_inside_and_zeros_around() {
+        let part = |start: usize, len: usize| slice(&[4, 7], 1, &start, &len, |end, size| end <= size);
+        assert_eq!((part(2, 5), part(7, 0)), (Ok(vec![4, 5]), Ok(vec![4, 0])));
+        assert_eq!(part(3, 5), Err(Misfit::Size { operand: 0, axis: 1, expected: 8, found: 7 }));
+        assert_eq!(pad(&[4, 7], 0, &1, &2), Ok(vec![7, 7]));
+        assert_eq!(pad(&[4, 7], 2, &1, &2), Err(Misfit::Axis { axis: 2, rank: 2 }));
     }
 
     #[test]

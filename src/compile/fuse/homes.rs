@@ -7,6 +7,7 @@ use crate::kernel::limits::Limits;
 use crate::kernel::schedule::{Buffer, BufferId, Home};
 use crate::kernel::tiled::Fold;
 use crate::kernel::view::View;
+use crate::ops::Kind;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -272,38 +273,24 @@ fn reshaped(from: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usize
 
 /// Whether the op only says where the elements of its operand are seen.
 pub(super) fn is_view(op: &Op) -> bool {
-    matches!(op, Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. })
+    op.kind() == Kind::View
 }
 
 fn is_stored(op: &Op) -> bool {
-    matches!(op, Op::Input(_) | Op::State(_))
+    op.kind() == Kind::Stored
 }
 
 /// Whether the node can only be read from memory.
 pub(super) fn is_boundary(graph: &Graph, id: NodeId) -> bool {
     let node = &graph[id];
-    match node.op {
-        Op::Reduce { .. } | Op::ArgMax { .. } | Op::Concat { .. } | Op::Pad { .. } | Op::Part(_) => true,
-        // Registers are real numbers, which storing rounds.
-        Op::Cast => node.dtype == DType::Index && graph[node.inputs[0]].dtype.is_float(),
-        ref op => is_alone(op),
-    }
+    // Registers are real numbers, which storing rounds.
+    let rounds = node.op == Op::Cast && node.dtype == DType::Index && graph[node.inputs[0]].dtype.is_float();
+    rounds || matches!(node.op.kind(), Kind::Boundary | Kind::Part | Kind::Alone)
 }
 
 /// Whether a node is a launch of its own, which reads its operands from memory and fills its home.
 fn is_alone(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::MatMul { .. }
-            | Op::Attention(_)
-            | Op::AttentionGradient(_)
-            | Op::Pool { .. }
-            | Op::Conv { .. }
-            | Op::Gather
-            | Op::ScatterAdd
-            | Op::Put
-            | Op::FoldIn
-    )
+    op.kind() == Kind::Alone
 }
 
 /// What a chain of views looks at.
@@ -340,7 +327,7 @@ fn keep_expensive(graph: &Graph, limits: &Limits, keep: &mut [bool]) {
             costs[at] = Cost { rows: 0, loads: 1 };
             continue;
         }
-        let mut cost = Cost { rows: rows(&node.op), loads: 0 };
+        let mut cost = Cost { rows: node.op.passes(), loads: 0 };
         for input in &node.inputs {
             cost.rows += costs[input.index()].rows;
             cost.loads += costs[input.index()].loads;
@@ -372,7 +359,7 @@ fn narrowest(graph: &Graph, id: NodeId) -> NodeId {
         let varying = |x: &&NodeId| !matches!(graph[**x].op, Op::Constant(_));
         let mut operands = graph[at].inputs.iter().filter(varying);
         let (Some(&only), None) = (operands.next(), operands.next()) else { return id };
-        if graph[only].len() != graph[id].len() || rows(&graph[at].op) > 1 {
+        if graph[only].len() != graph[id].len() || graph[at].op.passes() > 1 {
             return id;
         }
         if graph[only].dtype == DType::Bool {
@@ -393,20 +380,4 @@ fn uses(graph: &Graph) -> Vec<usize> {
         }
     }
     uses
-}
-
-/// Passes over a tile, roughly.
-fn rows(op: &Op) -> usize {
-    match op {
-        Op::Unary(f) => passes(f.cost()),
-        Op::Binary(f) => passes(f.cost()),
-        Op::Random { .. } => 30,
-        Op::Compare(_) | Op::Select | Op::Cast | Op::Iota { .. } => 1,
-        _ => 0,
-    }
-}
-
-/// What takes so many nanoseconds a point, in passes. However dear, several of them still fit into one kernel.
-fn passes(nanoseconds: f64) -> usize {
-    (nanoseconds * 16.0).round().clamp(1.0, 16.0) as usize
 }

@@ -211,17 +211,15 @@ impl Rewriter {
     fn narrow(&mut self, op: Op, inputs: &[NodeId], dims: &[usize], dtype: DType) -> Option<NodeId> {
         let mut common: Option<(Vec<usize>, Vec<usize>)> = None;
         for &input in inputs {
-            match &self.node(input).op {
-                Op::Constant(_) => {}
-                Op::Broadcast { axes } => {
-                    let source = self.node(input).inputs[0];
-                    match &common {
-                        Some((known, _)) if known != axes => return None,
-                        Some(_) => {}
-                        None => common = Some((axes.clone(), self.node(source).dims.clone())),
-                    }
-                }
-                _ => return None,
+            if self.value(input).is_some() {
+                continue;
+            }
+            let Op::Broadcast { axes } = &self.node(input).op else { return None };
+            let source = self.node(input).inputs[0];
+            match &common {
+                Some((known, _)) if known != axes => return None,
+                Some(_) => {}
+                None => common = Some((axes.clone(), self.node(source).dims.clone())),
             }
         }
         let (axes, inner) = common?;

@@ -10,6 +10,7 @@ mod structure;
 mod sums;
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
+use crate::ops::Kind;
 use std::collections::HashMap;
 
 /// An equal graph with fewer and cheaper nodes. Slots of inputs and state stay as they are.
@@ -77,7 +78,7 @@ struct Rewriter {
 impl Rewriter {
     /// A node equal to the one described.
     fn make(&mut self, op: Op, inputs: Vec<NodeId>, dims: &[usize], dtype: DType) -> NodeId {
-        let given = matches!(op, Op::Input(_) | Op::State(_) | Op::Loop(_));
+        let given = matches!(op.kind(), Kind::Stored | Kind::Loop);
         if !given && dims.contains(&0) {
             return self.append(Op::Constant(0.0), vec![], dims, dtype);
         }
@@ -131,10 +132,7 @@ impl Rewriter {
 
     /// The number that every element of the node is, if it is a constant.
     fn value(&self, id: NodeId) -> Option<f64> {
-        match self.node(id).op {
-            Op::Constant(value) => Some(value),
-            _ => None,
-        }
+        if let Op::Constant(value) = self.node(id).op { Some(value) } else { None }
     }
 }
 

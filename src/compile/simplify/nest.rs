@@ -2,6 +2,7 @@
 
 use super::{live, simplify};
 use crate::graph::{DType, Graph, Loop, LoopGradient, NodeId, Op};
+use crate::ops::Kind;
 use std::collections::HashMap;
 
 /// Where a result of a loop is found afterwards.
@@ -153,12 +154,11 @@ fn repeated(out: &mut Graph, nest: &Loop, inputs: &[NodeId], used: &[bool]) -> V
     }
     let mut renamed: Vec<Option<NodeId>> = vec![None; body.nodes.len()];
     for (id, node) in body.nodes().filter(|(id, _)| alive[id.index()]) {
-        renamed[id.index()] = match node.op {
-            Op::Input(slot) => own[slot],
-            _ => {
-                let operands = node.inputs.iter().filter_map(|x| renamed[x.index()]).collect();
-                Some(new.push(node.op.clone(), operands, node.dims.clone(), node.dtype))
-            }
+        renamed[id.index()] = if let Op::Input(slot) = node.op {
+            own[slot]
+        } else {
+            let operands = node.inputs.iter().filter_map(|x| renamed[x.index()]).collect();
+            Some(new.push(node.op.clone(), operands, node.dims.clone(), node.dtype))
         };
     }
     // Two stacks of one value are one; a carry is always its own.
@@ -222,25 +222,26 @@ fn needed(body: &Graph, carries: usize, used: &[bool], stays: &dyn Fn(usize) -> 
 
 /// Where all steps read the same, the slice is a capture or a constant.
 fn slice(out: &Graph, x: NodeId, dims: &[usize]) -> Entry {
-    match &out[x].op {
-        Op::Constant(value) => Entry::Constant(*value),
-        Op::Broadcast { axes } if axes[0] == 0 => {
-            let inner = axes[1..].iter().map(|axis| axis - 1).collect::<Vec<_>>();
-            let through = (!inner.is_empty()).then(|| (Op::Broadcast { axes: inner }, dims.to_vec()));
-            Entry::Capture(out[x].inputs[0], through)
-        }
-        _ => Entry::Slice,
+    if let Op::Constant(value) = out[x].op {
+        return Entry::Constant(value);
     }
+    let Op::Broadcast { axes } = &out[x].op else { return Entry::Slice };
+    if axes[0] != 0 {
+        return Entry::Slice;
+    }
+    let inner = axes[1..].iter().map(|axis| axis - 1).collect::<Vec<_>>();
+    let through = (!inner.is_empty()).then(|| (Op::Broadcast { axes: inner }, dims.to_vec()));
+    Entry::Capture(out[x].inputs[0], through)
 }
 
 /// A view moves into the body, where it costs nothing, and the body reads what is viewed where it lies.
 fn capture(out: &Graph, x: NodeId) -> Entry {
     let node = &out[x];
-    match &node.op {
-        Op::Constant(value) => Entry::Constant(*value),
-        Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } | Op::Slice { .. } => {
-            Entry::Capture(node.inputs[0], Some((node.op.clone(), node.dims.clone())))
-        }
-        _ => Entry::Capture(x, None),
+    if let Op::Constant(value) = node.op {
+        return Entry::Constant(value);
+    }
+    match node.op.kind() == Kind::View {
+        true => Entry::Capture(node.inputs[0], Some((node.op.clone(), node.dims.clone()))),
+        false => Entry::Capture(x, None),
     }
 }

@@ -31,58 +31,57 @@ impl Rewriter {
             return Some(sum);
         }
         let source = self.node(x).inputs.first().copied();
-        match &self.node(x).op {
-            Op::Broadcast { axes: repeated } => {
-                let (gone, kept): (Vec<usize>, Vec<usize>) = axes.iter().partition(|axis| repeated.contains(axis));
-                if gone.is_empty() {
-                    return None;
-                }
-                let repeated = repeated.clone();
-                let source = source?;
-                // Where the axes stand in the source, and the still repeated ones in the result.
-                let inside = |axis: &usize| axis - repeated.iter().filter(|r| *r < axis).count();
-                let kept: Vec<usize> = kept.iter().map(inside).collect();
-                let left: Vec<usize> = repeated
-                    .iter()
-                    .filter(|axis| !axes.contains(axis))
-                    .map(|axis| axis - axes.iter().filter(|a| *a < axis).count())
-                    .collect();
-                let inner = ansatz_shapes::reduce(&self.node(source).dims, &kept).ok()?;
-                let mut y = source;
-                if !kept.is_empty() {
-                    y = self.make(Op::Reduce { op, axes: kept }, vec![y], &inner, dtype);
-                }
-                if op == ReduceOp::Sum {
-                    let factor = self.constant(count(&gone), &inner, dtype);
-                    y = self.make(Op::Binary(Binary::Mul), vec![y, factor], &inner, dtype);
-                }
-                Some(self.make(Op::Broadcast { axes: left }, vec![y], dims, dtype))
+        if let Op::Broadcast { axes: repeated } = &self.node(x).op {
+            let (gone, kept): (Vec<usize>, Vec<usize>) = axes.iter().partition(|axis| repeated.contains(axis));
+            if gone.is_empty() {
+                return None;
             }
-            Op::Reduce { op: first, axes: before } if *first == op => {
-                let source = source?;
-                let rank = self.node(source).dims.len();
-                let kept: Vec<usize> = (0..rank).filter(|axis| !before.contains(axis)).collect();
-                let mut all: Vec<usize> = before.iter().copied().chain(axes.iter().map(|&axis| kept[axis])).collect();
-                all.sort_unstable();
-                Some(self.make(Op::Reduce { op, axes: all }, vec![source], dims, dtype))
+            let repeated = repeated.clone();
+            let source = source?;
+            // Where the axes stand in the source, and the still repeated ones in the result.
+            let inside = |axis: &usize| axis - repeated.iter().filter(|r| *r < axis).count();
+            let kept: Vec<usize> = kept.iter().map(inside).collect();
+            let left: Vec<usize> = repeated
+                .iter()
+                .filter(|axis| !axes.contains(axis))
+                .map(|axis| axis - axes.iter().filter(|a| *a < axis).count())
+                .collect();
+            let inner = ansatz_shapes::reduce(&self.node(source).dims, &kept).ok()?;
+            let mut y = source;
+            if !kept.is_empty() {
+                y = self.make(Op::Reduce { op, axes: kept }, vec![y], &inner, dtype);
             }
-            Op::MatMul { transpose_left: true, transpose_right: false }
-                if op == ReduceOp::Sum && axes.iter().copied().eq(0..whole.len() - 2) =>
-            {
-                // The sum of products over a batch is one product over batch and inner axis together.
-                let (a, b) = (source?, self.node(x).inputs[1]);
-                let fold = |rewriter: &mut Self, x: NodeId| {
-                    let dims = &rewriter.node(x).dims;
-                    let (last, leading) = dims.split_last().expect("operands of a product have two axes");
-                    let dims = [leading.iter().product(), *last];
-                    rewriter.make(Op::Reshape, vec![x], &dims, dtype)
-                };
-                let (a, b) = (fold(self, a), fold(self, b));
-                let op = Op::MatMul { transpose_left: true, transpose_right: false };
-                Some(self.make(op, vec![a, b], dims, dtype))
+            if op == ReduceOp::Sum {
+                let factor = self.constant(count(&gone), &inner, dtype);
+                y = self.make(Op::Binary(Binary::Mul), vec![y, factor], &inner, dtype);
             }
-            _ => None,
+            return Some(self.make(Op::Broadcast { axes: left }, vec![y], dims, dtype));
         }
+        if let Op::Reduce { op: first, axes: before } = &self.node(x).op
+            && *first == op
+        {
+            let source = source?;
+            let rank = self.node(source).dims.len();
+            let kept: Vec<usize> = (0..rank).filter(|axis| !before.contains(axis)).collect();
+            let mut all: Vec<usize> = before.iter().copied().chain(axes.iter().map(|&axis| kept[axis])).collect();
+            all.sort_unstable();
+            return Some(self.make(Op::Reduce { op, axes: all }, vec![source], dims, dtype));
+        }
+        let product = Op::MatMul { transpose_left: true, transpose_right: false };
+        if self.node(x).op != product || op != ReduceOp::Sum || !axes.iter().copied().eq(0..whole.len() - 2) {
+            return None;
+        }
+
+        // The sum of products over a batch is one product over batch and inner axis together.
+        let (a, b) = (source?, self.node(x).inputs[1]);
+        let fold = |rewriter: &mut Self, x: NodeId| {
+            let dims = &rewriter.node(x).dims;
+            let (last, leading) = dims.split_last().expect("operands of a product have two axes");
+            let dims = [leading.iter().product(), *last];
+            rewriter.make(Op::Reshape, vec![x], &dims, dtype)
+        };
+        let (a, b) = (fold(self, a), fold(self, b));
+        Some(self.make(product, vec![a, b], dims, dtype))
     }
 
     pub(super) fn argmax(&mut self, axis: usize, x: NodeId, dims: &[usize]) -> Option<NodeId> {
@@ -122,14 +121,11 @@ impl Rewriter {
         if node.dims == dims {
             return Some(x);
         }
-        match node.op {
-            Op::Constant(value) => Some(self.constant(value, dims, dtype)),
-            Op::Reshape => {
-                let source = node.inputs[0];
-                Some(self.make(Op::Reshape, vec![source], dims, dtype))
-            }
-            _ => None,
+        if let Op::Constant(value) = node.op {
+            return Some(self.constant(value, dims, dtype));
         }
+        let source = (node.op == Op::Reshape).then(|| node.inputs[0])?;
+        Some(self.make(Op::Reshape, vec![source], dims, dtype))
     }
 
     pub(super) fn permute(&mut self, order: &[usize], x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
@@ -159,37 +155,39 @@ impl Rewriter {
             return Some(x);
         }
         let source = node.inputs.first().copied();
-        match node.op {
-            Op::Constant(value) => Some(self.constant(value, dims, dtype)),
-            Op::Slice { axis: same, start: before } if same == axis => {
-                let op = Op::Slice { axis, start: before + start };
-                Some(self.make(op, vec![source?], dims, dtype))
-            }
-            Op::Pad { axis: same, start: before } if same == axis => {
-                let (source, size) = (source?, self.node(source?).dims[axis]);
-                if start >= before && start + len <= before + size {
-                    let op = Op::Slice { axis, start: start - before };
-                    Some(self.make(op, vec![source], dims, dtype))
-                } else if start + len <= before || start >= before + size {
-                    Some(self.constant(0.0, dims, dtype))
-                } else {
-                    None
-                }
-            }
-            Op::Concat { axis: same } if same == axis => {
-                let mut begin = 0;
-                for part in node.inputs.clone() {
-                    let size = self.node(part).dims[axis];
-                    if start >= begin && start + len <= begin + size {
-                        let op = Op::Slice { axis, start: start - begin };
-                        return Some(self.make(op, vec![part], dims, dtype));
-                    }
-                    begin += size;
-                }
-                None
-            }
-            _ => None,
+        if let Op::Constant(value) = node.op {
+            return Some(self.constant(value, dims, dtype));
         }
+        if let Op::Slice { axis: same, start: before } = node.op
+            && same == axis
+        {
+            let op = Op::Slice { axis, start: before + start };
+            return Some(self.make(op, vec![source?], dims, dtype));
+        }
+        if let Op::Pad { axis: same, start: before } = node.op
+            && same == axis
+        {
+            let (source, size) = (source?, self.node(source?).dims[axis]);
+            if start >= before && start + len <= before + size {
+                let op = Op::Slice { axis, start: start - before };
+                return Some(self.make(op, vec![source], dims, dtype));
+            }
+            let outside = start + len <= before || start >= before + size;
+            return outside.then(|| self.constant(0.0, dims, dtype));
+        }
+        if node.op != (Op::Concat { axis }) {
+            return None;
+        }
+        let mut begin = 0;
+        for part in node.inputs.clone() {
+            let size = self.node(part).dims[axis];
+            if start >= begin && start + len <= begin + size {
+                let op = Op::Slice { axis, start: start - begin };
+                return Some(self.make(op, vec![part], dims, dtype));
+            }
+            begin += size;
+        }
+        None
     }
 
     pub(super) fn pad(&mut self, axis: usize, start: usize, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
@@ -200,14 +198,9 @@ impl Rewriter {
         if node.dims.contains(&0) || self.value(x) == Some(0.0) {
             return Some(self.constant(0.0, dims, dtype));
         }
-        match node.op {
-            Op::Pad { axis: same, start: before } if same == axis => {
-                let op = Op::Pad { axis, start: start + before };
-                let source = node.inputs[0];
-                Some(self.make(op, vec![source], dims, dtype))
-            }
-            _ => None,
-        }
+        let Op::Pad { axis: same, start: before } = node.op else { return None };
+        let source = (same == axis).then(|| node.inputs[0])?;
+        Some(self.make(Op::Pad { axis, start: start + before }, vec![source], dims, dtype))
     }
 
     pub(super) fn concat(&mut self, axis: usize, inputs: &[NodeId], dims: &[usize], dtype: DType) -> Option<NodeId> {
@@ -280,21 +273,19 @@ impl Rewriter {
     /// What is not constantly zero in a tensor with zeros around or between along an axis: where it begins, and it.
     fn surrounded(&self, id: NodeId) -> Option<(usize, Vec<(usize, NodeId)>)> {
         let node = self.node(id);
-        match node.op {
-            Op::Pad { axis, start } => Some((axis, vec![(start, node.inputs[0])])),
-            Op::Concat { axis } => {
-                let mut begin = 0;
-                let mut parts = Vec::new();
-                for &part in &node.inputs {
-                    if self.value(part) != Some(0.0) {
-                        parts.push((begin, part));
-                    }
-                    begin += self.node(part).dims[axis];
-                }
-                (parts.len() < node.inputs.len()).then_some((axis, parts))
-            }
-            _ => None,
+        if let Op::Pad { axis, start } = node.op {
+            return Some((axis, vec![(start, node.inputs[0])]));
         }
+        let Op::Concat { axis } = node.op else { return None };
+        let mut begin = 0;
+        let mut parts = Vec::new();
+        for &part in &node.inputs {
+            if self.value(part) != Some(0.0) {
+                parts.push((begin, part));
+            }
+            begin += self.node(part).dims[axis];
+        }
+        (parts.len() < node.inputs.len()).then_some((axis, parts))
     }
 
     fn zeros(&mut self, to: &mut Vec<NodeId>, dims: &[usize], axis: usize, len: usize, dtype: DType) {

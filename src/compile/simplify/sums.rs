@@ -9,41 +9,39 @@ impl Rewriter {
     pub(super) fn sum(&mut self, axes: &[usize], x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
         let node = self.node(x);
         let (op, inputs) = (node.op.clone(), node.inputs.clone());
-        match op {
-            Op::Unary(Unary::Neg) => {
-                let sum = self.sum_of(axes, inputs[0], dims, dtype);
-                Some(self.make(Op::Unary(Unary::Neg), vec![sum], dims, dtype))
-            }
-            Op::Binary(f @ (Binary::Add | Binary::Sub)) => {
-                if f == Binary::Sub && self.is_mean(inputs[1], inputs[0], axes) {
-                    return Some(self.constant(0.0, dims, dtype));
-                }
-                if !inputs.iter().all(|&term| self.splits(term, axes)) {
-                    return None;
-                }
-                let sums = inputs.iter().map(|&term| self.sum_of(axes, term, dims, dtype)).collect();
-                Some(self.make(Op::Binary(f), sums, dims, dtype))
-            }
-            Op::Binary(Binary::Mul) => {
-                let (mut factors, mut common) = (Vec::new(), Vec::new());
-                self.factors(x, axes, &mut factors, &mut common);
-                if common.is_empty() || factors.is_empty() {
-                    return None;
-                }
-                let whole = self.node(x).dims.clone();
-                let mut rest = factors[0];
-                for &factor in &factors[1..] {
-                    rest = self.make(Op::Binary(Binary::Mul), vec![rest, factor], &whole, dtype);
-                }
-                let mut sum = self.sum_of(axes, rest, dims, dtype);
-                for factor in common {
-                    let factor = self.without(factor, axes, dims, dtype);
-                    sum = self.make(Op::Binary(Binary::Mul), vec![sum, factor], dims, dtype);
-                }
-                Some(sum)
-            }
-            _ => None,
+        if op == Op::Unary(Unary::Neg) {
+            let sum = self.sum_of(axes, inputs[0], dims, dtype);
+            return Some(self.make(op, vec![sum], dims, dtype));
         }
+        if let Op::Binary(f @ (Binary::Add | Binary::Sub)) = op {
+            if f == Binary::Sub && self.is_mean(inputs[1], inputs[0], axes) {
+                return Some(self.constant(0.0, dims, dtype));
+            }
+            if !inputs.iter().all(|&term| self.splits(term, axes)) {
+                return None;
+            }
+            let sums = inputs.iter().map(|&term| self.sum_of(axes, term, dims, dtype)).collect();
+            return Some(self.make(op, sums, dims, dtype));
+        }
+        if op != Op::Binary(Binary::Mul) {
+            return None;
+        }
+        let (mut factors, mut common) = (Vec::new(), Vec::new());
+        self.factors(x, axes, &mut factors, &mut common);
+        if common.is_empty() || factors.is_empty() {
+            return None;
+        }
+        let whole = self.node(x).dims.clone();
+        let mut rest = factors[0];
+        for &factor in &factors[1..] {
+            rest = self.make(Op::Binary(Binary::Mul), vec![rest, factor], &whole, dtype);
+        }
+        let mut sum = self.sum_of(axes, rest, dims, dtype);
+        for factor in common {
+            let factor = self.without(factor, axes, dims, dtype);
+            sum = self.make(Op::Binary(Binary::Mul), vec![sum, factor], dims, dtype);
+        }
+        Some(sum)
     }
 
     fn sum_of(&mut self, axes: &[usize], x: NodeId, dims: &[usize], dtype: DType) -> NodeId {
@@ -53,27 +51,29 @@ impl Rewriter {
     /// Whether a factor can be taken out of the sum of this term, or nothing is left of it.
     fn splits(&self, term: NodeId, axes: &[usize]) -> bool {
         let node = self.node(term);
-        match node.op {
-            Op::Unary(Unary::Neg) => self.splits(node.inputs[0], axes),
-            Op::Binary(Binary::Mul) => {
-                let (mut factors, mut common) = (Vec::new(), Vec::new());
-                self.factors(term, axes, &mut factors, &mut common);
-                // A number alone is no reason to sum twice.
-                common.iter().any(|&factor| self.value(factor).is_none())
-            }
-            Op::Binary(Binary::Sub) => self.is_mean(node.inputs[1], node.inputs[0], axes),
-            _ => self.is_repeated(term, axes),
+        if node.op == Op::Unary(Unary::Neg) {
+            return self.splits(node.inputs[0], axes);
+        }
+        if node.op == Op::Binary(Binary::Mul) {
+            let (mut factors, mut common) = (Vec::new(), Vec::new());
+            self.factors(term, axes, &mut factors, &mut common);
+            // A number alone is no reason to sum twice.
+            return common.iter().any(|&factor| self.value(factor).is_none());
+        }
+        match node.op == Op::Binary(Binary::Sub) {
+            true => self.is_mean(node.inputs[1], node.inputs[0], axes),
+            false => self.is_repeated(term, axes),
         }
     }
 
     /// The factors of a product, and those of them that are the same along `axes`.
     fn factors(&self, x: NodeId, axes: &[usize], factors: &mut Vec<NodeId>, common: &mut Vec<NodeId>) {
         let node = self.node(x);
-        match node.op {
-            Op::Binary(Binary::Mul) => node.inputs.iter().for_each(|&x| self.factors(x, axes, factors, common)),
-            _ if self.is_repeated(x, axes) => common.push(x),
-            _ => factors.push(x),
+        if node.op == Op::Binary(Binary::Mul) {
+            return node.inputs.iter().for_each(|&x| self.factors(x, axes, factors, common));
         }
+        let list = if self.is_repeated(x, axes) { common } else { factors };
+        list.push(x);
     }
 
     fn is_repeated(&self, x: NodeId, axes: &[usize]) -> bool {
