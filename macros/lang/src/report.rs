@@ -77,19 +77,16 @@ impl Report {
 
     /// The errors in the order of the source, each said once.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let mut kept: Vec<(String, Diagnostic)> = Vec::with_capacity(self.diagnostics.len());
+        let mut kept: Vec<Diagnostic> = Vec::with_capacity(self.diagnostics.len());
         for diagnostic in self.diagnostics {
-            // Spans cannot be compared on stable; their debug form names the bytes.
-            let place = format!("{:?}", diagnostic.place.first);
-            if !kept.iter().any(|(p, d)| *p == place && d.message == diagnostic.message) {
-                kept.push((place, diagnostic));
+            let same = |a: Span, b: Span| a.start() == b.start() && a.end() == b.end() && a.file() == b.file();
+            let said = |d: &Diagnostic| d.message == diagnostic.message && same(d.place.first, diagnostic.place.first);
+            if !kept.iter().any(said) {
+                kept.push(diagnostic);
             }
         }
-        kept.sort_by_key(|(_, d)| {
-            let start = d.place.first.start();
-            (start.line, start.column)
-        });
-        kept.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+        kept.sort_by_key(|diagnostic| diagnostic.place.first.start());
+        kept
     }
 }
 

@@ -79,7 +79,7 @@ impl Context<'_, '_> {
 
     /// What a flow does besides, by the nets that come with it.
     fn flow_methods(&self) -> TokenStream {
-        let position = self.nets.iter().position(|net| std::ptr::eq(&**net, self.net));
+        let position = self.nets.iter().position(|net| net.reach != Reach::Unused && net.name == *self.name());
         let companion = |role: Role| {
             let of = |net: &&Rc<TypedNet<'_>>| {
                 net.item.role == role && net.body.is_some() && net.nets().first() == position.as_ref()

@@ -136,7 +136,7 @@ impl<'a> Inference<'a, '_, '_> {
             let slots = function.tensors.len();
             // A layer that is the last of the arguments without a name has the label of the call.
             let mut unnamed = arguments.iter().filter(|argument| argument.name.is_none());
-            let last = unnamed.next_back().is_some_and(|last| std::ptr::eq(last, argument));
+            let last = unnamed.next_back().is_some_and(|last| last.value.number == expr.number);
             let label = label.filter(|_| last && next.is_some_and(|next| next.kind == Kind::Layer));
             let value = self.labelled(expr, label.cloned(), environment);
             let open = expected < slots || function.rule.takes_more();

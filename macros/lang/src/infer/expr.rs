@@ -125,7 +125,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// The place of an expression.
     pub(super) fn site(&self, expr: &Expr) -> Site {
-        Site { frame: self.frame, expression: std::ptr::from_ref(expr).addr() }
+        Site { frame: self.frame, expression: expr.number, around: false }
     }
 
     /// A layer that waits for its tensors.

@@ -274,7 +274,7 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Closure { parameters, .. } => parameters,
             _ => &[],
         };
-        let (mut seen, mut key) = (Environment::default(), String::new());
+        let (mut seen, mut text) = (Environment::default(), text(expr));
         for name in names.into_iter().filter(|name| !own.contains(name)) {
             let value = match environment.find(name).map(|binding| binding.value.clone()) {
                 Some(value) => value,
@@ -298,13 +298,10 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 _ => {}
             }
-            key.push_str(&format!(", {name} = {}", value.key()));
+            text.push_str(&format!(", {name} = {}", value.text()));
             seen = seen.with(Rc::new(Binding { name: name.clone(), value, used: Cell::new(true) }));
         }
-        let written = text(expr);
-        // What is written in short is told apart by its place.
-        let place = if written.contains('…') { format!(" {:p}", std::ptr::from_ref(expr)) } else { String::new() };
-        Ok(Value::Maker(Rc::new(Maker { expr, environment: seen, key: format!("{written}{place}{key}") })))
+        Ok(Value::Maker(Rc::new(Maker { expr, environment: seen, text })))
     }
 
     /// A layer of its own for every use of a hyper-parameter.
@@ -365,15 +362,40 @@ impl<'a> Inference<'a, '_, '_> {
 }
 
 impl<'a> Value<'a> {
-    /// Equal texts mean equal values of a hyper-parameter.
-    pub(super) fn key(&self) -> String {
+    /// Whether two hyper-parameters have the same value. Layers do that say the same of the same things.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Number { value: a, integer: i }, Value::Number { value: b, integer: j }) => {
+                i == j && a.to_bits() == b.to_bits()
+            }
+            (Value::Flag(a), Value::Flag(b)) => a == b,
+            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Size(a), Value::Size(b)) => a == b,
+            (Value::Maker(a), Value::Maker(b)) => {
+                let [mut left, mut right] = [a, b].map(|maker| maker.environment.iter());
+                a.expr.says(b.expr)
+                    && loop {
+                        match (left.next(), right.next()) {
+                            (None, None) => break true,
+                            (Some(a), Some(b)) if a.name == b.name && a.value.same(&b.value) => {}
+                            _ => break false,
+                        }
+                    }
+            }
+            (Value::Error, Value::Error) => true,
+            _ => false,
+        }
+    }
+
+    /// A hyper-parameter as one would write it.
+    pub(super) fn text(&self) -> String {
         match self {
             Value::Number { integer: Some(integer), .. } => integer.to_string(),
             Value::Number { value, .. } => value.to_string(),
             Value::Flag(flag) => flag.to_string(),
             Value::Text(text) => format!("{text:?}"),
             Value::Size(term) => term.to_string(),
-            Value::Maker(maker) => maker.key.clone(),
+            Value::Maker(maker) => maker.text.clone(),
             other => other.what(),
         }
     }

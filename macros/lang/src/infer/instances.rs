@@ -43,7 +43,6 @@ pub(super) struct Given<'a> {
 
 struct Instance<'a> {
     given: Given<'a>,
-    key: String,
     /// `None` while it is under inference.
     done: Option<Rc<TypedNet<'a>>>,
 }
@@ -57,10 +56,11 @@ pub struct Need {
     pub diagnostic: Diagnostic,
 }
 
-impl Given<'_> {
-    fn key(&self) -> String {
-        let parameters: Vec<_> = self.parameters.iter().map(Value::key).collect();
-        format!("{} ({}) {:?}", self.net, parameters.join(", "), self.dims)
+impl<'a> Given<'a> {
+    /// Whether both make the same instance.
+    fn same(&self, other: &Self) -> bool {
+        let mut parameters = self.parameters.iter().zip(&other.parameters);
+        self.net == other.net && self.dims == other.dims && parameters.all(|(a, b)| a.same(b))
     }
 
     /// Whether nothing is known that the net does not say by itself.
@@ -77,7 +77,7 @@ impl Given<'_> {
     /// `width = 64, c = 3`
     pub(super) fn text(&self, item: &NetItem) -> String {
         let parameters = item.parameters.iter().zip(&self.parameters);
-        let parameters = parameters.map(|(parameter, value)| format!("{} = {}", parameter.name, value.key()));
+        let parameters = parameters.map(|(parameter, value)| format!("{} = {}", parameter.name, value.text()));
         let dims = self.dims.iter().map(|(name, term)| format!("{name} = {term}"));
         parameters.chain(dims).collect::<Vec<_>>().join(", ")
     }
@@ -154,8 +154,7 @@ impl<'a, 'r> Nets<'a, 'r> {
 
     /// The position of an instance, which is inferred if it is new.
     pub(super) fn instance(&mut self, given: Given<'a>, at: Place) -> Checked<usize> {
-        let key = given.key();
-        if let Some(position) = self.instances.iter().position(|instance| instance.key == key) {
+        if let Some(position) = self.instances.iter().position(|instance| instance.given.same(&given)) {
             return match self.instances[position].done {
                 Some(_) => Ok(position),
                 None => self.circle(given.net, at),
@@ -167,7 +166,7 @@ impl<'a, 'r> Nets<'a, 'r> {
         let item = self.names.nets[given.net];
         let (position, before) = (self.instances.len(), self.report.len());
         let failed = self.failed.contains(&given.net);
-        self.instances.push(Instance { given: given.clone(), key, done: None });
+        self.instances.push(Instance { given: given.clone(), done: None });
         self.open.push(position);
         let mut done = block::net(self, item, &given);
         self.open.pop();
@@ -368,7 +367,10 @@ impl<'a> Instance<'a> {
 
 /// Whether a hyper-parameter is as written in the head of the net, as far as the texts show.
 fn by_default(parameter: &Parameter, value: &Value<'_>) -> bool {
-    parameter.default.as_ref().is_some_and(|default| super::text::text(default) == value.key())
+    parameter.default.as_ref().is_some_and(|default| match value {
+        Value::Maker(maker) => maker.expr.says(default) && maker.environment.iter().next().is_none(),
+        value => super::text::text(default) == value.text(),
+    })
 }
 
 /// `BasicWidth64Stride2`: what differs from the defaults, then the dimensions if that is not enough.
@@ -389,7 +391,7 @@ fn free_name(item: &NetItem, owner: Option<&Ident>, given: &Given<'_>, taken: &m
     let parameters = item.parameters.iter().zip(&given.parameters);
     let parameters: String = parameters
         .filter(|(parameter, value)| !by_default(parameter, value))
-        .map(|(parameter, value)| part(&parameter.name.to_string(), &value.key()))
+        .map(|(parameter, value)| part(&parameter.name.to_string(), &value.text()))
         .collect();
     let dims: String = given.dims.iter().map(|(name, term)| part(name, &term.to_string())).collect();
     let short = match parameters.is_empty() {

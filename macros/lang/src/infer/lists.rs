@@ -119,12 +119,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => false,
         };
         let value = if scoped {
-            let scope = self.open(
-                &name,
-                Site { expression: self.site(item).expression + 1, ..self.site(item) },
-                "( … )",
-                None,
-            )?;
+            let scope = self.open(&name, Site { around: true, ..self.site(item) }, "( … )", None)?;
             let outer = self.scope.replace(scope);
             let value = self.value(item, environment);
             self.scope = outer;

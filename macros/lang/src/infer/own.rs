@@ -7,7 +7,7 @@ use super::start::Started;
 use super::text::text;
 use super::typed::{Layer, LayerKind, Operation, Step};
 use super::types::{Axis, Type};
-use super::value::{Callable, Environment, Label, Site, Tensor, Value};
+use super::value::{Callable, Environment, Label, Tensor, Value};
 use crate::ast::{Expr, Own, Size, Update};
 use crate::functions::Function;
 use crate::report::{Place, did_you_mean};
@@ -19,7 +19,7 @@ use std::rc::Rc;
 impl<'a> Inference<'a, '_, '_> {
     /// `param w: [d, k] = normal(0.02);` as the value of its name. A place that is used again is the same tensor.
     pub(super) fn own(&mut self, own: &'a Own, environment: &Environment<'a>) -> Checked<Value<'a>> {
-        let site = Site { frame: self.frame, expression: std::ptr::from_ref(own).addr() };
+        let site = self.site(&own.start);
         let position = match self.placed.get(&site) {
             Some(Placed::Layer(position)) => *position,
             _ => {

@@ -121,8 +121,8 @@ pub struct Maker<'a> {
     pub expr: &'a Expr,
     /// What it mentions.
     pub environment: Environment<'a>,
-    /// Tells it from others: equal keys make equal layers.
-    pub key: String,
+    /// How it reads, with what it mentions.
+    pub text: String,
 }
 
 /// A closure with what it can see.
@@ -145,8 +145,10 @@ pub struct Closure<'a> {
 pub struct Site {
     /// The closure, 0 outside.
     pub frame: usize,
-    /// The address of the expression.
+    /// The number of the expression.
     pub expression: usize,
+    /// Whether it is the scope around what is made there.
+    pub around: bool,
 }
 
 /// The name of a part.
@@ -235,7 +237,7 @@ impl Value<'_> {
             Value::Text(text) => format!("the text {text:?}"),
             Value::Size(term) => format!("the dimension {term}"),
             Value::Layer(layer) => format!("the layer `{}`", layer.text),
-            Value::Maker(maker) => format!("the layer `{}`", maker.key),
+            Value::Maker(maker) => format!("the layer `{}`", maker.text),
             Value::Tuple(items) => format!("a tuple of {}", items.len()),
             Value::List(_) => "a list".to_owned(),
             Value::Error => "an error".to_owned(),

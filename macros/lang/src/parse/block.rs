@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenTree};
 
 use super::cursor::{Parsed, Parser, Reported};
-use crate::ast::{Block, Expr, ExprKind, Let, LetPattern, Own, Statement, Update};
+use crate::ast::{Block, Expr, Let, LetPattern, Own, Statement, Update};
 
 /// What was read.
 enum Read {
@@ -28,7 +28,7 @@ impl Parser {
                     Err(Reported) => {
                         p.next_statement();
                         if p.at_end() {
-                            result = Some(Expr { kind: ExprKind::Error, span: p.here().into() });
+                            result = Some(p.unread(p.here()));
                         }
                     }
                 }
@@ -37,7 +37,7 @@ impl Parser {
                 if p.report.len() == before {
                     p.no_value(of, &statements);
                 }
-                Expr { kind: ExprKind::Error, span: group.span_close().into() }
+                p.unread(group.span_close())
             });
             Block { statements, result: Box::new(result), span: group.span() }
         })
@@ -175,17 +175,16 @@ impl Parser {
                 .help("shapes are inferred; the result of a net is checked against its `->`");
             self.skip_until(|p| p.is_operator("=") || p.is_operator(";") || p.is_word("let"));
         }
-        let broken = |p: &Self| Expr { kind: ExprKind::Error, span: p.here().into() };
         if self.take_operator("=").is_none() {
             self.unexpected(&format!("`=` and the value of {what}"));
             self.next_statement();
-            return Ok(Let { value: broken(self), pattern });
+            return Ok(Let { value: self.unread(self.here()), pattern });
         }
         let value = match self.expr(&format!("the value of {what}")) {
             Ok(value) => value,
             Err(Reported) => {
                 self.next_statement();
-                return Ok(Let { value: broken(self), pattern });
+                return Ok(Let { value: self.unread(self.here()), pattern });
             }
         };
         if self.take_operator(";").is_some() {
@@ -201,7 +200,7 @@ impl Parser {
             return Ok(Let { pattern, value });
         }
         self.next_statement();
-        Ok(Let { value: broken(self), pattern })
+        Ok(Let { value: self.unread(self.here()), pattern })
     }
 
     fn let_pattern(&mut self) -> Parsed<LetPattern> {

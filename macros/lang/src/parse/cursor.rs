@@ -47,13 +47,16 @@ pub(super) struct Parser {
     pub lost: bool,
     /// The items that could not be read.
     pub broken: Vec<Broken>,
+    /// The number of the next expression.
+    pub numbered: usize,
 }
 
 impl Parser {
-    pub fn new(input: TokenStream, report: Report) -> Self {
+    pub fn new(input: TokenStream, numbered: usize, report: Report) -> Self {
         let trees = flatten(input);
         let close = trees.last().map_or_else(Span::call_site, TokenTree::span);
-        Parser { trees, at: 0, close, close_text: "the end of `net!`", depth: 0, report, lost: false, broken: vec![] }
+        let close_text = "the end of `net!`";
+        Parser { trees, at: 0, close, close_text, depth: 0, report, lost: false, broken: vec![], numbered }
     }
 
     /// Reads the content of a group.

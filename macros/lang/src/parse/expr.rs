@@ -4,6 +4,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenTree};
 
 use super::cursor::{Operator, Parsed, Parser, Reported};
 use crate::ast::{Argument, Block, Expr, ExprKind};
+use crate::report::Place;
 
 const COMPARISON: u8 = 3;
 
@@ -23,12 +24,23 @@ fn level(operator: &str) -> Option<u8> {
 }
 
 impl Parser {
+    /// An expression with a number of its own.
+    pub(super) fn make(&mut self, kind: ExprKind, span: impl Into<Place>) -> Expr {
+        self.numbered += 1;
+        Expr { number: self.numbered - 1, kind, span: span.into() }
+    }
+
+    /// Stands for what could not be read.
+    pub(super) fn unread(&mut self, span: Span) -> Expr {
+        self.make(ExprKind::Error, span)
+    }
+
     /// A whole expression: a value, or a pipeline of a value and layers. `wanted` says what stands here.
     pub fn expr(&mut self, wanted: &str) -> Parsed<Expr> {
         let first = self.binary(1, wanted)?;
         if let Some(dots) = self.take_operator("..") {
             let last = self.binary(1, "the end of the range")?;
-            return Ok(Expr { kind: ExprKind::Range(Box::new([first, last])), span: dots.place() });
+            return Ok(self.make(ExprKind::Range(Box::new([first, last])), dots.place()));
         }
         let mut stages = vec![first];
         let mut span = None;
@@ -47,7 +59,7 @@ impl Parser {
             stages.push(stage);
         }
         Ok(match span {
-            Some(span) => Expr { kind: ExprKind::Pipeline(stages), span },
+            Some(span) => self.make(ExprKind::Pipeline(stages), span),
             None => stages.swap_remove(0),
         })
     }
@@ -73,7 +85,7 @@ impl Parser {
             self.take_any_operator();
             let right = self.binary(level + 1, &format!("a value after `{}`", operator.text))?;
             let kind = ExprKind::Binary { op: operator.text, operands: Box::new([left, right]) };
-            left = Expr { kind, span: operator.place() };
+            left = self.make(kind, operator.place());
         }
         Ok(left)
     }
@@ -116,14 +128,17 @@ impl Parser {
         };
         self.take_any_operator();
         let operand = self.deeper(|p| p.unary(&format!("a value after `{op}`")))?;
-        Ok(Expr { kind: ExprKind::Unary { op, operand: Box::new(operand) }, span: operator.place() })
+        Ok(self.make(ExprKind::Unary { op, operand: Box::new(operand) }, operator.place()))
     }
 
     /// The smallest parts: names, numbers, calls, labelled layers, groups, closures, `if`.
     fn primary(&mut self, wanted: &str) -> Parsed<Expr> {
         let span = self.here();
         let expr = match self.peek().cloned() {
-            Some(TokenTree::Literal(literal)) => Expr { kind: self.literal(&literal)?, span: span.into() },
+            Some(TokenTree::Literal(literal)) => {
+                let kind = self.literal(&literal)?;
+                self.make(kind, span)
+            }
             Some(TokenTree::Ident(ident)) => self.word(&ident, wanted)?,
             Some(TokenTree::Group(group)) => self.grouped(&group)?,
             _ => match self.operator().map(|operator| operator.text) {
@@ -151,7 +166,7 @@ impl Parser {
         match ident.to_string().as_str() {
             "true" | "false" => {
                 self.bump();
-                return Ok(Expr { kind: ExprKind::Bool(ident == "true"), span: span.into() });
+                return Ok(self.make(ExprKind::Bool(ident == "true"), span));
             }
             "if" => return self.choice(),
             "let" => {
@@ -188,7 +203,8 @@ impl Parser {
         if name == "einsum" && self.group(Delimiter::Parenthesis).is_some() {
             return self.einsum(span);
         }
-        self.calls(Expr { kind: ExprKind::Name(name), span: span.into() })
+        let name = self.make(ExprKind::Name(name), span);
+        self.calls(name)
     }
 
     /// `my_blocks::Attention`
@@ -208,12 +224,13 @@ impl Parser {
             }
         }
         let span = segments.last().map_or_else(|| self.here(), Ident::span);
-        let call = self.calls(Expr { kind: ExprKind::Path(segments), span: span.into() })?;
+        let path = self.make(ExprKind::Path(segments), span);
+        let call = self.calls(path)?;
         if self.take_operator("->").is_none() {
             return Ok(call);
         }
         let (span, result) = (call.span, self.tensor_type()?);
-        Ok(Expr { kind: ExprKind::Rust { call: Box::new(call), result }, span })
+        Ok(self.make(ExprKind::Rust { call: Box::new(call), result }, span))
     }
 
     /// `f(…)`, `f(…)(…)`, `e.project(…)`
@@ -223,8 +240,8 @@ impl Parser {
         {
             self.take_operator(".");
             self.bump();
-            let span = name.span().into();
-            callee = Expr { kind: ExprKind::Member { of: Box::new(callee), name }, span };
+            let span = name.span();
+            callee = self.make(ExprKind::Member { of: Box::new(callee), name }, span);
         }
         while let Some(group) = self.group(Delimiter::Parenthesis) {
             self.bump();
@@ -232,12 +249,12 @@ impl Parser {
             let arguments = self.within(&group, |p| {
                 let places: Vec<Parsed<Argument>> = p.list(Self::argument);
                 if p.nothing_left("the arguments").is_err() {
-                    return vec![Argument { name: None, value: error(p.here()) }];
+                    return vec![Argument { name: None, value: p.unread(p.here()) }];
                 }
-                let broken = |_| Argument { name: None, value: error(group.span()) };
-                places.into_iter().map(|argument| argument.unwrap_or_else(broken)).collect()
+                let mut broken = |_| Argument { name: None, value: p.unread(group.span()) };
+                places.into_iter().map(|argument| argument.unwrap_or_else(&mut broken)).collect()
             });
-            callee = Expr { kind: ExprKind::Call { callee: Box::new(callee), arguments }, span };
+            callee = self.make(ExprKind::Call { callee: Box::new(callee), arguments }, span);
         }
         Ok(callee)
     }
@@ -282,7 +299,7 @@ impl Parser {
                 let span = group.span();
                 let scope = self.within(&group, |p| p.parenthesised(&group))?;
                 let block = Block { statements: vec![], result: Box::new(scope), span };
-                Expr { kind: ExprKind::Block(block), span: span.into() }
+                self.make(ExprKind::Block(block), span)
             }
             None => self.deeper(|p| p.primary(&wanted))?,
         };
@@ -292,7 +309,7 @@ impl Parser {
             return Err(Reported);
         }
         let span = label.span();
-        Ok(Expr { kind: ExprKind::Label { label, inner: Box::new(inner) }, span: span.into() })
+        Ok(self.make(ExprKind::Label { label, inner: Box::new(inner) }, span))
     }
 
     /// `( … )`, `[ … ]`, `{ … }`
@@ -301,7 +318,10 @@ impl Parser {
         self.bump();
         match group.delimiter() {
             Delimiter::Parenthesis => self.within(group, |p| p.parenthesised(group)),
-            Delimiter::Brace => Ok(Expr { kind: ExprKind::Block(self.block(group, "this block")), span: span.into() }),
+            Delimiter::Brace => {
+                let block = self.block(group, "this block");
+                Ok(self.make(ExprKind::Block(block), span))
+            }
             Delimiter::None => self.within(group, |p| {
                 let value = p.expr("a value")?;
                 p.nothing_left("the value").map(|()| value)
@@ -339,7 +359,7 @@ impl Parser {
         if elements.len() == 1 && named == 0 {
             return Ok(elements.swap_remove(0).1);
         }
-        Ok(Expr { kind: ExprKind::Tuple(elements), span: span.into() })
+        Ok(self.make(ExprKind::Tuple(elements), span))
     }
 
     /// `|q, k| …`; the body reaches as far right as it can.
@@ -368,7 +388,7 @@ impl Parser {
             return Err(Reported);
         }
         let body = self.expr("the body of the closure")?;
-        Ok(Expr { kind: ExprKind::Closure { parameters, body: Box::new(body) }, span: span.into() })
+        Ok(self.make(ExprKind::Closure { parameters, body: Box::new(body) }, span))
     }
 
     /// `if c == 8 { … } else { … }`
@@ -407,7 +427,7 @@ impl Parser {
             self.bump();
             self.block(&group, "this branch")
         };
-        Ok(Expr { kind: ExprKind::If { condition: Box::new(condition), yes, no }, span: span.into() })
+        Ok(self.make(ExprKind::If { condition: Box::new(condition), yes, no }, span))
     }
 
     /// Speaks about `x.relu()` and `x[0]`.
@@ -452,8 +472,4 @@ impl Parser {
             }
         }
     }
-}
-
-pub(super) fn error(span: Span) -> Expr {
-    Expr { kind: ExprKind::Error, span: span.into() }
 }

@@ -1,7 +1,6 @@
 //! What stands in brackets: a shape, layers in sequence, a repeated layer.
 
 use super::cursor::{Parsed, Parser, Reported};
-use super::expr::error;
 use crate::ast::{Expr, ExprKind, Size, Times};
 use proc_macro2::Span;
 
@@ -11,9 +10,9 @@ impl Parser {
         let elements = self.list(|p| p.expr("a layer or a size"));
         let broken = elements.iter().any(Result::is_err);
         let mut elements: Vec<Expr> =
-            elements.into_iter().map(|element| element.unwrap_or_else(|_| error(span))).collect();
+            elements.into_iter().map(|element| element.unwrap_or_else(|_| self.unread(span))).collect();
         if self.take_operator(";").is_none() {
-            return Ok(Expr { kind: ExprKind::List(elements), span: span.into() });
+            return Ok(self.make(ExprKind::List(elements), span));
         }
         if broken {
             return Err(Reported);
@@ -31,7 +30,7 @@ impl Parser {
                 return Err(Reported);
             }
         };
-        Ok(Expr { kind: ExprKind::Repeat { layer: Box::new(layer), times }, span: span.into() })
+        Ok(self.make(ExprKind::Repeat { layer: Box::new(layer), times }, span))
     }
 
     /// `6`, `i in 1..4`

@@ -24,7 +24,12 @@ use cursor::{Parsed, Parser, Reported};
 /// stands there as [`ExprKind::Error`](crate::ast::ExprKind::Error). An item of which the head is broken leaves its
 /// name; a net of which a binding is lost has no body.
 pub fn parse(input: TokenStream, report: &mut Report) -> Program {
-    let mut parser = Parser::new(input, std::mem::take(report));
+    parse_after(input, 0, report)
+}
+
+/// The same for a part of a program, of whose expressions so many have a number.
+pub fn parse_after(input: TokenStream, numbered: usize, report: &mut Report) -> Program {
+    let mut parser = Parser::new(input, numbered, std::mem::take(report));
     let mut program = Program::default();
     while !parser.at_end() {
         let start = parser.position();
@@ -43,6 +48,7 @@ pub fn parse(input: TokenStream, report: &mut Report) -> Program {
     }
     *report = parser.report;
     program.broken = parser.broken;
+    program.numbered = parser.numbered;
     program
 }
 

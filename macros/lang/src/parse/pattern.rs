@@ -11,7 +11,7 @@ impl Parser {
         let from = self.side(left)?;
         let (to, last) = self.arrow()?;
         let span = Place { first: left.span(), last };
-        Ok(Expr { kind: ExprKind::Pattern(Pattern { from, to }), span })
+        Ok(self.make(ExprKind::Pattern(Pattern { from, to }), span))
     }
 
     /// `-> [n, i, j]`
@@ -100,7 +100,7 @@ impl Parser {
             p.nothing_left("the result of `einsum`")?;
             Ok((operands, result))
         })?;
-        Ok(Expr { kind: ExprKind::Einsum { operands, result }, span: span.into() })
+        Ok(self.make(ExprKind::Einsum { operands, result }, span))
     }
 
     /// `q[n, i, e]`, `f(x)[n, i]`, `(x |> f)[n, i]`: what binds as strongly as a call, or stands in parentheses.
