@@ -1,6 +1,6 @@
 //! What a program says, as the parser leaves it: names unresolved, every part with the span it came from.
 
-use crate::report::Place;
+use crate::report::{Checked, Place, Reported};
 use proc_macro2::{Ident, Span, TokenStream};
 
 /// Everything inside one `net! { … }`.
@@ -61,6 +61,8 @@ pub struct Broken {
     pub visibility: Visibility,
     /// What it was meant to declare.
     pub kind: BrokenKind,
+    /// The error stands in the report, or that of another `net!`.
+    pub lost: Reported,
 }
 
 /// What a missing item was meant to declare.
@@ -157,10 +159,10 @@ pub struct NetItem {
     pub result: ResultType,
     /// The facts after `where`.
     pub facts: Vec<Fact>,
-    /// The body; `None` if it could not be read (the signature still stands).
-    pub body: Option<Block>,
+    /// The body, unless it could not be read (the signature still stands).
+    pub body: Checked<Block>,
     /// Whether the head held a mistake that was mended: a body that disagrees with it may be right.
-    pub mended: bool,
+    pub mended: Option<Reported>,
     /// Whether the body holds a mistake already: that a name seems unused then says nothing.
     pub damaged: bool,
 }
@@ -491,7 +493,7 @@ pub enum ExprKind {
     /// `{ … }` as a value, and `( … )` after a label
     Block(Block),
     /// Could not be read; already reported. Its type is unknown and causes no further error.
-    Error,
+    Error(Reported),
 }
 
 /// Which axes of a tensor go where.

@@ -4,7 +4,7 @@ use super::hidden::{hidden, rename, unpacked};
 use super::{Entry, Import};
 use crate::ast::{Broken, BrokenKind, Foreign, Item, Program, Route, Visibility};
 use crate::parse::{parse, parse_after};
-use crate::report::Report;
+use crate::report::{Report, Reported};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use std::collections::BTreeMap;
@@ -77,7 +77,12 @@ fn bring(
     program.numbered = read.numbered;
     let Some(item) = read.items.pop() else {
         let visibility = Visibility { tokens: visibility };
-        program.broken.push(Broken { name: name.clone(), visibility, kind: BrokenKind::Foreign });
+        program.broken.push(Broken {
+            name: name.clone(),
+            visibility,
+            kind: BrokenKind::Foreign,
+            lost: Reported::elsewhere(),
+        });
         return;
     };
     program.items.push(item);

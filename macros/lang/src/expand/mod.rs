@@ -109,7 +109,7 @@ impl Context<'_, '_> {
 
     /// Whether the whole net is known, so that it can be recorded.
     fn whole(&self) -> bool {
-        self.net.body.is_some()
+        self.net.body.is_ok()
     }
 }
 

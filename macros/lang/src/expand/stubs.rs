@@ -25,7 +25,7 @@ pub fn stubs(program: &Program, names: &Names<'_>, inferred: &Inferred<'_>, diag
     for missing in missing(program, names, inferred) {
         items.extend(missing.aliases(&mut unknown));
     }
-    let nets = inferred.nets.iter().filter(used).filter(|net| net.is_typed() && net.body.is_none());
+    let nets = inferred.nets.iter().filter(used).filter(|net| net.is_typed() && net.body.is_err());
     let templates = inferred.templates.iter().filter(|template| template.failed);
     for name in nets.map(|net| &net.name).chain(templates.map(|template| &template.item.name)) {
         let target = unknown.ty(&[]);

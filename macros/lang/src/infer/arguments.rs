@@ -8,9 +8,7 @@ use super::types::Axis;
 use super::value::{Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind, Pattern};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
-use crate::report::Place;
-use crate::report::did_you_mean;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, Reported, did_you_mean};
 use crate::terms::Term;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -84,14 +82,11 @@ impl<'a> Inference<'a, '_, '_> {
         environment: &Environment<'a>,
     ) -> Checked<Arguments<'a>> {
         let mut bound = Arguments { tensors: vec![], given: Given::new() };
-        let mut whole = true;
+        let mut lost = None;
         match piped {
             Some(Value::Tensor(tensor)) => bound.tensors.push((tensor, at)),
-            Some(Value::Error) => whole = false,
-            Some(other) => {
-                self.slot(function.name, &other, at);
-                whole = false;
-            }
+            Some(Value::Error(reported)) => lost = Some(reported),
+            Some(other) => lost = Some(self.slot(function.name, &other, at)),
             None => {}
         }
         let mut expected = bound.tensors.len();
@@ -103,26 +98,28 @@ impl<'a> Inference<'a, '_, '_> {
                     .filter(|p| !p.positional && !bound.given.contains_key(p.name) && !p.kind.is_read_as_written()),
                 _ => None,
             };
-            if argument.name.is_some() || shorthand.is_some() {
-                let parameter = match &argument.name {
-                    Some(name) => self.parameter(function, name),
-                    None => shorthand.ok_or(Absorbed),
-                };
-                let Ok(parameter) = parameter else {
-                    whole = false;
-                    continue;
+            let parameter = match &argument.name {
+                Some(name) => Some(self.parameter(function, name)),
+                None => shorthand.map(Ok),
+            };
+            if let Some(parameter) = parameter {
+                let parameter = match parameter {
+                    Ok(parameter) => parameter,
+                    Err(reported) => {
+                        lost = Some(reported);
+                        continue;
+                    }
                 };
                 if bound.given.contains_key(parameter.name) {
                     let span = argument.name.as_ref().map_or(expr.span, |name| name.span().into());
-                    self.fault(span, format!("`{}` is given twice", parameter.name));
-                    whole = false;
+                    lost = Some(self.fault(span, format!("`{}` is given twice", parameter.name)).reported());
                     continue;
                 }
                 match self.gift(function, parameter, expr, None, environment) {
                     Ok(gift) => {
                         bound.given.insert(parameter.name, gift);
                     }
-                    Err(Absorbed) => whole = false,
+                    Err(reported) => lost = Some(reported),
                 }
                 continue;
             }
@@ -141,10 +138,10 @@ impl<'a> Inference<'a, '_, '_> {
             let value = self.labelled(expr, label.cloned(), environment);
             let open = expected < slots || function.rule.takes_more();
             match value {
-                Err(Absorbed) | Ok(Value::Error) => {
+                Err(reported) | Ok(Value::Error(reported)) => {
                     // What could not be read may have been a tensor.
                     expected += 1;
-                    whole = false;
+                    lost = Some(reported);
                 }
                 Ok(Value::Tensor(tensor)) if open => {
                     expected += 1;
@@ -152,27 +149,19 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 Ok(value) => match next {
                     Some(parameter) if expected == 0 || expected >= slots => {
-                        match self.gift(function, parameter, expr, Some(value), environment) {
-                            Ok(gift) => {
-                                bound.given.insert(parameter.name, gift);
-                            }
-                            Err(Absorbed) => return Err(Absorbed),
-                        }
+                        let gift = self.gift(function, parameter, expr, Some(value), environment)?;
+                        bound.given.insert(parameter.name, gift);
                     }
                     _ if open => {
-                        self.slot(function.name, &value, expr.span);
+                        lost = Some(self.slot(function.name, &value, expr.span));
                         expected += 1;
-                        whole = false;
                     }
-                    _ => {
-                        self.too_many(function, expr.span);
-                        return Err(Absorbed);
-                    }
+                    _ => return Err(self.too_many(function, expr.span)),
                 },
             }
         }
-        if !whole {
-            return Err(Absorbed);
+        if let Some(lost) = lost {
+            return Err(lost);
         }
         self.enough(function, &bound, at)?;
         Ok(bound)
@@ -187,18 +176,17 @@ impl<'a> Inference<'a, '_, '_> {
         let guess = did_you_mean(&text, &known);
         if function.tensors.contains(&text.as_str()) {
             let message = format!("`{text}` is a tensor of `{}`: give it by position", function.name);
-            self.fault(name.span(), message).help(format!("it is called `{}`", function.usage()));
-            return Err(Absorbed);
+            return self.fault(name.span(), message).help(format!("it is called `{}`", function.usage())).fail();
         }
         let error = self.fault(name.span(), format!("`{}` has no parameter `{text}`", function.name));
         match guess {
             Some(guess) => error.help(format!("did you mean `{guess}`?")),
             None => error.help(format!("it is called `{}`", function.usage())),
-        };
-        Err(Absorbed)
+        }
+        .fail()
     }
 
-    fn too_many(&mut self, function: &'static Function, span: Place) {
+    fn too_many(&mut self, function: &'static Function, span: Place) -> Reported {
         let pair = match function.name {
             "max" => Some("maximum"),
             "min" => Some("minimum"),
@@ -209,21 +197,20 @@ impl<'a> Inference<'a, '_, '_> {
             Some(pair) => error.help(format!("`{pair}(a, b)` takes two tensors elementwise")),
             None => error.help(format!("it is called `{}`", function.usage())),
         };
+        error.reported()
     }
 
     fn enough(&mut self, function: &'static Function, bound: &Arguments<'a>, at: Place) -> Checked<()> {
         let (wanted, came) = (function.tensors.len(), bound.tensors.len());
         if 0 < came && came < wanted {
             let message = format!("`{}` takes {}, not {came}", function.name, count(wanted));
-            self.fault(at, message).help(format!("it is called `{}`", function.usage()));
-            return Err(Absorbed);
+            return self.fault(at, message).help(format!("it is called `{}`", function.usage())).fail();
         }
         if let Some(missing) = function.missing(&bound.given)
             && (came > 0 || wanted == 0 || !bound.given.is_empty())
         {
             let message = format!("`{}` needs `{missing}`", function.name);
-            self.fault(at, message).help(format!("it is called `{}`", function.usage()));
-            return Err(Absorbed);
+            return self.fault(at, message).help(format!("it is called `{}`", function.usage())).fail();
         }
         Ok(())
     }
@@ -255,11 +242,10 @@ impl<'a> Inference<'a, '_, '_> {
             None => self.value(expr, environment)?,
         };
         match (parameter.kind, value) {
-            (_, Value::Error) => Err(Absorbed),
+            (_, Value::Error(lost)) => Err(lost),
             (Kind::Probability, Value::Number { value, .. }) if !(0.0..1.0).contains(&value) => {
                 let message = format!("`{}` of `{}` lies in [0, 1), {value} does not", parameter.name, function.name);
-                self.fault(expr.span, message);
-                Err(Absorbed)
+                self.fault(expr.span, message).fail()
             }
             (Kind::Number | Kind::Exponent | Kind::Probability, Value::Number { value, .. }) => Ok(Gift::Number(value)),
             (Kind::Count, value) => match self.dimension(&value).and_then(|size| size.number()) {
@@ -345,8 +331,7 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Tensor => "a tensor",
         };
         let message = format!("`{}` of `{}` is {wanted}, not {}", parameter.name, function.name, value.what());
-        self.fault(expr.span, message);
-        Err(Absorbed)
+        self.fault(expr.span, message).fail()
     }
 
     /// A value as a dimension.
@@ -361,8 +346,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn positive(&mut self, size: Term, span: Place) -> Checked<Term> {
         let literal = size.as_integer().is_some_and(|number| number <= 0);
         if literal || size.number() == Some(0) {
-            self.fault(span, format!("a dimension has at least size 1, not {size}"));
-            return Err(Absorbed);
+            return self.fault(span, format!("a dimension has at least size 1, not {size}")).fail();
         }
         Ok(size)
     }
@@ -374,10 +358,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let axes = items.into_iter().zip(places).map(|(item, span)| match self.dimension(&item) {
             Some(size) => Ok(Axis::from(self.positive(size, span)?)),
-            None => {
-                self.fault(span, format!("a shape lists dimensions, not {}", item.what()));
-                Err(Absorbed)
-            }
+            None => self.fault(span, format!("a shape lists dimensions, not {}", item.what())).fail(),
         });
         let axes: Vec<Checked<Axis>> = axes.collect();
         axes.into_iter().collect()

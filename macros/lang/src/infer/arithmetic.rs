@@ -7,8 +7,7 @@ use super::typed::{Operation, Scalar};
 use super::types::{Axis, Element, Type};
 use super::value::{Tensor, Value};
 use crate::ast::Expr;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use ansatz_shapes::{Misfit, Size as _, Spread};
 
 impl<'a> Inference<'a, '_, '_> {
@@ -22,7 +21,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Value<'a>> {
         let at = expr.span;
         match (left, right) {
-            (Value::Error, _) | (_, Value::Error) => Err(Absorbed),
+            (Value::Error(lost), _) | (_, Value::Error(lost)) => Err(lost),
             (Value::Tensor(left), Value::Tensor(right)) => {
                 self.tensors_binary(op, &left, &right, at).map(Value::Tensor)
             }
@@ -61,8 +60,7 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 _ => {
                     let message = format!("`{op}` does not join {} and {}", left.what(), right.what());
-                    self.fault(at, message);
-                    Err(Absorbed)
+                    self.fault(at, message).fail()
                 }
             },
         }
@@ -72,7 +70,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn unary(&mut self, op: char, value: Value<'a>, expr: &'a Expr) -> Checked<Value<'a>> {
         let at = expr.span;
         match (op, value) {
-            (_, Value::Error) => Err(Absorbed),
+            (_, Value::Error(lost)) => Err(lost),
             ('-', Value::Number { value, integer }) => {
                 Ok(Value::Number { value: -value, integer: integer.map(|integer| -integer) })
             }
@@ -86,8 +84,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (op, other) => {
                 let message = format!("`{op}` does not apply to {}", other.what());
-                self.fault(at, message);
-                Err(Absorbed)
+                self.fault(at, message).fail()
             }
         }
     }
@@ -109,17 +106,17 @@ impl<'a> Inference<'a, '_, '_> {
                         "`|>` binds less than `{op}`: put the pipeline in parentheses, `(x |> f) {op} y`"
                     ));
                 }
-                return Err(Absorbed);
+                return error.fail();
             }
         };
         if like.ty.element != Element::Real {
             let message = format!("`{op}` does not join {} and {}", like.ty.element, value.what());
             let error = self.fault(at, message);
-            match like.ty.element {
+            return match like.ty.element {
                 Element::Truth => error.help("`to_real(…)` makes truth values 1 and 0"),
                 _ => error.help("indices are compared with indices into the same dimension"),
-            };
-            return Err(Absorbed);
+            }
+            .fail();
         }
         self.constant(like, scalar, at)
     }
@@ -149,8 +146,7 @@ impl<'a> Inference<'a, '_, '_> {
                 let (left, right) = (left.clone(), right.clone());
                 let message = format!("`{op}` compares indices into {left} with indices into {right}");
                 let notes = self.notes(a, &[(left, right)]);
-                self.fault(at, message).notes = notes;
-                return Err(Absorbed);
+                return self.fault(at, message).notes(notes).fail();
             }
             _ => false,
         };
@@ -167,7 +163,7 @@ impl<'a> Inference<'a, '_, '_> {
             } else if matches!(left, Index(_)) || matches!(right, Index(_)) {
                 error.help("indices are classes, not numbers: `==` compares them, `cross_entropy` learns them");
             }
-            return Err(Absorbed);
+            return error.fail();
         }
         self.pair(op, function, a, b, element, at)
     }
@@ -222,10 +218,9 @@ impl<'a> Inference<'a, '_, '_> {
                 notes.push(rule);
                 notes.extend(confused(&sizes));
                 let help = self.mended(a, b).or_else(|| self.mended(b, a));
-                let error = self.fault(at, message);
-                error.notes = notes;
+                let error = self.fault(at, message).notes(notes);
                 error.help = help;
-                Err(Absorbed)
+                error.fail()
             }
         }
     }
@@ -241,7 +236,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn spread(&mut self, tensor: &Tensor, spread: &Spread, axes: &[Axis], at: Place) -> Checked<Tensor> {
         let mut tensor = tensor.clone();
         if !spread.squeezed.is_empty() {
-            let kept = ansatz_shapes::reduce(&tensor.ty.axes, &spread.squeezed).map_err(|_| Absorbed)?;
+            let kept = self.known(ansatz_shapes::reduce(&tensor.ty.axes, &spread.squeezed).ok(), at)?;
             let ty = Type { element: tensor.ty.element.clone(), axes: kept };
             let operation = Operation::Squeeze { input: tensor.id, axes: spread.squeezed.clone() };
             tensor = self.tensor(operation, ty, at)?;
@@ -257,8 +252,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn select(&mut self, condition: &Tensor, yes: &Tensor, no: &Tensor, at: Place) -> Checked<Tensor> {
         if condition.ty.element != Element::Truth {
             let message = format!("`select` chooses by truth values, but is given {}", condition.ty);
-            self.fault(at, message).help("compare first: `select(x > 0, a, b)`");
-            return Err(Absorbed);
+            return self.fault(at, message).help("compare first: `select(x > 0, a, b)`").fail();
         }
         self.reals("select", yes, at)?;
         self.reals("select", no, at)?;
@@ -287,8 +281,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (Some(l), Some(r)) = (left.number(), right.number()) else {
             let message = format!("`{}` cannot be decided at compile time", text(expr));
             let help = "a size that is known only at run time cannot choose code";
-            self.need(&left.plus(right), at, message, help.to_owned());
-            return Err(Absorbed);
+            return Err(self.need(&left.plus(right), at, message, help.to_owned()));
         };
         self.numbers_binary(op, l as f64, r as f64, at)
     }
@@ -299,10 +292,7 @@ impl<'a> Inference<'a, '_, '_> {
             "+" => number(left + right),
             "-" => number(left - right),
             "*" => number(left * right),
-            "/" if right == 0.0 => {
-                self.fault(at, "a division by 0");
-                Err(Absorbed)
-            }
+            "/" if right == 0.0 => self.fault(at, "a division by 0").fail(),
             "/" => number(left / right),
             "==" => Ok(Value::Flag(left == right)),
             "!=" => Ok(Value::Flag(left != right)),
@@ -315,8 +305,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     fn no_operator<T>(&mut self, op: &str, what: &str, at: Place) -> Checked<T> {
-        self.fault(at, format!("`{op}` does not apply to {what}"));
-        Err(Absorbed)
+        self.fault(at, format!("`{op}` does not apply to {what}")).fail()
     }
 }
 

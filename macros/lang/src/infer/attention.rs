@@ -6,8 +6,7 @@ use super::typed::Operation;
 use super::types::{Axis, Element, Type, shape};
 use super::value::Tensor;
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::{Misfit, Size as _};
 
@@ -31,13 +30,14 @@ impl<'a> Inference<'a, '_, '_> {
         if self.signature.dims.quotient(heads, shared).is_none() {
             let (many, few) = (numbered(heads), numbered(shared));
             let notes = self.notes(k, &[]);
-            let error = self.fault(
-                at,
-                format!("each head of keys serves as many heads of queries, but {few} does not divide {many}"),
-            );
-            error.notes = notes;
-            error.help(format!("let the queries have a multiple of {shared} heads"));
-            return Err(Absorbed);
+            return self
+                .fault(
+                    at,
+                    format!("each head of keys serves as many heads of queries, but {few} does not divide {many}"),
+                )
+                .notes(notes)
+                .help(format!("let the queries have a multiple of {shared} heads"))
+                .fail();
         }
         let scores = [&axes[..lead + 2], &k.ty.axes[lead + 1..lead + 2]].concat();
         let mask = match given.get("mask") {
@@ -48,8 +48,9 @@ impl<'a> Inference<'a, '_, '_> {
         let start = self.per_sample("start", &axes[..lead], given)?;
         let window = match given.get("window") {
             Some(Gift::Count(0)) => {
-                self.fault(at, "`window` counts the positions that a query sees, itself included: at least 1");
-                return Err(Absorbed);
+                return self
+                    .fault(at, "`window` counts the positions that a query sees, itself included: at least 1")
+                    .fail();
             }
             Some(Gift::Count(window)) => Some(*window as u64),
             _ => None,
@@ -85,8 +86,7 @@ impl<'a> Inference<'a, '_, '_> {
             Misfit::Rank { operand, .. } => (*operand, format!("{whole}, not {q}, {k} and {v}")),
             Misfit::Axis { .. } => (0, whole.to_owned()),
         };
-        self.misfit(misfit, "attention", message, tensors[wrong], at);
-        Err(Absorbed)
+        self.misfit(misfit, "attention", message, tensors[wrong], at).fail()
     }
 
     /// A mask of scores: truth values for each key or each score, or reals that are added to the scores.
@@ -100,8 +100,7 @@ impl<'a> Inference<'a, '_, '_> {
                     "`mask` says by truth values which keys are seen, or adds reals to the scores; this is {}",
                     mask.ty
                 );
-                self.fault(span, message);
-                return Err(Absorbed);
+                return self.fault(span, message).fail();
             }
             (_, true) => mask.ty.axes == keys,
             (_, false) => ansatz_shapes::broadcast(scores, &mask.ty.axes).is_ok_and(|(dims, _)| dims == *scores),
@@ -118,8 +117,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => format!("`mask` is added to the scores {scores}, but is {}", mask.ty),
         };
         let notes = self.notes(mask, &[]);
-        self.fault(span, message).notes = notes;
-        Err(Absorbed)
+        self.fault(span, message).notes(notes).fail()
     }
 
     /// Indices, one for each sample.
@@ -129,8 +127,7 @@ impl<'a> Inference<'a, '_, '_> {
             let message =
                 format!("`{name}` holds an index for each sample, {} in …, but is {}", shape(samples), tensor.ty);
             let notes = self.notes(tensor, &[]);
-            self.fault(*span, message).notes = notes;
-            return Err(Absorbed);
+            return self.fault(*span, message).notes(notes).fail();
         }
         Ok(Some(tensor.id))
     }
@@ -145,20 +142,17 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals("rotary", x, at)?;
         let Some([_, width]) = x.ty.axes.last_chunk::<2>() else {
             let message = format!("`rotary` takes positions and what stands there, […, t, e], but is given {}", x.ty);
-            self.fault(at, message);
-            return Err(Absorbed);
+            return self.fault(at, message).fail();
         };
         if self.signature.dims.quotient(&width.size, &Term::literal(2)).is_none() {
             let message =
                 format!("`rotary` turns pairs of numbers, but the last axis of {} is odd or of unknown size", x.ty);
             let notes = self.notes(x, &[]);
-            self.fault(at, message).notes = notes;
-            return Err(Absorbed);
+            return self.fault(at, message).notes(notes).fail();
         }
         let base = function.number("base", given).unwrap_or(1e4);
         if !(base.is_finite() && base > 0.0) {
-            self.fault(at, format!("`base` of `rotary` is positive, {base} is not"));
-            return Err(Absorbed);
+            return self.fault(at, format!("`base` of `rotary` is positive, {base} is not")).fail();
         }
         let start = match given.get("start") {
             Some(Gift::Tensor(start, _)) => {

@@ -8,8 +8,7 @@ use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor, Value};
 use crate::ast::Role;
 use crate::functions::{Function, Rule};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use proc_macro2::Ident;
@@ -49,10 +48,10 @@ impl<'a> Inference<'a, '_, '_> {
                     tensors.extend(conditions.iter().cloned());
                 }
                 let value = self.net(chosen, layer, tensors, inverse, at)?;
-                let Value::Tuple(results) = value else { return Err(Absorbed) };
+                let Value::Tuple(results) = value else { return self.unexplained(at) };
                 match results.as_slice() {
                     [(_, Value::Tensor(y)), (_, Value::Tensor(log_det))] => Ok((y.clone(), Some(log_det.clone()))),
-                    _ => Err(Absorbed),
+                    _ => self.unexplained(at),
                 }
             }
             Callable::Function(function, given) => match function.rule {
@@ -82,10 +81,11 @@ impl<'a> Inference<'a, '_, '_> {
         {
             let message =
                 format!("a flow keeps the dimension of its points, and `{shown}` makes {width} of {}", last.size);
-            let error = self.fault(at, message);
-            error.notes = notes;
-            error.help("what has no inverse can calculate the parameters of a `coupling`");
-            return Err(Absorbed);
+            return self
+                .fault(at, message)
+                .notes(notes)
+                .help("what has no inverse can calculate the parameters of a `coupling`")
+                .fail();
         }
         let resizes = matches!(
             rule,
@@ -112,10 +112,10 @@ impl<'a> Inference<'a, '_, '_> {
                   elementwise functions such as leaky_relu, and flows"
                 .to_owned(),
         };
-        let error = self.fault(at, format!("`{shown}` is no bijection, and the body of a flow is made of them"));
-        error.notes = notes;
-        error.help(help);
-        Err(Absorbed)
+        self.fault(at, format!("`{shown}` is no bijection, and the body of a flow is made of them"))
+            .notes(notes)
+            .help(help)
+            .fail()
     }
 
     /// `coupling`, `autoregressive`, `actnorm`, `invertible_linear`
@@ -132,9 +132,10 @@ impl<'a> Inference<'a, '_, '_> {
         let (y, slope) = match function.name {
             "coupling" | "autoregressive" => {
                 if size < 2 {
-                    self.fault(at, format!("`{}` needs points of 2 numbers or more, not {}", function.name, x.ty))
-                        .help("`affine` and `spline` act on each number by itself");
-                    return Err(Absorbed);
+                    return self
+                        .fault(at, format!("`{}` needs points of 2 numbers or more, not {}", function.name, x.ty))
+                        .help("`affine` and `spline` act on each number by itself")
+                        .fail();
                 }
                 let scope = self.part_scope(layer, function.name)?;
                 let outer = self.scope.replace(scope);
@@ -170,7 +171,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn points(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<(Term, usize)> {
         let last = self.last_axis(callee, x, at)?;
         self.fixed(callee, &last, at, "take points of")?;
-        let size = last.number().ok_or(Absorbed)?;
+        let size = self.known(last.number(), at)?;
         Ok((last, size))
     }
 
@@ -222,7 +223,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (_, size) = self.points(function.name, x, at)?;
         let (each, bound) = match function.rule {
             Rule::Affine => (2, None),
-            _ => (3 * BINS - 1, Some(function.number("bound", given).ok_or(Absorbed)?)),
+            _ => (3 * BINS - 1, Some(self.known(function.number("bound", given), at)?)),
         };
         self.positive_bound(bound.unwrap_or(1.0), at)?;
         let sizes = vec![Term::literal(size * each)];
@@ -280,8 +281,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let number = function.number("slope", given);
         if number.is_some_and(|slope| slope <= 0.0) {
-            self.fault(at, "`leaky_relu` has an inverse where its slope is positive");
-            return Err(Absorbed);
+            return self.fault(at, "`leaky_relu` has an inverse where its slope is positive").fail();
         }
         let (y, slope) = self.two(Operation::Elementwise { input: x.id, function: variant, number, inverse }, x, at);
         Ok((y, Some(self.over_points(&slope, at)?)))

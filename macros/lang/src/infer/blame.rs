@@ -4,8 +4,7 @@ use super::block::Inference;
 use super::typed::{LayerKind, Operation};
 use super::types::Axis;
 use super::value::{Tensor, Value};
-use crate::report::Diagnostic;
-use crate::report::Place;
+use crate::report::{Diagnostic, Place, Reported};
 use crate::terms::Term;
 use ansatz_shapes::Misfit;
 
@@ -76,7 +75,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Reports something that is no tensor in the place of one.
-    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) {
+    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) -> Reported {
         let help = match value {
             Value::Number { .. } => Some("numbers never fill the places of tensors"),
             Value::Tuple(_) => Some("bind its parts: `let (a, b) = …;`"),
@@ -86,6 +85,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(help) = help {
             error.help(help);
         }
+        error.reported()
     }
 }
 

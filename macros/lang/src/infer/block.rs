@@ -1,16 +1,14 @@
 //! One net: its inputs, its bindings, its results.
 
 use super::facts::{self, Assumption};
-use super::instances::{Given, Need, Nets};
+use super::instances::{Given, Nets};
 use super::layers::Placed;
 use super::signature::{self, MAX_RANK, Signature};
 use super::typed::{Body, Layer, Naming, Operation, Reach, Step, TypedNet, ValueId};
 use super::types::Type;
 use super::value::{Binding, Environment, Label, Site, Tensor, Value};
 use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem, Role, Statement};
-use crate::report::Diagnostic;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Diagnostic, Mark, Place};
 use proc_macro2::Ident;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -44,8 +42,8 @@ pub(super) struct Inference<'a, 'n, 'r> {
     pub(super) frozen: bool,
     /// Whether the field of a differential equation is under inference.
     pub(super) within_ode: bool,
-    /// What is not known at compile time and must be.
-    pub(super) needs: Vec<Need>,
+    /// Where the report stood before the net.
+    pub(super) before: Mark,
     /// The conditions that the net states, as far as only a run can decide them.
     pub(super) stated: Vec<Assumption>,
     /// Those of them that are not decided yet.
@@ -56,68 +54,71 @@ pub(super) struct Inference<'a, 'n, 'r> {
 
 /// Infers a net.
 pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<'a>) -> TypedNet<'a> {
-    let before = nets.report.len();
-    let mut signature = signature::signature(item, nets.names, given, nets.report);
-    let needs = std::mem::take(&mut signature.needs);
-    let mut inference = Inference { needs, ..Inference::with(nets, item, signature) };
+    let before = nets.report.mark();
+    let signature = signature::signature(item, nets.names, given, nets.report);
+    let mut inference = Inference::with(nets, item, signature, before);
     let environment = inference.inputs(given);
-    if inference.nets.report.len() == before {
+    if inference.nets.failed_since(before).is_none() {
         inference.facts(false);
     }
-    let stands = item.facts.is_empty() || inference.nets.report.len() == before;
-    let mut inverse = None;
-    let results = match &item.body {
-        Some(body) if stands && item.role == Role::Flow => inference.flow(body, &environment).map(|(results, back)| {
-            inverse = Some(back);
-            results
-        }),
-        Some(body) if stands => {
-            inference.block(body, &environment).and_then(|value| inference.results(value, &body.result))
+    let stands = if item.facts.is_empty() { None } else { inference.nets.failed_since(before) };
+    let results = match (&item.body, stands) {
+        (Err(lost), _) => Err(*lost),
+        (_, Some(lost)) => Err(lost),
+        (Ok(body), None) if item.role == Role::Flow => {
+            inference.flow(body, &environment).map(|(results, back)| (results, Some(back)))
         }
-        _ => Err(Absorbed),
+        (Ok(body), None) => inference
+            .block(body, &environment)
+            .and_then(|value| inference.results(value, &body.result))
+            .map(|results| (results, None)),
     };
-    let faultless = inference.nets.report.len() == before && item.body.is_some() && !item.damaged;
     // What stands behind something that nobody knows was not looked at.
-    if faultless && results.is_ok() && inference.needs.is_empty() {
+    let needs = inference.nets.report.needs_since(before);
+    let faultless = inference.nets.failed_since(before).is_none() && item.body.is_ok() && !item.damaged;
+    if faultless && results.is_ok() && needs.is_none() {
         inference.unused();
         inference.idle_states();
     }
     if faultless {
         inference.facts(true);
     }
-    let whole = inference.nets.report.len() == before;
+    let lost = inference.nets.failed_since(before).or(needs);
     let declared = inference.signature.results.iter();
-    let results_types = match &results {
-        Ok(ids) => {
+    let types = match &results {
+        Ok((ids, _)) => {
             let typed = declared.zip(ids);
-            typed.map(|(d, &id)| Some(d.as_ref().ok()?.labelled(inference.values[id].clone()))).collect()
+            typed.map(|(d, &id)| Ok(d.as_ref().map_err(|lost| *lost)?.labelled(inference.values[id].clone()))).collect()
         }
-        Err(Absorbed) => declared.map(|d| d.as_ref().ok()?.whole()).collect(),
+        Err(lost) => declared.map(|d| d.as_ref().map_err(|lost| *lost)?.whole().ok_or(*lost)).collect(),
     };
-    let whole = whole && inference.needs.is_empty();
+    let steps = inference.steps;
+    let (body, inverse) = match lost.map_or(results, Err) {
+        Ok((results, inverse)) => (Ok(Body { steps, results }), inverse),
+        Err(lost) => (Err(lost), None),
+    };
     TypedNet {
         item,
         name: item.name.clone(),
         visibility: item.visibility.clone(),
         attributes: item.attributes.clone(),
         reach: Reach::Unused,
-        needs: inference.needs,
+        needs: vec![],
         assumed: inference.assumed,
-        held: vec![],
         run_time: inference.signature.run_time,
-        inputs: inference.signature.inputs.into_iter().map(Result::ok).collect(),
-        results: results_types,
+        inputs: inference.signature.inputs,
+        results: types,
         layers: inference.layers,
         values: inference.values,
-        body: results.ok().filter(|_| whole).map(|results| Body { steps: inference.steps, results }),
-        inverse: inverse.filter(|_| whole),
+        body,
+        inverse,
         repeats: vec![],
     }
     .with_repeats()
 }
 
 impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
-    fn with(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem, signature: Signature) -> Self {
+    fn with(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem, signature: Signature, before: Mark) -> Self {
         let stated = facts::stated(item, &signature.dims, &signature.broken);
         Inference {
             nets,
@@ -136,7 +137,7 @@ impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
             owned: vec![],
             frozen: false,
             within_ode: false,
-            needs: vec![],
+            before,
             stated,
             assumed: vec![],
             bindings: vec![],
@@ -146,7 +147,8 @@ impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
     /// Outside of any net: for hyper-parameters, which see declared dimensions alone.
     pub(super) fn blank(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem) -> Self {
         let signature = Signature::blank(nets.names);
-        Self::with(nets, item, signature)
+        let before = nets.report.mark();
+        Self::with(nets, item, signature, before)
     }
 }
 
@@ -156,12 +158,21 @@ impl<'a> Inference<'a, '_, '_> {
         self.nets.report.error(place, message)
     }
 
+    /// Something is missing that must be there: a mistake of the macro itself, and never lost in silence.
+    pub(super) fn unexplained<T>(&mut self, place: impl Into<Place>) -> Checked<T> {
+        Err(self.nets.report.unexplained(place))
+    }
+
+    /// What is there unless the macro itself is mistaken.
+    pub(super) fn known<T>(&mut self, value: Option<T>, place: impl Into<Place>) -> Checked<T> {
+        value.map_or_else(|| self.unexplained(place), Ok)
+    }
+
     /// Adds a step that makes one value.
     pub(super) fn push(&mut self, operation: Operation, ty: Type, span: Place) -> Checked<ValueId> {
         if ty.rank() > MAX_RANK {
             let rank = ty.rank();
-            self.fault(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}"));
-            return Err(Absorbed);
+            return self.fault(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}")).fail();
         }
         self.values.push(ty);
         let id = self.values.len() - 1;
@@ -191,7 +202,7 @@ impl<'a> Inference<'a, '_, '_> {
                     let trail = Rc::new(vec![format!("{} : {ty}", input.name)]);
                     Value::Tensor(Tensor { id: i, ty: ty.clone(), trail })
                 }
-                Err(Absorbed) => Value::Error,
+                Err(lost) => Value::Error(*lost),
             };
             // A place is taken even where the type is unknown, so that ids and inputs agree.
             let ty = self.signature.inputs[i].as_ref().map_or_else(|_| Type::real(vec![]), Clone::clone);
@@ -268,7 +279,7 @@ impl<'a> Inference<'a, '_, '_> {
             let binding = match statement {
                 Statement::Let(binding) => binding,
                 Statement::Own(own) => {
-                    let value = self.own(own, &environment).unwrap_or(Value::Error);
+                    let value = self.own(own, &environment).unwrap_or_else(Value::Error);
                     let what = if own.state { "" } else { "parameter" };
                     environment = self.bind(&own.name, value, what, &environment);
                     continue;
@@ -282,7 +293,7 @@ impl<'a> Inference<'a, '_, '_> {
             let value = self.bound(&binding.pattern, &binding.value, &environment);
             match &binding.pattern {
                 LetPattern::Name(name) => {
-                    environment = self.bind(name, value.unwrap_or(Value::Error), "`let`", &environment);
+                    environment = self.bind(name, value.unwrap_or_else(Value::Error), "`let`", &environment);
                 }
                 LetPattern::Tuple(names) => {
                     let values = self.spread_tuple(names, value, &binding.value);
@@ -318,14 +329,14 @@ impl<'a> Inference<'a, '_, '_> {
         let wanted = names.len();
         match value {
             Ok(Value::Tuple(items)) if items.len() == wanted => items.into_iter().map(|(_, value)| value).collect(),
-            Ok(Value::Error) | Err(Absorbed) => vec![Value::Error; wanted],
+            Ok(Value::Error(lost)) | Err(lost) => vec![Value::Error(lost); wanted],
             Ok(other) => {
                 let what = other.what();
                 let error = self.fault(expr.span, format!("the `let` binds {wanted} names, but this is {what}"));
                 if matches!(other, Value::Tensor(_)) {
                     error.help(format!("bind one name: `let {} = …;`", names[0]));
                 }
-                vec![Value::Error; wanted]
+                vec![Value::Error(error.reported()); wanted]
             }
         }
     }

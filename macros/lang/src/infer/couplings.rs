@@ -6,8 +6,7 @@ use super::typed::{Acts, Degrees, LayerKind, Operation, Scalar, Setting};
 use super::types::Axis;
 use super::value::{Callable, Closure, LayerValue, Site, Tensor, Value};
 use crate::functions;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use std::rc::Rc;
@@ -44,10 +43,7 @@ impl<'a> Inference<'a, '_, '_> {
         match given.get("bins") {
             None => Ok((2, None)),
             Some(Gift::Count(bins)) if *bins > 1 => Ok((3 * bins - 1, Some(bound))),
-            _ => {
-                self.fault(at, "a spline has 2 bins or more");
-                Err(Absorbed)
-            }
+            _ => self.fault(at, "a spline has 2 bins or more").fail(),
         }
     }
 
@@ -62,7 +58,7 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Tensor> {
         let mut wanted = moved.ty.clone();
-        let count = wanted.axes.last().and_then(|last| last.size.number()).ok_or(Absorbed)? * each;
+        let count = self.known(wanted.axes.last().and_then(|last| last.size.number()), at)? * each;
         let last = wanted.axes.len() - 1;
         wanted.axes[last] = Axis::from(Term::literal(count));
         let Some(Gift::Layer(net, place)) = given.get("conditioner") else {
@@ -77,8 +73,7 @@ impl<'a> Inference<'a, '_, '_> {
             return Ok(h);
         };
         if given.contains_key("hidden") {
-            self.fault(at, "`coupling` has a conditioner or `hidden`, not both");
-            return Err(Absorbed);
+            return self.fault(at, "`coupling` has a conditioner or `hidden`, not both").fail();
         }
         let net = inside(net, self.scope);
         match self.apply(&net, vec![(Value::Tensor(kept.clone()), *place)], *place)? {
@@ -92,14 +87,13 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 let notes = self.notes(&parameters, &[]);
                 let message = format!("the conditioner gives {}, and `coupling` needs {wanted}", parameters.ty);
-                let error = self.fault(*place, message);
-                error.notes = notes;
-                error.help(format!("{each} parameters for each number of the second half, {}", moved.ty));
-                Err(Absorbed)
+                self.fault(*place, message)
+                    .notes(notes)
+                    .help(format!("{each} parameters for each number of the second half, {}", moved.ty))
+                    .fail()
             }
             other => {
-                self.fault(*place, format!("the conditioner of `coupling` gives {}, not a tensor", other.what()));
-                Err(Absorbed)
+                self.fault(*place, format!("the conditioner of `coupling` gives {}, not a tensor", other.what())).fail()
             }
         }
     }
@@ -111,16 +105,14 @@ impl<'a> Inference<'a, '_, '_> {
                 Ok(widths.clone())
             }
             Some(_) => {
-                self.fault(at, format!("`hidden` of `{callee}` lists the widths of hidden layers, at least 1"));
-                Err(Absorbed)
+                self.fault(at, format!("`hidden` of `{callee}` lists the widths of hidden layers, at least 1")).fail()
             }
             None => {
                 let (or, example) = match callee {
                     "coupling" => (" or a conditioner", "coupling(hidden = (64, 64))"),
                     _ => ("", "autoregressive(hidden = (64, 64))"),
                 };
-                self.fault(at, format!("`{callee}` needs `hidden`{or}")).help(format!("write `{example}`"));
-                Err(Absorbed)
+                self.fault(at, format!("`{callee}` needs `hidden`{or}")).help(format!("write `{example}`")).fail()
             }
         }
     }
@@ -131,10 +123,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         match self.apply(act, vec![(Value::Tensor(h.clone()), *place)], *place)? {
             Value::Tensor(y) if y.ty == h.ty => Ok(y),
-            _ => {
-                self.fault(*place, "an activation keeps the shape of what it takes");
-                Err(Absorbed)
-            }
+            _ => self.fault(*place, "an activation keeps the shape of what it takes").fail(),
         }
     }
 
@@ -190,7 +179,7 @@ impl<'a> Inference<'a, '_, '_> {
             known = y.clone();
             mapped = Some((y, slope));
         }
-        mapped.ok_or(Absorbed)
+        self.known(mapped, at)
     }
 
     fn masked(
@@ -211,7 +200,7 @@ impl<'a> Inference<'a, '_, '_> {
         let outputs = Term::literal(width);
         let kind = LayerKind::Unit {
             name: "MaskedLinear",
-            parameters: width * inputs.number().ok_or(Absorbed)? + width,
+            parameters: width * self.known(inputs.number(), at)? + width,
             sizes: vec![inputs, outputs.clone()],
             acts: Acts::OnLast,
             work: outputs,

@@ -6,7 +6,7 @@ use super::typed::Operation;
 use super::types::Type;
 use super::value::{Binding, Environment, Tensor, Value};
 use crate::ast::{Block, Expr, ExprKind};
-use crate::resolve::Checked;
+use crate::report::Checked;
 use crate::terms::Term;
 use std::cell::Cell;
 use std::rc::Rc;

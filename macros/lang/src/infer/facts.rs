@@ -4,8 +4,8 @@ use super::block::Inference;
 use super::instances::Nets;
 use super::typed::{Layer, LayerKind};
 use crate::ast::{Fact, NetItem, Size};
-use crate::report::Report;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Report};
+use crate::resolve::Lost;
 use crate::terms::{Dims, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Span;
@@ -45,7 +45,7 @@ impl fmt::Display for Assumption {
 }
 
 /// The conditions of a net that only a run can decide, as far as its signature can be read.
-pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &[String]) -> Vec<Assumption> {
+pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &Lost) -> Vec<Assumption> {
     let read = |size: &Size| crate::resolve::size(size, dims, broken, &mut Report::new()).ok();
     let facts = item.facts.iter().filter_map(|fact| {
         let (left, op, right) = match fact {
@@ -160,8 +160,8 @@ impl Inference<'_, '_, '_> {
 
     /// The number of parameters of this net.
     fn parameter_count(&mut self) -> Checked<Term> {
-        if !self.needs.is_empty() {
-            return Err(Absorbed);
+        if let Some(lost) = self.nets.report.needs_since(self.before) {
+            return Err(lost);
         }
         Ok(Term::literal(self.layers.iter().map(|layer| parameters(layer, self.nets)).sum()))
     }

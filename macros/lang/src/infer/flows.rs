@@ -5,8 +5,7 @@ use super::typed::{Body, Inverse, Operation, Scalar, ValueId};
 use super::types::{Axis, Type};
 use super::value::{Callable, Environment, LayerValue, Site, Tensor, Value};
 use crate::ast::{Block, ExprKind, Role};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use std::rc::Rc;
@@ -14,20 +13,22 @@ use std::rc::Rc;
 impl<'a> Inference<'a, '_, '_> {
     /// The body of a flow: its results, and the inverse of its steps.
     pub(super) fn flow(&mut self, body: &'a Block, environment: &Environment<'a>) -> Checked<(Vec<ValueId>, Inverse)> {
-        let Some(point) = self.item.inputs.first().map(|input| &input.name) else { return Err(Absorbed) };
+        let point = self.item.inputs.first().map(|input| &input.name);
+        let point = self.known(point, self.item.name.span())?;
         // The parts may see the other inputs, but not what flows through them.
         drop(environment.find(point));
         let environment = environment.without(point);
         let (first, stages) = match &body.result.kind {
-            ExprKind::Pipeline(stages) => stages.split_first().ok_or(Absorbed)?,
-            ExprKind::Error => return Err(Absorbed),
+            ExprKind::Pipeline(stages) => self.known(stages.split_first(), body.span)?,
+            ExprKind::Error(lost) => return Err(*lost),
             _ => (&*body.result, &[][..]),
         };
         let inside = self.statements(body, &environment);
         if !matches!(&first.kind, ExprKind::Name(name) if name == point) {
-            self.fault(first.span, format!("the body of a flow begins with `{point}`"))
-                .help(format!("write `{point} |> coupling(hidden = 64) |> …`"));
-            return Err(Absorbed);
+            return self
+                .fault(first.span, format!("the body of a flow begins with `{point}`"))
+                .help(format!("write `{point} |> coupling(hidden = 64) |> …`"))
+                .fail();
         }
         let stages: Vec<_> = stages.iter().map(|stage| (stage, self.value(stage, &inside))).collect();
         let mut chain = vec![];
@@ -37,14 +38,13 @@ impl<'a> Inference<'a, '_, '_> {
                 other => return self.no_layer(stage, &other),
             }
         }
-        let Ok(ty) = &self.signature.inputs[0] else { return Err(Absorbed) };
+        let ty = self.signature.inputs[0].as_ref().map_err(|lost| *lost)?;
         let trail = Rc::new(vec![format!("{point} : {ty}")]);
         let x = Tensor { id: 0, ty: ty.clone(), trail };
         let at = point.span().into();
         self.reals(&self.item.name.to_string(), &x, at)?;
         if x.ty.rank() == 0 {
-            self.fault(at, "a flow takes points along the last axis, but is given a scalar []");
-            return Err(Absorbed);
+            return self.fault(at, "a flow takes points along the last axis, but is given a scalar []").fail();
         }
         // What the statements make is made in both directions.
         let shared = self.steps.clone();
@@ -117,9 +117,10 @@ impl<'a> Inference<'a, '_, '_> {
         let chosen = match &bound.kind {
             Callable::Net(chosen) if self.nets.names.nets[chosen.net].role == Role::Flow => chosen.clone(),
             _ => {
-                self.fault(at, format!("`{shown}` has no `{name}`"))
-                    .help("a flow has: `flow F(x: [n, d]) { … }`, and then `F.inverse`, `F.log_prob` and `F.sample`");
-                return Err(Absorbed);
+                return self
+                    .fault(at, format!("`{shown}` has no `{name}`"))
+                    .help("a flow has: `flow F(x: [n, d]) { … }`, and then `F.inverse`, `F.log_prob` and `F.sample`")
+                    .fail();
             }
         };
         let mut values = values;
@@ -130,21 +131,25 @@ impl<'a> Inference<'a, '_, '_> {
                 true
             }
             ("sample", _) => {
-                self.fault(at, format!("`{shown}.sample` takes the shape of what it draws"))
-                    .help(format!("write `{shown}.sample([n, d])`"));
-                return Err(Absorbed);
+                return self
+                    .fault(at, format!("`{shown}.sample` takes the shape of what it draws"))
+                    .help(format!("write `{shown}.sample([n, d])`"))
+                    .fail();
             }
             _ => false,
         };
         let tensors = self.tensors(&format!("{shown}.{name}"), values)?;
         let inverse = drawn || name == "inverse";
-        let Value::Tuple(results) = self.net(&chosen, bound, tensors, inverse, at)? else { return Err(Absorbed) };
+        let Value::Tuple(results) = self.net(&chosen, bound, tensors, inverse, at)? else {
+            return self.unexplained(at);
+        };
         let [(_, Value::Tensor(point)), (_, Value::Tensor(log_det))] = results.as_slice() else {
-            return Err(Absorbed);
+            return self.unexplained(at);
         };
         if point.ty.rank() == 0 {
             // The flow itself says so.
-            return Err(Absorbed);
+            let lost = self.nets.failed_since(self.before);
+            return lost.map_or_else(|| self.unexplained(at), Err);
         }
         match name {
             "sample" => Ok(Value::Tensor(point.clone())),
@@ -160,8 +165,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn noise(&mut self, flow: &LayerValue<'a>, sizes: Vec<Value<'a>>, at: Place) -> Checked<Tensor> {
         let axes: Option<Vec<Axis>> = sizes.iter().map(|size| self.dimension(size).map(Axis::from)).collect();
         let Some(axes) = axes else {
-            self.fault(at, "a shape lists dimensions");
-            return Err(Absorbed);
+            return self.fault(at, "a shape lists dimensions").fail();
         };
         self.known_sizes(&axes, at)?;
         let site = Site { frame: self.frame_of(flow.site, 0), ..flow.site };

@@ -6,8 +6,7 @@ use super::typed::{Operation, Scalar};
 use super::types::{Element, Type};
 use super::value::{LayerValue, Tensor, Value};
 use crate::functions::{Function, Rule};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 
 impl<'a> Inference<'a, '_, '_> {
     /// Applies a function to its tensors; there are as many as it takes.
@@ -39,14 +38,13 @@ impl<'a> Inference<'a, '_, '_> {
                         self.pair("pow", "pow", x, exponent, Element::Real, at)
                     }
                     Some(Gift::Number(exponent)) => self.map("powf", &[x], vec![*exponent], x.ty.clone(), at),
-                    _ => Err(Absorbed),
+                    _ => self.unexplained(at),
                 }
             }
             (Rule::Select, [condition, yes, no]) => self.select(condition, yes, no, at),
             (Rule::ToReal, [x]) => match &x.ty.element {
                 Element::Real => {
-                    self.fault(at, "`to_real` takes truth values or indices, but is given real numbers");
-                    Err(Absorbed)
+                    self.fault(at, "`to_real` takes truth values or indices, but is given real numbers").fail()
                 }
                 _ => self.tensor(Operation::ToReal { input: x.id }, x.ty.of(Element::Real), at),
             },
@@ -72,8 +70,8 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (Rule::Bijection, [x]) => {
                 let (y, log_det) = self.bijection(layer, x, false, at)?;
-                let log_det = log_det.map_or(Value::Error, Value::Tensor);
-                return Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, log_det)]));
+                let log_det = self.known(log_det, at)?;
+                return Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, Value::Tensor(log_det))]));
             }
             (Rule::Permutation, [x]) => self.permutation(function, x, given, false, at),
             (Rule::Clouds, [x, y]) => self.clouds(function, layer, x, y, given, at),
@@ -127,6 +125,6 @@ impl<'a> Inference<'a, '_, '_> {
         if truth {
             error.help("`to_real(…)` makes truth values 1 and 0");
         }
-        Err(Absorbed)
+        error.fail()
     }
 }

@@ -6,8 +6,7 @@ use super::typed::{Layer, LayerKind, Operation, key};
 use super::types::{Axis, Element, Type, shape};
 use super::value::{Label, LayerValue, Site, Tensor, Value};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Ident;
@@ -32,11 +31,12 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         self.reals(function.name, x, at)?;
         if function.name == "dropout2d" && x.ty.rank() < 3 {
-            self.fault(at, format!("`dropout2d` takes channels on axis 1, [n, channels, …], but is given {}", x.ty))
-                .help("`dropout` acts on single elements");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`dropout2d` takes channels on axis 1, [n, channels, …], but is given {}", x.ty))
+                .help("`dropout` acts on single elements")
+                .fail();
         }
-        let Some(Gift::Number(p)) = given.get("p") else { return Err(Absorbed) };
+        let Some(Gift::Number(p)) = given.get("p") else { return self.unexplained(at) };
         let label = self.draws(layer, function.name)?;
         self.tensor(Operation::Dropout { function: function.name, input: x.id, p: *p, label }, x.ty.clone(), at)
     }
@@ -44,7 +44,7 @@ impl<'a> Inference<'a, '_, '_> {
     /// A layer whose derivative computes it again. Its parts are those of the layer.
     pub(super) fn checkpoint(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         self.reals("checkpoint", x, at)?;
-        let Some(Gift::Layer(layer, place)) = given.get("layer") else { return Err(Absorbed) };
+        let Some(Gift::Layer(layer, place)) = given.get("layer") else { return self.unexplained(at) };
         let outer = std::mem::take(&mut self.steps);
         let value = self.apply(layer, vec![(Value::Tensor(x.clone()), *place)], *place);
         let body = std::mem::replace(&mut self.steps, outer);
@@ -58,8 +58,8 @@ impl<'a> Inference<'a, '_, '_> {
                 self.fault(
                     *place,
                     format!("the layer of `checkpoint` gives {what}, and should give one tensor of reals"),
-                );
-                Err(Absorbed)
+                )
+                .fail()
             }
         }
     }
@@ -71,12 +71,11 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
-        let Some(Gift::Shape(axes)) = given.get("shape") else { return Err(Absorbed) };
+        let Some(Gift::Shape(axes)) = given.get("shape") else { return self.unexplained(at) };
         let ty = Type::real(axes.clone());
         let p = match (function.name, given.get("p")) {
             ("bernoulli", Some(Gift::Number(p))) if !(0.0..=1.0).contains(p) => {
-                self.fault(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not"));
-                return Err(Absorbed);
+                return self.fault(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not")).fail();
             }
             ("bernoulli", Some(Gift::Number(p))) => Some(*p),
             ("bernoulli", _) => Some(0.5),
@@ -93,8 +92,7 @@ impl<'a> Inference<'a, '_, '_> {
             let known = |name: &str| self.signature.run_time.iter().any(|n| n == name);
             axis.size.atoms().into_iter().any(|atom| matches!(atom, Atom::RunTime(name) if !known(name)))
         }) {
-            self.fault(at, format!("{} has a size that nothing here knows: {axis}", shape(axes)));
-            return Err(Absorbed);
+            return self.fault(at, format!("{} has a size that nothing here knows: {axis}", shape(axes))).fail();
         }
         Ok(())
     }
@@ -157,8 +155,10 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn claim(&mut self, name: &Ident, scope: Option<usize>, help: &str) -> Checked<()> {
         let path = key(&self.layers, scope, name);
         if self.labels.contains(&path) {
-            self.fault(name.span(), format!("two parts of `{}` are called `{path}`", self.item.name)).help(help);
-            return Err(Absorbed);
+            return self
+                .fault(name.span(), format!("two parts of `{}` are called `{path}`", self.item.name))
+                .help(help)
+                .fail();
         }
         self.labels.push(path);
         Ok(())

@@ -6,8 +6,7 @@ use super::text::text;
 use super::value::{Callable, Environment, Label, LayerValue, Site, Value};
 use crate::ast::{Expr, ExprKind, Size, Times};
 use crate::functions;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use proc_macro2::Ident;
 use std::rc::Rc;
 
@@ -54,13 +53,12 @@ impl<'a> Inference<'a, '_, '_> {
         let count = to.saturating_sub(from);
         if count == 0 || count > MAX_REPEATS {
             let help = format!("repeat it at least once and at most {MAX_REPEATS} times");
-            self.fault(expr.span, format!("the layer would be repeated {count} times")).help(help);
-            return Err(Absorbed);
+            return self.fault(expr.span, format!("the layer would be repeated {count} times")).help(help).fail();
         }
         // With an index the layers may differ, and so may what reads an index inside of them.
         let outer = self.open_list(expr, label, index.is_none().then_some(count))?;
         let frame = self.frame;
-        let mut layers = vec![];
+        let (mut layers, mut lost) = (vec![], None);
         for i in 0..count {
             self.frame = self.frame_of(Site { frame, ..self.site(expr) }, i);
             let mut environment = environment.clone();
@@ -72,14 +70,14 @@ impl<'a> Inference<'a, '_, '_> {
             match self.element(layer, i, true, &environment) {
                 Ok(layer) => layers.push(layer),
                 // The others would hold the same error.
-                Err(Absorbed) => break,
+                Err(reported) => {
+                    lost = Some(reported);
+                    break;
+                }
             }
         }
         (self.frame, self.scope) = (frame, outer);
-        if layers.len() < count {
-            return Err(Absorbed);
-        }
-        Ok(self.sequence(layers, expr))
+        lost.map_or_else(|| Ok(self.sequence(layers, expr)), Err)
     }
 
     /// The frame of the i-th use of an expression: what is made there is made once for each i.
@@ -129,11 +127,10 @@ impl<'a> Inference<'a, '_, '_> {
         };
         match value {
             Value::Layer(layer) => Ok(layer),
-            Value::Error => Err(Absorbed),
+            Value::Error(lost) => Err(lost),
             other => {
                 let message = format!("`{}` is {}, and this list holds layers", text(item), other.what());
-                self.fault(item.span, message).help("a list is layers in sequence: `x |> [linear(64), relu]`");
-                Err(Absorbed)
+                self.fault(item.span, message).help("a list is layers in sequence: `x |> [linear(64), relu]`").fail()
             }
         }
     }
@@ -177,7 +174,7 @@ impl<'a> Inference<'a, '_, '_> {
             | ExprKind::Range(_)
             | ExprKind::Tuple(_)
             | ExprKind::Einsum { .. }
-            | ExprKind::Error => false,
+            | ExprKind::Error(_) => false,
         }
     }
 
@@ -189,15 +186,16 @@ impl<'a> Inference<'a, '_, '_> {
                 if let Some(binding) = environment.find(name) {
                     match binding.value {
                         Value::Number { integer: Some(number), .. } if number >= 0 => return Ok(number as usize),
-                        Value::Error => return Err(Absorbed),
+                        Value::Error(lost) => return Err(lost),
                         Value::Size(_) => {}
                         _ => {
                             let what = binding.value.what();
-                            self.fault(
-                                name.span(),
-                                format!("a layer is repeated a whole number of times; `{name}` is {what}"),
-                            );
-                            return Err(Absorbed);
+                            return self
+                                .fault(
+                                    name.span(),
+                                    format!("a layer is repeated a whole number of times; `{name}` is {what}"),
+                                )
+                                .fail();
                         }
                     }
                 }
@@ -210,8 +208,7 @@ impl<'a> Inference<'a, '_, '_> {
         term.number().ok_or_else(|| {
             let message = format!("a layer is repeated {term} times, which is known only at run time");
             let help = "repeat it a number of times, or as often as a declared dimension says";
-            self.need(&term, place, message, help.to_owned());
-            Absorbed
+            self.need(&term, place, message, help.to_owned())
         })
     }
 

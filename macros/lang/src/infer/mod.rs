@@ -48,7 +48,6 @@ use crate::resolve::Names;
 use std::rc::Rc;
 
 pub use facts::Assumption;
-pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
     Body, Constant, Degrees, Distance, Flow, Inverse, Kernel, Layer, LayerKind, Naming, Operation, Reach, Reading,
@@ -89,5 +88,13 @@ pub struct Alias<'a> {
 
 /// Infers every net.
 pub fn infer<'a>(names: &Names<'a>, report: &mut Report) -> Inferred<'a> {
-    instances::Nets::new(names, report).all()
+    let inferred = instances::Nets::new(names, report).all();
+    // What is wrong with a net of others is told where it is declared.
+    if report.is_empty() && names.broken.is_empty() {
+        let used = inferred.nets.iter().filter(|net| matches!(net.reach, Reach::Named | Reach::Part));
+        for net in used.filter(|net| net.body.is_err()) {
+            report.unexplained(net.name.span());
+        }
+    }
+    inferred
 }

@@ -10,8 +10,7 @@ use super::types::{Axis, Type};
 use super::value::{Callable, Environment, Label, Tensor, Value};
 use crate::ast::{Expr, Own, Size, Update};
 use crate::functions::Function;
-use crate::report::{Place, did_you_mean};
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, did_you_mean};
 use crate::terms::{Meaning, Term};
 use ansatz_shapes::Size as _;
 use std::rc::Rc;
@@ -30,7 +29,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let at = own.name.span().into();
         self.used_alike(position, at)?;
-        let LayerKind::Tensor { sizes, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let LayerKind::Tensor { sizes, .. } = &self.layers[position].kind else { return self.unexplained(at) };
         let ty = Type::real(sizes.iter().cloned().map(Axis::from).collect());
         let tensor = self.tensor(Operation::Own { layer: position }, ty, at)?;
         if own.state {
@@ -68,8 +67,9 @@ impl<'a> Inference<'a, '_, '_> {
         let name = &own.name;
         if own.ty.space.is_some() {
             let what = if own.state { "a state" } else { "a parameter" };
-            self.fault(own.ty.span, format!("{what} holds real numbers, and `{name}` would hold indices"));
-            return Err(Absorbed);
+            return self
+                .fault(own.ty.span, format!("{what} holds real numbers, and `{name}` would hold indices"))
+                .fail();
         }
         let mut dims = self.signature.dims.clone();
         for binding in environment.iter() {
@@ -81,9 +81,10 @@ impl<'a> Inference<'a, '_, '_> {
         let mut sizes = vec![];
         for axis in &own.ty.axes {
             if let Size::Infer(span) = axis.size {
-                self.fault(span, format!("the shape of `{name}` cannot be inferred"))
-                    .help("say which dimension this is");
-                return Err(Absorbed);
+                return self
+                    .fault(span, format!("the shape of `{name}` cannot be inferred"))
+                    .help("say which dimension this is")
+                    .fail();
             }
             crate::resolve::names_in(&axis.size).into_iter().for_each(|name| drop(environment.find(name)));
             let size = crate::resolve::size(&axis.size, &dims, &self.signature.broken, self.nets.report)?;
@@ -101,7 +102,7 @@ impl<'a> Inference<'a, '_, '_> {
         let binding = environment.iter().find(|binding| binding.name == *name).cloned();
         let state = match binding.as_ref().map(|binding| &binding.value) {
             Some(Value::Tensor(tensor)) => self.state_of(tensor),
-            Some(Value::Error) => return Err(Absorbed),
+            Some(Value::Error(lost)) => return Err(*lost),
             _ => None,
         };
         let Some(layer) = state else {
@@ -112,44 +113,47 @@ impl<'a> Inference<'a, '_, '_> {
                 Some(_) => format!("`{name}` is no state, and only a state is updated"),
                 None => format!("there is no state `{name}` here"),
             };
-            self.fault(name.span(), message).help(match guess.filter(|_| binding.is_none()) {
-                Some(guess) => format!("did you mean `{guess}`?"),
-                None => format!("declare it: `state {name}: [d] = zeros;`"),
-            });
-            return Err(Absorbed);
+            return self
+                .fault(name.span(), message)
+                .help(match guess.filter(|_| binding.is_none()) {
+                    Some(guess) => format!("did you mean `{guess}`?"),
+                    None => format!("declare it: `state {name}: [d] = zeros;`"),
+                })
+                .fail();
         };
         if self.within_ode {
-            self.fault(name.span(), format!("`{name}` is updated inside of a differential equation"))
-                .help("its field is evaluated many times in a step; update the state outside");
-            return Err(Absorbed);
+            return self
+                .fault(name.span(), format!("`{name}` is updated inside of a differential equation"))
+                .help("its field is evaluated many times in a step; update the state outside")
+                .fail();
         }
         if self.updated.contains(&layer) {
-            self.fault(name.span(), format!("`{name}` is updated twice"))
-                .help("a state has one new value after each step of training: put it in one `update`");
-            return Err(Absorbed);
+            return self
+                .fault(name.span(), format!("`{name}` is updated twice"))
+                .help("a state has one new value after each step of training: put it in one `update`")
+                .fail();
         }
         self.updated.push(layer);
         let tensor = match value? {
             Value::Tensor(tensor) => tensor,
-            Value::Error => return Err(Absorbed),
+            Value::Error(lost) => return Err(lost),
             other => {
                 let message = format!("the new value of `{name}` is a tensor, not {}", other.what());
-                self.fault(update.value.span, message);
-                return Err(Absorbed);
+                return self.fault(update.value.span, message).fail();
             }
         };
-        let LayerKind::Tensor { sizes, .. } = &self.layers[layer].kind else { return Err(Absorbed) };
+        let LayerKind::Tensor { sizes, .. } = &self.layers[layer].kind else { return self.unexplained(name.span()) };
         let wanted = Type::real(sizes.iter().cloned().map(Axis::from).collect());
         if tensor.ty != wanted {
             let notes = self.notes(&tensor, &[]);
             let more = tensor.ty.rank() > wanted.rank();
-            let error =
-                self.fault(update.value.span, format!("`{name}` is {wanted}, but its update gives {}", tensor.ty));
-            error.notes = notes;
+            let error = self
+                .fault(update.value.span, format!("`{name}` is {wanted}, but its update gives {}", tensor.ty))
+                .notes(notes);
             if more {
                 error.help("`mean(…, over = …)` leaves the axes of the samples out");
             }
-            return Err(Absorbed);
+            return error.fail();
         }
         self.steps.push(Step {
             results: vec![],
@@ -191,7 +195,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let given = Given::from([("layer", Gift::Layer(layer, inner.span))]);
         let Value::Layer(frozen) = self.layer(Callable::Function(function, Rc::new(given)), expr, None) else {
-            return Err(Absorbed);
+            return self.unexplained(expr.span);
         };
         match piped {
             Some(piped) => self.apply(&frozen, vec![(piped, expr.span)], expr.span),
@@ -201,7 +205,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// A frozen layer applied: what it makes keeps its values.
     pub(super) fn freeze(&mut self, tensors: Vec<(Tensor, Place)>, given: &Given<'a>, at: Place) -> Checked<Value<'a>> {
-        let Some(Gift::Layer(layer, _)) = given.get("layer") else { return Err(Absorbed) };
+        let Some(Gift::Layer(layer, _)) = given.get("layer") else { return self.unexplained(at) };
         let before = std::mem::replace(&mut self.frozen, true);
         let values = tensors.into_iter().map(|(tensor, at)| (Value::Tensor(tensor), at)).collect();
         let value = self.apply(layer, values, at);
@@ -217,7 +221,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let shown = layer.shown.clone();
         self.fault(at, format!("`{shown}` is frozen in one use and trained in another"))
-            .help("all uses of a part share its parameters: freeze all of them, or none");
-        Err(Absorbed)
+            .help("all uses of a part share its parameters: freeze all of them, or none")
+            .fail()
     }
 }

@@ -6,8 +6,7 @@ use super::typed::Operation;
 use super::types::{Axis, Element, Type, shape};
 use super::value::{Tensor, Value};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 
@@ -15,10 +14,9 @@ impl<'a> Inference<'a, '_, '_> {
     /// `split(3)`: equal parts along an axis.
     pub(super) fn split(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Value<'a>> {
         let axis = self.one_axis("split", x, given, at)?;
-        let Some(Gift::Count(parts)) = given.get("parts") else { return Err(Absorbed) };
+        let Some(Gift::Count(parts)) = given.get("parts") else { return self.unexplained(at) };
         if *parts == 0 {
-            self.fault(at, "`split` makes at least one part, not 0");
-            return Err(Absorbed);
+            return self.fault(at, "`split` makes at least one part, not 0").fail();
         }
         let size = self.quotient(&x.ty.axes[axis].size, &Term::literal(*parts), at, x)?;
         let mut pieces = vec![];
@@ -33,7 +31,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn slice(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         let axis = self.one_axis("slice", x, given, at)?;
         let (Some(Gift::Width(from, _)), Some(Gift::Width(to, to_place))) = (given.get("from"), given.get("to")) else {
-            return Err(Absorbed);
+            return self.unexplained(at);
         };
         let size = &x.ty.axes[axis].size;
         let (length, rest) = (to.minus(from), size.minus(to));
@@ -45,31 +43,26 @@ impl<'a> Inference<'a, '_, '_> {
         match (exact(&length), exact(&rest)) {
             _ if at_least(&length, 1) && at_least(&rest, 0) => {}
             (Some(number), _) if number <= 0 => {
-                self.fault(*to_place, format!("a slice from {from} to {to} is empty"));
-                return Err(Absorbed);
+                return self.fault(*to_place, format!("a slice from {from} to {to} is empty")).fail();
             }
             (_, Some(number)) if number < 0 => {
-                self.fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
-                return Err(Absorbed);
+                return self
+                    .fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"))
+                    .fail();
             }
             _ if to.number().is_some() && size.number().is_some_and(|size| to.number() > Some(size)) => {
-                self.fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
-                return Err(Absorbed);
+                return self
+                    .fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"))
+                    .fail();
             }
             (None, _) if !at_least(&length, 1) => {
                 let message = format!("nothing says that {from} is less than {to}");
-                self.need(&length, *to_place, message, format!("state it, `where {from} < {to}`"));
-                return Err(Absorbed);
+                return Err(self.need(&length, *to_place, message, format!("state it, `where {from} < {to}`")));
             }
             _ => {
                 let message = format!("nothing says that the axis of size {size} reaches to {to}");
-                self.need(
-                    &rest,
-                    *to_place,
-                    message,
-                    format!("state it, `where {size} >= {to}`, or end the slice with `{size}`"),
-                );
-                return Err(Absorbed);
+                let help = format!("state it, `where {size} >= {to}`, or end the slice with `{size}`");
+                return Err(self.need(&rest, *to_place, message, help));
             }
         }
         self.piece(x, axis, from.clone(), length, at)
@@ -88,7 +81,7 @@ impl<'a> Inference<'a, '_, '_> {
         let axis = self.one_axis("pad", x, given, at)?;
         let (Some(Gift::Width(before, _)), Some(Gift::Width(after, _))) = (given.get("before"), given.get("after"))
         else {
-            return Err(Absorbed);
+            return self.unexplained(at);
         };
         let mut ty = x.ty.clone();
         ty.axes[axis] = Axis { label: ty.axes[axis].label.clone(), size: ty.axes[axis].size.plus(before).plus(after) };
@@ -97,7 +90,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// One after the other along an axis, the last one unless `over` names it.
     pub(super) fn concat(&mut self, tensors: &[Tensor], given: &Given<'a>, at: Place) -> Checked<Tensor> {
-        let Some(first) = tensors.first() else { return Err(Absorbed) };
+        let Some(first) = tensors.first() else { return self.unexplained(at) };
         for tensor in tensors {
             self.reals("concat", tensor, at)?;
         }
@@ -120,22 +113,20 @@ impl<'a> Inference<'a, '_, '_> {
                     }
                     ansatz_shapes::Misfit::Axis { .. } => 0,
                 };
-                self.misfit(&misfit, "concat", message, &tensors[wrong], at);
-                Err(Absorbed)
+                self.misfit(&misfit, "concat", message, &tensors[wrong], at).fail()
             }
         }
     }
 
     /// Tensors of one shape along a new first axis.
     pub(super) fn stack(&mut self, tensors: &[Tensor], at: Place) -> Checked<Tensor> {
-        let Some(first) = tensors.first() else { return Err(Absorbed) };
+        let Some(first) = tensors.first() else { return self.unexplained(at) };
         let mut inputs = vec![];
         for tensor in tensors {
             self.reals("stack", tensor, at)?;
             if let Err(misfit) = ansatz_shapes::same(&first.ty.axes, &tensor.ty.axes) {
                 let message = format!("`stack` takes tensors of one shape, not {} and {}", first.ty, tensor.ty);
-                self.misfit(&misfit, "stack", message, tensor, at);
-                return Err(Absorbed);
+                return self.misfit(&misfit, "stack", message, tensor, at).fail();
             }
             let axes = [Axis::from(Term::literal(1))].into_iter().chain(tensor.ty.axes.clone()).collect();
             inputs.push(self.tensor(Operation::Reshape { input: tensor.id }, Type::real(axes), at)?.id);
@@ -151,13 +142,13 @@ impl<'a> Inference<'a, '_, '_> {
             _ => (1..x.ty.rank()).collect(),
         };
         let (Some(&first), Some(&last)) = (axes.first(), axes.last()) else {
-            self.fault(at, format!("`flatten` merges the axes after the first, but is given {}", x.ty));
-            return Err(Absorbed);
+            return self.fault(at, format!("`flatten` merges the axes after the first, but is given {}", x.ty)).fail();
         };
         if last - first + 1 != axes.len() {
-            self.fault(at, format!("`flatten` merges neighbouring axes, and others of {} stand between these", x.ty))
-                .help("move them first: `x |> [n, a, b, c] -> [n, (a c), b]`");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`flatten` merges neighbouring axes, and others of {} stand between these", x.ty))
+                .help("move them first: `x |> [n, a, b, c] -> [n, (a c), b]`")
+                .fail();
         }
         let merged = x.ty.axes[first..=last].iter().fold(Term::literal(1), |all, axis| all.times(&axis.size));
         let mut ty = x.ty.clone();
@@ -173,7 +164,7 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
-        let Some(Gift::Shape(axes)) = given.get("shape") else { return Err(Absorbed) };
+        let Some(Gift::Shape(axes)) = given.get("shape") else { return self.unexplained(at) };
         let elements = |axes: &[Axis]| axes.iter().fold(Term::literal(1), |all, axis| all.times(&axis.size));
         let numbers = |a: &Term, b: &Term| a == b || (a.number().is_some() && a.number() == b.number());
         let (came, wanted) = (elements(&x.ty.axes), elements(axes));
@@ -187,12 +178,11 @@ impl<'a> Inference<'a, '_, '_> {
                 _ => format!("{} holds {came} elements and {} holds {wanted}", x.ty, shape(axes)),
             };
             let notes = self.notes(x, &[]);
-            let error = self.fault(at, message);
-            error.notes = notes;
+            let error = self.fault(at, message).notes(notes);
             if function.name == "rename" {
                 error.help("`reshape` and patterns change sizes");
             }
-            return Err(Absorbed);
+            return error.fail();
         }
         let ty = Type { element: x.ty.element.clone(), axes: axes.clone() };
         self.tensor(Operation::Reshape { input: x.id }, ty, at)
@@ -202,8 +192,10 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn one_hot(&mut self, x: &Tensor, at: Place) -> Checked<Tensor> {
         let Element::Index(space) = &x.ty.element else {
             let message = format!("`one_hot` takes indices, but is given {}", x.ty.element);
-            self.fault(at, message).help("an input holds indices if its type says into what: `y: [n] in Digit`");
-            return Err(Absorbed);
+            return self
+                .fault(at, message)
+                .help("an input holds indices if its type says into what: `y: [n] in Digit`")
+                .fail();
         };
         let axes = x.ty.axes.iter().cloned().chain([Axis::from(space.clone())]).collect();
         self.tensor(Operation::OneHot { input: x.id }, Type::real(axes), at)

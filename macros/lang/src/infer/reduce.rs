@@ -8,9 +8,7 @@ use super::types::{Element, Type};
 use super::value::Tensor;
 use crate::ast::{Expr, ExprKind};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::report::did_you_mean;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, did_you_mean};
 use crate::terms::Atom;
 use proc_macro2::Ident;
 
@@ -42,12 +40,13 @@ impl<'a> Inference<'a, '_, '_> {
         };
         if axes.is_empty() {
             if matches!(function.name, "var" | "normal_log_prob") {
-                self.fault(at, format!("`{}` takes a tensor with axes, but is given a scalar []", function.name));
-                return Err(Absorbed);
+                return self
+                    .fault(at, format!("`{}` takes a tensor with axes, but is given a scalar []", function.name))
+                    .fail();
             }
             return Ok(x);
         }
-        let kept = ansatz_shapes::reduce(&x.ty.axes, &axes).map_err(|_| Absorbed)?;
+        let kept = self.known(ansatz_shapes::reduce(&x.ty.axes, &axes).ok(), at)?;
         let unbiased = (function.name == "var").then(|| flag("unbiased", given, false));
         let operation = Operation::Reduce { function: function.name, input: x.id, axes, unbiased };
         self.tensor(operation, Type::real(kept), at)
@@ -56,7 +55,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn argmax(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         self.reals("argmax", x, at)?;
         let axis = self.one_axis("argmax", x, given, at)?;
-        let kept = ansatz_shapes::reduce(&x.ty.axes, &[axis]).map_err(|_| Absorbed)?;
+        let kept = self.known(ansatz_shapes::reduce(&x.ty.axes, &[axis]).ok(), at)?;
         let ty = Type { element: Element::Index(x.ty.axes[axis].size.clone()), axes: kept };
         self.tensor(Operation::Argmax { input: x.id, axis }, ty, at)
     }
@@ -77,16 +76,14 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn one_axis(&mut self, callee: &str, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<usize> {
         let Some(Gift::Axes(over)) = given.get("over") else {
             return x.ty.rank().checked_sub(1).ok_or_else(|| {
-                self.fault(at, format!("`{callee}` takes a tensor with axes, but is given a scalar []"));
-                Absorbed
+                self.fault(at, format!("`{callee}` takes a tensor with axes, but is given a scalar []")).reported()
             });
         };
         match self.over(callee, over, x)?.as_slice() {
             [axis] => Ok(*axis),
             axes => {
                 let message = format!("`{callee}` goes over one axis, not over {}", axes.len());
-                self.fault(over.span, message);
-                Err(Absorbed)
+                self.fault(over.span, message).fail()
             }
         }
     }
@@ -105,15 +102,14 @@ impl<'a> Inference<'a, '_, '_> {
                     Err(item) => return self.no_axis(callee, item),
                 }
             }
-            ExprKind::Error => return Err(Absorbed),
+            ExprKind::Error(lost) => return Err(*lost),
             _ => return self.no_axis(callee, over),
         };
         let mut axes = vec![];
         for name in names {
             let axis = self.axis(callee, name, x)?;
             if axes.contains(&axis) {
-                self.fault(name.span(), format!("`over` names the axis `{name}` twice"));
-                return Err(Absorbed);
+                return self.fault(name.span(), format!("`over` names the axis `{name}` twice")).fail();
             }
             axes.push(axis);
         }
@@ -124,8 +120,8 @@ impl<'a> Inference<'a, '_, '_> {
     fn no_axis<T>(&mut self, callee: &str, item: &Expr) -> Checked<T> {
         let message = format!("`over` takes the label or the dimension of an axis, not `{}`", text(item));
         self.fault(item.span, message)
-            .help(format!("label the axis in the signature, `[…, h = 32]`, and write `{callee}(…, over = h)`"));
-        Err(Absorbed)
+            .help(format!("label the axis in the signature, `[…, h = 32]`, and write `{callee}(…, over = h)`"))
+            .fail()
     }
 
     /// A label, or a dimension that occurs once.
@@ -154,14 +150,13 @@ impl<'a> Inference<'a, '_, '_> {
                 let guess = did_you_mean(&wanted, &known);
                 let message = format!("`{callee}` is given {}, which has no axis `{wanted}`", x.ty);
                 let notes = self.notes(x, &[]);
-                let error = self.fault(name.span(), message);
                 // A trail of one step repeats the sentence.
-                error.notes = if x.trail.len() > 1 { notes } else { vec![] };
+                let error = self.fault(name.span(), message).notes(if x.trail.len() > 1 { notes } else { vec![] });
                 match guess {
                     Some(guess) => error.help(format!("did you mean `{guess}`?")),
                     None => error.help(format!("its axes are {}", known.join(", "))),
-                };
-                Err(Absorbed)
+                }
+                .fail()
             }
             several => {
                 let letters: Vec<String> = (0..axes.len()).map(|i| char::from(b'a' + i as u8).to_string()).collect();
@@ -169,8 +164,8 @@ impl<'a> Inference<'a, '_, '_> {
                     axes.iter().zip(&letters).map(|(axis, letter)| format!("{letter} = {}", axis.size)).collect();
                 let message = format!("{} axes of {} are `{wanted}`", several.len(), x.ty);
                 self.fault(name.span(), message)
-                    .help(format!("label them in the signature, `[{}]`, and name one label", labels.join(", ")));
-                Err(Absorbed)
+                    .help(format!("label them in the signature, `[{}]`, and name one label", labels.join(", ")))
+                    .fail()
             }
         }
     }

@@ -6,8 +6,7 @@ use super::typed::{Distance, Operation, Step};
 use super::types::Type;
 use super::value::{LayerValue, Tensor, Value};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
@@ -48,31 +47,32 @@ impl<'a> Inference<'a, '_, '_> {
         if !fits {
             let message = format!("`{name}` does not compare {} with {}", x.ty, y.ty);
             let notes = self.notes(y, &[]);
-            let error = self.fault(at, message);
-            error.notes = notes;
-            error.help(match sliced {
-                true => "give two clouds of equally many points, `[n, d]` and `[n, d]`",
-                false => "give two clouds of points, `[n, d]` and `[m, d]`",
-            });
-            return Err(Absorbed);
+            return self
+                .fault(at, message)
+                .notes(notes)
+                .help(match sliced {
+                    true => "give two clouds of equally many points, `[n, d]` and `[n, d]`",
+                    false => "give two clouds of points, `[n, d]` and `[m, d]`",
+                })
+                .fail();
         }
         let count = |name: &str| match given.get(name) {
             Some(Gift::Count(count)) => Some(*count),
             _ => function.number(name, given).map(|count| count as usize),
         };
         let counted = if sliced { "directions" } else { "turns" };
-        let number = count(counted).ok_or(Absorbed)?;
+        let number = self.known(count(counted), at)?;
         if number == 0 {
-            self.fault(at, format!("`{counted}` of `{name}` is at least 1"));
-            return Err(Absorbed);
+            return self.fault(at, format!("`{counted}` of `{name}` is at least 1")).fail();
         }
         let by = match sliced {
             true => Distance::Sliced { directions: number, label: self.draws(layer, "sliced_wasserstein")? },
             false => {
-                let epsilon = function.number("epsilon", given).ok_or(Absorbed)?;
+                let epsilon = self.known(function.number("epsilon", given), at)?;
                 if !(epsilon > 0.0 && epsilon.is_finite()) {
-                    self.fault(at, format!("the `epsilon` of `{name}` is a positive number, {epsilon} is not"));
-                    return Err(Absorbed);
+                    return self
+                        .fault(at, format!("the `epsilon` of `{name}` is a positive number, {epsilon} is not"))
+                        .fail();
                 }
                 Distance::Sinkhorn { epsilon, turns: number }
             }

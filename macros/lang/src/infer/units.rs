@@ -7,8 +7,7 @@ use super::typed::{Acts, Kernel, Layer, LayerKind, Operation, Setting, Start};
 use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::{Misfit, Size as _};
 
@@ -21,7 +20,7 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
-        let Some(Gift::Width(outputs, width)) = given.get("width") else { return Err(Absorbed) };
+        let Some(Gift::Width(outputs, width)) = given.get("width") else { return self.unexplained(at) };
         let inputs = self.last_axis("linear", x, at)?;
         if let Some(position) = self.unit_placed(layer) {
             return self.unit_again(position, x, vec![], at);
@@ -29,7 +28,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.fixed("linear", outputs, *width, "produce")?;
         self.fixed("linear", &inputs, at, "take")?;
         let bias = flag("bias", given, true);
-        let (i, o) = (inputs.number().ok_or(Absorbed)?, outputs.number().ok_or(Absorbed)?);
+        let (i, o) = (self.known(inputs.number(), at)?, self.known(outputs.number(), at)?);
         let kind = LayerKind::Unit {
             name: if bias { "Linear" } else { "UnbiasedLinear" },
             sizes: vec![inputs, outputs.clone()],
@@ -55,7 +54,7 @@ impl<'a> Inference<'a, '_, '_> {
             return self.unit_again(position, x, vec![Setting::Number(eps)], at);
         }
         self.fixed(function.name, &width, at, "take")?;
-        let number = width.number().ok_or(Absorbed)?;
+        let number = self.known(width.number(), at)?;
         let (name, parameters) = match function.name {
             "layer_norm" => ("LayerNorm", 2 * number),
             _ => ("RmsNorm", number),
@@ -66,11 +65,12 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// The number that keeps a division finite.
     pub(super) fn eps(&mut self, function: &'static Function, given: &Given<'a>, at: Place) -> Checked<f64> {
-        let eps = function.number("eps", given).ok_or(Absorbed)?;
+        let eps = self.known(function.number("eps", given), at)?;
         if !(eps > 0.0 && eps.is_finite()) {
-            self.fault(at, format!("`eps` of `{}` is a small positive number, {eps} is not", function.name))
-                .help("it keeps the division finite; 1e-5 is usual");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`eps` of `{}` is a small positive number, {eps} is not", function.name))
+                .help("it keeps the division finite; 1e-5 is usual")
+                .fail();
         }
         Ok(eps)
     }
@@ -79,8 +79,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn last_axis(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<Term> {
         self.reals(callee, x, at)?;
         let Some(last) = x.ty.axes.last() else {
-            self.fault(at, format!("`{callee}` acts on the last axis, but is given a scalar []"));
-            return Err(Absorbed);
+            return self.fault(at, format!("`{callee}` acts on the last axis, but is given a scalar []")).fail();
         };
         Ok(last.size.clone())
     }
@@ -102,7 +101,7 @@ impl<'a> Inference<'a, '_, '_> {
         settings: Vec<Setting>,
         at: Place,
     ) -> Checked<Tensor> {
-        let ty = applied(&kind, &x.ty).map_err(|_| Absorbed)?;
+        let ty = self.known(applied(&kind, &x.ty).ok(), layer.span)?;
         let position = self.place_unit(callee, layer, kind, x)?;
         self.tensor(Operation::Layer { layer: position, inputs: vec![x.id], settings }, ty, at)
     }
@@ -120,9 +119,10 @@ impl<'a> Inference<'a, '_, '_> {
         self.used_alike(position, at)?;
         if self.layers[position].kind != kind {
             let first = self.layers[position].signature.0.clone();
-            self.fault(at, format!("`{}` is given {}, and its first use gave it {first}", layer.text, x.ty))
-                .help("all uses of a layer share its parameters: give it equal widths, or make a second layer");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`{}` is given {}, and its first use gave it {first}", layer.text, x.ty))
+                .help("all uses of a layer share its parameters: give it equal widths, or make a second layer")
+                .fail();
         }
         let work = work(&x.ty, &kind);
         self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
@@ -136,7 +136,7 @@ impl<'a> Inference<'a, '_, '_> {
         kind: LayerKind,
         x: &Tensor,
     ) -> Checked<usize> {
-        let ty = applied(&kind, &x.ty).map_err(|_| Absorbed)?;
+        let ty = self.known(applied(&kind, &x.ty).ok(), layer.span)?;
         let label = self.label(layer, callee, true)?;
         self.layers.push(Layer {
             label,
@@ -164,7 +164,7 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Tensor> {
         self.used_alike(position, at)?;
-        let LayerKind::Unit { sizes, acts, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let LayerKind::Unit { sizes, acts, .. } = &self.layers[position].kind else { return self.unexplained(at) };
         let acts = *acts;
         let inputs = match acts {
             Acts::OnImages(kernel) => kernel.channels(sizes)[0].clone(),
@@ -187,8 +187,8 @@ impl<'a> Inference<'a, '_, '_> {
                 let note = format!("its first use gave it {}", self.layers[position].signature.0);
                 self.misfit(&misfit, &callee, message, x, at)
                     .note(note)
-                    .help("all uses of a layer share its parameters: give it equal widths, or make a second layer");
-                Err(Absorbed)
+                    .help("all uses of a layer share its parameters: give it equal widths, or make a second layer")
+                    .fail()
             }
         }
     }
@@ -210,8 +210,7 @@ impl<'a> Inference<'a, '_, '_> {
             Some(guess) => format!("did you mean `{guess}`?"),
             None => format!("sizes of parameters are declared: `dim {} = …;`", capital(&name)),
         };
-        self.need(size, at, message, help);
-        Err(Absorbed)
+        Err(self.need(size, at, message, help))
     }
 }
 

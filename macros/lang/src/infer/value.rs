@@ -5,7 +5,7 @@ use super::typed::{Constant, Naming, ValueId};
 use super::types::Type;
 use crate::ast::{Expr, Pattern};
 use crate::functions::Function;
-use crate::report::Place;
+use crate::report::{Place, Reported};
 use crate::terms::Term;
 use proc_macro2::Ident;
 use std::cell::Cell;
@@ -39,7 +39,7 @@ pub enum Value<'a> {
     /// `[n, 1]`
     List(Vec<Value<'a>>),
     /// Holds an error that was reported; whatever uses it is no further error.
-    Error,
+    Error(Reported),
 }
 
 /// A tensor: where it is made, and how it came about.
@@ -228,6 +228,14 @@ impl Value<'_> {
         }
     }
 
+    /// The error that it holds.
+    pub fn lost(&self) -> Option<Reported> {
+        match self {
+            Value::Error(lost) => Some(*lost),
+            _ => None,
+        }
+    }
+
     /// What it is, as a sentence says it.
     pub fn what(&self) -> String {
         match self {
@@ -240,7 +248,7 @@ impl Value<'_> {
             Value::Maker(maker) => format!("the layer `{}`", maker.text),
             Value::Tuple(items) => format!("a tuple of {}", items.len()),
             Value::List(_) => "a list".to_owned(),
-            Value::Error => "an error".to_owned(),
+            Value::Error(_) => "an error".to_owned(),
         }
     }
 }

@@ -5,8 +5,7 @@ use super::block::Inference;
 use super::typed::{Layer, LayerKind, Operation, Step, Varying, key};
 use super::types::Element;
 use super::value::{Callable, LayerValue, Tensor, Value};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
@@ -16,12 +15,13 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals("varying", s, at)?;
         if s.ty.rank() > 0 {
             let notes = self.notes(s, &[]);
-            let error = self.fault(at, format!("`varying` takes one time for all, [], but is given {}", s.ty));
-            error.notes = notes;
-            error.help("the time of `ode` is one: `|x, s| varying(x, s, [Block; 4])`");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`varying` takes one time for all, [], but is given {}", s.ty))
+                .notes(notes)
+                .help("the time of `ode` is one: `|x, s| varying(x, s, [Block; 4])`")
+                .fail();
         }
-        let Some(Gift::Layer(list, place)) = given.get("layers") else { return Err(Absorbed) };
+        let Some(Gift::Layer(list, place)) = given.get("layers") else { return self.unexplained(at) };
         let (layers, scope) = self.equal_layers(list, *place)?;
         let span = match given.get("span") {
             Some(Gift::Span(from, to)) => (*from, *to),
@@ -51,9 +51,10 @@ impl<'a> Inference<'a, '_, '_> {
                     && let LayerKind::Scope { times: Some(_) } = self.layers[scope].kind
                 {
                     if layers.len() < 2 {
-                        self.fault(place, "a single layer does not vary")
-                            .help("repeat it, `[Block; 4]`, or let it stand by itself");
-                        return Err(Absorbed);
+                        return self
+                            .fault(place, "a single layer does not vary")
+                            .help("repeat it, `[Block; 4]`, or let it stand by itself")
+                            .fail();
                     }
                     return Ok((layers.clone(), scope));
                 }
@@ -61,8 +62,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => {}
         }
         let message = format!("`varying` goes between equal layers, and `{}` is something else", list.text);
-        self.fault(place, message).help("repeat one layer: `varying(x, s, [Block; 4])`");
-        Err(Absorbed)
+        self.fault(place, message).help("repeat one layer: `varying(x, s, [Block; 4])`").fail()
     }
 
     /// The steps of the first layer and what it gives; the others are made by being applied as well.
@@ -78,8 +78,7 @@ impl<'a> Inference<'a, '_, '_> {
             let takes = self.field_takes(layer);
             if !(1..=2).contains(&takes) {
                 let message = format!("a layer of `varying` takes the value and the time; this one takes {takes}");
-                self.fault(place, message).help("write `[|x, s| …; 4]`, or `[|x| …; 4]`");
-                return Err(Absorbed);
+                return self.fault(place, message).help("write `[|x, s| …; 4]`, or `[|x| …; 4]`").fail();
             }
             let mut inputs = vec![(Value::Tensor(x.clone()), place), (Value::Tensor(s.clone()), place)];
             inputs.truncate(takes);
@@ -93,8 +92,7 @@ impl<'a> Inference<'a, '_, '_> {
                 other => {
                     let message =
                         format!("a layer of `varying` gives {}, and should give one tensor of reals", other.what());
-                    self.fault(place, message);
-                    return Err(Absorbed);
+                    return self.fault(place, message).fail();
                 }
             }
             work = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
@@ -104,7 +102,7 @@ impl<'a> Inference<'a, '_, '_> {
         for (i, layer) in self.layers.iter_mut().enumerate() {
             layer.multiply_adds = work.get(i).unwrap_or(&zero).clone();
         }
-        first.ok_or(Absorbed)
+        self.known(first, place)
     }
 
     /// Checks that the layers of a list hold parameters alone, and at least one.
@@ -125,9 +123,10 @@ impl<'a> Inference<'a, '_, '_> {
         while !open.is_empty() {
             let (path, own, state, net) = open.remove(0);
             if state {
-                self.fault(place, format!("`{path}` keeps more than parameters, and parameters alone vary"))
-                    .help("let the layer do without; `layer_norm` and `group_norm` keep no statistics");
-                return Err(Absorbed);
+                return self
+                    .fault(place, format!("`{path}` keeps more than parameters, and parameters alone vary"))
+                    .help("let the layer do without; `layer_norm` and `group_norm` keep no statistics")
+                    .fail();
             }
             parameters += own;
             let Some(net) = net.map(|net| self.nets.done(net)) else { continue };
@@ -136,8 +135,10 @@ impl<'a> Inference<'a, '_, '_> {
             }));
         }
         if parameters == 0 {
-            self.fault(place, "these layers have no parameters that could vary").help("apply the layer by itself");
-            return Err(Absorbed);
+            return self
+                .fault(place, "these layers have no parameters that could vary")
+                .help("apply the layer by itself")
+                .fail();
         }
         Ok(())
     }

@@ -161,7 +161,7 @@ fn companions(
             parameters: vec![],
             result,
             facts: vec![],
-            body: Some(body),
+            body: Ok(body),
             mended: flow.mended,
             damaged: flow.damaged,
         })
