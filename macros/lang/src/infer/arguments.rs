@@ -3,10 +3,10 @@
 use super::block::Inference;
 use super::call::count;
 use super::start::Started;
-use super::typed::Start;
+use super::typed::{Argument, Start};
 use super::types::Axis;
 use super::value::{Environment, Label, LayerValue, Tensor, Value};
-use crate::ast::{Argument, Expr, ExprKind, Pattern};
+use crate::ast::{self, Expr, ExprKind, Pattern};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
 use crate::report::{Checked, Place, Reported, did_you_mean};
 use crate::terms::Term;
@@ -50,6 +50,34 @@ impl Function {
         self.parameters.iter().find(missing).map(|p| p.name)
     }
 
+    /// What the runtime crate is told of the parameters: numbers, truth values, words and tensors, as they are given or by
+    /// default.
+    pub(super) fn values(&self, given: &Given<'_>) -> Vec<(&'static str, Argument)> {
+        let value = |parameter: &Parameter| {
+            let name = parameter.name;
+            let default = match parameter.default {
+                Default::Value(value) => Some(value),
+                Default::Required | Default::Absent => None,
+            };
+            let count = |text: &str| text.parse().expect("the defaults in the table are numbers");
+            let found = match (parameter.kind, given.get(name)) {
+                (Kind::Number | Kind::Probability | Kind::Exponent, _) => {
+                    self.number(name, given).map(Argument::Number)
+                }
+                (Kind::Count, Some(Gift::Count(number))) => Some(Argument::Count(*number)),
+                (Kind::Count, _) => default.map(|text| Argument::Count(count(text))),
+                (Kind::Flag, _) => Some(Argument::Flag(flag(name, given, default == Some("true")))),
+                (Kind::Choice(_), Some(Gift::Choice(word))) => Some(Argument::Word(word, None)),
+                (Kind::Choice(_), _) => default.map(|word| Argument::Word(word, None)),
+                (Kind::Tensor, Some(Gift::Tensor(tensor, _))) => Some(Argument::Erased(tensor.id)),
+                (Kind::Tensor, _) => None,
+                _ => return None,
+            };
+            Some((name, if parameter.default == Default::Absent { Argument::maybe(found) } else { found? }))
+        };
+        self.parameters.iter().filter_map(value).collect()
+    }
+
     /// A number that is given, or its default.
     pub(super) fn number(&self, name: &str, given: &Given<'_>) -> Option<f64> {
         match given.get(name) {
@@ -76,7 +104,7 @@ impl<'a> Inference<'a, '_, '_> {
         &mut self,
         function: &'static Function,
         at: Place,
-        arguments: &'a [Argument],
+        arguments: &'a [ast::Argument],
         label: Option<&Label>,
         piped: Option<Value<'a>>,
         environment: &Environment<'a>,

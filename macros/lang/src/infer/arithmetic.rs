@@ -3,10 +3,12 @@
 use super::blame::confused;
 use super::block::Inference;
 use super::text::text;
-use super::typed::{Operation, Scalar};
+use super::typed::{Argument, Call};
 use super::types::{Axis, Element, Type};
 use super::value::{Tensor, Value};
 use crate::ast::Expr;
+use crate::functions::runtime::{BROADCAST, NEG, NOT, SQUEEZE, operator};
+use crate::functions::{Runtime, runtime};
 use crate::report::{Checked, Place};
 use ansatz_shapes::{Misfit, Size as _, Spread};
 
@@ -76,11 +78,11 @@ impl<'a> Inference<'a, '_, '_> {
             }
             ('-', Value::Tensor(x)) => {
                 self.reals("-", &x, at)?;
-                self.map("neg", &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
+                self.map(&NEG, &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
             }
             ('!', Value::Flag(flag)) => Ok(Value::Flag(!flag)),
             ('!', Value::Tensor(x)) if x.ty.element == Element::Truth => {
-                self.map("not", &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
+                self.map(&NOT, &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
             }
             (op, other) => {
                 let message = format!("`{op}` does not apply to {}", other.what());
@@ -92,10 +94,10 @@ impl<'a> Inference<'a, '_, '_> {
     /// A number next to a tensor becomes a tensor of its shape.
     fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Place) -> Checked<Tensor> {
         let scalar = match &value {
-            Value::Number { value, .. } => Scalar::Number(*value),
+            Value::Number { value, .. } => Argument::Number(*value),
             Value::Size(term) => match term.number() {
-                Some(number) => Scalar::Number(number as f64),
-                None => Scalar::Size(term.clone()),
+                Some(number) => Argument::Number(number as f64),
+                None => Argument::Real(term.clone()),
             },
             other => {
                 let message =
@@ -123,20 +125,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     fn tensors_binary(&mut self, op: &'static str, a: &Tensor, b: &Tensor, at: Place) -> Checked<Tensor> {
         use Element::{Index, Real, Truth};
-        let (function, element) = match op {
-            "+" => ("add", Real),
-            "-" => ("sub", Real),
-            "*" => ("mul", Real),
-            "/" => ("div", Real),
-            "==" => ("equal", Truth),
-            "!=" => ("not_equal", Truth),
-            "<" => ("less", Truth),
-            "<=" => ("less_equal", Truth),
-            ">" => ("greater", Truth),
-            ">=" => ("greater_equal", Truth),
-            "&&" => ("and", Truth),
-            _ => ("or", Truth),
-        };
+        let element = if matches!(op, "+" | "-" | "*" | "/") { Real } else { Truth };
         let fits = match (op, &a.ty.element, &b.ty.element) {
             ("&&" | "||", Truth, Truth) => true,
             ("&&" | "||", _, _) => false,
@@ -165,21 +154,21 @@ impl<'a> Inference<'a, '_, '_> {
             }
             return error.fail();
         }
-        self.pair(op, function, a, b, element, at)
+        self.pair(op, operator(op), a, b, element, at)
     }
 
     /// An elementwise function of two tensors, after broadcasting. `shown` is how the source calls it.
     pub(super) fn pair(
         &mut self,
         shown: &str,
-        function: &'static str,
+        of: &'static Runtime,
         a: &Tensor,
         b: &Tensor,
         element: Element,
         at: Place,
     ) -> Checked<Tensor> {
         let (a, b, axes) = self.broadcast(shown, a, b, at)?;
-        self.map(function, &[&a, &b], vec![], Type { element, axes }, at)
+        self.map(of, &[&a, &b], vec![], Type { element, axes }, at)
     }
 
     /// Two tensors in their common shape.
@@ -238,13 +227,11 @@ impl<'a> Inference<'a, '_, '_> {
         if !spread.squeezed.is_empty() {
             let kept = self.known(ansatz_shapes::reduce(&tensor.ty.axes, &spread.squeezed).ok(), at)?;
             let ty = Type { element: tensor.ty.element.clone(), axes: kept };
-            let operation = Operation::Squeeze { input: tensor.id, axes: spread.squeezed.clone() };
-            tensor = self.tensor(operation, ty, at)?;
+            tensor = self.tensor(Call::new(&SQUEEZE, [&tensor]).over(spread.squeezed.clone()), ty, at)?;
         }
         if !spread.inserted.is_empty() {
             let ty = Type { element: tensor.ty.element.clone(), axes: axes.to_vec() };
-            let operation = Operation::Broadcast { input: tensor.id, axes: spread.inserted.clone() };
-            tensor = self.tensor(operation, ty, at)?;
+            tensor = self.tensor(Call::new(&BROADCAST, [&tensor]).over(spread.inserted.clone()), ty, at)?;
         }
         Ok(tensor)
     }
@@ -259,7 +246,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (yes, no, _) = self.broadcast("select", yes, no, at)?;
         let (yes, condition, _) = self.broadcast("select", &yes, condition, at)?;
         let (no, condition, axes) = self.broadcast("select", &no, &condition, at)?;
-        self.map("select", &[&condition, &yes, &no], vec![], Type::real(axes), at)
+        self.map(runtime("select"), &[&condition, &yes, &no], vec![], Type::real(axes), at)
     }
 
     fn sizes_binary(

@@ -1,8 +1,8 @@
 //! Attention, and positions that turn queries and keys.
 
-use super::arguments::{Gift, Given, flag};
+use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::Operation;
+use super::typed::Call;
 use super::types::{Axis, Element, Type, shape};
 use super::value::Tensor;
 use crate::functions::Function;
@@ -40,32 +40,17 @@ impl<'a> Inference<'a, '_, '_> {
                 .fail();
         }
         let scores = [&axes[..lead + 2], &k.ty.axes[lead + 1..lead + 2]].concat();
-        let mask = match given.get("mask") {
-            Some(Gift::Tensor(mask, span)) => Some(self.mask(mask, &scores, *span)?),
-            _ => None,
-        };
-        let lengths = self.per_sample("lengths", &axes[..lead], given)?;
-        let start = self.per_sample("start", &axes[..lead], given)?;
-        let window = match given.get("window") {
-            Some(Gift::Count(0)) => {
-                return self
-                    .fault(at, "`window` counts the positions that a query sees, itself included: at least 1")
-                    .fail();
-            }
-            Some(Gift::Count(window)) => Some(*window as u64),
-            _ => None,
-        };
-        let operation = Operation::Attention {
-            inputs: [q.id, k.id, v.id],
-            causal: flag("causal", given, false),
-            scale: function.number("scale", given),
-            window,
-            mask,
-            lengths,
-            start,
-            alibi: flag("alibi", given, false),
-        };
-        self.tensor(operation, Type::real(axes), at)
+        if let Some(Gift::Tensor(mask, span)) = given.get("mask") {
+            self.mask(mask, &scores, *span)?;
+        }
+        self.per_sample("lengths", &axes[..lead], given)?;
+        self.per_sample("start", &axes[..lead], given)?;
+        if let Some(Gift::Count(0)) = given.get("window") {
+            let message = "`window` counts the positions that a query sees, itself included: at least 1";
+            return self.fault(at, message).fail();
+        }
+        let call = Call::new(&function.runtime, [q, k, v]).with_all(function.values(given));
+        self.tensor(call, Type::real(axes), at)
     }
 
     /// Says what is wrong with the shapes of queries, keys and values.
@@ -90,7 +75,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// A mask of scores: truth values for each key or each score, or reals that are added to the scores.
-    fn mask(&mut self, mask: &Tensor, scores: &[Axis], span: Place) -> Checked<usize> {
+    fn mask(&mut self, mask: &Tensor, scores: &[Axis], span: Place) -> Checked<()> {
         let lead = scores.len() - 3;
         let keys = [&scores[..lead], &scores[lead + 2..]].concat();
         let for_keys = mask.ty.element == Element::Truth && mask.ty.rank() == keys.len();
@@ -106,7 +91,7 @@ impl<'a> Inference<'a, '_, '_> {
             (_, false) => ansatz_shapes::broadcast(scores, &mask.ty.axes).is_ok_and(|(dims, _)| dims == *scores),
         };
         if fits {
-            return Ok(mask.id);
+            return Ok(());
         }
         let (scores, keys) = (shape(scores), shape(&keys));
         let message = match mask.ty.element {
@@ -121,15 +106,15 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Indices, one for each sample.
-    fn per_sample(&mut self, name: &'static str, samples: &[Axis], given: &Given<'a>) -> Checked<Option<usize>> {
-        let Some(Gift::Tensor(tensor, span)) = given.get(name) else { return Ok(None) };
+    fn per_sample(&mut self, name: &'static str, samples: &[Axis], given: &Given<'a>) -> Checked<()> {
+        let Some(Gift::Tensor(tensor, span)) = given.get(name) else { return Ok(()) };
         if !matches!(tensor.ty.element, Element::Index(_)) || tensor.ty.axes != samples {
             let message =
                 format!("`{name}` holds an index for each sample, {} in …, but is {}", shape(samples), tensor.ty);
             let notes = self.notes(tensor, &[]);
             return self.fault(*span, message).notes(notes).fail();
         }
-        Ok(Some(tensor.id))
+        Ok(())
     }
 
     pub(super) fn rotary(
@@ -154,15 +139,12 @@ impl<'a> Inference<'a, '_, '_> {
         if !(base.is_finite() && base > 0.0) {
             return self.fault(at, format!("`base` of `rotary` is positive, {base} is not")).fail();
         }
-        let start = match given.get("start") {
-            Some(Gift::Tensor(start, _)) => {
-                let samples = x.ty.axes[..start.ty.rank().min(x.ty.rank() - 2)].to_vec();
-                self.per_sample("start", &samples, given)?
-            }
-            _ => None,
-        };
-        let operation = Operation::Rotary { input: x.id, base, interleaved: flag("interleaved", given, false), start };
-        self.tensor(operation, x.ty.clone(), at)
+        if let Some(Gift::Tensor(start, _)) = given.get("start") {
+            let samples = x.ty.axes[..start.ty.rank().min(x.ty.rank() - 2)].to_vec();
+            self.per_sample("start", &samples, given)?;
+        }
+        let call = Call::new(&function.runtime, [x]).with_all(function.values(given));
+        self.tensor(call, x.ty.clone(), at)
     }
 }
 

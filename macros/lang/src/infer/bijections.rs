@@ -3,10 +3,11 @@
 use super::arguments::{Gift, Given};
 use super::block::Inference;
 use super::layers::Placed;
-use super::typed::{Acts, Layer, LayerKind, Operation, Start, Step};
+use super::typed::{Acts, Argument, Call, Layer, LayerKind, Operation, Start, Step};
 use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor, Value};
 use crate::ast::Role;
+use crate::functions::runtime::{self, AFFINE, BROADCAST, PERMUTE, SPLINE};
 use crate::functions::{Function, Rule};
 use crate::report::{Checked, Place};
 use crate::terms::Term;
@@ -17,15 +18,8 @@ use std::rc::Rc;
 /// What a bijection gives, and the logarithm of its determinant unless that is 0.
 type Mapped = (Tensor, Option<Tensor>);
 
-/// Elementwise functions with an inverse, as the runtime crate names them.
-const ELEMENTWISE: [(&str, &str); 6] = [
-    ("sigmoid", "Sigmoid"),
-    ("logit", "Logit"),
-    ("tanh", "Tanh"),
-    ("exp", "Exp"),
-    ("ln", "Ln"),
-    ("leaky_relu", "LeakyRelu"),
-];
+/// Elementwise functions with an inverse.
+const ELEMENTWISE: [&str; 6] = ["sigmoid", "logit", "tanh", "exp", "ln", "leaky_relu"];
 
 /// The bins of a spline that has parameters of its own.
 const BINS: usize = 8;
@@ -153,15 +147,9 @@ impl<'a> Inference<'a, '_, '_> {
                 };
                 let kind = LayerKind::Unit { name: of, sizes: vec![last], acts: Acts::OnLast, parameters, work };
                 let position = self.unit_position(function.name, layer, kind, x, at)?;
-                let inputs = vec![x.id];
-                self.two(
-                    match inverse {
-                        true => Operation::Inverse { layer: position, inputs },
-                        false => Operation::Layer { layer: position, inputs, settings: vec![] },
-                    },
-                    x,
-                    at,
-                )
+                let method = if inverse { "record_inverse" } else { "record" };
+                let (inputs, settings) = (vec![x.id], vec![]);
+                self.two(Operation::Layer { layer: position, method, inputs, settings }, x, at)
             }
         };
         Ok((y, Some(self.over_points(&slope, at)?)))
@@ -176,13 +164,13 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// A step with two results of the type of `x`.
-    pub(super) fn two(&mut self, operation: Operation, x: &Tensor, at: Place) -> (Tensor, Tensor) {
+    pub(super) fn two(&mut self, operation: impl Into<Operation>, x: &Tensor, at: Place) -> (Tensor, Tensor) {
         let mut result = || {
             self.values.push(Type::real(x.ty.axes.clone()));
             Tensor { id: self.values.len() - 1, ty: Type::real(x.ty.axes.clone()), trail: Rc::default() }
         };
         let (first, second) = (result(), result());
-        self.steps.push(Step { results: vec![first.id, second.id], operation, span: at });
+        self.steps.push(Step { results: vec![first.id, second.id], operation: operation.into(), span: at });
         (first, second)
     }
 
@@ -207,7 +195,7 @@ impl<'a> Inference<'a, '_, '_> {
         let mut back = vec![0; size];
         order.iter().enumerate().for_each(|(i, &from)| back[from] = i);
         let order = if inverse { back } else { order };
-        self.tensor(Operation::Permute { input: x.id, order }, x.ty.clone(), at)
+        self.tensor(Call::new(&PERMUTE, [x]).with("order", Argument::Counts(order)), x.ty.clone(), at)
     }
 
     /// `affine`, `spline` with parameters of their own, which are the same for all points.
@@ -259,11 +247,10 @@ impl<'a> Inference<'a, '_, '_> {
         let axes: Vec<usize> = (0..leading.len()).collect();
         let parameters = match axes.is_empty() {
             true => parameters,
-            false => self.tensor(Operation::Broadcast { input: parameters.id, axes }, ty, at)?,
+            false => self.tensor(Call::new(&BROADCAST, [&parameters]).over(axes), ty, at)?,
         };
         let inverse = inverse != super::arguments::flag("inverse", given, false);
-        let operation = Operation::Transform { input: x.id, parameters: parameters.id, bound, inverse };
-        let (y, slope) = self.two(operation, x, at);
+        let (y, slope) = self.two(mapping(x, &parameters, bound, inverse), x, at);
         Ok((y, Some(self.over_points(&slope, at)?)))
     }
 
@@ -276,14 +263,15 @@ impl<'a> Inference<'a, '_, '_> {
         inverse: bool,
         at: Place,
     ) -> Checked<Mapped> {
-        let Some((_, variant)) = ELEMENTWISE.iter().find(|(name, _)| *name == function.name) else {
+        if !ELEMENTWISE.contains(&function.name) {
             return self.no_bijection(layer, x, at);
-        };
+        }
         let number = function.number("slope", given);
         if number.is_some_and(|slope| slope <= 0.0) {
             return self.fault(at, "`leaky_relu` has an inverse where its slope is positive").fail();
         }
-        let (y, slope) = self.two(Operation::Elementwise { input: x.id, function: variant, number, inverse }, x, at);
+        let call = Call::new(&runtime::ELEMENTWISE, [x]).with("function", Argument::Word(function.name, number));
+        let (y, slope) = self.two(call.with("inverse", Argument::Flag(inverse)), x, at);
         Ok((y, Some(self.over_points(&slope, at)?)))
     }
 
@@ -303,6 +291,16 @@ impl<'a> Inference<'a, '_, '_> {
         self.scope = outer;
         scope
     }
+}
+
+/// The map of each number of `x` by parameters: affinely, or by a spline that ends at a bound.
+pub(super) fn mapping(x: &Tensor, parameters: &Tensor, bound: Option<f64>, inverse: bool) -> Call {
+    let tensors = [x, parameters];
+    let call = match bound {
+        Some(bound) => Call::new(&SPLINE, tensors).with("bound", Argument::Number(bound)),
+        None => Call::new(&AFFINE, tensors),
+    };
+    call.with("inverse", Argument::Flag(inverse))
 }
 
 /// A permutation that depends on a seed alone (Fisher, Yates; the numbers are SplitMix64's).

@@ -67,8 +67,8 @@ impl<'a> Inference<'a, '_, '_> {
                     LayerKind::Unit { .. } => *inputs.first()?,
                     _ => return None,
                 },
-                Operation::Map { inputs, .. } => *inputs.first()?,
-                Operation::Dropout { input, .. } | Operation::Along { input, .. } => *input,
+                // What keeps the shape of what it takes keeps its last axis.
+                Operation::Call(call) if self.values[*call.tensors.first()?].axes == tensor.ty.axes => call.tensors[0],
                 _ => return None,
             };
         }

@@ -169,19 +169,19 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// Adds a step that makes one value.
-    pub(super) fn push(&mut self, operation: Operation, ty: Type, span: Place) -> Checked<ValueId> {
+    pub(super) fn push(&mut self, operation: impl Into<Operation>, ty: Type, span: Place) -> Checked<ValueId> {
         if ty.rank() > MAX_RANK {
             let rank = ty.rank();
             return self.fault(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}")).fail();
         }
         self.values.push(ty);
         let id = self.values.len() - 1;
-        self.steps.push(Step { results: vec![id], operation, span });
+        self.steps.push(Step { results: vec![id], operation: operation.into(), span });
         Ok(id)
     }
 
     /// The same as a tensor without history.
-    pub(super) fn tensor(&mut self, operation: Operation, mut ty: Type, span: Place) -> Checked<Tensor> {
+    pub(super) fn tensor(&mut self, operation: impl Into<Operation>, mut ty: Type, span: Place) -> Checked<Tensor> {
         for axis in &mut ty.axes {
             axis.size = self.signature.dims.normal(&axis.size);
         }

@@ -2,7 +2,7 @@
 
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
-use super::typed::{Acts, Kernel, LayerKind, Setting};
+use super::typed::{Acts, Argument, Kernel, LayerKind};
 use super::types::{Axis, Type};
 use super::value::{LayerValue, Tensor};
 use crate::functions::Function;
@@ -24,7 +24,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals(name, x, at)?;
         let Some(Gift::Width(outputs, width)) = given.get("channels") else { return self.unexplained(at) };
         let kernel = self.kernel(name, given, at)?;
-        let settings = vec![Setting::Shape, Setting::Kernel(kernel)];
+        let settings = vec![Argument::Shape, Argument::Kernel(kernel)];
         if let Some(position) = self.unit_placed(layer) {
             return self.unit_again(position, x, settings, at);
         }

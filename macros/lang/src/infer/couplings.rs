@@ -1,8 +1,9 @@
 //! Maps of numbers whose parameters other numbers of the point decide: `coupling`, `autoregressive`.
 
 use super::arguments::{Gift, Given};
+use super::bijections::mapping;
 use super::block::Inference;
-use super::typed::{Acts, Degrees, LayerKind, Operation, Scalar, Setting};
+use super::typed::{Acts, Argument, Degrees, LayerKind};
 use super::types::Axis;
 use super::value::{Callable, Closure, LayerValue, Site, Tensor, Value};
 use crate::functions;
@@ -27,9 +28,8 @@ impl<'a> Inference<'a, '_, '_> {
         let moved = self.piece(x, axis, Term::literal(half), Term::literal(size - half), at)?;
         let (each, bound) = self.transformer(given, at)?;
         let parameters = self.conditioner(layer, &kept, &moved, each, given, at)?;
-        let operation = Operation::Transform { input: moved.id, parameters: parameters.id, bound, inverse };
-        let (moved, slope) = self.two(operation, &moved, at);
-        let y = self.tensor(Operation::Concat { inputs: vec![kept.id, moved.id], axis }, x.ty.clone(), at)?;
+        let (moved, slope) = self.two(mapping(&moved, &parameters, bound, inverse), &moved, at);
+        let y = self.joined(&[kept, moved], axis, x.ty.clone(), at)?;
         Ok((y, slope))
     }
 
@@ -119,7 +119,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     fn activated(&mut self, given: &Given<'a>, h: &Tensor, at: Place) -> Checked<Tensor> {
         let Some(Gift::Layer(act, place)) = given.get("act") else {
-            return self.map("relu", &[h], vec![], h.ty.clone(), at);
+            return self.map(functions::runtime("relu"), &[h], vec![], h.ty.clone(), at);
         };
         match self.apply(act, vec![(Value::Tensor(h.clone()), *place)], *place)? {
             Value::Tensor(y) if y.ty == h.ty => Ok(y),
@@ -159,7 +159,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (each, bound) = self.transformer(given, at)?;
         let widths = self.hidden("autoregressive", given, at)?;
         let mut known = match inverse {
-            true => self.constant(x, Scalar::Number(0.0), at)?,
+            true => self.constant(x, Argument::Number(0.0), at)?,
             false => x.clone(),
         };
         let mut mapped = None;
@@ -174,8 +174,7 @@ impl<'a> Inference<'a, '_, '_> {
                 h = self.masked(layer, i, &h, *width, [taken, gives], at)?;
                 taken = gives;
             }
-            let operation = Operation::Transform { input: x.id, parameters: h.id, bound, inverse };
-            let (y, slope) = self.two(operation, x, at);
+            let (y, slope) = self.two(mapping(x, &h, bound, inverse), x, at);
             known = y.clone();
             mapped = Some((y, slope));
         }
@@ -191,7 +190,7 @@ impl<'a> Inference<'a, '_, '_> {
         degrees: [Degrees; 2],
         at: Place,
     ) -> Checked<Tensor> {
-        let settings = degrees.map(Setting::Degrees).to_vec();
+        let settings = degrees.map(Argument::Degrees).to_vec();
         let piece = self.inner_linear(layer, i, width, Given::new());
         if let Some(position) = self.unit_placed(&piece) {
             return self.unit_again(position, x, settings, at);

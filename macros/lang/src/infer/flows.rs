@@ -1,10 +1,12 @@
 //! Flows: bodies of bijections, which run both ways, and what nets ask of them.
 
 use super::block::{Inference, staged};
-use super::typed::{Body, Inverse, Operation, Scalar, ValueId};
+use super::typed::{Argument, Body, Call, Inverse, ValueId};
 use super::types::{Axis, Type};
 use super::value::{Callable, Environment, LayerValue, Site, Tensor, Value};
 use crate::ast::{Block, ExprKind, Role};
+use crate::functions::runtime;
+use crate::functions::runtime::operator;
 use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
@@ -78,7 +80,7 @@ impl<'a> Inference<'a, '_, '_> {
             Some(total) => total,
             None => {
                 let at = self.item.name.span().into();
-                let zeros = self.constant(&x, Scalar::Number(0.0), at)?;
+                let zeros = self.constant(&x, Argument::Number(0.0), at)?;
                 self.over_points(&zeros, at)?
             }
         };
@@ -87,7 +89,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// a + b
     pub(super) fn sum(&mut self, a: &Tensor, b: &Tensor, at: Place) -> Checked<Tensor> {
-        self.map("add", &[a, b], vec![], a.ty.clone(), at)
+        self.map(operator("+"), &[a, b], vec![], a.ty.clone(), at)
     }
 
     /// The sum over the last axis.
@@ -98,7 +100,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn reduced_points(&mut self, function: &'static str, x: &Tensor, at: Place) -> Checked<Tensor> {
         let last = x.ty.rank() - 1;
         let ty = Type::real(x.ty.axes[..last].to_vec());
-        self.tensor(Operation::Reduce { function, input: x.id, axes: vec![last], unbiased: None }, ty, at)
+        self.tensor(Call::new(runtime(function), [x]).over(vec![last]), ty, at)
     }
 
     /// `F.inverse(z)`, `F.log_prob(x)`, `F.sample([n, d])` of a flow; further tensors are its conditions.
@@ -178,7 +180,8 @@ impl<'a> Inference<'a, '_, '_> {
             span: at,
         };
         let label = self.draws(&layer, "normal")?;
-        self.tensor(Operation::Draw { function: "normal", p: None, label }, Type::real(axes), at)
+        let none: [&Tensor; 0] = [];
+        self.tensor(Call::new(runtime("normal"), none).draws(label), Type::real(axes), at)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Functions of rows, columns and channels: pooling, up-sampling, norms of channels.
 
-use super::arguments::{Gift, Given, flag};
+use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::{Acts, LayerKind, Operation, Setting};
+use super::typed::{Acts, Argument, Call, LayerKind};
 use super::types::Type;
 use super::value::{LayerValue, Tensor};
 use crate::functions::Function;
+use crate::functions::runtime::{UPSAMPLE_BILINEAR, UPSAMPLE_NEAREST};
 use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::{Misfit, Size as _, Slide};
@@ -40,13 +41,12 @@ impl<'a> Inference<'a, '_, '_> {
             (0..axes).map(|i| Slide { reach: kernel[i], stride: stride[i], padding: 2 * padding[i] }).collect();
         match ansatz_shapes::windows(&x.ty.axes, &slides) {
             Ok(result) => {
-                let (runtime, count_padding) = match name {
-                    "max_pool1d" | "max_pool2d" => ("max_pool", None),
-                    _ => ("avg_pool", Some(flag("count_include_pad", given, true))),
-                };
-                let operation =
-                    Operation::Pool { function: runtime, input: x.id, kernel, stride, padding, count_padding };
-                self.tensor(operation, Type::real(result), at)
+                let call = Call::new(&function.runtime, [x])
+                    .with("kernel", Argument::Counts(kernel))
+                    .with("stride", Argument::Counts(stride))
+                    .with("padding", Argument::Counts(padding))
+                    .with_all(function.values(given));
+                self.tensor(call, Type::real(result), at)
             }
             Err(Misfit::Size { axis, expected, .. }) => {
                 let (size, padding) = (&x.ty.axes[axis], padding[axis + axes - x.ty.rank()]);
@@ -83,11 +83,11 @@ impl<'a> Inference<'a, '_, '_> {
         for axis in &mut axes[rank - 2..] {
             axis.size = axis.size.times(&Term::literal(factor));
         }
-        let function = match given.get("mode") {
-            Some(Gift::Choice("bilinear")) => "upsample_bilinear",
-            _ => "upsample_nearest",
+        let of = match given.get("mode") {
+            Some(Gift::Choice("bilinear")) => &UPSAMPLE_BILINEAR,
+            _ => &UPSAMPLE_NEAREST,
         };
-        self.tensor(Operation::Upsample { function, input: x.id, factor }, Type::real(axes), at)
+        self.tensor(Call::new(of, [x]).with("factor", Argument::Count(factor)), Type::real(axes), at)
     }
 
     /// `batch_norm`, `group_norm`, `instance_norm`
@@ -108,11 +108,11 @@ impl<'a> Inference<'a, '_, '_> {
             return self.fault(at, format!("`{name}` takes channels on axis 1, {axes}, but is given {}", x.ty)).fail();
         }
         if name == "instance_norm" {
-            return self.map("instance_norm", &[x], vec![eps], x.ty.clone(), at);
+            return self.map(&function.runtime, &[x], function.values(given), x.ty.clone(), at);
         }
         let channels = x.ty.axes[1].size.clone();
         let settings = match (name, given.get("groups")) {
-            ("group_norm", Some(Gift::Count(groups))) => vec![Setting::Count(*groups), Setting::Number(eps)],
+            ("group_norm", Some(Gift::Count(groups))) => vec![Argument::Count(*groups), Argument::Number(eps)],
             ("group_norm", _) => return self.unexplained(at),
             _ => {
                 let momentum = self.known(function.number("momentum", given), at)?;
@@ -122,7 +122,7 @@ impl<'a> Inference<'a, '_, '_> {
                         .help("it is the share of the new batch in the running statistics; 0.1 is usual")
                         .fail();
                 }
-                vec![Setting::Number(eps), Setting::Number(momentum)]
+                vec![Argument::Number(eps), Argument::Number(momentum)]
             }
         };
         if let Some(position) = self.unit_placed(layer) {
@@ -130,7 +130,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
         self.fixed(name, &channels, at, "take")?;
         let number = self.known(channels.number(), at)?;
-        if let Some(Setting::Count(groups)) = settings.first()
+        if let Some(Argument::Count(groups)) = settings.first()
             && (*groups == 0 || !number.is_multiple_of(*groups))
         {
             return self.fault(at, format!("{groups} groups do not divide the {channels} channels of {}", x.ty)).fail();

@@ -2,7 +2,7 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::{Layer, LayerKind, Operation, key};
+use super::typed::{Call, Layer, LayerKind, Operation, key};
 use super::types::{Axis, Element, Type, shape};
 use super::value::{Label, LayerValue, Site, Tensor, Value};
 use crate::functions::Function;
@@ -36,9 +36,9 @@ impl<'a> Inference<'a, '_, '_> {
                 .help("`dropout` acts on single elements")
                 .fail();
         }
-        let Some(Gift::Number(p)) = given.get("p") else { return self.unexplained(at) };
         let label = self.draws(layer, function.name)?;
-        self.tensor(Operation::Dropout { function: function.name, input: x.id, p: *p, label }, x.ty.clone(), at)
+        let call = Call::new(&function.runtime, [x]).draws(label).with_all(function.values(given));
+        self.tensor(call, x.ty.clone(), at)
     }
 
     /// A layer whose derivative computes it again. Its parts are those of the layer.
@@ -73,17 +73,13 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         let Some(Gift::Shape(axes)) = given.get("shape") else { return self.unexplained(at) };
         let ty = Type::real(axes.clone());
-        let p = match (function.name, given.get("p")) {
-            ("bernoulli", Some(Gift::Number(p))) if !(0.0..=1.0).contains(p) => {
-                return self.fault(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not")).fail();
-            }
-            ("bernoulli", Some(Gift::Number(p))) => Some(*p),
-            ("bernoulli", _) => Some(0.5),
-            _ => None,
-        };
+        if let Some(p) = function.number("p", given).filter(|p| !(0.0..=1.0).contains(p)) {
+            return self.fault(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not")).fail();
+        }
         self.known_sizes(axes, at)?;
         let label = self.draws(layer, function.name)?;
-        self.tensor(Operation::Draw { function: function.name, p, label }, ty, at)
+        let none: [&Tensor; 0] = [];
+        self.tensor(Call::new(&function.runtime, none).draws(label).with_all(function.values(given)), ty, at)
     }
 
     /// Checks that a shape has no size that only other inputs would know.

@@ -2,9 +2,10 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::{Acts, LayerKind, Operation};
+use super::typed::{Acts, Call, LayerKind, Operation};
 use super::types::{Axis, Element, Type};
 use super::value::{Callable, LayerValue, Tensor};
+use crate::functions::runtime;
 use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::{Misfit, Size as _};
@@ -73,7 +74,9 @@ impl<'a> Inference<'a, '_, '_> {
             Ok(axes) => {
                 let work = x.ty.axes.iter().fold(rows, |work, axis| work.times(&axis.size));
                 self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
-                self.tensor(Operation::Project { layer: position, input: x.id }, Type::real(axes), at)
+                let (inputs, settings) = (vec![x.id], vec![]);
+                let operation = Operation::Layer { layer: position, method: "project", inputs, settings };
+                self.tensor(operation, Type::real(axes), at)
             }
             Err(misfit) => {
                 let holes = vec!["_".to_owned(); x.ty.rank().saturating_sub(1)];
@@ -101,7 +104,7 @@ impl<'a> Inference<'a, '_, '_> {
             return self.misfit(&misfit, "gather", message, index, at).fail();
         }
         let ty = Type { element: table.ty.element.clone(), axes };
-        self.tensor(Operation::Gather { table: table.id, index: index.id }, ty, at)
+        self.tensor(Call::new(runtime("gather"), [table, index]), ty, at)
     }
 
     /// The position along the last axis, as an index.
@@ -124,7 +127,8 @@ impl<'a> Inference<'a, '_, '_> {
                 .fail();
         }
         let ty = Type { element: Element::Index(space.clone()), axes: axes.clone() };
-        self.tensor(Operation::Positions, ty, at)
+        let none: [&Tensor; 0] = [];
+        self.tensor(Call::new(runtime("positions"), none), ty, at)
     }
 
     /// The space of a tensor of indices.

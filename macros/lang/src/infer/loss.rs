@@ -2,7 +2,7 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::Operation;
+use super::typed::{Argument, Call};
 use super::types::{Element, Type, shape};
 use super::value::Tensor;
 use crate::functions::Function;
@@ -58,20 +58,22 @@ impl<'a> Inference<'a, '_, '_> {
             _ => None,
         };
         let ignore = match given.get("ignore") {
-            Some(Gift::Count(class)) => Some(*class as u64),
+            Some(Gift::Count(class)) => Some(*class),
             _ => None,
         };
         if let (Some(class), Some(number)) = (ignore, classes.size.number())
-            && class >= number as u64
+            && class >= number
         {
             return self
                 .fault(at, format!("`ignore = {class}` is no index into {}, which has size {number}", classes.size))
                 .fail();
         }
         let label_smoothing = function.number("label_smoothing", given).unwrap_or(0.0);
-        let (logits, target) = (logits.id, target.id);
-        let operation = Operation::CrossEntropy { logits, target, weights, ignore, label_smoothing };
-        self.tensor(operation, Type::real(vec![]), at)
+        let call = Call::new(&function.runtime, [logits, target])
+            .with("weights", Argument::maybe(weights.map(Argument::Tensor)))
+            .with("ignore", Argument::maybe(ignore.map(Argument::Count)))
+            .with("label_smoothing", Argument::Number(label_smoothing));
+        self.tensor(call, Type::real(vec![]), at)
     }
 
     pub(super) fn pair_loss(
@@ -87,6 +89,6 @@ impl<'a> Inference<'a, '_, '_> {
             let message = format!("`{}` takes two tensors of one shape, not {} and {}", function.name, a.ty, b.ty);
             return self.misfit(&misfit, function.name, message, b, at).fail();
         }
-        self.map(function.name, &[a, b], vec![], Type::real(vec![]), at)
+        self.map(&function.runtime, &[a, b], vec![], Type::real(vec![]), at)
     }
 }

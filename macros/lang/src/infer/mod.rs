@@ -50,8 +50,8 @@ use std::rc::Rc;
 pub use facts::Assumption;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Constant, Degrees, Distance, Flow, Inverse, Kernel, Layer, LayerKind, Naming, Operation, Reach, Reading,
-    Scalar, Setting, Start, Step, Trace, TypedNet, ValueId, key, key_part,
+    Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Layer, LayerKind, Naming, Operation, Reach,
+    Reading, Start, Step, Trace, TypedNet, ValueId, key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 

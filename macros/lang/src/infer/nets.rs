@@ -59,10 +59,8 @@ impl<'a> Inference<'a, '_, '_> {
             results.push(self.values.len() - 1);
         }
         let inputs = tensors.iter().map(|(tensor, _)| tensor.id).collect();
-        let operation = match inverse {
-            true => Operation::Inverse { layer: position, inputs },
-            false => Operation::Layer { layer: position, inputs, settings: vec![] },
-        };
+        let method = if inverse { "record_inverse" } else { "record" };
+        let operation = Operation::Layer { layer: position, method, inputs, settings: vec![] };
         self.steps.push(Step { results: results.clone(), operation, span: at });
         let names = signature::results(inner.item).into_iter().map(|(name, _)| name.map(ToString::to_string));
         let tensors =

@@ -3,12 +3,14 @@
 //! A pattern is read in two steps. The left side gives every part of every axis a size: names in scope are asserted, a
 //! fresh name is what remains of its axis. The right side lists the parts of the result.
 
+use super::arguments::Given;
 use super::block::Inference;
-use super::typed::Operation;
+use super::typed::{Argument, Call};
 use super::types::{Axis, Type};
 use super::value::{Environment, Tensor, Value};
 use crate::ast::{Operand, Pattern, PatternAxis, Size};
 use crate::functions::Function;
+use crate::functions::runtime::{EINSUM, REARRANGE};
 use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
@@ -63,7 +65,7 @@ impl<'a> Inference<'a, '_, '_> {
         x: &Tensor,
         pattern: &'a Pattern,
         environment: &Environment<'a>,
-        unbiased: Option<bool>,
+        given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
         let parts = self.left(&pattern.from, x, environment, at)?;
@@ -87,8 +89,8 @@ impl<'a> Inference<'a, '_, '_> {
             // The labels are those of the pattern, even if nothing goes.
             true => Tensor { ty: Type { element: flat.ty.element.clone(), axes: kept }, ..flat },
             false => {
-                let operation = Operation::Reduce { function: function.name, input: flat.id, axes, unbiased };
-                self.tensor(operation, Type::real(kept), at)?
+                let call = Call::new(&function.runtime, [&flat]).over(axes).with_all(function.values(given));
+                self.tensor(call, Type::real(kept), at)?
             }
         };
         if order.len() == sources.len() && pattern.to.iter().all(|axis| !axis.grouped) {
@@ -154,7 +156,7 @@ impl<'a> Inference<'a, '_, '_> {
                     }
                 }
             }
-            inputs.push(x.id);
+            inputs.push(x);
             labels.push(own);
         }
         let mut kept = vec![];
@@ -178,7 +180,8 @@ impl<'a> Inference<'a, '_, '_> {
             }
         }
         let axes = kept.iter().map(|&label| named[label].1.clone()).collect();
-        self.tensor(Operation::Einsum { inputs, labels, result: kept }, Type::real(axes), at)
+        let call = Call::new(&EINSUM, &inputs).with("labels", Argument::Lists(labels));
+        self.tensor(call.with("result", Argument::Counts(kept)), Type::real(axes), at)
     }
 
     /// The parts of the axes of a tensor.
@@ -410,11 +413,15 @@ fn axes_of(parts: &[Part], order: &[usize]) -> Vec<Axis> {
 }
 
 /// The step that moves parts into an order. Parts of size 1 that nothing names are dropped before.
-fn moved(x: &Tensor, parts: &[Part], order: Vec<usize>, new: Vec<usize>, full: Vec<Term>) -> Operation {
+fn moved(x: &Tensor, parts: &[Part], order: Vec<usize>, new: Vec<usize>, full: Vec<Term>) -> Call {
     let kept: Vec<usize> = (0..parts.len()).filter(|i| order.contains(i)).collect();
     let order = order.iter().filter_map(|part| kept.iter().position(|own| own == part)).collect();
     let split = kept.iter().map(|&i| parts[i].axis.size.clone()).collect();
-    Operation::Rearrange { input: x.id, split, order, new, full }
+    Call::new(&REARRANGE, [x])
+        .with("split", Argument::Sizes(split))
+        .with("order", Argument::Counts(order))
+        .with("new", Argument::Counts(new))
+        .with("full", Argument::Sizes(full))
 }
 
 fn shown(axis: &PatternAxis) -> String {

@@ -2,10 +2,11 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::Operation;
+use super::typed::{Argument, Call};
 use super::types::{Axis, Element, Type, shape};
 use super::value::{Tensor, Value};
-use crate::functions::Function;
+use crate::functions::runtime::RESHAPE;
+use crate::functions::{Function, runtime};
 use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
@@ -72,7 +73,8 @@ impl<'a> Inference<'a, '_, '_> {
         let mut ty = x.ty.clone();
         // Part of an axis is another axis.
         ty.axes[axis] = Axis::from(size);
-        self.tensor(Operation::Slice { input: x.id, axis, start }, ty, at)
+        let call = Call::new(runtime("slice"), [x]).with("axis", Argument::Count(axis));
+        self.tensor(call.with("start", Argument::Size(start)), ty, at)
     }
 
     /// `pad(1, 1, over = h)`: zeros before and after.
@@ -85,7 +87,8 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let mut ty = x.ty.clone();
         ty.axes[axis] = Axis { label: ty.axes[axis].label.clone(), size: ty.axes[axis].size.plus(before).plus(after) };
-        self.tensor(Operation::Pad { input: x.id, axis, start: before.clone() }, ty, at)
+        let call = Call::new(runtime("pad"), [x]).with("axis", Argument::Count(axis));
+        self.tensor(call.with("before", Argument::Size(before.clone())), ty, at)
     }
 
     /// One after the other along an axis, the last one unless `over` names it.
@@ -97,10 +100,7 @@ impl<'a> Inference<'a, '_, '_> {
         let axis = self.one_axis("concat", first, given, at)?;
         let shapes: Vec<&[Axis]> = tensors.iter().map(|tensor| tensor.ty.axes.as_slice()).collect();
         match ansatz_shapes::concat(&shapes, axis) {
-            Ok(axes) => {
-                let inputs = tensors.iter().map(|tensor| tensor.id).collect();
-                self.tensor(Operation::Concat { inputs, axis }, Type::real(axes), at)
-            }
+            Ok(axes) => self.joined(tensors, axis, Type::real(axes), at),
             Err(misfit) => {
                 let list: Vec<_> = tensors.iter().map(|tensor| tensor.ty.to_string()).collect();
                 let which =
@@ -129,10 +129,15 @@ impl<'a> Inference<'a, '_, '_> {
                 return self.misfit(&misfit, "stack", message, tensor, at).fail();
             }
             let axes = [Axis::from(Term::literal(1))].into_iter().chain(tensor.ty.axes.clone()).collect();
-            inputs.push(self.tensor(Operation::Reshape { input: tensor.id }, Type::real(axes), at)?.id);
+            inputs.push(self.tensor(Call::new(&RESHAPE, [tensor]), Type::real(axes), at)?);
         }
         let axes = [Axis::from(Term::literal(tensors.len()))].into_iter().chain(first.ty.axes.clone()).collect();
-        self.tensor(Operation::Concat { inputs, axis: 0 }, Type::real(axes), at)
+        self.joined(&inputs, 0, Type::real(axes), at)
+    }
+
+    /// Tensors one after the other along an axis.
+    pub(super) fn joined(&mut self, tensors: &[Tensor], axis: usize, ty: Type, at: Place) -> Checked<Tensor> {
+        self.tensor(Call::new(runtime("concat"), tensors).with("axis", Argument::Count(axis)), ty, at)
     }
 
     /// All axes but the first as one, or those that `over` names.
@@ -153,7 +158,7 @@ impl<'a> Inference<'a, '_, '_> {
         let merged = x.ty.axes[first..=last].iter().fold(Term::literal(1), |all, axis| all.times(&axis.size));
         let mut ty = x.ty.clone();
         ty.axes.splice(first..=last, [Axis::from(merged)]);
-        self.tensor(Operation::Reshape { input: x.id }, ty, at)
+        self.tensor(Call::new(&RESHAPE, [x]), ty, at)
     }
 
     /// The same elements under a shape that provably holds as many, or with other names for its dimensions.
@@ -185,7 +190,7 @@ impl<'a> Inference<'a, '_, '_> {
             return error.fail();
         }
         let ty = Type { element: x.ty.element.clone(), axes: axes.clone() };
-        self.tensor(Operation::Reshape { input: x.id }, ty, at)
+        self.tensor(Call::new(&RESHAPE, [x]), ty, at)
     }
 
     /// Indices as rows of zeros with a 1 at the index.
@@ -198,6 +203,6 @@ impl<'a> Inference<'a, '_, '_> {
                 .fail();
         };
         let axes = x.ty.axes.iter().cloned().chain([Axis::from(space.clone())]).collect();
-        self.tensor(Operation::OneHot { input: x.id }, Type::real(axes), at)
+        self.tensor(Call::new(runtime("one_hot"), [x]), Type::real(axes), at)
     }
 }

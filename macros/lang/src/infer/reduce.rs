@@ -1,13 +1,14 @@
 //! Reductions, and which axes `over` names.
 
-use super::arguments::{Gift, Given, flag};
+use super::arguments::{Gift, Given};
 use super::block::Inference;
 use super::text::text;
-use super::typed::Operation;
+use super::typed::Call;
 use super::types::{Element, Type};
 use super::value::Tensor;
 use crate::ast::{Expr, ExprKind};
-use crate::functions::Function;
+use crate::functions::runtime::TO_FLOAT;
+use crate::functions::{Function, runtime};
 use crate::report::{Checked, Place, did_you_mean};
 use crate::terms::Atom;
 use proc_macro2::Ident;
@@ -24,7 +25,7 @@ impl<'a> Inference<'a, '_, '_> {
             // The mean of truth values is how often they hold.
             Element::Truth if matches!(function.name, "sum" | "mean") => {
                 let ty = x.ty.of(Element::Real);
-                let real = self.tensor(Operation::ToReal { input: x.id }, ty, at)?;
+                let real = self.tensor(Call::new(&TO_FLOAT, [x]), ty, at)?;
                 Tensor { trail: x.trail.clone(), ..real }
             }
             _ => x.clone(),
@@ -32,8 +33,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals(function.name, &x, at)?;
         let axes = match given.get("over") {
             Some(Gift::Pattern(pattern, environment)) => {
-                let unbiased = (function.name == "var").then(|| flag("unbiased", given, false));
-                return self.reduce_pattern(function, &x, pattern, &environment.clone(), unbiased, at);
+                return self.reduce_pattern(function, &x, pattern, &environment.clone(), given, at);
             }
             Some(Gift::Axes(over)) => self.over(function.name, over, &x)?,
             _ => (0..x.ty.rank()).collect(),
@@ -47,9 +47,8 @@ impl<'a> Inference<'a, '_, '_> {
             return Ok(x);
         }
         let kept = self.known(ansatz_shapes::reduce(&x.ty.axes, &axes).ok(), at)?;
-        let unbiased = (function.name == "var").then(|| flag("unbiased", given, false));
-        let operation = Operation::Reduce { function: function.name, input: x.id, axes, unbiased };
-        self.tensor(operation, Type::real(kept), at)
+        let call = Call::new(&function.runtime, [&x]).over(axes).with_all(function.values(given));
+        self.tensor(call, Type::real(kept), at)
     }
 
     pub(super) fn argmax(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
@@ -57,7 +56,7 @@ impl<'a> Inference<'a, '_, '_> {
         let axis = self.one_axis("argmax", x, given, at)?;
         let kept = self.known(ansatz_shapes::reduce(&x.ty.axes, &[axis]).ok(), at)?;
         let ty = Type { element: Element::Index(x.ty.axes[axis].size.clone()), axes: kept };
-        self.tensor(Operation::Argmax { input: x.id, axis }, ty, at)
+        self.tensor(Call::new(runtime("argmax"), [x]).over(vec![axis]), ty, at)
     }
 
     pub(super) fn along(
@@ -69,7 +68,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         self.reals(function.name, x, at)?;
         let axis = self.one_axis(function.name, x, given, at)?;
-        self.tensor(Operation::Along { function: function.name, input: x.id, axis }, x.ty.clone(), at)
+        self.tensor(Call::new(&function.runtime, [x]).over(vec![axis]), x.ty.clone(), at)
     }
 
     /// The one axis of `over`, or else the last.

@@ -1,8 +1,8 @@
 //! `spline` and `affine`: a monotone map of each element, whose parameters are a tensor.
 
 use super::arguments::{Given, flag};
+use super::bijections::mapping;
 use super::block::Inference;
-use super::typed::Operation;
 use super::value::{Tensor, Value};
 use crate::functions::{Function, Rule};
 use crate::report::{Checked, Place};
@@ -51,8 +51,7 @@ impl<'a> Inference<'a, '_, '_> {
                 .fail();
         }
         let inverse = flag("inverse", given, false);
-        let operation = Operation::Transform { input: x.id, parameters: parameters.id, bound, inverse };
-        let (y, slope) = self.two(operation, x, at);
+        let (y, slope) = self.two(mapping(x, parameters, bound, inverse), x, at);
         Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, Value::Tensor(slope))]))
     }
 

@@ -3,7 +3,7 @@
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
 use super::layers::Placed;
-use super::typed::{Acts, Kernel, Layer, LayerKind, Operation, Setting, Start};
+use super::typed::{Acts, Argument, Kernel, Layer, LayerKind, Operation, Start};
 use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor};
 use crate::functions::Function;
@@ -51,7 +51,7 @@ impl<'a> Inference<'a, '_, '_> {
         let width = self.last_axis(function.name, x, at)?;
         let eps = self.eps(function, given, at)?;
         if let Some(position) = self.unit_placed(layer) {
-            return self.unit_again(position, x, vec![Setting::Number(eps)], at);
+            return self.unit_again(position, x, vec![Argument::Number(eps)], at);
         }
         self.fixed(function.name, &width, at, "take")?;
         let number = self.known(width.number(), at)?;
@@ -60,7 +60,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => ("RmsNorm", number),
         };
         let kind = LayerKind::Unit { name, sizes: vec![width], acts: Acts::OnLast, parameters, work: Term::literal(0) };
-        self.unit(function.name, layer, kind, x, vec![Setting::Number(eps)], at)
+        self.unit(function.name, layer, kind, x, vec![Argument::Number(eps)], at)
     }
 
     /// The number that keeps a division finite.
@@ -98,12 +98,13 @@ impl<'a> Inference<'a, '_, '_> {
         layer: &LayerValue<'a>,
         kind: LayerKind,
         x: &Tensor,
-        settings: Vec<Setting>,
+        settings: Vec<Argument>,
         at: Place,
     ) -> Checked<Tensor> {
         let ty = self.known(applied(&kind, &x.ty).ok(), layer.span)?;
         let position = self.place_unit(callee, layer, kind, x)?;
-        self.tensor(Operation::Layer { layer: position, inputs: vec![x.id], settings }, ty, at)
+        let operation = Operation::Layer { layer: position, method: "record", inputs: vec![x.id], settings };
+        self.tensor(operation, ty, at)
     }
 
     /// The position of a layer that keeps the shape of what it takes; its first use makes it.
@@ -160,7 +161,7 @@ impl<'a> Inference<'a, '_, '_> {
         &mut self,
         position: usize,
         x: &Tensor,
-        settings: Vec<Setting>,
+        settings: Vec<Argument>,
         at: Place,
     ) -> Checked<Tensor> {
         self.used_alike(position, at)?;
@@ -174,7 +175,8 @@ impl<'a> Inference<'a, '_, '_> {
             Ok(ty) => {
                 let multiply_adds = work(&x.ty, &self.layers[position].kind);
                 self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&multiply_adds);
-                let operation = Operation::Layer { layer: position, inputs: vec![x.id], settings };
+                let inputs = vec![x.id];
+                let operation = Operation::Layer { layer: position, method: "record", inputs, settings };
                 self.tensor(operation, ty, at)
             }
             Err(misfit) => {

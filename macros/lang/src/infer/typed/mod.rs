@@ -1,12 +1,12 @@
 //! What inference leaves: every net as a list of steps, each with its type, and the layers it owns.
 
+mod call;
 mod reading;
 mod steps;
 
+pub use call::{Argument, Call, Degrees};
 pub use reading::Reading;
-pub use steps::{
-    Body, Constant, Degrees, Distance, Flow, Inverse, Naming, Operation, Scalar, Setting, Step, Trace, ValueId, Varying,
-};
+pub use steps::{Body, Constant, Flow, Inverse, Naming, Operation, Step, Trace, ValueId, Varying};
 
 use super::facts::Assumption;
 use super::types::Type;
