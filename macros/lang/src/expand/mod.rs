@@ -17,7 +17,6 @@ use crate::infer::{Inferred, Reach, TypedNet};
 use crate::report::Diagnostic;
 use crate::resolve::Names;
 use dims::Spelling;
-pub use dims::capitals;
 pub use export::Export;
 use export::Sources;
 use proc_macro2::{Ident, Span, TokenStream};

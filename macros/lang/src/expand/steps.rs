@@ -1,7 +1,8 @@
 //! One step of a net as a typed call.
 
-use super::dims::{Mode, axes, capitals};
+use super::dims::{Mode, axes};
 use super::{Context, here};
+use crate::case::capitals;
 use crate::functions::{Runtime, Slot, TypeSlot};
 use crate::infer::{
     Argument, Call, Constant, Degrees, Kernel, Layer, LayerKind, Naming, Operation, Step, Trace, Type, ValueId,

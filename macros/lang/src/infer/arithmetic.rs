@@ -259,7 +259,7 @@ impl<'a> Inference<'a, '_, '_> {
         let at = expr.span;
         if let "+" | "-" | "*" | "/" = op {
             let op = op.chars().next().unwrap_or('+');
-            let term = crate::resolve::arithmetic(op, left, right, &self.signature.dims, at, self.nets.report)?;
+            let term = crate::resolve::arithmetic(op, left, right, &self.facts.dims, at, self.nets.report)?;
             return Ok(match term.as_integer() {
                 Some(integer) => Value::Number { value: integer as f64, integer: Some(integer) },
                 None => Value::Size(term),

@@ -27,15 +27,14 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let lead = axes.len() - 3;
         let (heads, shared) = (&axes[lead].size, &k.ty.axes[lead].size);
-        if self.signature.dims.quotient(heads, shared).is_none() {
+        if self.facts.dims.quotient(heads, shared).is_none() {
             let (many, few) = (numbered(heads), numbered(shared));
-            let notes = self.notes(k, &[]);
             return self
-                .fault(
+                .about(
+                    k,
                     at,
                     format!("each head of keys serves as many heads of queries, but {few} does not divide {many}"),
                 )
-                .notes(notes)
                 .help(format!("let the queries have a multiple of {shared} heads"))
                 .fail();
         }
@@ -101,8 +100,7 @@ impl<'a> Inference<'a, '_, '_> {
             ),
             _ => format!("`mask` is added to the scores {scores}, but is {}", mask.ty),
         };
-        let notes = self.notes(mask, &[]);
-        self.fault(span, message).notes(notes).fail()
+        self.about(mask, span, message).fail()
     }
 
     /// Indices, one for each sample.
@@ -111,8 +109,7 @@ impl<'a> Inference<'a, '_, '_> {
         if !matches!(tensor.ty.element, Element::Index(_)) || tensor.ty.axes != samples {
             let message =
                 format!("`{name}` holds an index for each sample, {} in …, but is {}", shape(samples), tensor.ty);
-            let notes = self.notes(tensor, &[]);
-            return self.fault(*span, message).notes(notes).fail();
+            return self.about(tensor, *span, message).fail();
         }
         Ok(())
     }
@@ -129,11 +126,10 @@ impl<'a> Inference<'a, '_, '_> {
             let message = format!("`rotary` takes positions and what stands there, […, t, e], but is given {}", x.ty);
             return self.fault(at, message).fail();
         };
-        if self.signature.dims.quotient(&width.size, &Term::literal(2)).is_none() {
+        if self.facts.dims.quotient(&width.size, &Term::literal(2)).is_none() {
             let message =
                 format!("`rotary` turns pairs of numbers, but the last axis of {} is odd or of unknown size", x.ty);
-            let notes = self.notes(x, &[]);
-            return self.fault(at, message).notes(notes).fail();
+            return self.about(x, at, message).fail();
         }
         let base = function.number("base", given).unwrap_or(1e4);
         if !(base.is_finite() && base > 0.0) {

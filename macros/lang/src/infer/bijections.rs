@@ -1,9 +1,8 @@
 //! Bijections: maps with an inverse and the logarithm of their determinant.
 
 use super::arguments::{Gift, Given};
-use super::block::Inference;
-use super::layers::Placed;
-use super::typed::{Acts, Argument, Call, Layer, LayerKind, Operation, Start, Step};
+use super::block::{Inference, Standing};
+use super::typed::{Acts, Argument, Call, LayerKind, Operation, Start, Step};
 use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor, Value};
 use crate::ast::Role;
@@ -13,7 +12,6 @@ use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use proc_macro2::Ident;
-use std::rc::Rc;
 
 /// What a bijection gives, and the logarithm of its determinant unless that is 0.
 type Mapped = (Tensor, Option<Tensor>);
@@ -132,13 +130,10 @@ impl<'a> Inference<'a, '_, '_> {
                         .fail();
                 }
                 let scope = self.part_scope(layer, function.name)?;
-                let outer = self.scope.replace(scope);
-                let mapped = match function.name {
-                    "coupling" => self.coupling(layer, x, size, given, inverse, at),
-                    _ => self.autoregressive(layer, x, size, given, inverse, at),
-                };
-                self.scope = outer;
-                mapped?
+                self.inside(self.here.under(scope), |inference| match function.name {
+                    "coupling" => inference.coupling(layer, x, size, given, inverse, at),
+                    _ => inference.autoregressive(layer, x, size, given, inverse, at),
+                })?
             }
             name => {
                 let (of, parameters, work) = match name {
@@ -165,12 +160,8 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// A step with two results of the type of `x`.
     pub(super) fn two(&mut self, operation: impl Into<Operation>, x: &Tensor, at: Place) -> (Tensor, Tensor) {
-        let mut result = || {
-            self.values.push(Type::real(x.ty.axes.clone()));
-            Tensor { id: self.values.len() - 1, ty: Type::real(x.ty.axes.clone()), trail: Rc::default() }
-        };
-        let (first, second) = (result(), result());
-        self.steps.push(Step { results: vec![first.id, second.id], operation: operation.into(), span: at });
+        let [first, second] = [(); 2].map(|()| self.body.value(Type::real(x.ty.axes.clone())));
+        self.body.steps.push(Step { results: vec![first.id, second.id], operation: operation.into(), span: at });
         (first, second)
     }
 
@@ -215,28 +206,15 @@ impl<'a> Inference<'a, '_, '_> {
         };
         self.positive_bound(bound.unwrap_or(1.0), at)?;
         let sizes = vec![Term::literal(size * each)];
-        let position = match self.unit_placed(layer) {
+        let position = match self.parts.at(layer.site) {
             Some(position) => position,
             None => {
                 let label = self.label(layer, function.name, true)?;
-                self.layers.push(Layer {
-                    label,
-                    scope: layer.scope,
-                    kind: LayerKind::Tensor {
-                        sizes: sizes.clone(),
-                        state: false,
-                        start: Start { name: "Constant", numbers: vec![0.0], fan: None },
-                    },
-                    text: layer.text.clone(),
-                    at: layer.span.first,
-                    shown: self.called(layer),
-                    signature: (x.ty.to_string(), x.ty.to_string()),
-                    multiply_adds: Term::literal(0),
-                    starts: vec![],
-                    frozen: self.frozen,
-                });
-                self.placed.insert(layer.site, Placed::Layer(self.layers.len() - 1));
-                self.layers.len() - 1
+                let start = Start { name: "Constant", numbers: vec![0.0], fan: None };
+                let kind = LayerKind::Tensor { sizes: sizes.clone(), state: false, start };
+                let signature = (x.ty.to_string(), x.ty.to_string());
+                let part = self.part(label, layer, kind, signature, Term::literal(0));
+                self.parts.add(part, layer.site)
             }
         };
         self.used_alike(position, at)?;
@@ -277,19 +255,13 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// Opens the scope of a layer that is made of layers.
     fn part_scope(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<usize> {
-        let outer = std::mem::replace(&mut self.scope, layer.scope);
         let name = match &layer.label {
-            _ if self.placed.contains_key(&layer.site) => Ident::new("_", layer.span.first),
+            _ if self.parts.at(layer.site).is_some() => Ident::new("_", layer.span.first),
             Some(label) => label.name.clone(),
-            None => {
-                let count = self.counts.entry((self.scope, kind)).or_insert(0);
-                *count += 1;
-                Ident::new(&format!("{kind}{count}"), layer.span.first)
-            }
+            None => self.parts.numbered(layer.scope, kind, layer.span.first),
         };
-        let scope = self.open(&name, layer.site, &layer.text, None);
-        self.scope = outer;
-        scope
+        let here = Standing { scope: layer.scope, ..self.here };
+        self.inside(here, |inference| inference.open(&name, layer.site, &layer.text, None))
     }
 }
 

@@ -60,15 +60,19 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let mut value = tensor.id;
         loop {
-            let step = self.steps.iter().find(|step| step.results.contains(&value))?;
+            let step = self.body.steps.iter().find(|step| step.results.contains(&value))?;
             value = match &step.operation {
-                Operation::Layer { layer, inputs, .. } => match &self.layers[*layer].kind {
-                    LayerKind::Unit { sizes, .. } if sizes.len() > 1 => return Some(self.layers[*layer].shown.clone()),
+                Operation::Layer { layer, inputs, .. } => match &self.parts.layers[*layer].kind {
+                    LayerKind::Unit { sizes, .. } if sizes.len() > 1 => {
+                        return Some(self.parts.layers[*layer].shown.clone());
+                    }
                     LayerKind::Unit { .. } => *inputs.first()?,
                     _ => return None,
                 },
                 // What keeps the shape of what it takes keeps its last axis.
-                Operation::Call(call) if self.values[*call.tensors.first()?].axes == tensor.ty.axes => call.tensors[0],
+                Operation::Call(call) if self.body.values[*call.tensors.first()?].axes == tensor.ty.axes => {
+                    call.tensors[0]
+                }
                 _ => return None,
             };
         }

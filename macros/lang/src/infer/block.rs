@@ -1,17 +1,16 @@
 //! One net: its inputs, its bindings, its results.
 
-use super::facts::{self, Assumption};
+use super::facts::Facts;
 use super::instances::{Given, Nets};
-use super::layers::Placed;
+use super::parts::Parts;
 use super::signature::{self, MAX_RANK, Signature};
-use super::typed::{Body, Layer, Naming, Operation, Reach, Step, TypedNet, ValueId};
+use super::typed::{Body, Naming, Operation, Reach, Step, TypedNet, ValueId};
 use super::types::Type;
-use super::value::{Binding, Environment, Label, Site, Tensor, Value};
+use super::value::{Binding, Environment, Label, Tensor, Value};
 use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem, Role, Statement};
 use crate::report::{Checked, Diagnostic, Mark, Place};
 use proc_macro2::Ident;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The inference of one net.
@@ -19,47 +18,65 @@ pub(super) struct Inference<'a, 'n, 'r> {
     pub(super) nets: &'n mut Nets<'a, 'r>,
     pub(super) item: &'a NetItem,
     pub(super) signature: Signature,
-    pub(super) values: Vec<Type>,
-    pub(super) steps: Vec<Step>,
-    pub(super) layers: Vec<Layer>,
-    /// Labels in use, with the scopes before them.
-    pub(super) labels: Vec<String>,
-    /// How many unlabelled parts of a kind there are in a scope: `linear2` comes after `linear1`.
-    pub(super) counts: HashMap<(Option<usize>, &'static str), usize>,
-    /// What was made where: a second use of a place is a second use of the same part.
-    pub(super) placed: HashMap<Site, Placed>,
-    /// The frames of closures and of repeated layers, by where they were written and which one it is.
-    pub(super) frames: HashMap<(Site, usize), usize>,
-    /// The closure under inference, 0 outside.
-    pub(super) frame: usize,
-    /// The scope under inference, by its position among the layers.
-    pub(super) scope: Option<usize>,
-    /// The states that have an update, by their positions among the layers.
-    pub(super) updated: Vec<usize>,
-    /// The states that values are read from.
-    pub(super) owned: Vec<(ValueId, usize)>,
-    /// Whether parts that are made or used now are frozen.
-    pub(super) frozen: bool,
-    /// Whether the field of a differential equation is under inference.
-    pub(super) within_ode: bool,
+    /// What is known of its sizes.
+    pub(super) facts: Facts,
+    /// What its body does so far.
+    pub(super) body: Draft,
+    /// What its body has made so far.
+    pub(super) parts: Parts,
+    /// Where in the body it stands.
+    pub(super) here: Standing,
     /// Where the report stood before the net.
     pub(super) before: Mark,
-    /// The conditions that the net states, as far as only a run can decide them.
-    pub(super) stated: Vec<Assumption>,
-    /// Those of them that are not decided yet.
-    pub(super) assumed: Vec<Assumption>,
     /// Everything that should be used.
     bindings: Vec<(Rc<Binding<'a>>, &'static str)>,
+}
+
+/// A body while it is inferred.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// The values so far.
+    pub(super) values: Vec<Type>,
+    /// The steps so far.
+    pub(super) steps: Vec<Step>,
+}
+
+impl Draft {
+    /// One more value.
+    pub(super) fn value(&mut self, ty: Type) -> Tensor {
+        self.values.push(ty.clone());
+        Tensor { id: self.values.len() - 1, ty, trail: Rc::default() }
+    }
+}
+
+/// A place in a body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// The closure, 0 outside.
+    pub(super) frame: usize,
+    /// The scope, by its position among the layers.
+    pub(super) scope: Option<usize>,
+    /// Whether parts that are made or used here are frozen.
+    pub(super) frozen: bool,
+    /// Whether this is the field of a differential equation.
+    pub(super) within_ode: bool,
+}
+
+impl Standing {
+    /// The same in a scope.
+    pub(super) fn under(self, scope: usize) -> Self {
+        Standing { scope: Some(scope), ..self }
+    }
 }
 
 /// Infers a net.
 pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<'a>) -> TypedNet<'a> {
     let before = nets.report.mark();
-    let signature = signature::signature(item, nets.names, given, nets.report);
-    let mut inference = Inference::with(nets, item, signature, before);
+    let (signature, facts) = signature::signature(item, nets.names, given, nets.report);
+    let mut inference = Inference::with(nets, item, signature, facts, before);
     let environment = inference.inputs(given);
     if inference.nets.failed_since(before).is_none() {
-        inference.facts(false);
+        inference.conditions(false);
     }
     let stands = if item.facts.is_empty() { None } else { inference.nets.failed_since(before) };
     let results = match (&item.body, stands) {
@@ -81,18 +98,20 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         inference.idle_states();
     }
     if faultless {
-        inference.facts(true);
+        inference.conditions(true);
     }
     let lost = inference.nets.failed_since(before).or(needs);
     let declared = inference.signature.results.iter();
     let types = match &results {
         Ok((ids, _)) => {
             let typed = declared.zip(ids);
-            typed.map(|(d, &id)| Ok(d.as_ref().map_err(|lost| *lost)?.labelled(inference.values[id].clone()))).collect()
+            typed
+                .map(|(d, &id)| Ok(d.as_ref().map_err(|lost| *lost)?.labelled(inference.body.values[id].clone())))
+                .collect()
         }
         Err(lost) => declared.map(|d| d.as_ref().map_err(|lost| *lost)?.whole().ok_or(*lost)).collect(),
     };
-    let steps = inference.steps;
+    let steps = inference.body.steps;
     let (body, inverse) = match lost.map_or(results, Err) {
         Ok((results, inverse)) => (Ok(Body { steps, results }), inverse),
         Err(lost) => (Err(lost), None),
@@ -104,12 +123,12 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         attributes: item.attributes.clone(),
         reach: Reach::Unused,
         needs: vec![],
-        assumed: inference.assumed,
+        assumed: inference.facts.assumed,
         run_time: inference.signature.run_time,
         inputs: inference.signature.inputs,
         results: types,
-        layers: inference.layers,
-        values: inference.values,
+        layers: inference.parts.layers,
+        values: inference.body.values,
         body,
         inverse,
         repeats: vec![],
@@ -118,44 +137,48 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
 }
 
 impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
-    fn with(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem, signature: Signature, before: Mark) -> Self {
-        let stated = facts::stated(item, &signature.dims, &signature.broken);
-        Inference {
-            nets,
-            item,
-            signature,
-            values: vec![],
-            steps: vec![],
-            layers: vec![],
-            labels: vec![],
-            counts: HashMap::new(),
-            placed: HashMap::new(),
-            frames: HashMap::new(),
-            frame: 0,
-            scope: None,
-            updated: vec![],
-            owned: vec![],
-            frozen: false,
-            within_ode: false,
-            before,
-            stated,
-            assumed: vec![],
-            bindings: vec![],
-        }
+    fn with(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem, signature: Signature, facts: Facts, before: Mark) -> Self {
+        let (body, parts, here, bindings) = (Draft::default(), Parts::default(), Standing::default(), vec![]);
+        Inference { nets, item, signature, facts, body, parts, here, before, bindings }
     }
 
     /// Outside of any net: for hyper-parameters, which see declared dimensions alone.
     pub(super) fn blank(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem) -> Self {
-        let signature = Signature::blank(nets.names);
-        let before = nets.report.mark();
-        Self::with(nets, item, signature, before)
+        let (before, facts) = (nets.report.mark(), Facts::declared(nets.names));
+        Self::with(nets, item, Signature::default(), facts, before)
     }
 }
 
 impl<'a> Inference<'a, '_, '_> {
+    /// What is found at another place of the body.
+    pub(super) fn inside<T>(&mut self, here: Standing, find: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.here, here);
+        let found = find(self);
+        self.here = outer;
+        found
+    }
+
+    /// The same, with the steps of it, which are none of the body itself.
+    pub(super) fn apart<T>(&mut self, here: Standing, find: impl FnOnce(&mut Self) -> T) -> (T, Vec<Step>) {
+        let outer = std::mem::take(&mut self.body.steps);
+        let found = self.inside(here, find);
+        (found, std::mem::replace(&mut self.body.steps, outer))
+    }
+
     /// Reports an error at a token.
     pub(super) fn fault(&mut self, place: impl Into<Place>, message: impl Into<String>) -> &mut Diagnostic {
         self.nets.report.error(place, message)
+    }
+
+    /// Reports an error at a token that takes a tensor, with how that came about.
+    pub(super) fn about(
+        &mut self,
+        tensor: &Tensor,
+        place: impl Into<Place>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        let notes = self.notes(tensor, &[]);
+        self.fault(place, message).notes(notes)
     }
 
     /// Something is missing that must be there: a mistake of the macro itself, and never lost in silence.
@@ -174,16 +197,15 @@ impl<'a> Inference<'a, '_, '_> {
             let rank = ty.rank();
             return self.fault(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}")).fail();
         }
-        self.values.push(ty);
-        let id = self.values.len() - 1;
-        self.steps.push(Step { results: vec![id], operation: operation.into(), span });
+        let id = self.body.value(ty).id;
+        self.body.steps.push(Step { results: vec![id], operation: operation.into(), span });
         Ok(id)
     }
 
     /// The same as a tensor without history.
     pub(super) fn tensor(&mut self, operation: impl Into<Operation>, mut ty: Type, span: Place) -> Checked<Tensor> {
         for axis in &mut ty.axes {
-            axis.size = self.signature.dims.normal(&axis.size);
+            axis.size = self.facts.dims.normal(&axis.size);
         }
         let id = self.push(operation, ty.clone(), span)?;
         Ok(Tensor { id, ty, trail: Rc::default() })
@@ -193,7 +215,7 @@ impl<'a> Inference<'a, '_, '_> {
         let mut environment = Environment::default();
         for (parameter, value) in self.item.parameters.iter().zip(&given.parameters) {
             // A size that is a name by itself is found among the dimensions.
-            let what = if self.signature.mentions(self.item, &parameter.name) { "" } else { "hyper-parameter" };
+            let what = if signature::mentions(self.item, &parameter.name) { "" } else { "hyper-parameter" };
             environment = self.bind(&parameter.name, value.clone(), what, &environment);
         }
         for (i, input) in self.item.inputs.iter().enumerate() {
@@ -206,7 +228,7 @@ impl<'a> Inference<'a, '_, '_> {
             };
             // A place is taken even where the type is unknown, so that ids and inputs agree.
             let ty = self.signature.inputs[i].as_ref().map_or_else(|_| Type::real(vec![]), Clone::clone);
-            self.values.push(ty);
+            self.body.values.push(ty);
             environment = self.bind(&input.name, value, "input", &environment);
         }
         environment
@@ -252,7 +274,7 @@ impl<'a> Inference<'a, '_, '_> {
         let small = name.to_string().starts_with(|c: char| c.is_lowercase());
         if let Some(does) = does.filter(|_| small) {
             let operation = Operation::Name { name: name.clone(), does };
-            self.steps.push(Step { results: vec![], operation, span: name.span().into() });
+            self.body.steps.push(Step { results: vec![], operation, span: name.span().into() });
         }
     }
 

@@ -1,6 +1,6 @@
 //! Calls: what is called, and what it is given.
 
-use super::block::{Inference, staged};
+use super::block::{Inference, Standing, staged};
 use super::value::{Callable, Closure, Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind, Role};
 use crate::functions::Rule;
@@ -86,7 +86,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     fn layer_value(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>, span: Place) -> LayerValue<'a> {
-        LayerValue { kind, site: self.site(expr), label, scope: self.scope, text: super::text::text(expr), span }
+        LayerValue { kind, site: self.site(expr), label, scope: self.here.scope, text: super::text::text(expr), span }
     }
 
     /// What an expression calls, and the label it has.
@@ -98,7 +98,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<(Callable<'a>, Option<Label>)> {
         if let ExprKind::Name(name) = &callee.kind
             && environment.iter().all(|binding| binding.name != *name)
-            && self.signature.dims.term(&name.to_string()).is_none()
+            && self.facts.dims.term(&name.to_string()).is_none()
         {
             return Ok((self.declared(name, environment)?, label));
         }
@@ -247,11 +247,8 @@ impl<'a> Inference<'a, '_, '_> {
         for (name, (value, _)) in closure.parameters.iter().zip(values) {
             environment = self.bind(name, value, "", &environment);
         }
-        let frame = std::mem::replace(&mut self.frame, closure.frame);
-        let scope = std::mem::replace(&mut self.scope, closure.scope);
-        let value = self.value(closure.body, &environment);
-        (self.frame, self.scope) = (frame, scope);
-        value
+        let here = Standing { frame: closure.frame, scope: closure.scope, ..self.here };
+        self.inside(here, |inference| inference.value(closure.body, &environment))
     }
 }
 

@@ -25,22 +25,21 @@ impl<'a> Inference<'a, '_, '_> {
         let Some(Gift::Width(outputs, width)) = given.get("channels") else { return self.unexplained(at) };
         let kernel = self.kernel(name, given, at)?;
         let settings = vec![Argument::Shape, Argument::Kernel(kernel)];
-        if let Some(position) = self.unit_placed(layer) {
+        if let Some(position) = self.parts.at(layer.site) {
             return self.unit_again(position, x, settings, at);
         }
         let groups = kernel.groups;
         if x.ty.rank() != 2 + kernel.axes {
             let images = if kernel.axes == 1 { "rows [n, channels, t]" } else { "images [n, channels, rows, columns]" };
             let message = format!("`{name}` takes {images}, but is given {}", x.ty);
-            let notes = self.notes(x, &[]);
-            return self.fault(at, message).notes(notes).fail();
+            return self.about(x, at, message).fail();
         }
         let inputs = x.ty.axes[1].size.clone();
         self.fixed(name, outputs, *width, "produce")?;
         self.fixed(name, &inputs, at, "take")?;
         let (i, o) = (self.known(inputs.number(), at)?, self.known(outputs.number(), at)?);
         let of_groups = Term::literal(groups);
-        let parts = self.signature.dims.quotient(&inputs, &of_groups).zip(outputs.quotient(&of_groups));
+        let parts = self.facts.dims.quotient(&inputs, &of_groups).zip(outputs.quotient(&of_groups));
         let Some((inputs_of_group, outputs_of_group)) = parts else {
             let (what, size) = if i.is_multiple_of(groups) { ("produces", outputs) } else { ("takes", &inputs) };
             let message = format!("{groups} groups do not divide the {size} channels that `{name}` {what}");
@@ -147,8 +146,7 @@ impl<'a> Inference<'a, '_, '_> {
                 "choose less padding, or a larger kernel",
             ),
         };
-        let notes = self.notes(x, &[]);
-        self.fault(at, message).notes(notes).help(help).fail()
+        self.about(x, at, message).help(help).fail()
     }
 }
 

@@ -75,7 +75,7 @@ impl<'a> Inference<'a, '_, '_> {
         if given.contains_key("hidden") {
             return self.fault(at, "`coupling` has a conditioner or `hidden`, not both").fail();
         }
-        let net = inside(net, self.scope);
+        let net = inside(net, self.here.scope);
         match self.apply(&net, vec![(Value::Tensor(kept.clone()), *place)], *place)? {
             Value::Tensor(parameters) => {
                 let mut sizes = parameters.ty.axes.iter().zip(&wanted.axes);
@@ -132,9 +132,9 @@ impl<'a> Inference<'a, '_, '_> {
         let linear = functions::find("linear").expect("the table has it");
         LayerValue {
             kind: Callable::Function(linear, Rc::new(given)),
-            site: Site { frame: self.frame_of(layer.site, i + 1), ..layer.site },
+            site: Site { frame: self.parts.frame_of(layer.site, i + 1), ..layer.site },
             label: None,
-            scope: self.scope,
+            scope: self.here.scope,
             text: format!("linear({width})"),
             span: layer.span,
         }
@@ -192,7 +192,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         let settings = degrees.map(Argument::Degrees).to_vec();
         let piece = self.inner_linear(layer, i, width, Given::new());
-        if let Some(position) = self.unit_placed(&piece) {
+        if let Some(position) = self.parts.at(piece.site) {
             return self.unit_again(position, x, settings, at);
         }
         let inputs = self.last_axis("autoregressive", x, at)?;

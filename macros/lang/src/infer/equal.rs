@@ -22,7 +22,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Environment<'a>> {
         let mut inside = environment.clone();
         for (from, to) in self.equations(condition, environment)? {
-            self.signature.dims.rename(&from, &to);
+            self.facts.dims.rename(&from, &to);
             let mut names = vec![];
             mentions::block(branch, &mut |name| names.push(name));
             let mut seen = vec![];

@@ -41,10 +41,7 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 if let ExprKind::Block(block) = &inner.kind {
                     let scope = self.open(name, self.site(inner), "( … )", None)?;
-                    let outer = self.scope.replace(scope);
-                    let value = self.block(block, environment);
-                    self.scope = outer;
-                    return value;
+                    return self.inside(self.here.under(scope), |inference| inference.block(block, environment));
                 }
                 self.labelled(inner, Some(Label { name: name.clone(), written: true }), environment)
             }
@@ -59,8 +56,9 @@ impl<'a> Inference<'a, '_, '_> {
                 self.unary(*op, value, expr)
             }
             ExprKind::Closure { parameters, body } => {
-                let frame = self.frame_of(self.site(expr), 0);
-                let closure = Closure { parameters, body, environment: environment.clone(), scope: self.scope, frame };
+                let frame = self.parts.frame_of(self.site(expr), 0);
+                let closure =
+                    Closure { parameters, body, environment: environment.clone(), scope: self.here.scope, frame };
                 let kind = Callable::Closure(Rc::new(closure));
                 Ok(self.layer(kind, expr, label))
             }
@@ -80,10 +78,10 @@ impl<'a> Inference<'a, '_, '_> {
                     if !flag {
                         return self.labelled_block(taken, label, environment);
                     }
-                    let dims = self.signature.dims.clone();
+                    let dims = self.facts.dims.clone();
                     let inside = self.equated(condition, taken, environment)?;
                     let value = self.labelled_block(taken, label, &inside);
-                    self.signature.dims = dims;
+                    self.facts.dims = dims;
                     value
                 }
                 Value::Error(lost) => Err(lost),
@@ -124,13 +122,19 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// The place of an expression.
     pub(super) fn site(&self, expr: &Expr) -> Site {
-        Site { frame: self.frame, expression: expr.number, around: false }
+        Site { frame: self.here.frame, expression: expr.number, around: false }
     }
 
     /// A layer that waits for its tensors.
     pub(super) fn layer(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>) -> Value<'a> {
-        let layer =
-            LayerValue { kind, site: self.site(expr), label, scope: self.scope, text: text(expr), span: expr.span };
+        let layer = LayerValue {
+            kind,
+            site: self.site(expr),
+            label,
+            scope: self.here.scope,
+            text: text(expr),
+            span: expr.span,
+        };
         Value::Layer(Rc::new(layer))
     }
 
@@ -149,7 +153,7 @@ impl<'a> Inference<'a, '_, '_> {
                 value => Ok(value.clone()),
             };
         }
-        if let Some(size) = self.signature.dims.term(&name.to_string()) {
+        if let Some(size) = self.facts.dims.term(&name.to_string()) {
             return Ok(Value::Size(size));
         }
         let kind = self.declared(name, environment)?;
@@ -169,7 +173,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(function) = functions::find(&text) {
             return Ok(Callable::Function(function, Rc::default()));
         }
-        if let Some(lost) = self.signature.broken.get(&text) {
+        if let Some(lost) = self.facts.broken.get(&text) {
             return Err(*lost);
         }
         if self.item.role == Role::Flow && self.item.inputs.first().is_some_and(|point| point.name == *name) {
@@ -181,7 +185,7 @@ impl<'a> Inference<'a, '_, '_> {
         let known: Vec<String> = environment
             .iter()
             .map(|binding| binding.name.to_string())
-            .chain(self.signature.dims.names().map(str::to_owned))
+            .chain(self.facts.dims.names().map(str::to_owned))
             .chain(self.nets.names.nets.iter().map(|net| net.name.to_string()))
             .chain(self.nets.names.aliases.iter().map(|alias| alias.name.to_string()))
             .chain(functions::FUNCTIONS.iter().map(|f| f.name.to_owned()))
@@ -238,7 +242,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (site, span) = (self.site(&stages[0]), stages[0].span);
         let text = layers.iter().map(|layer| layer.text.clone()).collect::<Vec<_>>().join(" |> ");
         let kind = Callable::Chain(layers);
-        Ok(Value::Layer(Rc::new(LayerValue { kind, site, label: None, scope: self.scope, text, span })))
+        Ok(Value::Layer(Rc::new(LayerValue { kind, site, label: None, scope: self.here.scope, text, span })))
     }
 
     /// One stage applied to what comes out of the stage before.

@@ -49,15 +49,15 @@ impl<'a> Inference<'a, '_, '_> {
             return self.fault(at, "a flow takes points along the last axis, but is given a scalar []").fail();
         }
         // What the statements make is made in both directions.
-        let shared = self.steps.clone();
+        let shared = self.body.steps.clone();
         let results = self.through(&chain, &x, false)?;
-        let forward = std::mem::replace(&mut self.steps, shared);
-        let work: Vec<Term> = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
+        let forward = std::mem::replace(&mut self.body.steps, shared);
+        let work = self.parts.works();
         chain.reverse();
         let back = self.through(&chain, &x, true)?;
-        let steps = std::mem::replace(&mut self.steps, forward);
+        let steps = std::mem::replace(&mut self.body.steps, forward);
         let mut total = Term::literal(0);
-        for (layer, before) in self.layers.iter_mut().zip(work) {
+        for (layer, before) in self.parts.layers.iter_mut().zip(work) {
             total = total.plus(&layer.multiply_adds.minus(&before));
             layer.multiply_adds = before;
         }
@@ -115,7 +115,7 @@ impl<'a> Inference<'a, '_, '_> {
         while let Callable::Bound(inner) = &bound.kind {
             bound = inner;
         }
-        let shown = self.called(bound);
+        let shown = self.parts.called(bound);
         let chosen = match &bound.kind {
             Callable::Net(chosen) if self.nets.names.nets[chosen.net].role == Role::Flow => chosen.clone(),
             _ => {
@@ -170,12 +170,12 @@ impl<'a> Inference<'a, '_, '_> {
             return self.fault(at, "a shape lists dimensions").fail();
         };
         self.known_sizes(&axes, at)?;
-        let site = Site { frame: self.frame_of(flow.site, 0), ..flow.site };
+        let site = Site { frame: self.parts.frame_of(flow.site, 0), ..flow.site };
         let layer = LayerValue {
             kind: flow.kind.clone(),
             site,
             label: None,
-            scope: self.scope,
+            scope: self.here.scope,
             text: flow.text.clone(),
             span: at,
         };

@@ -1,6 +1,6 @@
 //! Hyper-parameters: what a net is given besides tensors.
 
-use super::block::Inference;
+use super::block::{Inference, Standing};
 use super::mentions;
 use super::text::text;
 use super::value::{Binding, Callable, Chosen, Environment, Label, Maker, Value};
@@ -270,7 +270,7 @@ impl<'a> Inference<'a, '_, '_> {
         for name in names.into_iter().filter(|name| !own.contains(name)) {
             let value = match environment.find(name).map(|binding| binding.value.clone()) {
                 Some(value) => value,
-                None => match self.signature.dims.term(&name.to_string()) {
+                None => match self.facts.dims.term(&name.to_string()) {
                     Some(term) if self.nets.names.dim(&name.to_string()).is_none() => Value::Size(term),
                     _ => continue,
                 },
@@ -299,11 +299,9 @@ impl<'a> Inference<'a, '_, '_> {
     /// A layer of its own for every use of a hyper-parameter.
     pub(super) fn make(&mut self, maker: &Maker<'a>, used: &'a Expr, label: Option<Label>) -> Checked<Value<'a>> {
         let site = self.site(used);
-        let frame = self.frame_of(site, 0);
-        let outer = std::mem::replace(&mut self.frame, frame);
-        let value = self.labelled(maker.expr, label, &maker.environment);
-        self.frame = outer;
-        value
+        let frame = self.parts.frame_of(site, 0);
+        let here = Standing { frame, ..self.here };
+        self.inside(here, |inference| inference.labelled(maker.expr, label, &maker.environment))
     }
 
     /// What an alias stands for.
@@ -317,7 +315,7 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Name(name) if *name == alias.name => {
                 return self.fault(name.span(), format!("`{name}` stands for itself")).fail();
             }
-            ExprKind::Name(name) if self.signature.dims.term(&name.to_string()).is_some() => {
+            ExprKind::Name(name) if self.facts.dims.term(&name.to_string()).is_some() => {
                 return self.no_net(alias);
             }
             ExprKind::Name(name) => match self.declared(name, &environment)? {

@@ -53,8 +53,7 @@ impl<'a> Inference<'a, '_, '_> {
                 let around = if padding > 0 { format!(" with padding {padding}") } else { String::new() };
                 let message =
                     format!("the kernel {expected} of `{name}` is larger than the axis {size} of {}{around}", x.ty);
-                let notes = self.notes(x, &[]);
-                self.fault(at, message).notes(notes).help("choose a smaller kernel, or pool less before").fail()
+                self.about(x, at, message).help("choose a smaller kernel, or pool less before").fail()
             }
             Err(misfit) => {
                 let slides = if axes == 1 { "the last axis" } else { "the last two axes" };
@@ -125,7 +124,7 @@ impl<'a> Inference<'a, '_, '_> {
                 vec![Argument::Number(eps), Argument::Number(momentum)]
             }
         };
-        if let Some(position) = self.unit_placed(layer) {
+        if let Some(position) = self.parts.at(layer.site) {
             return self.unit_again(position, x, settings, at);
         }
         self.fixed(name, &channels, at, "take")?;

@@ -10,6 +10,7 @@ use super::value::{Chosen, Value};
 use super::{Alias, Inferred, Template, mentions};
 use crate::ast::{AliasItem, NetItem, Parameter, Route, Visibility};
 use crate::borders::plain;
+use crate::case::capitals;
 use crate::report::{Checked, Diagnostic, Mark, Place, Report, Reported};
 use crate::resolve::{Names, reach};
 use crate::terms::{Atom, Term};
@@ -427,7 +428,7 @@ fn free_name(item: &NetItem, owner: Option<&Ident>, given: &Given<'_>, taken: &m
                 _ => '_',
             })
             .collect();
-        format!("{}{}", crate::expand::capitals(name), crate::expand::capitals(&value))
+        format!("{}{}", capitals(name), capitals(&value))
     };
     let parameters = item.parameters.iter().zip(&given.parameters);
     let parameters: String = parameters

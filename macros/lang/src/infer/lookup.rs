@@ -21,13 +21,13 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         let Some(Gift::Width(width, place)) = given.get("width") else { return self.unexplained(at) };
         let space = self.indices("embedding", x, at)?;
-        if let Some(position) = self.unit_placed(layer) {
-            let LayerKind::Unit { sizes, .. } = &self.layers[position].kind else { return self.unexplained(at) };
+        if let Some(position) = self.parts.at(layer.site) {
+            let LayerKind::Unit { sizes, .. } = &self.parts.layers[position].kind else { return self.unexplained(at) };
             if sizes[0] == space {
                 return self.unit_again(position, x, vec![], at);
             }
-            let (shown, own) = (self.layers[position].shown.clone(), sizes[0].clone());
-            let first = self.layers[position].signature.0.clone();
+            let (shown, own) = (self.parts.layers[position].shown.clone(), sizes[0].clone());
+            let first = self.parts.layers[position].signature.0.clone();
             return self
                 .fault(at, format!("`{shown}` takes indices into {own}, but is given {}", x.ty))
                 .note(format!("its first use gave it {first}"))
@@ -53,7 +53,7 @@ impl<'a> Inference<'a, '_, '_> {
         while let Callable::Bound(inner) = &bound.kind {
             bound = inner;
         }
-        let shown = self.called(bound);
+        let shown = self.parts.called(bound);
         let is_embedding = matches!(&bound.kind, Callable::Function(function, _) if function.name == "embedding");
         if !is_embedding {
             return self
@@ -61,19 +61,19 @@ impl<'a> Inference<'a, '_, '_> {
                 .help("an embedding has: `let e = embedding(width);`, and then `e.project(x)` is x Wᵀ with its table")
                 .fail();
         }
-        let Some(position) = self.unit_placed(bound) else {
+        let Some(position) = self.parts.at(bound.site) else {
             return self
                 .fault(at, format!("the table of `{shown}` has no size yet"))
                 .help("apply the embedding to indices before its `project`: they say how many rows it has")
                 .fail();
         };
         self.reals("project", x, at)?;
-        let LayerKind::Unit { sizes, .. } = &self.layers[position].kind else { return self.unexplained(at) };
+        let LayerKind::Unit { sizes, .. } = &self.parts.layers[position].kind else { return self.unexplained(at) };
         let [rows, width] = [sizes[0].clone(), sizes[1].clone()];
         match ansatz_shapes::linear(&x.ty.axes, &Axis::from(width.clone()), &Axis::from(rows.clone())) {
             Ok(axes) => {
                 let work = x.ty.axes.iter().fold(rows, |work, axis| work.times(&axis.size));
-                self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
+                self.parts.work(position, &work);
                 let (inputs, settings) = (vec![x.id], vec![]);
                 let operation = Operation::Layer { layer: position, method: "project", inputs, settings };
                 self.tensor(operation, Type::real(axes), at)
@@ -136,9 +136,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Element::Index(space) = &x.ty.element {
             return Ok(space.clone());
         }
-        let notes = self.notes(x, &[]);
-        self.fault(at, format!("`{callee}` goes by indices, but is given {}", x.ty))
-            .notes(notes)
+        self.about(x, at, format!("`{callee}` goes by indices, but is given {}", x.ty))
             .help("indices are declared with the dimension that they point into: `tokens: [n, t] in Word`")
             .fail()
     }

@@ -23,8 +23,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let Element::Index(space) = &target.ty.element else {
             let message = format!("the target of `cross_entropy` holds indices into {classes}, but is {}", target.ty);
-            let notes = self.notes(target, &[]);
-            return self.fault(at, message).notes(notes).help(format!("declare it `[…] in {}`", classes.size)).fail();
+            return self.about(target, at, message).help(format!("declare it `[…] in {}`", classes.size)).fail();
         };
         if *space != classes.size {
             let message =

@@ -27,6 +27,7 @@ mod numbers;
 mod ode;
 mod varying;
 mod own;
+mod parts;
 mod patterns;
 mod pieces;
 mod reduce;
@@ -48,7 +49,7 @@ use crate::resolve::Names;
 use std::rc::Rc;
 
 pub use facts::Assumption;
-pub use signature::{Signature, results};
+pub use signature::results;
 pub use typed::{
     Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Layer, LayerKind, Naming, Operation, Reach,
     Reading, Start, Step, Trace, TypedNet, ValueId, key, key_part,

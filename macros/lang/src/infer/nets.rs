@@ -3,13 +3,12 @@
 use super::block::Inference;
 use super::call::count;
 use super::instances::Given;
-use super::layers::Placed;
 use super::signature;
-use super::typed::{Layer, LayerKind, Operation, Step, TypedNet, key};
+use super::typed::{LayerKind, Operation, Step, TypedNet};
 use super::types::{Axis, Element, Type};
-use super::units::unlabelled;
 use super::value::{Chosen, LayerValue, Tensor, Value};
 use crate::borders::plain;
+use crate::case::snake_case;
 use crate::report::{Checked, Place};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
@@ -41,7 +40,7 @@ impl<'a> Inference<'a, '_, '_> {
         let types = inner.results.iter().map(|ty| ty.as_ref().map(|ty| substituted(ty, &bound)).map_err(|lost| *lost));
         let mut types: Checked<Vec<Type>> = types.collect();
         for axis in types.iter_mut().flatten().flat_map(|ty| &mut ty.axes) {
-            axis.size = self.signature.dims.normal(&axis.size);
+            axis.size = self.facts.dims.normal(&axis.size);
         }
         let work = match &inner.inverse {
             Some(back) if inverse => back.multiply_adds.clone(),
@@ -55,13 +54,13 @@ impl<'a> Inference<'a, '_, '_> {
             if ty.rank() > signature::MAX_RANK {
                 return self.unexplained(at);
             }
-            self.values.push(ty.clone());
-            results.push(self.values.len() - 1);
+            self.body.values.push(ty.clone());
+            results.push(self.body.values.len() - 1);
         }
         let inputs = tensors.iter().map(|(tensor, _)| tensor.id).collect();
         let method = if inverse { "record_inverse" } else { "record" };
         let operation = Operation::Layer { layer: position, method, inputs, settings: vec![] };
-        self.steps.push(Step { results: results.clone(), operation, span: at });
+        self.body.steps.push(Step { results: results.clone(), operation, span: at });
         let names = signature::results(inner.item).into_iter().map(|(name, _)| name.map(ToString::to_string));
         let tensors =
             results.into_iter().zip(types).map(|(id, ty)| Value::Tensor(Tensor { id, ty, trail: Rc::default() }));
@@ -115,7 +114,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn obey(&mut self, inner: &TypedNet<'a>, chosen: &Chosen<'a>, bound: &Bound, at: Place) -> Checked<()> {
         for assumption in &inner.assumed {
             let here = assumption.substitute(&|name| bound.get(name).map(|axis| axis.size.clone()));
-            if self.proven(&here) {
+            if self.facts.proven(&here) {
                 continue;
             }
             let (of, name) = (&chosen.name, &self.item.name);
@@ -135,10 +134,9 @@ impl<'a> Inference<'a, '_, '_> {
         results: &[Type],
         work: Term,
     ) -> Checked<usize> {
-        if let Some(Placed::Layer(position)) = self.placed.get(&layer.site) {
-            let position = *position;
+        if let Some(position) = self.parts.at(layer.site) {
             self.used_alike(position, layer.span)?;
-            self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
+            self.parts.work(position, &work);
             return Ok(position);
         }
         let label = match &layer.label {
@@ -146,24 +144,13 @@ impl<'a> Inference<'a, '_, '_> {
             None => self.label_of_net(net, chosen, layer)?,
         };
         let list = |types: Vec<String>| if types.len() == 1 { types.concat() } else { types.join(", ") };
-        self.layers.push(Layer {
-            label,
-            scope: layer.scope,
-            kind: LayerKind::Net(net),
-            text: unlabelled(&layer.text).to_owned(),
-            at: layer.span.first,
-            shown: layer.label.as_ref().map_or_else(|| chosen.name.to_string(), |_| self.called(layer)),
-            signature: (
-                list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect()),
-                list(results.iter().map(ToString::to_string).collect()),
-            ),
-            multiply_adds: work,
-            starts: vec![],
-            frozen: self.frozen,
-        });
-        let position = self.layers.len() - 1;
-        self.placed.insert(layer.site, Placed::Layer(position));
-        Ok(position)
+        let takes = list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect());
+        let gives = list(results.iter().map(ToString::to_string).collect());
+        let mut part = self.part(label, layer, LayerKind::Net(net), (takes, gives), work);
+        if layer.label.is_none() {
+            part.shown = chosen.name.to_string();
+        }
+        Ok(self.parts.add(part, layer.site))
     }
 
     /// The label of a net that is given none. Two uses of one net may be meant to share its parameters or not, so they say
@@ -175,7 +162,7 @@ impl<'a> Inference<'a, '_, '_> {
         let mut labels =
             std::iter::once(kind.clone()).chain(numbered).map(|label| Ident::new(&label, layer.span.first));
         let label = match self.nets.is_empty(net) {
-            true => labels.find(|label| !self.labels.contains(&key(&self.layers, layer.scope, label))),
+            true => labels.find(|label| self.parts.is_free(label, layer.scope)),
             false => labels.next(),
         };
         let help = format!(
@@ -234,8 +221,8 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let (factor, rest) = (substitute(&reading.factor, bound), substitute(&reading.rest, bound));
         let all = came.size.minus(&rest);
-        let exact = self.signature.dims.quotient(&all, &factor);
-        if let Some(size) = exact.clone().filter(|size| self.at_least(size, 1)) {
+        let exact = self.facts.dims.quotient(&all, &factor);
+        if let Some(size) = exact.clone().filter(|size| self.facts.at_least(size, 1)) {
             bound.insert(name.to_string(), Axis::from(size));
             return Ok(());
         }
@@ -248,8 +235,7 @@ impl<'a> Inference<'a, '_, '_> {
         } else {
             format!("nothing says that {size} is {written} for some `{name}`")
         };
-        let notes = self.notes(tensor, &[]);
-        let error = self.fault(*span, format!("`{callee}` takes {declared}, and {says}")).notes(notes);
+        let error = self.about(tensor, *span, format!("`{callee}` takes {declared}, and {says}"));
         match exact {
             _ if known => {}
             None => drop(error.help(format!("state it in the head: `where {factor} | {all}`"))),
@@ -288,8 +274,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (a, b) => {
                 let message = format!("`{name}` takes {a}{input}, but is given {b}");
-                let notes = self.notes(tensor, &[]);
-                return self.fault(span, message).notes(notes).fail();
+                return self.about(tensor, span, message).fail();
             }
         }
         let Err(misfit) = fit else { return Ok(()) };
@@ -328,33 +313,4 @@ fn substituted(ty: &Type, bound: &Bound) -> Type {
     };
     let axis = |axis: &Axis| Axis { label: outside(axis), size: substitute(&axis.size, bound) };
     Type { element, axes: ty.axes.iter().map(axis).collect() }
-}
-
-/// `FlowMatching` → `flow_matching`
-pub fn snake_case(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    let mut snake = String::new();
-    for (i, letter) in letters.iter().enumerate() {
-        let after_small = i > 0 && !letters[i - 1].is_uppercase() && letters[i - 1] != '_';
-        let before_small = i > 0 && letters.get(i + 1).is_some_and(|next| next.is_lowercase());
-        if letter.is_uppercase() && (after_small || (before_small && letters[i - 1] != '_')) {
-            snake.push('_');
-        }
-        snake.extend(letter.to_lowercase());
-    }
-    snake
-}
-
-#[cfg(test)]
-mod tests {
-    use super::snake_case;
-
-    #[test]
-    fn names_become_labels() {
-        assert_eq!(snake_case("Mlp"), "mlp");
-        assert_eq!(snake_case("FlowMatching"), "flow_matching");
-        assert_eq!(snake_case("ResNet18"), "res_net18");
-        assert_eq!(snake_case("MLP"), "mlp");
-        assert_eq!(snake_case("VAEDecoder"), "vae_decoder");
-    }
 }

@@ -1,7 +1,7 @@
 //! `ode`: the solution of a differential equation whose right side is a layer.
 
 use super::arguments::{Gift, Given};
-use super::block::Inference;
+use super::block::{Inference, Standing};
 use super::typed::{Flow, Operation, Step, Trace};
 use super::types::Type;
 use super::value::{Callable, Environment, LayerValue, Tensor, Value};
@@ -10,7 +10,6 @@ use crate::functions::{Function, Parameter, Rule};
 use crate::report::{Checked, Place, did_you_mean};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
-use std::rc::Rc;
 
 /// The methods, as the runtime crate names them, and how often a step evaluates the field.
 const METHODS: [(&str, usize); 7] =
@@ -42,18 +41,15 @@ impl<'a> Inference<'a, '_, '_> {
             _ => "stored",
         };
         let whole = self.field_takes(field);
-        let value = self.inner_value(x.ty.clone());
-        let time = self.inner_value(Type::real(vec![]));
-        let outer = std::mem::take(&mut self.steps);
-        let work: Vec<Term> = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
+        let value = self.body.value(x.ty.clone());
+        let time = self.body.value(Type::real(vec![]));
+        let work = self.parts.works();
         let value_id = value.id;
         let time_id = time.id;
         let mut inputs = vec![(Value::Tensor(value), *place), (Value::Tensor(time), *place)];
         inputs.truncate(whole);
-        let around = std::mem::replace(&mut self.within_ode, true);
-        let slope = self.apply(field, inputs, *place);
-        self.within_ode = around;
-        let body = std::mem::replace(&mut self.steps, outer);
+        let here = Standing { within_ode: true, ..self.here };
+        let (slope, body) = self.apart(here, |inference| inference.apply(field, inputs, *place));
         let slope = slope?;
         let items = match &slope {
             Value::Tuple(items) if name == "ode" => items.iter().map(|(_, item)| item).collect(),
@@ -77,17 +73,15 @@ impl<'a> Inference<'a, '_, '_> {
         }
         if slope.ty.axes != x.ty.axes || slope.ty.element != x.ty.element {
             let message = format!("`{name}` goes on from {}, but its field gives {}", x.ty, slope.ty);
-            let notes = self.notes(&slope, &[]);
             return self
-                .fault(*place, message)
-                .notes(notes)
+                .about(&slope, *place, message)
                 .help("the field gives the derivative of what it takes, which has the same shape")
                 .fail();
         }
         // Each step evaluates the field as often as the method has stages.
         let stages = METHODS.iter().find(|(name, _)| name == method).map_or(1, |(_, stages)| *stages);
         let times = Term::literal(stages * steps);
-        for (i, layer) in self.layers.iter_mut().enumerate() {
+        for (i, layer) in self.parts.layers.iter_mut().enumerate() {
             let before = work.get(i).cloned().unwrap_or_else(|| Term::literal(0));
             layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(&times));
         }
@@ -116,8 +110,8 @@ impl<'a> Inference<'a, '_, '_> {
         let Some(beside) = beside else {
             return self.tensor(operation, x.ty.clone(), at).map(Value::Tensor);
         };
-        let (end, integral) = (self.inner_value(x.ty.clone()), self.inner_value(beside));
-        self.steps.push(Step { results: vec![end.id, integral.id], operation, span: at });
+        let (end, integral) = (self.body.value(x.ty.clone()), self.body.value(beside));
+        self.body.steps.push(Step { results: vec![end.id, integral.id], operation, span: at });
         Ok(Value::Tuple(vec![(None, Value::Tensor(end)), (None, Value::Tensor(integral))]))
     }
 
@@ -135,12 +129,6 @@ impl<'a> Inference<'a, '_, '_> {
             | Callable::Chain(_)
             | Callable::Conditioned(..) => 1,
         }
-    }
-
-    /// A value that a part of the body begins with.
-    fn inner_value(&mut self, ty: Type) -> Tensor {
-        self.values.push(ty.clone());
-        Tensor { id: self.values.len() - 1, ty, trail: Rc::default() }
     }
 
     /// `rk4(8)`

@@ -195,8 +195,7 @@ impl<'a> Inference<'a, '_, '_> {
         if written.len() != x.ty.rank() {
             let names: Vec<_> = written.iter().map(shown).collect();
             let message = format!("[{}] names {} axes, but is given {}", names.join(", "), names.len(), x.ty);
-            let notes = self.notes(x, &[]);
-            return self.fault(at, message).notes(notes).fail();
+            return self.about(x, at, message).fail();
         }
         let mut named = Named::new();
         let mut parts: Vec<Part> = vec![];
@@ -369,12 +368,12 @@ impl<'a> Inference<'a, '_, '_> {
             binding.used.set(true);
             return Some(term);
         }
-        self.signature.dims.term(&name.to_string())
+        self.facts.dims.term(&name.to_string())
     }
 
     /// `of / by`, which must be exact.
     pub(super) fn quotient(&mut self, of: &Term, by: &Term, at: Place, x: &Tensor) -> Checked<Term> {
-        if let Some(quotient) = self.signature.dims.quotient(of, by) {
+        if let Some(quotient) = self.facts.dims.quotient(of, by) {
             return Ok(quotient);
         }
         if let (Some(o), Some(b)) = (of.number(), by.number()) {
@@ -383,8 +382,7 @@ impl<'a> Inference<'a, '_, '_> {
                 None => format!("{term} = {number}"),
             };
             let message = format!("{} does not divide {}", says(by, b), says(of, o));
-            let notes = self.notes(x, &[]);
-            return self.fault(at, message).notes(notes).fail();
+            return self.about(x, at, message).fail();
         }
         let message = format!("nothing says that {by} divides {of}");
         let help = format!("state it, `where {by} | {of}`, or fix the size at compile time");

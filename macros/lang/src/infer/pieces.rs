@@ -40,7 +40,7 @@ impl<'a> Inference<'a, '_, '_> {
             Some(number) => i128::try_from(number).ok(),
             None => term.as_integer(),
         };
-        let at_least = |term: &Term, bound: i128| self.at_least(term, bound);
+        let at_least = |term: &Term, bound: i128| self.facts.at_least(term, bound);
         match (exact(&length), exact(&rest)) {
             _ if at_least(&length, 1) && at_least(&rest, 0) => {}
             (Some(number), _) if number <= 0 => {
@@ -182,8 +182,7 @@ impl<'a> Inference<'a, '_, '_> {
                 "rename" => format!("`rename` keeps every size, and {} is not {}", x.ty, shape(axes)),
                 _ => format!("{} holds {came} elements and {} holds {wanted}", x.ty, shape(axes)),
             };
-            let notes = self.notes(x, &[]);
-            let error = self.fault(at, message).notes(notes);
+            let error = self.about(x, at, message);
             if function.name == "rename" {
                 error.help("`reshape` and patterns change sizes");
             }

@@ -131,7 +131,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(axis) = labelled {
             return Ok(axis);
         }
-        let term = self.signature.dims.term(&wanted);
+        let term = self.facts.dims.term(&wanted);
         let found: Vec<usize> = (0..axes.len()).filter(|&i| term.as_ref() == Some(&axes[i].size)).collect();
         match found.as_slice() {
             [axis] => Ok(*axis),

@@ -79,7 +79,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// A type as it is written.
     fn written(&mut self, ty: &TensorType) -> Checked<Type> {
-        let (dims, broken) = (&self.signature.dims, &self.signature.broken);
+        let (dims, broken) = (&self.facts.dims, &self.facts.broken);
         let axes = ty.axes.iter().map(|axis| {
             let label = axis.label.as_ref().map(ToString::to_string);
             Ok(Axis { label, size: size(&axis.size, dims, broken, self.nets.report)? })

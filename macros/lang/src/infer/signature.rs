@@ -1,8 +1,7 @@
 //! What the signature of a net says: the types of inputs and results, and the run-time dimensions.
 
-use super::facts;
+use super::facts::{self, Facts};
 use super::instances::Given;
-use super::mentions;
 use super::typed::Reading;
 use super::types::{Axis, Element, Type};
 use super::value::Value;
@@ -10,39 +9,28 @@ use crate::ast::{Fact, NetItem, Parameter, ResultType, Size, TensorType};
 use crate::report::{Checked, Report, Reported};
 use crate::resolve::{Lost, Names, names_in, reach, size};
 use crate::terms::{Dims, Meaning, Term};
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 
 /// The most axes a tensor can have, as dfdx's shapes.
 pub const MAX_RANK: usize = 6;
 
 /// The signature of a net.
+#[derive(Default)]
 pub struct Signature {
     /// The run-time dimensions, in order of first appearance.
     pub run_time: Vec<Ident>,
-    /// Declared and run-time dimensions.
-    pub dims: Dims,
-    /// Names that an error elsewhere has left without meaning.
-    pub broken: Lost,
     /// The types of the inputs.
     pub inputs: Vec<Checked<Type>>,
     /// The types of the results; an axis is `None` where `_` is written.
     pub results: Vec<Checked<Declared>>,
 }
 
-impl Signature {
-    /// Of no net.
-    pub fn blank(names: &Names<'_>) -> Self {
-        let (dims, broken) = (names.meanings.clone(), names.broken.clone());
-        Signature { run_time: vec![], dims, broken, inputs: vec![], results: vec![] }
-    }
-
-    /// Whether the head of a net mentions a name.
-    pub fn mentions(&self, item: &NetItem, name: &Ident) -> bool {
-        let defaults = item.parameters.iter().filter_map(|parameter| parameter.default.as_ref());
-        let mut found = sizes(item).any(|mentioned| mentioned == name);
-        defaults.for_each(|default| mentions::expression(default, &mut |mentioned| found |= mentioned == name));
-        found
-    }
+/// Whether the head of a net mentions a name.
+pub fn mentions(item: &NetItem, name: &Ident) -> bool {
+    let defaults = item.parameters.iter().filter_map(|parameter| parameter.default.as_ref());
+    let mut found = sizes(item).any(|mentioned| mentioned == name);
+    defaults.for_each(|default| super::mentions::expression(default, &mut |mentioned| found |= mentioned == name));
+    found
 }
 
 /// The names that the sizes of a head mention: those of its types, then those of its facts.
@@ -82,8 +70,6 @@ pub struct Declared {
     pub element: Element,
     /// The axes; `None` for `_`.
     pub axes: Vec<Option<Axis>>,
-    /// Where it is written.
-    pub span: Span,
 }
 
 impl Declared {
@@ -113,7 +99,12 @@ pub fn results(item: &NetItem) -> Vec<(Option<&Ident>, &TensorType)> {
 }
 
 /// Reads the signature.
-pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, report: &mut Report) -> Signature {
+pub(super) fn signature(
+    item: &NetItem,
+    names: &Names<'_>,
+    given: &Given<'_>,
+    report: &mut Report,
+) -> (Signature, Facts) {
     let mut dims = names.meanings.clone();
     let mut run_time: Vec<Ident> = vec![];
     let sizes = item.parameters.iter().zip(&given.parameters).filter_map(|(parameter, value)| match value {
@@ -183,7 +174,7 @@ pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, re
     }
     let results = results(item).into_iter().map(|(_, ty)| declared(ty, &dims, &broken, report)).collect();
     visible(item, names, report);
-    Signature { run_time, dims, broken, inputs, results }
+    (Signature { run_time, inputs, results }, Facts::of(item, dims, broken))
 }
 
 /// Why the sizes of a head cannot be read that mention a hyper-parameter: nothing is known of it, or it is no size.
@@ -279,7 +270,7 @@ fn declared(ty: &TensorType, dims: &Dims, broken: &Lost, report: &mut Report) ->
             other => other.map(Element::Index),
         },
     };
-    Ok(Declared { element: element?, axes: axes.into_iter().collect::<Checked<_>>()?, span: ty.span })
+    Ok(Declared { element: element?, axes: axes.into_iter().collect::<Checked<_>>()? })
 }
 
 /// A net may not show a dimension that fewer can see.

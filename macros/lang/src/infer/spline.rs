@@ -38,10 +38,8 @@ impl<'a> Inference<'a, '_, '_> {
         };
         if !fits {
             let message = format!("`{name}` of {} has no parameters {}", x.ty, parameters.ty);
-            let notes = self.notes(parameters, &[]);
             return self
-                .fault(at, message)
-                .notes(notes)
+                .about(parameters, at, message)
                 .help(match affine {
                     true => "give each element 2 of them, side by side along the last axis",
                     false => {

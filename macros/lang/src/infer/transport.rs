@@ -20,11 +20,11 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Value<'a>> {
         self.reals("path", s, at)?;
         let ty = Type::real(s.ty.axes.clone());
-        let first = self.values.len();
-        self.values.extend(vec![ty.clone(); 4]);
+        let first = self.body.values.len();
+        self.body.values.extend(vec![ty.clone(); 4]);
         let results: Vec<_> = (first..first + 4).collect();
         let operation = Call::new(&function.runtime, [s]).with_all(function.values(given)).into();
-        self.steps.push(Step { results: results.clone(), operation, span: at });
+        self.body.steps.push(Step { results: results.clone(), operation, span: at });
         let tensor = |id| (None, Value::Tensor(Tensor { id, ty: ty.clone(), trail: Rc::default() }));
         Ok(Value::Tuple(results.into_iter().map(tensor).collect()))
     }
@@ -49,10 +49,8 @@ impl<'a> Inference<'a, '_, '_> {
         };
         if !fits {
             let message = format!("`{name}` does not compare {} with {}", x.ty, y.ty);
-            let notes = self.notes(y, &[]);
             return self
-                .fault(at, message)
-                .notes(notes)
+                .about(y, at, message)
                 .help(match sliced {
                     true => "give two clouds of equally many points, `[n, d]` and `[n, d]`",
                     false => "give two clouds of points, `[n, d]` and `[m, d]`",

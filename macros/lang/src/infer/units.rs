@@ -2,7 +2,6 @@
 
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
-use super::layers::Placed;
 use super::typed::{Acts, Argument, Kernel, Layer, LayerKind, Operation, Start};
 use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor};
@@ -10,6 +9,7 @@ use crate::functions::Function;
 use crate::report::{Checked, Place};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::{Misfit, Size as _};
+use proc_macro2::Ident;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `x Wᵀ + b`
@@ -22,7 +22,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         let Some(Gift::Width(outputs, width)) = given.get("width") else { return self.unexplained(at) };
         let inputs = self.last_axis("linear", x, at)?;
-        if let Some(position) = self.unit_placed(layer) {
+        if let Some(position) = self.parts.at(layer.site) {
             return self.unit_again(position, x, vec![], at);
         }
         self.fixed("linear", outputs, *width, "produce")?;
@@ -50,7 +50,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         let width = self.last_axis(function.name, x, at)?;
         let eps = self.eps(function, given, at)?;
-        if let Some(position) = self.unit_placed(layer) {
+        if let Some(position) = self.parts.at(layer.site) {
             return self.unit_again(position, x, vec![Argument::Number(eps)], at);
         }
         self.fixed(function.name, &width, at, "take")?;
@@ -84,13 +84,6 @@ impl<'a> Inference<'a, '_, '_> {
         Ok(last.size.clone())
     }
 
-    pub(super) fn unit_placed(&self, layer: &LayerValue<'a>) -> Option<usize> {
-        match self.placed.get(&layer.site) {
-            Some(Placed::Layer(position)) => Some(*position),
-            _ => None,
-        }
-    }
-
     /// The first use of a layer makes it.
     pub(super) fn unit(
         &mut self,
@@ -116,17 +109,17 @@ impl<'a> Inference<'a, '_, '_> {
         x: &Tensor,
         at: Place,
     ) -> Checked<usize> {
-        let Some(position) = self.unit_placed(layer) else { return self.place_unit(callee, layer, kind, x) };
+        let Some(position) = self.parts.at(layer.site) else { return self.place_unit(callee, layer, kind, x) };
         self.used_alike(position, at)?;
-        if self.layers[position].kind != kind {
-            let first = self.layers[position].signature.0.clone();
+        if self.parts.layers[position].kind != kind {
+            let first = self.parts.layers[position].signature.0.clone();
             return self
                 .fault(at, format!("`{}` is given {}, and its first use gave it {first}", layer.text, x.ty))
                 .help("all uses of a layer share its parameters: give it equal widths, or make a second layer")
                 .fail();
         }
         let work = work(&x.ty, &kind);
-        self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
+        self.parts.work(position, &work);
         Ok(position)
     }
 
@@ -139,21 +132,30 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<usize> {
         let ty = self.known(applied(&kind, &x.ty).ok(), layer.span)?;
         let label = self.label(layer, callee, true)?;
-        self.layers.push(Layer {
-            label,
-            scope: layer.scope,
-            multiply_adds: work(&x.ty, &kind),
-            kind,
+        let (work, signature) = (work(&x.ty, &kind), (x.ty.to_string(), ty.to_string()));
+        let part = self.part(label, layer, kind, signature, work);
+        Ok(self.parts.add(part, layer.site))
+    }
+
+    /// The part that a layer makes.
+    pub(super) fn part(
+        &self,
+        label: Ident,
+        layer: &LayerValue<'a>,
+        kind: LayerKind,
+        signature: (String, String),
+        multiply_adds: Term,
+    ) -> Layer {
+        Layer {
             text: unlabelled(&layer.text).to_owned(),
             at: layer.span.first,
-            shown: self.called(layer),
-            signature: (x.ty.to_string(), ty.to_string()),
+            shown: self.parts.called(layer),
+            signature,
+            multiply_adds,
             starts: starts(layer),
-            frozen: self.frozen,
-        });
-        let position = self.layers.len() - 1;
-        self.placed.insert(layer.site, Placed::Layer(position));
-        Ok(position)
+            frozen: self.here.frozen,
+            ..Layer::new(label, layer.scope, kind)
+        }
     }
 
     /// A further use of a layer must fit the first.
@@ -165,28 +167,30 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Tensor> {
         self.used_alike(position, at)?;
-        let LayerKind::Unit { sizes, acts, .. } = &self.layers[position].kind else { return self.unexplained(at) };
+        let LayerKind::Unit { sizes, acts, .. } = &self.parts.layers[position].kind else {
+            return self.unexplained(at);
+        };
         let acts = *acts;
         let inputs = match acts {
             Acts::OnImages(kernel) => kernel.channels(sizes)[0].clone(),
             _ => sizes[0].clone(),
         };
-        match applied(&self.layers[position].kind, &x.ty) {
+        match applied(&self.parts.layers[position].kind, &x.ty) {
             Ok(ty) => {
-                let multiply_adds = work(&x.ty, &self.layers[position].kind);
-                self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&multiply_adds);
+                let multiply_adds = work(&x.ty, &self.parts.layers[position].kind);
+                self.parts.work(position, &multiply_adds);
                 let inputs = vec![x.id];
                 let operation = Operation::Layer { layer: position, method: "record", inputs, settings };
                 self.tensor(operation, ty, at)
             }
             Err(misfit) => {
-                let callee = self.layers[position].shown.clone();
+                let callee = self.parts.layers[position].shown.clone();
                 let mut wanted = vec!["_".to_owned(); x.ty.rank().max(1)];
                 let place = if acts == Acts::OnLast { wanted.len() - 1 } else { 1 };
                 wanted[place] = inputs.to_string();
                 let wanted = wanted.join(", ");
                 let message = format!("`{callee}` takes [{wanted}] but is given {}", x.ty);
-                let note = format!("its first use gave it {}", self.layers[position].signature.0);
+                let note = format!("its first use gave it {}", self.parts.layers[position].signature.0);
                 self.misfit(&misfit, &callee, message, x, at)
                     .note(note)
                     .help("all uses of a layer share its parameters: give it equal widths, or make a second layer")

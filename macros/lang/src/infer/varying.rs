@@ -1,7 +1,7 @@
 //! `varying`: a layer whose parameters change with time, made of equal layers.
 
 use super::arguments::{Gift, Given};
-use super::block::Inference;
+use super::block::{Inference, Standing};
 use super::typed::{Layer, LayerKind, Operation, Step, Varying, key};
 use super::types::Element;
 use super::value::{Callable, LayerValue, Tensor, Value};
@@ -14,10 +14,8 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals("varying", x, at)?;
         self.reals("varying", s, at)?;
         if s.ty.rank() > 0 {
-            let notes = self.notes(s, &[]);
             return self
-                .fault(at, format!("`varying` takes one time for all, [], but is given {}", s.ty))
-                .notes(notes)
+                .about(s, at, format!("`varying` takes one time for all, [], but is given {}", s.ty))
                 .help("the time of `ode` is one: `|x, s| varying(x, s, [Block; 4])`")
                 .fail();
         }
@@ -31,11 +29,8 @@ impl<'a> Inference<'a, '_, '_> {
             Some(Gift::Choice(between)) => between,
             _ => "linear",
         };
-        let outer = std::mem::take(&mut self.steps);
-        let around = std::mem::replace(&mut self.within_ode, true);
-        let first = self.at_first(&layers, [x, s], *place);
-        self.within_ode = around;
-        self.steps = outer;
+        let here = Standing { within_ode: true, ..self.here };
+        let (first, _) = self.apart(here, |inference| inference.at_first(&layers, [x, s], *place));
         let (body, y) = first?;
         self.only_parameters(scope, *place)?;
         let how = Varying { layers: layers.len(), between, span, body, result: y.id };
@@ -47,8 +42,8 @@ impl<'a> Inference<'a, '_, '_> {
         match &list.kind {
             Callable::Bound(inner) => return self.equal_layers(inner, place),
             Callable::Chain(layers) => {
-                if let Some(scope) = self.unit_placed(list)
-                    && let LayerKind::Scope { times: Some(_) } = self.layers[scope].kind
+                if let Some(scope) = self.parts.at(list.site)
+                    && let LayerKind::Scope { times: Some(_) } = self.parts.layers[scope].kind
                 {
                     if layers.len() < 2 {
                         return self
@@ -83,7 +78,7 @@ impl<'a> Inference<'a, '_, '_> {
             let mut inputs = vec![(Value::Tensor(x.clone()), place), (Value::Tensor(s.clone()), place)];
             inputs.truncate(takes);
             let y = self.apply(layer, inputs, place)?;
-            let body = std::mem::take(&mut self.steps);
+            let body = std::mem::take(&mut self.body.steps);
             if first.is_some() {
                 continue;
             }
@@ -95,11 +90,11 @@ impl<'a> Inference<'a, '_, '_> {
                     return self.fault(place, message).fail();
                 }
             }
-            work = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
+            work = self.parts.works();
         }
         // One layer is computed, whatever the number of those it is made of.
         let zero = crate::terms::Term::integer(0);
-        for (i, layer) in self.layers.iter_mut().enumerate() {
+        for (i, layer) in self.parts.layers.iter_mut().enumerate() {
             layer.multiply_adds = work.get(i).unwrap_or(&zero).clone();
         }
         self.known(first, place)
@@ -107,12 +102,12 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// Checks that the layers of a list hold parameters alone, and at least one.
     fn only_parameters(&mut self, list: usize, place: Place) -> Checked<()> {
-        let scopes = |layer: &Layer| std::iter::successors(layer.scope, |&scope| self.layers[scope].scope);
-        let own = self.layers.iter().filter(|layer| scopes(layer).any(|scope| scope == list));
+        let scopes = |layer: &Layer| std::iter::successors(layer.scope, |&scope| self.parts.layers[scope].scope);
+        let own = self.parts.layers.iter().filter(|layer| scopes(layer).any(|scope| scope == list));
         let mut open: Vec<_> = own
             .map(|layer| {
                 (
-                    key(&self.layers, layer.scope, &layer.label),
+                    key(&self.parts.layers, layer.scope, &layer.label),
                     layer.kind.parameters(),
                     holds_state(layer),
                     net_of(layer),

@@ -180,6 +180,15 @@ pub struct Layer {
     pub frozen: bool,
 }
 
+impl Layer {
+    /// A part of a scope, of which nothing else is known.
+    pub fn new(label: Ident, scope: Option<usize>, kind: LayerKind) -> Self {
+        let (at, shown, text, signature) = (label.span(), label.to_string(), String::new(), Default::default());
+        let (multiply_adds, starts, frozen) = (Term::integer(0), vec![], false);
+        Layer { label, scope, kind, text, at, shown, signature, multiply_adds, starts, frozen }
+    }
+}
+
 /// How a tensor starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
