@@ -1,6 +1,6 @@
 //! What a program says, as the parser leaves it: names unresolved, every part with the span it came from.
 
-use crate::report::Place;
+use crate::report::{Checked, Place, Reported};
 use proc_macro2::{Ident, Span, TokenStream};
 
 /// Everything inside one `net! { … }`.
@@ -14,6 +14,8 @@ pub struct Program {
     pub broken: Vec<Broken>,
     /// The items that another `net!` declares.
     pub foreign: Vec<Foreign>,
+    /// How many expressions have a number.
+    pub numbered: usize,
 }
 
 /// An item that another `net!` declares.
@@ -59,6 +61,8 @@ pub struct Broken {
     pub visibility: Visibility,
     /// What it was meant to declare.
     pub kind: BrokenKind,
+    /// The error stands in the report, or that of another `net!`.
+    pub lost: Reported,
 }
 
 /// What a missing item was meant to declare.
@@ -155,10 +159,10 @@ pub struct NetItem {
     pub result: ResultType,
     /// The facts after `where`.
     pub facts: Vec<Fact>,
-    /// The body; `None` if it could not be read (the signature still stands).
-    pub body: Option<Block>,
+    /// The body, unless it could not be read (the signature still stands).
+    pub body: Checked<Block>,
     /// Whether the head held a mistake that was mended: a body that disagrees with it may be right.
-    pub mended: bool,
+    pub mended: Option<Reported>,
     /// Whether the body holds a mistake already: that a name seems unused then says nothing.
     pub damaged: bool,
 }
@@ -350,10 +354,40 @@ pub enum LetPattern {
 /// An expression with its place: the span covers its most telling token (the function's name, the operator).
 #[derive(Debug)]
 pub struct Expr {
+    /// Tells it from all others of the program, equal ones included.
+    pub number: usize,
     /// What it says.
     pub kind: ExprKind,
     /// Where an error about it should point.
     pub span: Place,
+}
+
+impl Expr {
+    /// Whether both say the same, wherever they stand. What binds names says the same as itself alone.
+    pub fn says(&self, other: &Self) -> bool {
+        use ExprKind::{Binary, Bool, Call, Label, List, Member, Name, Number, Path, Str, Unary};
+        let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says(b));
+        self.number == other.number
+            || match (&self.kind, &other.kind) {
+                (Name(a), Name(b)) => a == b,
+                (Path(a), Path(b)) => a == b,
+                (Number { value: a, integer: i }, Number { value: b, integer: j }) => a == b && i == j,
+                (Bool(a), Bool(b)) => a == b,
+                (Str(a), Str(b)) => a == b,
+                (Member { of: a, name: left }, Member { of: b, name: right })
+                | (Label { inner: a, label: left }, Label { inner: b, label: right }) => left == right && a.says(b),
+                (Unary { operand: a, op: left }, Unary { operand: b, op: right }) => left == right && a.says(b),
+                (Binary { operands: a, op: left }, Binary { operands: b, op: right }) => {
+                    left == right && all(&**a, &**b)
+                }
+                (List(a), List(b)) => all(a, b),
+                (Call { callee: f, arguments: a }, Call { callee: g, arguments: b }) => {
+                    let same = |(a, b): (&Argument, &Argument)| a.name == b.name && a.value.says(&b.value);
+                    f.says(g) && a.len() == b.len() && a.iter().zip(b).all(same)
+                }
+                _ => false,
+            }
+    }
 }
 
 /// The forms of expressions.
@@ -459,7 +493,7 @@ pub enum ExprKind {
     /// `{ … }` as a value, and `( … )` after a label
     Block(Block),
     /// Could not be read; already reported. Its type is unknown and causes no further error.
-    Error,
+    Error(Reported),
 }
 
 /// Which axes of a tensor go where.

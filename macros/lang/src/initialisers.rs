@@ -1,6 +1,6 @@
 //! How tensors start: what stands after `param w: [d, k] =` and after `init =`.
 
-use crate::functions::{Default, Function, Kind, Parameter, Rule};
+use crate::functions::{Default, Function, Kind, Parameter, Rule, function};
 
 /// The initialiser of this name.
 pub fn find(name: &str) -> Option<&'static Function> {
@@ -8,7 +8,7 @@ pub fn find(name: &str) -> Option<&'static Function> {
 }
 
 const fn start(name: &'static str, parameters: &'static [Parameter], doc: &'static str) -> Function {
-    Function { name, tensors: &[], parameters, rule: Rule::Start, doc }
+    function(name, &[], parameters, Rule::Start, doc)
 }
 
 const fn number(name: &'static str, default: Default) -> Parameter {

@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod ast;
+mod case;
 pub mod report;
 pub mod parse;
 pub mod terms;

@@ -7,6 +7,38 @@ use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenS
 #[derive(Debug, Default)]
 pub struct Report {
     diagnostics: Vec<Diagnostic>,
+    needs: Vec<Need>,
+}
+
+/// Says that an error was reported: whoever has it may give a value up without a word. Only a report hands it out, so that
+/// nothing is lost in silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported(());
+
+/// A value, unless an error was reported where it arose: whatever depends on the value is no further error.
+pub type Checked<T> = Result<T, Reported>;
+
+impl Reported {
+    /// What another `net!` declares and could not read: it says so there.
+    pub(crate) fn elsewhere() -> Self {
+        Reported(())
+    }
+}
+
+/// Something that must be known at compile time and is not: an error unless whoever uses the net fixes it.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// The run-time dimensions on which it depends.
+    pub names: Vec<String>,
+    /// What is wrong if nobody fixes them.
+    pub diagnostic: Diagnostic,
+}
+
+/// How far a report has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    errors: usize,
+    needs: usize,
 }
 
 /// Where an error points: from one token to another, which are mostly the same.
@@ -35,6 +67,7 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What would mend it.
     pub help: Option<String>,
+    reported: Reported,
 }
 
 impl Report {
@@ -46,8 +79,51 @@ impl Report {
     /// Adds an error at a token; notes and help follow in builder style.
     pub fn error(&mut self, place: impl Into<Place>, message: impl Into<String>) -> &mut Diagnostic {
         let (place, message) = (place.into(), message.into());
-        self.diagnostics.push(Diagnostic { place, message, notes: vec![], help: None });
+        self.diagnostics.push(Diagnostic { place, message, notes: vec![], help: None, reported: Reported(()) });
         self.diagnostics.last_mut().expect("one was just pushed")
+    }
+
+    /// Adds something that must be known at compile time. What depends on no dimension, nobody can fix: it is an error.
+    pub fn need(&mut self, names: Vec<String>, place: Place, message: String, help: String) -> Reported {
+        if names.is_empty() {
+            return self.error(place, message).help(help).reported;
+        }
+        let reported = Reported(());
+        let diagnostic = Diagnostic { place, message, notes: vec![], help: Some(help), reported };
+        self.needs.push(Need { names, diagnostic });
+        reported
+    }
+
+    /// A mistake of `net!` itself: something is lost for which nobody gave a reason.
+    pub fn unexplained(&mut self, place: impl Into<Place>) -> Reported {
+        let message = "`net!` cannot make sense of this, and does not know why";
+        self.error(place, message).help("this is a mistake of the macro: please report the program").reported
+    }
+
+    /// How far it has come.
+    pub fn mark(&self) -> Mark {
+        Mark { errors: self.diagnostics.len(), needs: self.needs.len() }
+    }
+
+    /// Whether an error was added since.
+    pub fn failed_since(&self, mark: Mark) -> Option<Reported> {
+        self.diagnostics.get(mark.errors).map(|diagnostic| diagnostic.reported)
+    }
+
+    /// Whether something must be known since.
+    pub fn needs_since(&self, mark: Mark) -> Option<Reported> {
+        self.needs.get(mark.needs).map(|need| need.diagnostic.reported)
+    }
+
+    /// Takes back what was added since: whoever has it says which of it counts.
+    pub fn take_since(&mut self, mark: Mark) -> (Vec<Diagnostic>, Vec<Need>) {
+        (self.diagnostics.split_off(mark.errors), self.needs.split_off(mark.needs))
+    }
+
+    /// What must be known since and nobody will fix is an error.
+    pub fn settle_since(&mut self, mark: Mark) {
+        let needs = self.needs.split_off(mark.needs);
+        self.diagnostics.extend(needs.into_iter().map(|need| need.diagnostic));
     }
 
     /// Whether nothing is wrong so far.
@@ -55,41 +131,23 @@ impl Report {
         self.diagnostics.is_empty()
     }
 
-    /// How many errors were added so far.
-    pub fn len(&self) -> usize {
-        self.diagnostics.len()
-    }
-
-    /// Takes back the errors after the first `count`.
-    pub fn split_off(&mut self, count: usize) -> Vec<Diagnostic> {
-        self.diagnostics.split_off(count.min(self.diagnostics.len()))
-    }
-
-    /// The errors after the first `count`.
-    pub fn since(&mut self, count: usize) -> &mut [Diagnostic] {
-        self.diagnostics.get_mut(count..).unwrap_or_default()
-    }
-
     /// Adds errors that were taken back.
-    pub fn extend(&mut self, diagnostics: Vec<Diagnostic>) {
+    pub fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
         self.diagnostics.extend(diagnostics);
     }
 
     /// The errors in the order of the source, each said once.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
-        let mut kept: Vec<(String, Diagnostic)> = Vec::with_capacity(self.diagnostics.len());
+        let mut kept: Vec<Diagnostic> = Vec::with_capacity(self.diagnostics.len());
         for diagnostic in self.diagnostics {
-            // Spans cannot be compared on stable; their debug form names the bytes.
-            let place = format!("{:?}", diagnostic.place.first);
-            if !kept.iter().any(|(p, d)| *p == place && d.message == diagnostic.message) {
-                kept.push((place, diagnostic));
+            let same = |a: Span, b: Span| a.start() == b.start() && a.end() == b.end() && a.file() == b.file();
+            let said = |d: &Diagnostic| d.message == diagnostic.message && same(d.place.first, diagnostic.place.first);
+            if !kept.iter().any(said) {
+                kept.push(diagnostic);
             }
         }
-        kept.sort_by_key(|(_, d)| {
-            let start = d.place.first.start();
-            (start.line, start.column)
-        });
-        kept.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+        kept.sort_by_key(|diagnostic| diagnostic.place.first.start());
+        kept
     }
 }
 
@@ -104,6 +162,22 @@ impl Diagnostic {
     pub fn note(&mut self, line: impl Into<String>) -> &mut Self {
         self.notes.push(line.into());
         self
+    }
+
+    /// Says where something came from, in these lines alone.
+    pub fn notes(&mut self, lines: Vec<String>) -> &mut Self {
+        self.notes = lines;
+        self
+    }
+
+    /// That it was reported.
+    pub fn reported(&self) -> Reported {
+        self.reported
+    }
+
+    /// Gives a value up, for which the error stands.
+    pub fn fail<T>(&self) -> Checked<T> {
+        Err(self.reported)
     }
 
     /// Says what would mend it.

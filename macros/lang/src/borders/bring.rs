@@ -3,8 +3,8 @@
 use super::hidden::{hidden, rename, unpacked};
 use super::{Entry, Import};
 use crate::ast::{Broken, BrokenKind, Foreign, Item, Program, Route, Visibility};
-use crate::parse::parse;
-use crate::report::Report;
+use crate::parse::{parse, parse_after};
+use crate::report::{Report, Reported};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub fn program(imports: &[Import], input: TokenStream, report: &mut Report) -> P
         false => rename(input, &|name| others.get(name).cloned()),
     };
     let own = parse(input, report);
-    let mut program = Program::default();
+    let mut program = Program { numbered: own.numbered, ..Program::default() };
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for import in imports {
         let alias = import.entries[0].declares("dim");
@@ -73,10 +73,16 @@ fn bring(
     };
     let item = rename(unpacked(entry.item.clone()), &|name| names.get(name).cloned());
     // It was read without errors where it is declared.
-    let item = parse(quote! { #visibility #item }, &mut Report::new()).items.pop();
-    let Some(item) = item else {
+    let mut read = parse_after(quote! { #visibility #item }, program.numbered, &mut Report::new());
+    program.numbered = read.numbered;
+    let Some(item) = read.items.pop() else {
         let visibility = Visibility { tokens: visibility };
-        program.broken.push(Broken { name: name.clone(), visibility, kind: BrokenKind::Foreign });
+        program.broken.push(Broken {
+            name: name.clone(),
+            visibility,
+            kind: BrokenKind::Foreign,
+            lost: Reported::elsewhere(),
+        });
         return;
     };
     program.items.push(item);

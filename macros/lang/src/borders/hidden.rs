@@ -11,10 +11,21 @@ const DIGITS: usize = 16;
 pub fn hidden(name: &Ident) -> Ident {
     let mut hasher = DefaultHasher::new();
     let home = ["CARGO_CRATE_NAME", "CARGO_PKG_VERSION"].map(|variable| std::env::var(variable).unwrap_or_default());
-    // Spans tell files and expansions apart; their debug form is all that stable Rust shows of that.
-    (home, format!("{:?} {:?}", name.span(), Span::call_site()), name.to_string()).hash(&mut hasher);
+    for span in [name.span(), Span::call_site()] {
+        let start = span.start();
+        (span.file(), start.line, start.column, expansion(span)).hash(&mut hasher);
+    }
+    (home, name.to_string()).hash(&mut hasher);
     let plain = name.to_string();
     Ident::new(&format!("{}{MARK}{:016x}", plain.trim_start_matches("r#"), hasher.finish()), name.span())
+}
+
+/// The number of the expansion that a token comes from: none where it stands in a file. It tells the expansions of one
+/// `macro_rules!` apart, and its debug form is all that stable Rust shows of it.
+pub fn expansion(span: Span) -> Option<usize> {
+    let debug = format!("{span:?}");
+    let digits: String = debug.strip_prefix('#')?.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().filter(|number| *number > 0)
 }
 
 /// Whether a name is a hidden one.

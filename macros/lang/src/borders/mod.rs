@@ -10,6 +10,7 @@ mod hidden;
 mod uses;
 
 pub use bring::program;
+use hidden::expansion;
 pub use hidden::{alike, is_hidden, packed, plain, rename, shown};
 pub use uses::{Use, read, split};
 
@@ -109,9 +110,7 @@ pub fn start(uses: &[Use], rest: &TokenStream) -> TokenStream {
 /// the expansion that it comes from tell it from others.
 fn call(a: &Use) -> Ident {
     let (name, span) = (a.name.to_string(), a.name.span());
-    let debug = format!("{span:?}");
-    let expansion: String = debug.chars().skip_while(|c| *c == '#').take_while(char::is_ascii_digit).collect();
-    let inner = if matches!(expansion.as_str(), "" | "0") { String::new() } else { format!("_{expansion}") };
+    let inner = expansion(span).map_or_else(String::new, |number| format!("_{number}"));
     let (name, at) = (name.trim_start_matches("r#"), span.start());
     Ident::new(&format!("{name}_is_no_dim_or_net_{}_{}{inner}", at.line, at.column), span)
 }

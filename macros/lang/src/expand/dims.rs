@@ -1,6 +1,7 @@
 //! Dimensions as Rust: declarations, types, values.
 
 use crate::ast::{DimItem, Program, Route, Size, TensorType};
+use crate::case::capitals;
 use crate::infer::{Axis, Element, Type, TypedNet};
 use crate::resolve::Names;
 use crate::terms::{Atom, Term};
@@ -402,16 +403,6 @@ impl IntoToken for Literal {
     fn into_token(self) -> TokenStream {
         TokenTree::from(self).into()
     }
-}
-
-/// `n` → `N`, `batch_size` → `BatchSize`
-pub fn capitals(name: &str) -> String {
-    let words = name.split('_').filter(|word| !word.is_empty());
-    let words = words.map(|word| {
-        let mut letters = word.chars();
-        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-    });
-    words.collect()
 }
 
 /// `a * b * c`

@@ -51,11 +51,11 @@ impl Context<'_, '_> {
     fn signature(&self) -> String {
         let inputs = self.net.item.inputs.iter().zip(&self.net.inputs);
         let inputs: Vec<_> =
-            inputs.filter_map(|(input, ty)| Some(format!("`{} : {}`", input.name, ty.as_ref()?))).collect();
+            inputs.filter_map(|(input, ty)| Some(format!("`{} : {}`", input.name, ty.as_ref().ok()?))).collect();
         let results = crate::infer::results(self.net.item).into_iter().zip(&self.net.results);
         let results: Vec<_> = results
             .filter_map(|((name, _), ty)| {
-                let ty = ty.as_ref()?;
+                let ty = ty.as_ref().ok()?;
                 Some(name.map_or_else(|| format!("`{ty}`"), |name| format!("`{name} : {ty}`")))
             })
             .collect();

@@ -220,12 +220,12 @@ fn seen_as_far(item: &Visibility, other: &Visibility) -> bool {
 /// The declarations that hold an error.
 fn failed(names: &Names<'_>, inferred: &Inferred<'_>) -> HashSet<String> {
     let nets = inferred.nets.iter().filter(|net| net.reach == Reach::Named);
-    let nets = nets.filter(|net| !net.is_typed() || net.body.is_none()).map(|net| net.name.to_string());
+    let nets = nets.filter(|net| !net.is_typed() || net.body.is_err()).map(|net| net.name.to_string());
     let templates = inferred.templates.iter().filter(|template| template.failed);
     let aliases = inferred.aliases.iter().filter(|alias| alias.net.is_none());
     nets.chain(templates.map(|template| template.item.name.to_string()))
         .chain(aliases.map(|alias| alias.item.name.to_string()))
-        .chain(names.broken.iter().cloned())
+        .chain(names.broken.keys().cloned())
         .collect()
 }
 

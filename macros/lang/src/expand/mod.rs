@@ -17,7 +17,6 @@ use crate::infer::{Inferred, Reach, TypedNet};
 use crate::report::Diagnostic;
 use crate::resolve::Names;
 use dims::Spelling;
-pub use dims::capitals;
 pub use export::Export;
 use export::Sources;
 use proc_macro2::{Ident, Span, TokenStream};
@@ -109,7 +108,7 @@ impl Context<'_, '_> {
 
     /// Whether the whole net is known, so that it can be recorded.
     fn whole(&self) -> bool {
-        self.net.body.is_some()
+        self.net.body.is_ok()
     }
 }
 

@@ -4,6 +4,7 @@ use super::dims::{Mode, structure};
 use super::steps::number;
 use super::{Context, allowances, here};
 use crate::ast::Visibility;
+use crate::case::capitals;
 use crate::infer::{Layer, LayerKind, Start, key_part};
 use crate::resolve::reach;
 use crate::terms::{Atom, Term};
@@ -201,7 +202,7 @@ impl Context<'_, '_> {
         let part = key_part(&layer.label);
         let name = match part.starts_with(|c: char| c.is_ascii_digit()) {
             true => format!("{outer}Item{part}"),
-            false => format!("{outer}{}", super::dims::capitals(&part)),
+            false => format!("{outer}{}", capitals(&part)),
         };
         let taken = |name: &str| {
             let generated = |net: &Ident| name == format!("{net}Batch") || name == format!("{net}Output");

@@ -4,6 +4,7 @@ use super::dims::Mode;
 use super::{Context, allowances, here};
 use crate::ast::Role;
 use crate::infer::{Body, Reading, Type, ValueId};
+use crate::report::Checked;
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -13,7 +14,7 @@ impl Context<'_, '_> {
     /// `record`, `init`, the counts.
     pub(super) fn inherent(&self) -> TokenStream {
         let (name, element, allow) = (self.name(), self.element(), allowances());
-        let body = self.net.body.as_ref();
+        let body = self.net.body.as_ref().ok();
         let record = self.record("record", "Records the net on a graph, as nets that contain it do.", body);
         let inverse = (self.net.item.role == Role::Flow).then(|| {
             let body = self.net.inverse.as_ref().map(|inverse| &inverse.body);
@@ -157,7 +158,7 @@ impl Context<'_, '_> {
     pub(super) fn place(&self, dim: &str) -> Option<(&Ident, usize, usize)> {
         self.net.item.inputs.iter().zip(&self.net.inputs).enumerate().find_map(|(i, (input, ty))| {
             let is_dim = |size: &Term| matches!(size.as_atom(), Some(Atom::RunTime(name)) if name == dim);
-            let axis = ty.as_ref()?.axes.iter().position(|axis| is_dim(&axis.size))?;
+            let axis = ty.as_ref().ok()?.axes.iter().position(|axis| is_dim(&axis.size))?;
             Some((&input.name, i, axis))
         })
     }
@@ -175,6 +176,6 @@ impl Context<'_, '_> {
 }
 
 /// The type, or a scalar where an error was reported.
-pub(super) fn known(ty: &Option<Type>) -> Type {
-    ty.clone().unwrap_or_else(|| Type::real(vec![]))
+pub(super) fn known(ty: &Checked<Type>) -> Type {
+    ty.clone().unwrap_or_else(|_| Type::real(vec![]))
 }

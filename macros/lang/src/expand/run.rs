@@ -5,6 +5,7 @@ use super::dims::{Mode, Spelling, located};
 use super::record::known;
 use crate::ast::{ResultType, Role};
 use crate::infer::{Element, Reach, Type, TypedNet};
+use crate::report::Checked;
 use crate::terms::Atom;
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -79,10 +80,10 @@ impl Context<'_, '_> {
 
     /// What a flow does besides, by the nets that come with it.
     fn flow_methods(&self) -> TokenStream {
-        let position = self.nets.iter().position(|net| std::ptr::eq(&**net, self.net));
+        let position = self.nets.iter().position(|net| net.reach != Reach::Unused && net.name == *self.name());
         let companion = |role: Role| {
             let of = |net: &&Rc<TypedNet<'_>>| {
-                net.item.role == role && net.body.is_some() && net.nets().first() == position.as_ref()
+                net.item.role == role && net.body.is_ok() && net.nets().first() == position.as_ref()
             };
             self.nets.iter().find(of).filter(|net| net.reach == Reach::Named)
         };
@@ -122,7 +123,7 @@ impl Context<'_, '_> {
 
     /// `sample`, for flows of a batch of points without conditions.
     fn sample(&self) -> TokenStream {
-        let [Some(ty)] = self.net.inputs.as_slice() else { return TokenStream::new() };
+        let [Ok(ty)] = self.net.inputs.as_slice() else { return TokenStream::new() };
         let [rows, columns] = ty.axes.as_slice() else { return TokenStream::new() };
         if !matches!(rows.size.as_atom(), Some(Atom::RunTime(_))) || columns.size.number().is_none() {
             return TokenStream::new();
@@ -154,7 +155,7 @@ impl Context<'_, '_> {
         self.bindings(&|index| {
             let input = &self.net.item.inputs[index].name;
             match &self.net.inputs[index] {
-                Some(Type { element: Element::Index(_), .. }) => quote! { #input.shape() },
+                Ok(Type { element: Element::Index(_), .. }) => quote! { #input.shape() },
                 _ => quote! { ::ansatz::tensor::HasShape::shape(&#input) },
             }
         })
@@ -162,8 +163,7 @@ impl Context<'_, '_> {
 
     /// `gradient`, for nets with a scalar `loss`, or with one scalar result.
     fn gradient(&self) -> TokenStream {
-        let scalar =
-            |ty: &Option<Type>| ty.as_ref().is_some_and(|ty| ty.element == Element::Real && ty.axes.is_empty());
+        let scalar = |ty: &Checked<Type>| matches!(ty, Ok(Type { element: Element::Real, axes }) if axes.is_empty());
         let scalars = self.net.results.iter().filter(|ty| scalar(ty)).count();
         let named = match &self.net.item.result {
             ResultType::One(_) => false,

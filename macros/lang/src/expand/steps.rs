@@ -2,9 +2,10 @@
 
 use super::dims::{Mode, axes};
 use super::{Context, here};
-use crate::functions::{FUNCTIONS, Function};
+use crate::case::capitals;
+use crate::functions::{Runtime, Slot, TypeSlot};
 use crate::infer::{
-    Constant, Degrees, Distance, Kernel, Layer, LayerKind, Naming, Operation, Scalar, Setting, Step, Trace, ValueId,
+    Argument, Call, Constant, Degrees, Kernel, Layer, LayerKind, Naming, Operation, Step, Trace, Type, ValueId,
     key_part,
 };
 use crate::terms::Term;
@@ -107,201 +108,28 @@ impl Context<'_, '_> {
         let spelling = &self.spelling;
         let ty = &self.net.values[result];
         let element = self.element();
-        let shape = || spelling.shape(&ty.axes, Mode::Parameters);
-        let child = |label: &str| quote! { &#scope.child(#label) };
-        let called = |name: &str| called(name, at);
         match operation {
-            Operation::Layer { layer, inputs, settings } => {
+            Operation::Call(call) => self.call(call, ty, scope, at),
+            Operation::Layer { layer, method, inputs, settings } => {
                 let layer = &self.net.layers[*layer];
-                let (of, scope) = (self.layer_type(layer), self.scope_of(layer, scope));
+                let (of, scope, method) = (self.layer_type(layer), self.scope_of(layer, scope), here(method));
                 let inputs = inputs.iter().map(|&id| self.borrowed(id));
-                let settings = settings.iter().map(|setting| match setting {
-                    Setting::Number(value) => number(*value),
-                    Setting::Count(count) => count.to_token_stream(),
-                    Setting::Shape => spelling.shape_value(&ty.axes),
-                    Setting::Degrees(degrees) => match degrees {
-                        Degrees::Elements => quote! { ::ansatz::nn::Degrees::Elements },
-                        Degrees::Hidden(count) => quote! { ::ansatz::nn::Degrees::Hidden { count: #count } },
-                        Degrees::Results(each) => quote! { ::ansatz::nn::Degrees::Results { each: #each } },
-                    },
-                    Setting::Kernel(Kernel { stride, dilation, before, after, groups, .. }) => {
-                        let pair = |[a, b]: &[usize; 2]| quote! { [#a, #b] };
-                        let (stride, dilation) = (pair(stride), pair(dilation));
-                        let (before, after) = (pair(before), pair(after));
-                        quote! {
-                            ::ansatz::nn::Slide {
-                                stride: #stride, dilation: #dilation, before: #before, after: #after, groups: #groups,
-                            }
-                        }
-                    }
-                });
-                quote! { <#of>::record(#scope, #(#inputs),* #(, #settings)*) }
-            }
-            Operation::Inverse { layer, inputs } => {
-                let layer = &self.net.layers[*layer];
-                let (of, scope) = (self.layer_type(layer), self.scope_of(layer, scope));
-                let inputs = inputs.iter().map(|&id| self.borrowed(id));
-                quote! { <#of>::record_inverse(#scope, #(#inputs),*) }
-            }
-            Operation::Project { layer, input } => {
-                let layer = &self.net.layers[*layer];
-                let (of, scope, input) = (self.layer_type(layer), self.scope_of(layer, scope), self.borrowed(*input));
-                quote! { <#of>::project(#scope, #input) }
+                let settings = settings.iter().map(|setting| self.argument(setting, ty));
+                quote! { <#of>::#method(#scope, #(#inputs),* #(, #settings)*) }
             }
             Operation::Own { layer } => {
                 let layer = &self.net.layers[*layer];
-                let (scope, name, shape) = (self.around(layer, scope), key_part(&layer.label), shape());
+                let (scope, name) = (self.around(layer, scope), key_part(&layer.label));
+                let shape = spelling.shape(&ty.axes, Mode::Parameters);
                 let state = matches!(layer.kind, LayerKind::Tensor { state: true, .. });
                 let function = here(if state { "buffer" } else { "parameter" });
                 quote! { #scope.#function::<#shape, #element>(#name, ::core::default::Default::default()) }
             }
             Operation::Update { .. } | Operation::Name { .. } => unreachable!("it gives no value"),
-            Operation::Gather { table, index } => {
-                let (table, index, value) =
-                    (self.borrowed(*table), self.borrowed(*index), spelling.shape_value(&ty.axes));
-                let function = called("gather");
-                quote! { ::ansatz::tensor::#function(#table, #index, #value) }
-            }
             Operation::Checkpoint { input, body, result } => {
                 let (input, result) = (self.borrowed(*input), self.borrowed(*result));
                 let body = body.iter().map(|step| self.step(step, scope));
                 quote! { ::ansatz::tensor::checkpoint(#input, || { #(#body)* ::core::clone::Clone::clone(#result) }) }
-            }
-            Operation::Positions => {
-                let value = spelling.shape_value(&ty.axes);
-                let function = called("positions");
-                quote! { ::ansatz::tensor::#function(#scope, #value) }
-            }
-            Operation::Map { function, inputs, numbers } => {
-                let function = called(function);
-                let inputs = inputs.iter().map(|&id| self.borrowed(id));
-                let numbers = numbers.iter().map(|&value| number(value));
-                quote! { ::ansatz::tensor::#function(#(#inputs),* #(, #numbers)*) }
-            }
-            Operation::Constant { like, value } => {
-                let like = self.borrowed(*like);
-                let value = match value {
-                    Scalar::Number(value) => number(*value),
-                    Scalar::Size(size) => {
-                        let size = spelling.number(size, &quote! { usize });
-                        quote! { (#size) as f64 }
-                    }
-                };
-                quote! { ::ansatz::tensor::constant_like(#like, #value) }
-            }
-            Operation::Broadcast { input, axes: new } => {
-                let (input, axes, value) = (self.borrowed(*input), axes(new), spelling.shape_value(&ty.axes));
-                quote! { ::ansatz::tensor::broadcast::<_, _, #axes, _>(#input, #value) }
-            }
-            Operation::Squeeze { input, axes: gone } => {
-                let (input, axes, shape) = (self.borrowed(*input), axes(gone), shape());
-                quote! { ::ansatz::tensor::squeeze::<_, #shape, #axes, _>(#input) }
-            }
-            Operation::Reduce { function, input, axes: gone, unbiased } => {
-                let (function, input, axes, shape) = (called(function), self.borrowed(*input), axes(gone), shape());
-                let unbiased = unbiased.iter();
-                quote! { ::ansatz::tensor::#function::<_, #shape, #axes, _>(#input #(, #unbiased)*) }
-            }
-            Operation::Argmax { input, axis } => {
-                let (input, axes, shape) = (self.borrowed(*input), axes(&[*axis]), shape());
-                let function = called("argmax");
-                quote! { ::ansatz::tensor::#function::<_, #shape, #axes, _, _>(#input) }
-            }
-            Operation::Along { function, input, axis } => {
-                let (function, input, axes) = (called(function), self.borrowed(*input), axes(&[*axis]));
-                quote! { ::ansatz::tensor::#function::<_, #axes, _>(#input) }
-            }
-            Operation::ToReal { input } => {
-                let input = self.borrowed(*input);
-                quote! { ::ansatz::tensor::to_float::<_, _, #element>(#input) }
-            }
-            Operation::Pool { function, input, kernel, stride, padding, count_padding } => {
-                let (function, input, value) =
-                    (called(function), self.borrowed(*input), spelling.shape_value(&ty.axes));
-                let count_padding = count_padding.iter();
-                quote! {
-                    ::ansatz::tensor::#function(
-                        #input,
-                        #value,
-                        ::ansatz::tensor::Windows {
-                            kernel: &[#(#kernel),*],
-                            stride: &[#(#stride),*],
-                            padding: &[#(#padding),*],
-                        },
-                        #(#count_padding)*
-                    )
-                }
-            }
-            Operation::Upsample { function, input, factor } => {
-                let (function, input, value) =
-                    (called(function), self.borrowed(*input), spelling.shape_value(&ty.axes));
-                quote! { ::ansatz::tensor::#function(#input, #value, #factor) }
-            }
-            Operation::Dropout { function, input, p, label } => {
-                let function = called(function);
-                let (input, p, scope) = (self.borrowed(*input), number(*p), child(label));
-                quote! { ::ansatz::tensor::#function(#scope, #input, #p) }
-            }
-            Operation::CrossEntropy { logits, target, weights, ignore, label_smoothing } => {
-                let (logits, target) = (self.borrowed(*logits), self.borrowed(*target));
-                let weights = option(weights.map(|id| self.borrowed(id)));
-                let ignore = option(ignore.map(|class| {
-                    let class = Literal::u64_unsuffixed(class);
-                    quote! { #class }
-                }));
-                let label_smoothing = number(*label_smoothing);
-                let function = called("cross_entropy");
-                quote! {
-                    ::ansatz::tensor::#function(
-                        #logits,
-                        #target,
-                        ::ansatz::tensor::CrossEntropy {
-                            weights: #weights,
-                            ignore: #ignore,
-                            label_smoothing: #label_smoothing,
-                        },
-                    )
-                }
-            }
-            Operation::Attention { inputs, causal, scale, window, mask, lengths, start, alibi } => {
-                let [q, k, v] = inputs.map(|id| self.borrowed(id));
-                let erased = |id: &ValueId| {
-                    let name = self.value(*id);
-                    quote! { #name.erase() }
-                };
-                let [mask, lengths, start] = [mask, lengths, start].map(|id| option(id.as_ref().map(erased)));
-                let scale = option(scale.map(number));
-                let window = option(window.map(|window| {
-                    let window = Literal::u64_unsuffixed(window);
-                    quote! { #window }
-                }));
-                let value = spelling.shape_value(&ty.axes);
-                let function = called("attention");
-                quote! {
-                    ::ansatz::tensor::#function(#q, #k, #v, #value, ::ansatz::tensor::Attention {
-                        causal: #causal,
-                        scale: #scale,
-                        window: #window,
-                        mask: #mask,
-                        lengths: #lengths,
-                        start: #start,
-                        alibi: #alibi,
-                    })
-                }
-            }
-            Operation::Rotary { input, base, interleaved, start } => {
-                let (input, base) = (self.borrowed(*input), number(*base));
-                let start = option(start.map(|id| {
-                    let name = self.value(id);
-                    quote! { #name.erase() }
-                }));
-                let function = called("rotary");
-                quote! { ::ansatz::tensor::#function(#input, #base, #interleaved, #start) }
-            }
-            Operation::Draw { function, p, label } => {
-                let (function, scope, value) = (called(function), child(label), spelling.shape_value(&ty.axes));
-                let p = p.iter().map(|&p| number(p));
-                quote! { ::ansatz::tensor::#function(#scope, #value #(, #p)*) }
             }
             Operation::Ode { input, flow } => {
                 let (input, body) = (self.borrowed(*input), flow.body.iter().map(|step| self.step(step, scope)));
@@ -317,11 +145,7 @@ impl Context<'_, '_> {
                 };
                 let (start, end) = (number(flow.span.0), number(flow.span.1));
                 let (method, steps) = (here(&flow.method.to_uppercase()), Literal::usize_unsuffixed(flow.steps));
-                let gradient = here(match flow.gradient {
-                    "adjoint" => "Adjoint",
-                    "recompute" => "Recompute",
-                    _ => "Stored",
-                });
+                let gradient = here(&capitals(flow.gradient));
                 let function = match (&flow.trace, flow.rate) {
                     (Some(_), _) => quote! { ::ansatz::flow::cnf },
                     (None, Some(_)) => quote! { ::ansatz::ode::integrate_along },
@@ -331,8 +155,7 @@ impl Context<'_, '_> {
                 let trace = flow.trace.iter().map(|trace| match trace {
                     Trace::Exact => quote! { ::ansatz::flow::Trace::Exact },
                     Trace::Hutchinson(label) => {
-                        let scope = child(label);
-                        quote! { ::ansatz::flow::Trace::Hutchinson(&::ansatz::tensor::normal(#scope, #value)) }
+                        quote! { ::ansatz::flow::Trace::Hutchinson(&::ansatz::tensor::normal(&#scope.child(#label), #value)) }
                     }
                 });
                 quote! {
@@ -357,7 +180,7 @@ impl Context<'_, '_> {
                 let (time, result) = (self.borrowed(*time), self.borrowed(how.result));
                 let body = how.body.iter().map(|step| self.step(step, scope));
                 let layers = Literal::usize_unsuffixed(how.layers);
-                let between = here(if how.between == "constant" { "Constant" } else { "Linear" });
+                let between = here(&capitals(how.between));
                 let (start, end) = (number(how.span.0), number(how.span.1));
                 quote! {
                     {
@@ -375,83 +198,6 @@ impl Context<'_, '_> {
                     }
                 }
             }
-            Operation::Rearrange { input, split, order, new, full } => {
-                let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
-                let number = |size: &Term| spelling.number(size, &quote! { usize });
-                let (split, full) = (split.iter().map(number), full.iter().map(number));
-                let literal = |i: &usize| Literal::usize_unsuffixed(*i);
-                let (order, new) = (order.iter().map(literal), new.iter().map(literal));
-                quote! {
-                    ::ansatz::tensor::rearrange(
-                        &#input.erase(), &[#(#split),*], &[#(#order),*], &[#(#new),*], &[#(#full),*], #value
-                    )
-                }
-            }
-            Operation::Einsum { inputs, labels, result } => {
-                let inputs = inputs.iter().map(|&id| self.value(id));
-                let labels = labels.iter().map(|labels| {
-                    let labels = labels.iter().map(|&label| Literal::usize_unsuffixed(label));
-                    quote! { &[#(#labels),*] }
-                });
-                let result = result.iter().map(|&label| Literal::usize_unsuffixed(label));
-                let value = spelling.shape_value(&ty.axes);
-                let function = called("einsum");
-                quote! { ::ansatz::tensor::#function(&[#(#inputs.erase()),*], &[#(#labels),*], &[#(#result),*], #value) }
-            }
-            Operation::Slice { input, axis, start } | Operation::Pad { input, axis, start } => {
-                let function = called(if matches!(operation, Operation::Slice { .. }) { "slice" } else { "pad" });
-                let (input, axis) = (self.value(*input), Literal::usize_unsuffixed(*axis));
-                let (start, value) = (spelling.number(start, &quote! { usize }), spelling.shape_value(&ty.axes));
-                quote! { ::ansatz::tensor::#function(&#input.erase(), #axis, #start, #value) }
-            }
-            Operation::Reshape { input } => {
-                let (input, value) = (self.borrowed(*input), spelling.shape_value(&ty.axes));
-                quote! { ::ansatz::tensor::reshape(#input, #value) }
-            }
-            Operation::OneHot { input } => {
-                let (input, value) = (self.value(*input), spelling.shape_value(&ty.axes));
-                let function = called("one_hot");
-                quote! { ::ansatz::tensor::#function(&#input.erase(), #value) }
-            }
-            Operation::Clouds { inputs, by } => {
-                let [x, y] = inputs.map(|id| self.borrowed(id));
-                match by {
-                    Distance::Sinkhorn { epsilon, turns } => {
-                        let epsilon = number(*epsilon);
-                        quote! { ::ansatz::transport::sinkhorn_divergence(#x, #y, #epsilon, #turns) }
-                    }
-                    Distance::Sliced { directions, label } => {
-                        let scope = child(label);
-                        quote! { ::ansatz::transport::sliced_wasserstein_loss(#scope, #x, #y, #directions) }
-                    }
-                }
-            }
-            Operation::Path { time, kind } => {
-                let time = self.borrowed(*time);
-                let kind = here(match *kind {
-                    "cosine" => "Cosine",
-                    "variance_preserving" => "VariancePreserving",
-                    _ => "Linear",
-                });
-                quote! { ::ansatz::flow::path(#time, ::ansatz::flow::Path::#kind) }
-            }
-            Operation::Transform { input, parameters, bound, inverse } => {
-                let (input, parameters) = (self.borrowed(*input), self.borrowed(*parameters));
-                match bound.map(number) {
-                    Some(bound) => quote! { ::ansatz::flow::spline(#input, #parameters, #bound, #inverse) },
-                    None => quote! { ::ansatz::flow::affine(#input, #parameters, #inverse) },
-                }
-            }
-            Operation::Elementwise { input, function, number: slope, inverse } => {
-                let (input, function) = (self.borrowed(*input), here(function));
-                let slope = slope.map(number).map(|slope| quote! { (#slope) });
-                quote! { ::ansatz::flow::elementwise(#input, ::ansatz::flow::Elementwise::#function #slope, #inverse) }
-            }
-            Operation::Permute { input, order } => {
-                let input = self.borrowed(*input);
-                let order = order.iter().map(|&i| Literal::usize_unsuffixed(i));
-                quote! { ::ansatz::flow::permute(#input, &[#(#order),*]) }
-            }
             Operation::Rust { path, inputs, constants, result: _ } => {
                 let inputs = inputs.iter().map(|(id, place)| {
                     let mut name = self.value(*id);
@@ -466,23 +212,118 @@ impl Context<'_, '_> {
                 let arguments = quote_spanned! { last => (#(#inputs),* #(, #constants)*) };
                 quote! { #(#path)::* #arguments }
             }
-            Operation::Concat { inputs, axis } => {
-                let inputs = inputs.iter().map(|&id| self.value(id));
-                let (axis, value) = (Literal::usize_unsuffixed(*axis), spelling.shape_value(&ty.axes));
-                let function = called("concat");
-                quote! { ::ansatz::tensor::#function(&[#(#inputs.erase()),*], #axis, #value) }
+        }
+    }
+
+    /// A call, as the row of its function says.
+    fn call(&self, call: &Call, ty: &Type, scope: &Ident, at: Span) -> TokenStream {
+        let Runtime { module, name, types, arguments, spoken } = call.of;
+        let module = here(module);
+        let mut function = here(name);
+        if *spoken {
+            // An editor that looks the name up where it stands in the source finds the function.
+            function.set_span(Span::call_site().located_at(at));
+        }
+        let types = types.iter().map(|slot| match slot {
+            TypeSlot::Inferred => quote! { _ },
+            TypeSlot::Shape => self.spelling.shape(&ty.axes, Mode::Parameters),
+            TypeSlot::Axes => axes(&call.axes),
+            TypeSlot::Element => self.element().to_token_stream(),
+        });
+        let types: Vec<TokenStream> = types.collect();
+        let types = (!types.is_empty()).then(|| quote! { ::<#(#types),*> });
+        let erased = || call.tensors.iter().map(|&id| self.value(id));
+        let mut values = call.values.iter();
+        let arguments = arguments.iter().flat_map(|slot| match slot {
+            Slot::Tensors => call.tensors.iter().map(|&id| self.borrowed(id)).collect(),
+            Slot::Erased => erased().map(|tensor| quote! { &#tensor.erase() }).collect(),
+            Slot::List => {
+                let tensors = erased();
+                vec![quote! { &[#(#tensors.erase()),*] }]
+            }
+            Slot::Shape => vec![self.spelling.shape_value(&ty.axes)],
+            Slot::Scope => vec![quote! { #scope }],
+            Slot::Draw => {
+                let label = &call.label;
+                vec![quote! { &#scope.child(#label) }]
+            }
+            Slot::Fields(of, count) => {
+                let (names, values): (Vec<_>, Vec<_>) =
+                    values.by_ref().take(*count).map(|(name, value)| (here(name), self.argument(value, ty))).unzip();
+                let of = path(of);
+                vec![quote! { #of { #(#names: #values),* } }]
+            }
+            Slot::Variant(of) => {
+                let (of, variant) = (path(of), values.next().map(|(_, value)| self.argument(value, ty)));
+                vec![quote! { #of::#variant }]
+            }
+            Slot::Values => values.by_ref().map(|(_, value)| self.argument(value, ty)).collect::<Vec<_>>(),
+        });
+        quote! { ::ansatz::#module::#function #types (#(#arguments),*) }
+    }
+
+    /// What a call or a layer is given besides its tensors.
+    fn argument(&self, argument: &Argument, ty: &Type) -> TokenStream {
+        let size = |size: &Term| self.spelling.number(size, &quote! { usize });
+        let counts = |counts: &[usize]| {
+            let counts = counts.iter().map(|&count| Literal::usize_unsuffixed(count));
+            quote! { &[#(#counts),*] }
+        };
+        match argument {
+            Argument::Number(value) => number(*value),
+            Argument::Count(count) => Literal::usize_unsuffixed(*count).to_token_stream(),
+            Argument::Flag(flag) => quote! { #flag },
+            Argument::Size(term) => size(term),
+            Argument::Real(term) => {
+                let size = size(term);
+                quote! { (#size) as f64 }
+            }
+            Argument::Sizes(terms) => {
+                let sizes = terms.iter().map(size);
+                quote! { &[#(#sizes),*] }
+            }
+            Argument::Counts(all) => counts(all),
+            Argument::Lists(lists) => {
+                let lists = lists.iter().map(|list| counts(list));
+                quote! { &[#(#lists),*] }
+            }
+            Argument::Word(word, value) => {
+                let (word, value) = (here(&capitals(word)), value.map(number).map(|value| quote! { (#value) }));
+                quote! { #word #value }
+            }
+            Argument::Tensor(id) => self.borrowed(*id),
+            Argument::Erased(id) => {
+                let name = self.value(*id);
+                quote! { #name.erase() }
+            }
+            Argument::Maybe(Some(value)) => {
+                let value = self.argument(value, ty);
+                quote! { ::core::option::Option::Some(#value) }
+            }
+            Argument::Maybe(None) => quote! { ::core::option::Option::None },
+            Argument::Shape => self.spelling.shape_value(&ty.axes),
+            Argument::Degrees(degrees) => match degrees {
+                Degrees::Elements => quote! { ::ansatz::nn::Degrees::Elements },
+                Degrees::Hidden(count) => quote! { ::ansatz::nn::Degrees::Hidden { count: #count } },
+                Degrees::Results(each) => quote! { ::ansatz::nn::Degrees::Results { each: #each } },
+            },
+            Argument::Kernel(Kernel { stride, dilation, before, after, groups, .. }) => {
+                let [stride, dilation, before, after] =
+                    [stride, dilation, before, after].map(|[a, b]| quote! { [#a, #b] });
+                quote! {
+                    ::ansatz::nn::Slide {
+                        stride: #stride, dilation: #dilation, before: #before, after: #after, groups: #groups,
+                    }
+                }
             }
         }
     }
 }
 
-/// The runtime function of a name in the source: an editor that looks the name up there finds the function.
-fn called(name: &str, at: Span) -> Ident {
-    let is = |function: &Function| function.name.trim_end_matches("1d").trim_end_matches("2d") == name;
-    match name == "einsum" || FUNCTIONS.iter().any(is) {
-        true => Ident::new(name, Span::call_site().located_at(at)),
-        false => here(name),
-    }
+/// An item of the runtime crate.
+fn path(of: &str) -> TokenStream {
+    let parts = of.split("::").map(here);
+    quote! { ::ansatz #(::#parts)* }
 }
 
 /// A number as an expression. A negative literal is two tokens.
@@ -508,13 +349,5 @@ fn constant(constant: &Constant) -> TokenStream {
         Constant::Real(real) => number(*real),
         Constant::Flag(flag) => quote! { #flag },
         Constant::Text(text) => quote! { #text },
-    }
-}
-
-/// `Some(…)` or `None` as an expression.
-fn option(value: Option<TokenStream>) -> TokenStream {
-    match value {
-        Some(value) => quote! { ::core::option::Option::Some(#value) },
-        None => quote! { ::core::option::Option::None },
     }
 }

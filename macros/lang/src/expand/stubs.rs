@@ -25,7 +25,7 @@ pub fn stubs(program: &Program, names: &Names<'_>, inferred: &Inferred<'_>, diag
     for missing in missing(program, names, inferred) {
         items.extend(missing.aliases(&mut unknown));
     }
-    let nets = inferred.nets.iter().filter(used).filter(|net| net.is_typed() && net.body.is_none());
+    let nets = inferred.nets.iter().filter(used).filter(|net| net.is_typed() && net.body.is_err());
     let templates = inferred.templates.iter().filter(|template| template.failed);
     for name in nets.map(|net| &net.name).chain(templates.map(|template| &template.item.name)) {
         let target = unknown.ty(&[]);
@@ -84,39 +84,41 @@ struct Missing<'a> {
     visibility: &'a Visibility,
     kind: BrokenKind,
     outputs: bool,
+    /// Whether it is a net whose name no other item has.
+    inferred: bool,
 }
 
 fn missing<'a>(program: &'a Program, names: &'a Names<'_>, inferred: &'a Inferred<'_>) -> Vec<Missing<'a>> {
     let unread = program.broken.iter().filter(|broken| broken.kind != BrokenKind::Foreign).map(|broken| {
         let outputs = broken.kind == BrokenKind::Net;
-        Missing { name: &broken.name, visibility: &broken.visibility, kind: broken.kind, outputs }
+        Missing { name: &broken.name, visibility: &broken.visibility, kind: broken.kind, outputs, inferred: false }
     });
     let dims = program.items.iter().filter_map(|item| match item {
         Item::Dim(dim) if super::dims::is_unknown(dim, names) && names.foreign(&dim.name).is_none() => {
-            Some(Missing { name: &dim.name, visibility: &dim.visibility, kind: BrokenKind::Dim, outputs: false })
+            let (name, visibility) = (&dim.name, &dim.visibility);
+            Some(Missing { name, visibility, kind: BrokenKind::Dim, outputs: false, inferred: false })
         }
         _ => None,
     });
     let untyped = inferred.nets.iter().filter(|net| !net.is_typed() && matches!(net.reach, Reach::Named | Reach::Part));
     let untyped = untyped.map(|net| Missing {
-        name: if net.name == net.item.name { &net.item.name } else { &net.name },
+        name: &net.name,
         visibility: &net.visibility,
         kind: BrokenKind::Net,
         outputs: matches!(net.item.result, ResultType::Named(_)),
+        inferred: true,
     });
     let aliases = inferred.aliases.iter().filter(|alias| alias.net.is_none()).map(|alias| Missing {
         name: &alias.item.name,
         visibility: &alias.item.visibility,
         kind: BrokenKind::Net,
         outputs: true,
+        inferred: false,
     });
     let mut all: Vec<Missing<'a>> = vec![];
     for missing in unread.chain(dims).chain(untyped).chain(aliases) {
         let taken = all.iter().any(|other| other.name == missing.name)
-            || names
-                .nets
-                .iter()
-                .any(|net| net.name == *missing.name && !std::ptr::eq(&raw const net.name, missing.name))
+            || (!missing.inferred && names.nets.iter().any(|net| net.name == *missing.name))
             || names.dim(&missing.name.to_string()).is_some();
         if !taken {
             all.push(missing);

@@ -2,8 +2,10 @@
 
 mod table;
 mod rule;
+pub mod runtime;
 
 pub use rule::Rule;
+pub use runtime::{Runtime, Slot, TypeSlot};
 pub use table::FUNCTIONS;
 
 /// A function or layer of the language.
@@ -17,11 +19,48 @@ pub struct Function {
     pub parameters: &'static [Parameter],
     /// What it does to elements and shapes.
     pub rule: Rule,
+    /// How the runtime crate is called for it, unless it is a layer there.
+    pub runtime: Runtime,
     /// One sentence for the documentation.
     pub doc: &'static str,
 }
 
+/// A row of the table: `::ansatz::tensor::name(tensors, values)` unless it says otherwise.
+pub(crate) const fn function(
+    name: &'static str,
+    tensors: &'static [&'static str],
+    parameters: &'static [Parameter],
+    rule: Rule,
+    doc: &'static str,
+) -> Function {
+    Function { name, tensors, parameters, rule, runtime: Runtime::new(name), doc }
+}
+
 impl Function {
+    /// The same of another module of the runtime crate.
+    const fn of(mut self, module: &'static str) -> Self {
+        self.runtime.module = module;
+        self
+    }
+
+    /// The same under another name in the runtime crate.
+    const fn called(mut self, name: &'static str) -> Self {
+        self.runtime.name = name;
+        self
+    }
+
+    /// The same with other arguments in the runtime crate.
+    const fn takes(mut self, arguments: &'static [Slot]) -> Self {
+        self.runtime.arguments = arguments;
+        self
+    }
+
+    /// The same with type arguments in the runtime crate.
+    const fn typed(mut self, types: &'static [TypeSlot]) -> Self {
+        self.runtime.types = types;
+        self
+    }
+
     /// The parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
         self.parameters.iter().find(|p| p.name == name)
@@ -112,6 +151,11 @@ pub enum Default {
     Absent,
     /// This, as one would write it.
     Value(&'static str),
+}
+
+/// How the runtime crate is called for a function that the table has.
+pub fn runtime(name: &str) -> &'static Runtime {
+    &find(name).expect("the table has it").runtime
 }
 
 /// The function of this name.

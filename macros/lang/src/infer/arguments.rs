@@ -3,14 +3,12 @@
 use super::block::Inference;
 use super::call::count;
 use super::start::Started;
-use super::typed::Start;
+use super::typed::{Argument, Start};
 use super::types::Axis;
 use super::value::{Environment, Label, LayerValue, Tensor, Value};
-use crate::ast::{Argument, Expr, ExprKind, Pattern};
+use crate::ast::{self, Expr, ExprKind, Pattern};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
-use crate::report::Place;
-use crate::report::did_you_mean;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, Reported, did_you_mean};
 use crate::terms::Term;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -52,6 +50,34 @@ impl Function {
         self.parameters.iter().find(missing).map(|p| p.name)
     }
 
+    /// What the runtime crate is told of the parameters: numbers, truth values, words and tensors, as they are given or by
+    /// default.
+    pub(super) fn values(&self, given: &Given<'_>) -> Vec<(&'static str, Argument)> {
+        let value = |parameter: &Parameter| {
+            let name = parameter.name;
+            let default = match parameter.default {
+                Default::Value(value) => Some(value),
+                Default::Required | Default::Absent => None,
+            };
+            let count = |text: &str| text.parse().expect("the defaults in the table are numbers");
+            let found = match (parameter.kind, given.get(name)) {
+                (Kind::Number | Kind::Probability | Kind::Exponent, _) => {
+                    self.number(name, given).map(Argument::Number)
+                }
+                (Kind::Count, Some(Gift::Count(number))) => Some(Argument::Count(*number)),
+                (Kind::Count, _) => default.map(|text| Argument::Count(count(text))),
+                (Kind::Flag, _) => Some(Argument::Flag(flag(name, given, default == Some("true")))),
+                (Kind::Choice(_), Some(Gift::Choice(word))) => Some(Argument::Word(word, None)),
+                (Kind::Choice(_), _) => default.map(|word| Argument::Word(word, None)),
+                (Kind::Tensor, Some(Gift::Tensor(tensor, _))) => Some(Argument::Erased(tensor.id)),
+                (Kind::Tensor, _) => None,
+                _ => return None,
+            };
+            Some((name, if parameter.default == Default::Absent { Argument::maybe(found) } else { found? }))
+        };
+        self.parameters.iter().filter_map(value).collect()
+    }
+
     /// A number that is given, or its default.
     pub(super) fn number(&self, name: &str, given: &Given<'_>) -> Option<f64> {
         match given.get(name) {
@@ -78,20 +104,17 @@ impl<'a> Inference<'a, '_, '_> {
         &mut self,
         function: &'static Function,
         at: Place,
-        arguments: &'a [Argument],
+        arguments: &'a [ast::Argument],
         label: Option<&Label>,
         piped: Option<Value<'a>>,
         environment: &Environment<'a>,
     ) -> Checked<Arguments<'a>> {
         let mut bound = Arguments { tensors: vec![], given: Given::new() };
-        let mut whole = true;
+        let mut lost = None;
         match piped {
             Some(Value::Tensor(tensor)) => bound.tensors.push((tensor, at)),
-            Some(Value::Error) => whole = false,
-            Some(other) => {
-                self.slot(function.name, &other, at);
-                whole = false;
-            }
+            Some(Value::Error(reported)) => lost = Some(reported),
+            Some(other) => lost = Some(self.slot(function.name, &other, at)),
             None => {}
         }
         let mut expected = bound.tensors.len();
@@ -103,26 +126,28 @@ impl<'a> Inference<'a, '_, '_> {
                     .filter(|p| !p.positional && !bound.given.contains_key(p.name) && !p.kind.is_read_as_written()),
                 _ => None,
             };
-            if argument.name.is_some() || shorthand.is_some() {
-                let parameter = match &argument.name {
-                    Some(name) => self.parameter(function, name),
-                    None => shorthand.ok_or(Absorbed),
-                };
-                let Ok(parameter) = parameter else {
-                    whole = false;
-                    continue;
+            let parameter = match &argument.name {
+                Some(name) => Some(self.parameter(function, name)),
+                None => shorthand.map(Ok),
+            };
+            if let Some(parameter) = parameter {
+                let parameter = match parameter {
+                    Ok(parameter) => parameter,
+                    Err(reported) => {
+                        lost = Some(reported);
+                        continue;
+                    }
                 };
                 if bound.given.contains_key(parameter.name) {
                     let span = argument.name.as_ref().map_or(expr.span, |name| name.span().into());
-                    self.fault(span, format!("`{}` is given twice", parameter.name));
-                    whole = false;
+                    lost = Some(self.fault(span, format!("`{}` is given twice", parameter.name)).reported());
                     continue;
                 }
                 match self.gift(function, parameter, expr, None, environment) {
                     Ok(gift) => {
                         bound.given.insert(parameter.name, gift);
                     }
-                    Err(Absorbed) => whole = false,
+                    Err(reported) => lost = Some(reported),
                 }
                 continue;
             }
@@ -136,15 +161,15 @@ impl<'a> Inference<'a, '_, '_> {
             let slots = function.tensors.len();
             // A layer that is the last of the arguments without a name has the label of the call.
             let mut unnamed = arguments.iter().filter(|argument| argument.name.is_none());
-            let last = unnamed.next_back().is_some_and(|last| std::ptr::eq(last, argument));
+            let last = unnamed.next_back().is_some_and(|last| last.value.number == expr.number);
             let label = label.filter(|_| last && next.is_some_and(|next| next.kind == Kind::Layer));
             let value = self.labelled(expr, label.cloned(), environment);
             let open = expected < slots || function.rule.takes_more();
             match value {
-                Err(Absorbed) | Ok(Value::Error) => {
+                Err(reported) | Ok(Value::Error(reported)) => {
                     // What could not be read may have been a tensor.
                     expected += 1;
-                    whole = false;
+                    lost = Some(reported);
                 }
                 Ok(Value::Tensor(tensor)) if open => {
                     expected += 1;
@@ -152,27 +177,19 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 Ok(value) => match next {
                     Some(parameter) if expected == 0 || expected >= slots => {
-                        match self.gift(function, parameter, expr, Some(value), environment) {
-                            Ok(gift) => {
-                                bound.given.insert(parameter.name, gift);
-                            }
-                            Err(Absorbed) => return Err(Absorbed),
-                        }
+                        let gift = self.gift(function, parameter, expr, Some(value), environment)?;
+                        bound.given.insert(parameter.name, gift);
                     }
                     _ if open => {
-                        self.slot(function.name, &value, expr.span);
+                        lost = Some(self.slot(function.name, &value, expr.span));
                         expected += 1;
-                        whole = false;
                     }
-                    _ => {
-                        self.too_many(function, expr.span);
-                        return Err(Absorbed);
-                    }
+                    _ => return Err(self.too_many(function, expr.span)),
                 },
             }
         }
-        if !whole {
-            return Err(Absorbed);
+        if let Some(lost) = lost {
+            return Err(lost);
         }
         self.enough(function, &bound, at)?;
         Ok(bound)
@@ -187,18 +204,17 @@ impl<'a> Inference<'a, '_, '_> {
         let guess = did_you_mean(&text, &known);
         if function.tensors.contains(&text.as_str()) {
             let message = format!("`{text}` is a tensor of `{}`: give it by position", function.name);
-            self.fault(name.span(), message).help(format!("it is called `{}`", function.usage()));
-            return Err(Absorbed);
+            return self.fault(name.span(), message).help(format!("it is called `{}`", function.usage())).fail();
         }
         let error = self.fault(name.span(), format!("`{}` has no parameter `{text}`", function.name));
         match guess {
             Some(guess) => error.help(format!("did you mean `{guess}`?")),
             None => error.help(format!("it is called `{}`", function.usage())),
-        };
-        Err(Absorbed)
+        }
+        .fail()
     }
 
-    fn too_many(&mut self, function: &'static Function, span: Place) {
+    fn too_many(&mut self, function: &'static Function, span: Place) -> Reported {
         let pair = match function.name {
             "max" => Some("maximum"),
             "min" => Some("minimum"),
@@ -209,21 +225,20 @@ impl<'a> Inference<'a, '_, '_> {
             Some(pair) => error.help(format!("`{pair}(a, b)` takes two tensors elementwise")),
             None => error.help(format!("it is called `{}`", function.usage())),
         };
+        error.reported()
     }
 
     fn enough(&mut self, function: &'static Function, bound: &Arguments<'a>, at: Place) -> Checked<()> {
         let (wanted, came) = (function.tensors.len(), bound.tensors.len());
         if 0 < came && came < wanted {
             let message = format!("`{}` takes {}, not {came}", function.name, count(wanted));
-            self.fault(at, message).help(format!("it is called `{}`", function.usage()));
-            return Err(Absorbed);
+            return self.fault(at, message).help(format!("it is called `{}`", function.usage())).fail();
         }
         if let Some(missing) = function.missing(&bound.given)
             && (came > 0 || wanted == 0 || !bound.given.is_empty())
         {
             let message = format!("`{}` needs `{missing}`", function.name);
-            self.fault(at, message).help(format!("it is called `{}`", function.usage()));
-            return Err(Absorbed);
+            return self.fault(at, message).help(format!("it is called `{}`", function.usage())).fail();
         }
         Ok(())
     }
@@ -255,11 +270,10 @@ impl<'a> Inference<'a, '_, '_> {
             None => self.value(expr, environment)?,
         };
         match (parameter.kind, value) {
-            (_, Value::Error) => Err(Absorbed),
+            (_, Value::Error(lost)) => Err(lost),
             (Kind::Probability, Value::Number { value, .. }) if !(0.0..1.0).contains(&value) => {
                 let message = format!("`{}` of `{}` lies in [0, 1), {value} does not", parameter.name, function.name);
-                self.fault(expr.span, message);
-                Err(Absorbed)
+                self.fault(expr.span, message).fail()
             }
             (Kind::Number | Kind::Exponent | Kind::Probability, Value::Number { value, .. }) => Ok(Gift::Number(value)),
             (Kind::Count, value) => match self.dimension(&value).and_then(|size| size.number()) {
@@ -345,8 +359,7 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Tensor => "a tensor",
         };
         let message = format!("`{}` of `{}` is {wanted}, not {}", parameter.name, function.name, value.what());
-        self.fault(expr.span, message);
-        Err(Absorbed)
+        self.fault(expr.span, message).fail()
     }
 
     /// A value as a dimension.
@@ -361,8 +374,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn positive(&mut self, size: Term, span: Place) -> Checked<Term> {
         let literal = size.as_integer().is_some_and(|number| number <= 0);
         if literal || size.number() == Some(0) {
-            self.fault(span, format!("a dimension has at least size 1, not {size}"));
-            return Err(Absorbed);
+            return self.fault(span, format!("a dimension has at least size 1, not {size}")).fail();
         }
         Ok(size)
     }
@@ -374,10 +386,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let axes = items.into_iter().zip(places).map(|(item, span)| match self.dimension(&item) {
             Some(size) => Ok(Axis::from(self.positive(size, span)?)),
-            None => {
-                self.fault(span, format!("a shape lists dimensions, not {}", item.what()));
-                Err(Absorbed)
-            }
+            None => self.fault(span, format!("a shape lists dimensions, not {}", item.what())).fail(),
         });
         let axes: Vec<Checked<Axis>> = axes.collect();
         axes.into_iter().collect()

@@ -3,12 +3,13 @@
 use super::blame::confused;
 use super::block::Inference;
 use super::text::text;
-use super::typed::{Operation, Scalar};
+use super::typed::{Argument, Call};
 use super::types::{Axis, Element, Type};
 use super::value::{Tensor, Value};
 use crate::ast::Expr;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::functions::runtime::{BROADCAST, NEG, NOT, SQUEEZE, operator};
+use crate::functions::{Runtime, runtime};
+use crate::report::{Checked, Place};
 use ansatz_shapes::{Misfit, Size as _, Spread};
 
 impl<'a> Inference<'a, '_, '_> {
@@ -22,7 +23,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Value<'a>> {
         let at = expr.span;
         match (left, right) {
-            (Value::Error, _) | (_, Value::Error) => Err(Absorbed),
+            (Value::Error(lost), _) | (_, Value::Error(lost)) => Err(lost),
             (Value::Tensor(left), Value::Tensor(right)) => {
                 self.tensors_binary(op, &left, &right, at).map(Value::Tensor)
             }
@@ -61,8 +62,7 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 _ => {
                     let message = format!("`{op}` does not join {} and {}", left.what(), right.what());
-                    self.fault(at, message);
-                    Err(Absorbed)
+                    self.fault(at, message).fail()
                 }
             },
         }
@@ -72,22 +72,21 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn unary(&mut self, op: char, value: Value<'a>, expr: &'a Expr) -> Checked<Value<'a>> {
         let at = expr.span;
         match (op, value) {
-            (_, Value::Error) => Err(Absorbed),
+            (_, Value::Error(lost)) => Err(lost),
             ('-', Value::Number { value, integer }) => {
                 Ok(Value::Number { value: -value, integer: integer.map(|integer| -integer) })
             }
             ('-', Value::Tensor(x)) => {
                 self.reals("-", &x, at)?;
-                self.map("neg", &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
+                self.map(&NEG, &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
             }
             ('!', Value::Flag(flag)) => Ok(Value::Flag(!flag)),
             ('!', Value::Tensor(x)) if x.ty.element == Element::Truth => {
-                self.map("not", &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
+                self.map(&NOT, &[&x], vec![], x.ty.clone(), at).map(Value::Tensor)
             }
             (op, other) => {
                 let message = format!("`{op}` does not apply to {}", other.what());
-                self.fault(at, message);
-                Err(Absorbed)
+                self.fault(at, message).fail()
             }
         }
     }
@@ -95,10 +94,10 @@ impl<'a> Inference<'a, '_, '_> {
     /// A number next to a tensor becomes a tensor of its shape.
     fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Place) -> Checked<Tensor> {
         let scalar = match &value {
-            Value::Number { value, .. } => Scalar::Number(*value),
+            Value::Number { value, .. } => Argument::Number(*value),
             Value::Size(term) => match term.number() {
-                Some(number) => Scalar::Number(number as f64),
-                None => Scalar::Size(term.clone()),
+                Some(number) => Argument::Number(number as f64),
+                None => Argument::Real(term.clone()),
             },
             other => {
                 let message =
@@ -109,37 +108,24 @@ impl<'a> Inference<'a, '_, '_> {
                         "`|>` binds less than `{op}`: put the pipeline in parentheses, `(x |> f) {op} y`"
                     ));
                 }
-                return Err(Absorbed);
+                return error.fail();
             }
         };
         if like.ty.element != Element::Real {
             let message = format!("`{op}` does not join {} and {}", like.ty.element, value.what());
             let error = self.fault(at, message);
-            match like.ty.element {
+            return match like.ty.element {
                 Element::Truth => error.help("`to_real(…)` makes truth values 1 and 0"),
                 _ => error.help("indices are compared with indices into the same dimension"),
-            };
-            return Err(Absorbed);
+            }
+            .fail();
         }
         self.constant(like, scalar, at)
     }
 
     fn tensors_binary(&mut self, op: &'static str, a: &Tensor, b: &Tensor, at: Place) -> Checked<Tensor> {
         use Element::{Index, Real, Truth};
-        let (function, element) = match op {
-            "+" => ("add", Real),
-            "-" => ("sub", Real),
-            "*" => ("mul", Real),
-            "/" => ("div", Real),
-            "==" => ("equal", Truth),
-            "!=" => ("not_equal", Truth),
-            "<" => ("less", Truth),
-            "<=" => ("less_equal", Truth),
-            ">" => ("greater", Truth),
-            ">=" => ("greater_equal", Truth),
-            "&&" => ("and", Truth),
-            _ => ("or", Truth),
-        };
+        let element = if matches!(op, "+" | "-" | "*" | "/") { Real } else { Truth };
         let fits = match (op, &a.ty.element, &b.ty.element) {
             ("&&" | "||", Truth, Truth) => true,
             ("&&" | "||", _, _) => false,
@@ -149,8 +135,7 @@ impl<'a> Inference<'a, '_, '_> {
                 let (left, right) = (left.clone(), right.clone());
                 let message = format!("`{op}` compares indices into {left} with indices into {right}");
                 let notes = self.notes(a, &[(left, right)]);
-                self.fault(at, message).notes = notes;
-                return Err(Absorbed);
+                return self.fault(at, message).notes(notes).fail();
             }
             _ => false,
         };
@@ -167,23 +152,23 @@ impl<'a> Inference<'a, '_, '_> {
             } else if matches!(left, Index(_)) || matches!(right, Index(_)) {
                 error.help("indices are classes, not numbers: `==` compares them, `cross_entropy` learns them");
             }
-            return Err(Absorbed);
+            return error.fail();
         }
-        self.pair(op, function, a, b, element, at)
+        self.pair(op, operator(op), a, b, element, at)
     }
 
     /// An elementwise function of two tensors, after broadcasting. `shown` is how the source calls it.
     pub(super) fn pair(
         &mut self,
         shown: &str,
-        function: &'static str,
+        of: &'static Runtime,
         a: &Tensor,
         b: &Tensor,
         element: Element,
         at: Place,
     ) -> Checked<Tensor> {
         let (a, b, axes) = self.broadcast(shown, a, b, at)?;
-        self.map(function, &[&a, &b], vec![], Type { element, axes }, at)
+        self.map(of, &[&a, &b], vec![], Type { element, axes }, at)
     }
 
     /// Two tensors in their common shape.
@@ -222,10 +207,9 @@ impl<'a> Inference<'a, '_, '_> {
                 notes.push(rule);
                 notes.extend(confused(&sizes));
                 let help = self.mended(a, b).or_else(|| self.mended(b, a));
-                let error = self.fault(at, message);
-                error.notes = notes;
+                let error = self.fault(at, message).notes(notes);
                 error.help = help;
-                Err(Absorbed)
+                error.fail()
             }
         }
     }
@@ -241,15 +225,13 @@ impl<'a> Inference<'a, '_, '_> {
     fn spread(&mut self, tensor: &Tensor, spread: &Spread, axes: &[Axis], at: Place) -> Checked<Tensor> {
         let mut tensor = tensor.clone();
         if !spread.squeezed.is_empty() {
-            let kept = ansatz_shapes::reduce(&tensor.ty.axes, &spread.squeezed).map_err(|_| Absorbed)?;
+            let kept = self.known(ansatz_shapes::reduce(&tensor.ty.axes, &spread.squeezed).ok(), at)?;
             let ty = Type { element: tensor.ty.element.clone(), axes: kept };
-            let operation = Operation::Squeeze { input: tensor.id, axes: spread.squeezed.clone() };
-            tensor = self.tensor(operation, ty, at)?;
+            tensor = self.tensor(Call::new(&SQUEEZE, [&tensor]).over(spread.squeezed.clone()), ty, at)?;
         }
         if !spread.inserted.is_empty() {
             let ty = Type { element: tensor.ty.element.clone(), axes: axes.to_vec() };
-            let operation = Operation::Broadcast { input: tensor.id, axes: spread.inserted.clone() };
-            tensor = self.tensor(operation, ty, at)?;
+            tensor = self.tensor(Call::new(&BROADCAST, [&tensor]).over(spread.inserted.clone()), ty, at)?;
         }
         Ok(tensor)
     }
@@ -257,15 +239,14 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn select(&mut self, condition: &Tensor, yes: &Tensor, no: &Tensor, at: Place) -> Checked<Tensor> {
         if condition.ty.element != Element::Truth {
             let message = format!("`select` chooses by truth values, but is given {}", condition.ty);
-            self.fault(at, message).help("compare first: `select(x > 0, a, b)`");
-            return Err(Absorbed);
+            return self.fault(at, message).help("compare first: `select(x > 0, a, b)`").fail();
         }
         self.reals("select", yes, at)?;
         self.reals("select", no, at)?;
         let (yes, no, _) = self.broadcast("select", yes, no, at)?;
         let (yes, condition, _) = self.broadcast("select", &yes, condition, at)?;
         let (no, condition, axes) = self.broadcast("select", &no, &condition, at)?;
-        self.map("select", &[&condition, &yes, &no], vec![], Type::real(axes), at)
+        self.map(runtime("select"), &[&condition, &yes, &no], vec![], Type::real(axes), at)
     }
 
     fn sizes_binary(
@@ -278,7 +259,7 @@ impl<'a> Inference<'a, '_, '_> {
         let at = expr.span;
         if let "+" | "-" | "*" | "/" = op {
             let op = op.chars().next().unwrap_or('+');
-            let term = crate::resolve::arithmetic(op, left, right, &self.signature.dims, at, self.nets.report)?;
+            let term = crate::resolve::arithmetic(op, left, right, &self.facts.dims, at, self.nets.report)?;
             return Ok(match term.as_integer() {
                 Some(integer) => Value::Number { value: integer as f64, integer: Some(integer) },
                 None => Value::Size(term),
@@ -287,8 +268,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (Some(l), Some(r)) = (left.number(), right.number()) else {
             let message = format!("`{}` cannot be decided at compile time", text(expr));
             let help = "a size that is known only at run time cannot choose code";
-            self.need(&left.plus(right), at, message, help.to_owned());
-            return Err(Absorbed);
+            return Err(self.need(&left.plus(right), at, message, help.to_owned()));
         };
         self.numbers_binary(op, l as f64, r as f64, at)
     }
@@ -299,10 +279,7 @@ impl<'a> Inference<'a, '_, '_> {
             "+" => number(left + right),
             "-" => number(left - right),
             "*" => number(left * right),
-            "/" if right == 0.0 => {
-                self.fault(at, "a division by 0");
-                Err(Absorbed)
-            }
+            "/" if right == 0.0 => self.fault(at, "a division by 0").fail(),
             "/" => number(left / right),
             "==" => Ok(Value::Flag(left == right)),
             "!=" => Ok(Value::Flag(left != right)),
@@ -315,8 +292,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     fn no_operator<T>(&mut self, op: &str, what: &str, at: Place) -> Checked<T> {
-        self.fault(at, format!("`{op}` does not apply to {what}"));
-        Err(Absorbed)
+        self.fault(at, format!("`{op}` does not apply to {what}")).fail()
     }
 }
 

@@ -1,13 +1,12 @@
 //! Attention, and positions that turn queries and keys.
 
-use super::arguments::{Gift, Given, flag};
+use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::Operation;
+use super::typed::Call;
 use super::types::{Axis, Element, Type, shape};
 use super::value::Tensor;
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::{Misfit, Size as _};
 
@@ -28,43 +27,29 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let lead = axes.len() - 3;
         let (heads, shared) = (&axes[lead].size, &k.ty.axes[lead].size);
-        if self.signature.dims.quotient(heads, shared).is_none() {
+        if self.facts.dims.quotient(heads, shared).is_none() {
             let (many, few) = (numbered(heads), numbered(shared));
-            let notes = self.notes(k, &[]);
-            let error = self.fault(
-                at,
-                format!("each head of keys serves as many heads of queries, but {few} does not divide {many}"),
-            );
-            error.notes = notes;
-            error.help(format!("let the queries have a multiple of {shared} heads"));
-            return Err(Absorbed);
+            return self
+                .about(
+                    k,
+                    at,
+                    format!("each head of keys serves as many heads of queries, but {few} does not divide {many}"),
+                )
+                .help(format!("let the queries have a multiple of {shared} heads"))
+                .fail();
         }
         let scores = [&axes[..lead + 2], &k.ty.axes[lead + 1..lead + 2]].concat();
-        let mask = match given.get("mask") {
-            Some(Gift::Tensor(mask, span)) => Some(self.mask(mask, &scores, *span)?),
-            _ => None,
-        };
-        let lengths = self.per_sample("lengths", &axes[..lead], given)?;
-        let start = self.per_sample("start", &axes[..lead], given)?;
-        let window = match given.get("window") {
-            Some(Gift::Count(0)) => {
-                self.fault(at, "`window` counts the positions that a query sees, itself included: at least 1");
-                return Err(Absorbed);
-            }
-            Some(Gift::Count(window)) => Some(*window as u64),
-            _ => None,
-        };
-        let operation = Operation::Attention {
-            inputs: [q.id, k.id, v.id],
-            causal: flag("causal", given, false),
-            scale: function.number("scale", given),
-            window,
-            mask,
-            lengths,
-            start,
-            alibi: flag("alibi", given, false),
-        };
-        self.tensor(operation, Type::real(axes), at)
+        if let Some(Gift::Tensor(mask, span)) = given.get("mask") {
+            self.mask(mask, &scores, *span)?;
+        }
+        self.per_sample("lengths", &axes[..lead], given)?;
+        self.per_sample("start", &axes[..lead], given)?;
+        if let Some(Gift::Count(0)) = given.get("window") {
+            let message = "`window` counts the positions that a query sees, itself included: at least 1";
+            return self.fault(at, message).fail();
+        }
+        let call = Call::new(&function.runtime, [q, k, v]).with_all(function.values(given));
+        self.tensor(call, Type::real(axes), at)
     }
 
     /// Says what is wrong with the shapes of queries, keys and values.
@@ -85,12 +70,11 @@ impl<'a> Inference<'a, '_, '_> {
             Misfit::Rank { operand, .. } => (*operand, format!("{whole}, not {q}, {k} and {v}")),
             Misfit::Axis { .. } => (0, whole.to_owned()),
         };
-        self.misfit(misfit, "attention", message, tensors[wrong], at);
-        Err(Absorbed)
+        self.misfit(misfit, "attention", message, tensors[wrong], at).fail()
     }
 
     /// A mask of scores: truth values for each key or each score, or reals that are added to the scores.
-    fn mask(&mut self, mask: &Tensor, scores: &[Axis], span: Place) -> Checked<usize> {
+    fn mask(&mut self, mask: &Tensor, scores: &[Axis], span: Place) -> Checked<()> {
         let lead = scores.len() - 3;
         let keys = [&scores[..lead], &scores[lead + 2..]].concat();
         let for_keys = mask.ty.element == Element::Truth && mask.ty.rank() == keys.len();
@@ -100,14 +84,13 @@ impl<'a> Inference<'a, '_, '_> {
                     "`mask` says by truth values which keys are seen, or adds reals to the scores; this is {}",
                     mask.ty
                 );
-                self.fault(span, message);
-                return Err(Absorbed);
+                return self.fault(span, message).fail();
             }
             (_, true) => mask.ty.axes == keys,
             (_, false) => ansatz_shapes::broadcast(scores, &mask.ty.axes).is_ok_and(|(dims, _)| dims == *scores),
         };
         if fits {
-            return Ok(mask.id);
+            return Ok(());
         }
         let (scores, keys) = (shape(scores), shape(&keys));
         let message = match mask.ty.element {
@@ -117,22 +100,18 @@ impl<'a> Inference<'a, '_, '_> {
             ),
             _ => format!("`mask` is added to the scores {scores}, but is {}", mask.ty),
         };
-        let notes = self.notes(mask, &[]);
-        self.fault(span, message).notes = notes;
-        Err(Absorbed)
+        self.about(mask, span, message).fail()
     }
 
     /// Indices, one for each sample.
-    fn per_sample(&mut self, name: &'static str, samples: &[Axis], given: &Given<'a>) -> Checked<Option<usize>> {
-        let Some(Gift::Tensor(tensor, span)) = given.get(name) else { return Ok(None) };
+    fn per_sample(&mut self, name: &'static str, samples: &[Axis], given: &Given<'a>) -> Checked<()> {
+        let Some(Gift::Tensor(tensor, span)) = given.get(name) else { return Ok(()) };
         if !matches!(tensor.ty.element, Element::Index(_)) || tensor.ty.axes != samples {
             let message =
                 format!("`{name}` holds an index for each sample, {} in …, but is {}", shape(samples), tensor.ty);
-            let notes = self.notes(tensor, &[]);
-            self.fault(*span, message).notes = notes;
-            return Err(Absorbed);
+            return self.about(tensor, *span, message).fail();
         }
-        Ok(Some(tensor.id))
+        Ok(())
     }
 
     pub(super) fn rotary(
@@ -145,30 +124,23 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals("rotary", x, at)?;
         let Some([_, width]) = x.ty.axes.last_chunk::<2>() else {
             let message = format!("`rotary` takes positions and what stands there, […, t, e], but is given {}", x.ty);
-            self.fault(at, message);
-            return Err(Absorbed);
+            return self.fault(at, message).fail();
         };
-        if self.signature.dims.quotient(&width.size, &Term::literal(2)).is_none() {
+        if self.facts.dims.quotient(&width.size, &Term::literal(2)).is_none() {
             let message =
                 format!("`rotary` turns pairs of numbers, but the last axis of {} is odd or of unknown size", x.ty);
-            let notes = self.notes(x, &[]);
-            self.fault(at, message).notes = notes;
-            return Err(Absorbed);
+            return self.about(x, at, message).fail();
         }
         let base = function.number("base", given).unwrap_or(1e4);
         if !(base.is_finite() && base > 0.0) {
-            self.fault(at, format!("`base` of `rotary` is positive, {base} is not"));
-            return Err(Absorbed);
+            return self.fault(at, format!("`base` of `rotary` is positive, {base} is not")).fail();
         }
-        let start = match given.get("start") {
-            Some(Gift::Tensor(start, _)) => {
-                let samples = x.ty.axes[..start.ty.rank().min(x.ty.rank() - 2)].to_vec();
-                self.per_sample("start", &samples, given)?
-            }
-            _ => None,
-        };
-        let operation = Operation::Rotary { input: x.id, base, interleaved: flag("interleaved", given, false), start };
-        self.tensor(operation, x.ty.clone(), at)
+        if let Some(Gift::Tensor(start, _)) = given.get("start") {
+            let samples = x.ty.axes[..start.ty.rank().min(x.ty.rank() - 2)].to_vec();
+            self.per_sample("start", &samples, given)?;
+        }
+        let call = Call::new(&function.runtime, [x]).with_all(function.values(given));
+        self.tensor(call, x.ty.clone(), at)
     }
 }
 

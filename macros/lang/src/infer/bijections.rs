@@ -1,32 +1,23 @@
 //! Bijections: maps with an inverse and the logarithm of their determinant.
 
 use super::arguments::{Gift, Given};
-use super::block::Inference;
-use super::layers::Placed;
-use super::typed::{Acts, Layer, LayerKind, Operation, Start, Step};
+use super::block::{Inference, Standing};
+use super::typed::{Acts, Argument, Call, LayerKind, Operation, Start, Step};
 use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor, Value};
 use crate::ast::Role;
+use crate::functions::runtime::{self, AFFINE, BROADCAST, PERMUTE, SPLINE};
 use crate::functions::{Function, Rule};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use proc_macro2::Ident;
-use std::rc::Rc;
 
 /// What a bijection gives, and the logarithm of its determinant unless that is 0.
 type Mapped = (Tensor, Option<Tensor>);
 
-/// Elementwise functions with an inverse, as the runtime crate names them.
-const ELEMENTWISE: [(&str, &str); 6] = [
-    ("sigmoid", "Sigmoid"),
-    ("logit", "Logit"),
-    ("tanh", "Tanh"),
-    ("exp", "Exp"),
-    ("ln", "Ln"),
-    ("leaky_relu", "LeakyRelu"),
-];
+/// Elementwise functions with an inverse.
+const ELEMENTWISE: [&str; 6] = ["sigmoid", "logit", "tanh", "exp", "ln", "leaky_relu"];
 
 /// The bins of a spline that has parameters of its own.
 const BINS: usize = 8;
@@ -49,10 +40,10 @@ impl<'a> Inference<'a, '_, '_> {
                     tensors.extend(conditions.iter().cloned());
                 }
                 let value = self.net(chosen, layer, tensors, inverse, at)?;
-                let Value::Tuple(results) = value else { return Err(Absorbed) };
+                let Value::Tuple(results) = value else { return self.unexplained(at) };
                 match results.as_slice() {
                     [(_, Value::Tensor(y)), (_, Value::Tensor(log_det))] => Ok((y.clone(), Some(log_det.clone()))),
-                    _ => Err(Absorbed),
+                    _ => self.unexplained(at),
                 }
             }
             Callable::Function(function, given) => match function.rule {
@@ -82,10 +73,11 @@ impl<'a> Inference<'a, '_, '_> {
         {
             let message =
                 format!("a flow keeps the dimension of its points, and `{shown}` makes {width} of {}", last.size);
-            let error = self.fault(at, message);
-            error.notes = notes;
-            error.help("what has no inverse can calculate the parameters of a `coupling`");
-            return Err(Absorbed);
+            return self
+                .fault(at, message)
+                .notes(notes)
+                .help("what has no inverse can calculate the parameters of a `coupling`")
+                .fail();
         }
         let resizes = matches!(
             rule,
@@ -112,10 +104,10 @@ impl<'a> Inference<'a, '_, '_> {
                   elementwise functions such as leaky_relu, and flows"
                 .to_owned(),
         };
-        let error = self.fault(at, format!("`{shown}` is no bijection, and the body of a flow is made of them"));
-        error.notes = notes;
-        error.help(help);
-        Err(Absorbed)
+        self.fault(at, format!("`{shown}` is no bijection, and the body of a flow is made of them"))
+            .notes(notes)
+            .help(help)
+            .fail()
     }
 
     /// `coupling`, `autoregressive`, `actnorm`, `invertible_linear`
@@ -132,18 +124,16 @@ impl<'a> Inference<'a, '_, '_> {
         let (y, slope) = match function.name {
             "coupling" | "autoregressive" => {
                 if size < 2 {
-                    self.fault(at, format!("`{}` needs points of 2 numbers or more, not {}", function.name, x.ty))
-                        .help("`affine` and `spline` act on each number by itself");
-                    return Err(Absorbed);
+                    return self
+                        .fault(at, format!("`{}` needs points of 2 numbers or more, not {}", function.name, x.ty))
+                        .help("`affine` and `spline` act on each number by itself")
+                        .fail();
                 }
                 let scope = self.part_scope(layer, function.name)?;
-                let outer = self.scope.replace(scope);
-                let mapped = match function.name {
-                    "coupling" => self.coupling(layer, x, size, given, inverse, at),
-                    _ => self.autoregressive(layer, x, size, given, inverse, at),
-                };
-                self.scope = outer;
-                mapped?
+                self.inside(self.here.under(scope), |inference| match function.name {
+                    "coupling" => inference.coupling(layer, x, size, given, inverse, at),
+                    _ => inference.autoregressive(layer, x, size, given, inverse, at),
+                })?
             }
             name => {
                 let (of, parameters, work) = match name {
@@ -152,15 +142,9 @@ impl<'a> Inference<'a, '_, '_> {
                 };
                 let kind = LayerKind::Unit { name: of, sizes: vec![last], acts: Acts::OnLast, parameters, work };
                 let position = self.unit_position(function.name, layer, kind, x, at)?;
-                let inputs = vec![x.id];
-                self.two(
-                    match inverse {
-                        true => Operation::Inverse { layer: position, inputs },
-                        false => Operation::Layer { layer: position, inputs, settings: vec![] },
-                    },
-                    x,
-                    at,
-                )
+                let method = if inverse { "record_inverse" } else { "record" };
+                let (inputs, settings) = (vec![x.id], vec![]);
+                self.two(Operation::Layer { layer: position, method, inputs, settings }, x, at)
             }
         };
         Ok((y, Some(self.over_points(&slope, at)?)))
@@ -170,18 +154,14 @@ impl<'a> Inference<'a, '_, '_> {
     fn points(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<(Term, usize)> {
         let last = self.last_axis(callee, x, at)?;
         self.fixed(callee, &last, at, "take points of")?;
-        let size = last.number().ok_or(Absorbed)?;
+        let size = self.known(last.number(), at)?;
         Ok((last, size))
     }
 
     /// A step with two results of the type of `x`.
-    pub(super) fn two(&mut self, operation: Operation, x: &Tensor, at: Place) -> (Tensor, Tensor) {
-        let mut result = || {
-            self.values.push(Type::real(x.ty.axes.clone()));
-            Tensor { id: self.values.len() - 1, ty: Type::real(x.ty.axes.clone()), trail: Rc::default() }
-        };
-        let (first, second) = (result(), result());
-        self.steps.push(Step { results: vec![first.id, second.id], operation, span: at });
+    pub(super) fn two(&mut self, operation: impl Into<Operation>, x: &Tensor, at: Place) -> (Tensor, Tensor) {
+        let [first, second] = [(); 2].map(|()| self.body.value(Type::real(x.ty.axes.clone())));
+        self.body.steps.push(Step { results: vec![first.id, second.id], operation: operation.into(), span: at });
         (first, second)
     }
 
@@ -206,7 +186,7 @@ impl<'a> Inference<'a, '_, '_> {
         let mut back = vec![0; size];
         order.iter().enumerate().for_each(|(i, &from)| back[from] = i);
         let order = if inverse { back } else { order };
-        self.tensor(Operation::Permute { input: x.id, order }, x.ty.clone(), at)
+        self.tensor(Call::new(&PERMUTE, [x]).with("order", Argument::Counts(order)), x.ty.clone(), at)
     }
 
     /// `affine`, `spline` with parameters of their own, which are the same for all points.
@@ -222,32 +202,19 @@ impl<'a> Inference<'a, '_, '_> {
         let (_, size) = self.points(function.name, x, at)?;
         let (each, bound) = match function.rule {
             Rule::Affine => (2, None),
-            _ => (3 * BINS - 1, Some(function.number("bound", given).ok_or(Absorbed)?)),
+            _ => (3 * BINS - 1, Some(self.known(function.number("bound", given), at)?)),
         };
         self.positive_bound(bound.unwrap_or(1.0), at)?;
         let sizes = vec![Term::literal(size * each)];
-        let position = match self.unit_placed(layer) {
+        let position = match self.parts.at(layer.site) {
             Some(position) => position,
             None => {
                 let label = self.label(layer, function.name, true)?;
-                self.layers.push(Layer {
-                    label,
-                    scope: layer.scope,
-                    kind: LayerKind::Tensor {
-                        sizes: sizes.clone(),
-                        state: false,
-                        start: Start { name: "Constant", numbers: vec![0.0], fan: None },
-                    },
-                    text: layer.text.clone(),
-                    at: layer.span.first,
-                    shown: self.called(layer),
-                    signature: (x.ty.to_string(), x.ty.to_string()),
-                    multiply_adds: Term::literal(0),
-                    starts: vec![],
-                    frozen: self.frozen,
-                });
-                self.placed.insert(layer.site, Placed::Layer(self.layers.len() - 1));
-                self.layers.len() - 1
+                let start = Start { name: "Constant", numbers: vec![0.0], fan: None };
+                let kind = LayerKind::Tensor { sizes: sizes.clone(), state: false, start };
+                let signature = (x.ty.to_string(), x.ty.to_string());
+                let part = self.part(label, layer, kind, signature, Term::literal(0));
+                self.parts.add(part, layer.site)
             }
         };
         self.used_alike(position, at)?;
@@ -258,11 +225,10 @@ impl<'a> Inference<'a, '_, '_> {
         let axes: Vec<usize> = (0..leading.len()).collect();
         let parameters = match axes.is_empty() {
             true => parameters,
-            false => self.tensor(Operation::Broadcast { input: parameters.id, axes }, ty, at)?,
+            false => self.tensor(Call::new(&BROADCAST, [&parameters]).over(axes), ty, at)?,
         };
         let inverse = inverse != super::arguments::flag("inverse", given, false);
-        let operation = Operation::Transform { input: x.id, parameters: parameters.id, bound, inverse };
-        let (y, slope) = self.two(operation, x, at);
+        let (y, slope) = self.two(mapping(x, &parameters, bound, inverse), x, at);
         Ok((y, Some(self.over_points(&slope, at)?)))
     }
 
@@ -275,34 +241,38 @@ impl<'a> Inference<'a, '_, '_> {
         inverse: bool,
         at: Place,
     ) -> Checked<Mapped> {
-        let Some((_, variant)) = ELEMENTWISE.iter().find(|(name, _)| *name == function.name) else {
+        if !ELEMENTWISE.contains(&function.name) {
             return self.no_bijection(layer, x, at);
-        };
+        }
         let number = function.number("slope", given);
         if number.is_some_and(|slope| slope <= 0.0) {
-            self.fault(at, "`leaky_relu` has an inverse where its slope is positive");
-            return Err(Absorbed);
+            return self.fault(at, "`leaky_relu` has an inverse where its slope is positive").fail();
         }
-        let (y, slope) = self.two(Operation::Elementwise { input: x.id, function: variant, number, inverse }, x, at);
+        let call = Call::new(&runtime::ELEMENTWISE, [x]).with("function", Argument::Word(function.name, number));
+        let (y, slope) = self.two(call.with("inverse", Argument::Flag(inverse)), x, at);
         Ok((y, Some(self.over_points(&slope, at)?)))
     }
 
     /// Opens the scope of a layer that is made of layers.
     fn part_scope(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<usize> {
-        let outer = std::mem::replace(&mut self.scope, layer.scope);
         let name = match &layer.label {
-            _ if self.placed.contains_key(&layer.site) => Ident::new("_", layer.span.first),
+            _ if self.parts.at(layer.site).is_some() => Ident::new("_", layer.span.first),
             Some(label) => label.name.clone(),
-            None => {
-                let count = self.counts.entry((self.scope, kind)).or_insert(0);
-                *count += 1;
-                Ident::new(&format!("{kind}{count}"), layer.span.first)
-            }
+            None => self.parts.numbered(layer.scope, kind, layer.span.first),
         };
-        let scope = self.open(&name, layer.site, &layer.text, None);
-        self.scope = outer;
-        scope
+        let here = Standing { scope: layer.scope, ..self.here };
+        self.inside(here, |inference| inference.open(&name, layer.site, &layer.text, None))
     }
+}
+
+/// The map of each number of `x` by parameters: affinely, or by a spline that ends at a bound.
+pub(super) fn mapping(x: &Tensor, parameters: &Tensor, bound: Option<f64>, inverse: bool) -> Call {
+    let tensors = [x, parameters];
+    let call = match bound {
+        Some(bound) => Call::new(&SPLINE, tensors).with("bound", Argument::Number(bound)),
+        None => Call::new(&AFFINE, tensors),
+    };
+    call.with("inverse", Argument::Flag(inverse))
 }
 
 /// A permutation that depends on a seed alone (Fisher, Yates; the numbers are SplitMix64's).

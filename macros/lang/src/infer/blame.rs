@@ -4,8 +4,7 @@ use super::block::Inference;
 use super::typed::{LayerKind, Operation};
 use super::types::Axis;
 use super::value::{Tensor, Value};
-use crate::report::Diagnostic;
-use crate::report::Place;
+use crate::report::{Diagnostic, Place, Reported};
 use crate::terms::Term;
 use ansatz_shapes::Misfit;
 
@@ -61,22 +60,26 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let mut value = tensor.id;
         loop {
-            let step = self.steps.iter().find(|step| step.results.contains(&value))?;
+            let step = self.body.steps.iter().find(|step| step.results.contains(&value))?;
             value = match &step.operation {
-                Operation::Layer { layer, inputs, .. } => match &self.layers[*layer].kind {
-                    LayerKind::Unit { sizes, .. } if sizes.len() > 1 => return Some(self.layers[*layer].shown.clone()),
+                Operation::Layer { layer, inputs, .. } => match &self.parts.layers[*layer].kind {
+                    LayerKind::Unit { sizes, .. } if sizes.len() > 1 => {
+                        return Some(self.parts.layers[*layer].shown.clone());
+                    }
                     LayerKind::Unit { .. } => *inputs.first()?,
                     _ => return None,
                 },
-                Operation::Map { inputs, .. } => *inputs.first()?,
-                Operation::Dropout { input, .. } | Operation::Along { input, .. } => *input,
+                // What keeps the shape of what it takes keeps its last axis.
+                Operation::Call(call) if self.body.values[*call.tensors.first()?].axes == tensor.ty.axes => {
+                    call.tensors[0]
+                }
                 _ => return None,
             };
         }
     }
 
     /// Reports something that is no tensor in the place of one.
-    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) {
+    pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) -> Reported {
         let help = match value {
             Value::Number { .. } => Some("numbers never fill the places of tensors"),
             Value::Tuple(_) => Some("bind its parts: `let (a, b) = …;`"),
@@ -86,6 +89,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(help) = help {
             error.help(help);
         }
+        error.reported()
     }
 }
 

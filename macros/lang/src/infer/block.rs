@@ -1,19 +1,16 @@
 //! One net: its inputs, its bindings, its results.
 
-use super::facts::{self, Assumption};
-use super::instances::{Given, Need, Nets};
-use super::layers::Placed;
+use super::facts::Facts;
+use super::instances::{Given, Nets};
+use super::parts::Parts;
 use super::signature::{self, MAX_RANK, Signature};
-use super::typed::{Body, Layer, Naming, Operation, Reach, Step, TypedNet, ValueId};
+use super::typed::{Body, Naming, Operation, Reach, Step, TypedNet, ValueId};
 use super::types::Type;
-use super::value::{Binding, Environment, Label, Site, Tensor, Value};
+use super::value::{Binding, Environment, Label, Tensor, Value};
 use crate::ast::{Block, Expr, ExprKind, LetPattern, NetItem, Role, Statement};
-use crate::report::Diagnostic;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Diagnostic, Mark, Place};
 use proc_macro2::Ident;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The inference of one net.
@@ -21,158 +18,194 @@ pub(super) struct Inference<'a, 'n, 'r> {
     pub(super) nets: &'n mut Nets<'a, 'r>,
     pub(super) item: &'a NetItem,
     pub(super) signature: Signature,
-    pub(super) values: Vec<Type>,
-    pub(super) steps: Vec<Step>,
-    pub(super) layers: Vec<Layer>,
-    /// Labels in use, with the scopes before them.
-    pub(super) labels: Vec<String>,
-    /// How many unlabelled parts of a kind there are in a scope: `linear2` comes after `linear1`.
-    pub(super) counts: HashMap<(Option<usize>, &'static str), usize>,
-    /// What was made where: a second use of a place is a second use of the same part.
-    pub(super) placed: HashMap<Site, Placed>,
-    /// The frames of closures and of repeated layers, by where they were written and which one it is.
-    pub(super) frames: HashMap<(Site, usize), usize>,
-    /// The closure under inference, 0 outside.
-    pub(super) frame: usize,
-    /// The scope under inference, by its position among the layers.
-    pub(super) scope: Option<usize>,
-    /// The states that have an update, by their positions among the layers.
-    pub(super) updated: Vec<usize>,
-    /// The states that values are read from.
-    pub(super) owned: Vec<(ValueId, usize)>,
-    /// Whether parts that are made or used now are frozen.
-    pub(super) frozen: bool,
-    /// Whether the field of a differential equation is under inference.
-    pub(super) within_ode: bool,
-    /// What is not known at compile time and must be.
-    pub(super) needs: Vec<Need>,
-    /// The conditions that the net states, as far as only a run can decide them.
-    pub(super) stated: Vec<Assumption>,
-    /// Those of them that are not decided yet.
-    pub(super) assumed: Vec<Assumption>,
+    /// What is known of its sizes.
+    pub(super) facts: Facts,
+    /// What its body does so far.
+    pub(super) body: Draft,
+    /// What its body has made so far.
+    pub(super) parts: Parts,
+    /// Where in the body it stands.
+    pub(super) here: Standing,
+    /// Where the report stood before the net.
+    pub(super) before: Mark,
     /// Everything that should be used.
     bindings: Vec<(Rc<Binding<'a>>, &'static str)>,
 }
 
+/// A body while it is inferred.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// The values so far.
+    pub(super) values: Vec<Type>,
+    /// The steps so far.
+    pub(super) steps: Vec<Step>,
+}
+
+impl Draft {
+    /// One more value.
+    pub(super) fn value(&mut self, ty: Type) -> Tensor {
+        self.values.push(ty.clone());
+        Tensor { id: self.values.len() - 1, ty, trail: Rc::default() }
+    }
+}
+
+/// A place in a body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// The closure, 0 outside.
+    pub(super) frame: usize,
+    /// The scope, by its position among the layers.
+    pub(super) scope: Option<usize>,
+    /// Whether parts that are made or used here are frozen.
+    pub(super) frozen: bool,
+    /// Whether this is the field of a differential equation.
+    pub(super) within_ode: bool,
+}
+
+impl Standing {
+    /// The same in a scope.
+    pub(super) fn under(self, scope: usize) -> Self {
+        Standing { scope: Some(scope), ..self }
+    }
+}
+
 /// Infers a net.
 pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<'a>) -> TypedNet<'a> {
-    let before = nets.report.len();
-    let mut signature = signature::signature(item, nets.names, given, nets.report);
-    let needs = std::mem::take(&mut signature.needs);
-    let mut inference = Inference { needs, ..Inference::with(nets, item, signature) };
+    let before = nets.report.mark();
+    let (signature, facts) = signature::signature(item, nets.names, given, nets.report);
+    let mut inference = Inference::with(nets, item, signature, facts, before);
     let environment = inference.inputs(given);
-    if inference.nets.report.len() == before {
-        inference.facts(false);
+    if inference.nets.failed_since(before).is_none() {
+        inference.conditions(false);
     }
-    let stands = item.facts.is_empty() || inference.nets.report.len() == before;
-    let mut inverse = None;
-    let results = match &item.body {
-        Some(body) if stands && item.role == Role::Flow => inference.flow(body, &environment).map(|(results, back)| {
-            inverse = Some(back);
-            results
-        }),
-        Some(body) if stands => {
-            inference.block(body, &environment).and_then(|value| inference.results(value, &body.result))
+    let stands = if item.facts.is_empty() { None } else { inference.nets.failed_since(before) };
+    let results = match (&item.body, stands) {
+        (Err(lost), _) => Err(*lost),
+        (_, Some(lost)) => Err(lost),
+        (Ok(body), None) if item.role == Role::Flow => {
+            inference.flow(body, &environment).map(|(results, back)| (results, Some(back)))
         }
-        _ => Err(Absorbed),
+        (Ok(body), None) => inference
+            .block(body, &environment)
+            .and_then(|value| inference.results(value, &body.result))
+            .map(|results| (results, None)),
     };
-    let faultless = inference.nets.report.len() == before && item.body.is_some() && !item.damaged;
     // What stands behind something that nobody knows was not looked at.
-    if faultless && results.is_ok() && inference.needs.is_empty() {
+    let needs = inference.nets.report.needs_since(before);
+    let faultless = inference.nets.failed_since(before).is_none() && item.body.is_ok() && !item.damaged;
+    if faultless && results.is_ok() && needs.is_none() {
         inference.unused();
         inference.idle_states();
     }
     if faultless {
-        inference.facts(true);
+        inference.conditions(true);
     }
-    let whole = inference.nets.report.len() == before;
+    let lost = inference.nets.failed_since(before).or(needs);
     let declared = inference.signature.results.iter();
-    let results_types = match &results {
-        Ok(ids) => {
+    let types = match &results {
+        Ok((ids, _)) => {
             let typed = declared.zip(ids);
-            typed.map(|(d, &id)| Some(d.as_ref().ok()?.labelled(inference.values[id].clone()))).collect()
+            typed
+                .map(|(d, &id)| Ok(d.as_ref().map_err(|lost| *lost)?.labelled(inference.body.values[id].clone())))
+                .collect()
         }
-        Err(Absorbed) => declared.map(|d| d.as_ref().ok()?.whole()).collect(),
+        Err(lost) => declared.map(|d| d.as_ref().map_err(|lost| *lost)?.whole().ok_or(*lost)).collect(),
     };
-    let whole = whole && inference.needs.is_empty();
+    let steps = inference.body.steps;
+    let (body, inverse) = match lost.map_or(results, Err) {
+        Ok((results, inverse)) => (Ok(Body { steps, results }), inverse),
+        Err(lost) => (Err(lost), None),
+    };
     TypedNet {
         item,
         name: item.name.clone(),
         visibility: item.visibility.clone(),
         attributes: item.attributes.clone(),
         reach: Reach::Unused,
-        needs: inference.needs,
-        assumed: inference.assumed,
-        held: vec![],
+        needs: vec![],
+        assumed: inference.facts.assumed,
         run_time: inference.signature.run_time,
-        inputs: inference.signature.inputs.into_iter().map(Result::ok).collect(),
-        results: results_types,
-        layers: inference.layers,
-        values: inference.values,
-        body: results.ok().filter(|_| whole).map(|results| Body { steps: inference.steps, results }),
-        inverse: inverse.filter(|_| whole),
+        inputs: inference.signature.inputs,
+        results: types,
+        layers: inference.parts.layers,
+        values: inference.body.values,
+        body,
+        inverse,
         repeats: vec![],
     }
     .with_repeats()
 }
 
 impl<'a, 'n, 'r> Inference<'a, 'n, 'r> {
-    fn with(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem, signature: Signature) -> Self {
-        let stated = facts::stated(item, &signature.dims, &signature.broken);
-        Inference {
-            nets,
-            item,
-            signature,
-            values: vec![],
-            steps: vec![],
-            layers: vec![],
-            labels: vec![],
-            counts: HashMap::new(),
-            placed: HashMap::new(),
-            frames: HashMap::new(),
-            frame: 0,
-            scope: None,
-            updated: vec![],
-            owned: vec![],
-            frozen: false,
-            within_ode: false,
-            needs: vec![],
-            stated,
-            assumed: vec![],
-            bindings: vec![],
-        }
+    fn with(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem, signature: Signature, facts: Facts, before: Mark) -> Self {
+        let (body, parts, here, bindings) = (Draft::default(), Parts::default(), Standing::default(), vec![]);
+        Inference { nets, item, signature, facts, body, parts, here, before, bindings }
     }
 
     /// Outside of any net: for hyper-parameters, which see declared dimensions alone.
     pub(super) fn blank(nets: &'n mut Nets<'a, 'r>, item: &'a NetItem) -> Self {
-        let signature = Signature::blank(nets.names);
-        Self::with(nets, item, signature)
+        let (before, facts) = (nets.report.mark(), Facts::declared(nets.names));
+        Self::with(nets, item, Signature::default(), facts, before)
     }
 }
 
 impl<'a> Inference<'a, '_, '_> {
+    /// What is found at another place of the body.
+    pub(super) fn inside<T>(&mut self, here: Standing, find: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.here, here);
+        let found = find(self);
+        self.here = outer;
+        found
+    }
+
+    /// The same, with the steps of it, which are none of the body itself.
+    pub(super) fn apart<T>(&mut self, here: Standing, find: impl FnOnce(&mut Self) -> T) -> (T, Vec<Step>) {
+        let outer = std::mem::take(&mut self.body.steps);
+        let found = self.inside(here, find);
+        (found, std::mem::replace(&mut self.body.steps, outer))
+    }
+
     /// Reports an error at a token.
     pub(super) fn fault(&mut self, place: impl Into<Place>, message: impl Into<String>) -> &mut Diagnostic {
         self.nets.report.error(place, message)
     }
 
+    /// Reports an error at a token that takes a tensor, with how that came about.
+    pub(super) fn about(
+        &mut self,
+        tensor: &Tensor,
+        place: impl Into<Place>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        let notes = self.notes(tensor, &[]);
+        self.fault(place, message).notes(notes)
+    }
+
+    /// Something is missing that must be there: a mistake of the macro itself, and never lost in silence.
+    pub(super) fn unexplained<T>(&mut self, place: impl Into<Place>) -> Checked<T> {
+        Err(self.nets.report.unexplained(place))
+    }
+
+    /// What is there unless the macro itself is mistaken.
+    pub(super) fn known<T>(&mut self, value: Option<T>, place: impl Into<Place>) -> Checked<T> {
+        value.map_or_else(|| self.unexplained(place), Ok)
+    }
+
     /// Adds a step that makes one value.
-    pub(super) fn push(&mut self, operation: Operation, ty: Type, span: Place) -> Checked<ValueId> {
+    pub(super) fn push(&mut self, operation: impl Into<Operation>, ty: Type, span: Place) -> Checked<ValueId> {
         if ty.rank() > MAX_RANK {
             let rank = ty.rank();
-            self.fault(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}"));
-            return Err(Absorbed);
+            return self.fault(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}")).fail();
         }
-        self.values.push(ty);
-        let id = self.values.len() - 1;
-        self.steps.push(Step { results: vec![id], operation, span });
+        let id = self.body.value(ty).id;
+        self.body.steps.push(Step { results: vec![id], operation: operation.into(), span });
         Ok(id)
     }
 
     /// The same as a tensor without history.
-    pub(super) fn tensor(&mut self, operation: Operation, mut ty: Type, span: Place) -> Checked<Tensor> {
+    pub(super) fn tensor(&mut self, operation: impl Into<Operation>, mut ty: Type, span: Place) -> Checked<Tensor> {
         for axis in &mut ty.axes {
-            axis.size = self.signature.dims.normal(&axis.size);
+            axis.size = self.facts.dims.normal(&axis.size);
         }
         let id = self.push(operation, ty.clone(), span)?;
         Ok(Tensor { id, ty, trail: Rc::default() })
@@ -182,7 +215,7 @@ impl<'a> Inference<'a, '_, '_> {
         let mut environment = Environment::default();
         for (parameter, value) in self.item.parameters.iter().zip(&given.parameters) {
             // A size that is a name by itself is found among the dimensions.
-            let what = if self.signature.mentions(self.item, &parameter.name) { "" } else { "hyper-parameter" };
+            let what = if signature::mentions(self.item, &parameter.name) { "" } else { "hyper-parameter" };
             environment = self.bind(&parameter.name, value.clone(), what, &environment);
         }
         for (i, input) in self.item.inputs.iter().enumerate() {
@@ -191,11 +224,11 @@ impl<'a> Inference<'a, '_, '_> {
                     let trail = Rc::new(vec![format!("{} : {ty}", input.name)]);
                     Value::Tensor(Tensor { id: i, ty: ty.clone(), trail })
                 }
-                Err(Absorbed) => Value::Error,
+                Err(lost) => Value::Error(*lost),
             };
             // A place is taken even where the type is unknown, so that ids and inputs agree.
             let ty = self.signature.inputs[i].as_ref().map_or_else(|_| Type::real(vec![]), Clone::clone);
-            self.values.push(ty);
+            self.body.values.push(ty);
             environment = self.bind(&input.name, value, "input", &environment);
         }
         environment
@@ -241,7 +274,7 @@ impl<'a> Inference<'a, '_, '_> {
         let small = name.to_string().starts_with(|c: char| c.is_lowercase());
         if let Some(does) = does.filter(|_| small) {
             let operation = Operation::Name { name: name.clone(), does };
-            self.steps.push(Step { results: vec![], operation, span: name.span().into() });
+            self.body.steps.push(Step { results: vec![], operation, span: name.span().into() });
         }
     }
 
@@ -268,7 +301,7 @@ impl<'a> Inference<'a, '_, '_> {
             let binding = match statement {
                 Statement::Let(binding) => binding,
                 Statement::Own(own) => {
-                    let value = self.own(own, &environment).unwrap_or(Value::Error);
+                    let value = self.own(own, &environment).unwrap_or_else(Value::Error);
                     let what = if own.state { "" } else { "parameter" };
                     environment = self.bind(&own.name, value, what, &environment);
                     continue;
@@ -282,7 +315,7 @@ impl<'a> Inference<'a, '_, '_> {
             let value = self.bound(&binding.pattern, &binding.value, &environment);
             match &binding.pattern {
                 LetPattern::Name(name) => {
-                    environment = self.bind(name, value.unwrap_or(Value::Error), "`let`", &environment);
+                    environment = self.bind(name, value.unwrap_or_else(Value::Error), "`let`", &environment);
                 }
                 LetPattern::Tuple(names) => {
                     let values = self.spread_tuple(names, value, &binding.value);
@@ -318,14 +351,14 @@ impl<'a> Inference<'a, '_, '_> {
         let wanted = names.len();
         match value {
             Ok(Value::Tuple(items)) if items.len() == wanted => items.into_iter().map(|(_, value)| value).collect(),
-            Ok(Value::Error) | Err(Absorbed) => vec![Value::Error; wanted],
+            Ok(Value::Error(lost)) | Err(lost) => vec![Value::Error(lost); wanted],
             Ok(other) => {
                 let what = other.what();
                 let error = self.fault(expr.span, format!("the `let` binds {wanted} names, but this is {what}"));
                 if matches!(other, Value::Tensor(_)) {
                     error.help(format!("bind one name: `let {} = …;`", names[0]));
                 }
-                vec![Value::Error; wanted]
+                vec![Value::Error(error.reported()); wanted]
             }
         }
     }

@@ -1,11 +1,10 @@
 //! Calls: what is called, and what it is given.
 
-use super::block::{Inference, staged};
+use super::block::{Inference, Standing, staged};
 use super::value::{Callable, Closure, Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind, Role};
 use crate::functions::Rule;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
@@ -21,12 +20,12 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Value<'a>> {
         let (callable, label) = match self.callable(callee, label, environment) {
             Ok(found) => found,
-            Err(Absorbed) => {
+            Err(lost) => {
                 // The arguments may hold errors of their own, and what they use is used.
                 for argument in arguments.iter().filter(|argument| argument.name.is_none()) {
                     let _ = self.value(&argument.value, environment);
                 }
-                return Err(Absorbed);
+                return Err(lost);
             }
         };
         if let Callable::Function(function, given) = &callable
@@ -61,21 +60,21 @@ impl<'a> Inference<'a, '_, '_> {
             return self.apply(&layer, tensors, callee.span);
         }
         let mut values: Vec<(Value<'a>, Place)> = piped.into_iter().map(|value| (value, callee.span)).collect();
-        let mut whole = true;
+        let mut lost = None;
         for argument in arguments {
             if let Some(name) = &argument.name {
                 let what = super::text::text(callee);
-                self.fault(name.span(), format!("`{what}` takes no `{name} = …`")).help("give its tensors by position");
-                whole = false;
+                let error = self.fault(name.span(), format!("`{what}` takes no `{name} = …`"));
+                lost = Some(error.help("give its tensors by position").reported());
                 continue;
             }
             match self.value(&argument.value, environment) {
                 Ok(value) => values.push((value, argument.value.span)),
-                Err(Absorbed) => whole = false,
+                Err(reported) => lost = Some(reported),
             }
         }
-        if !whole {
-            return Err(Absorbed);
+        if let Some(lost) = lost {
+            return Err(lost);
         }
         match callable {
             Callable::Bound(layer) => self.apply(&layer, values, callee.span),
@@ -87,7 +86,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     fn layer_value(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>, span: Place) -> LayerValue<'a> {
-        LayerValue { kind, site: self.site(expr), label, scope: self.scope, text: super::text::text(expr), span }
+        LayerValue { kind, site: self.site(expr), label, scope: self.here.scope, text: super::text::text(expr), span }
     }
 
     /// What an expression calls, and the label it has.
@@ -99,7 +98,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<(Callable<'a>, Option<Label>)> {
         if let ExprKind::Name(name) = &callee.kind
             && environment.iter().all(|binding| binding.name != *name)
-            && self.signature.dims.term(&name.to_string()).is_none()
+            && self.facts.dims.term(&name.to_string()).is_none()
         {
             return Ok((self.declared(name, environment)?, label));
         }
@@ -122,11 +121,13 @@ impl<'a> Inference<'a, '_, '_> {
             Value::Layer(layer) => {
                 if let (Some(label), Some(own)) = (label.filter(|label| label.written), &layer.label) {
                     let message = format!("`{}` has the label `{}` already", layer.text, own.name);
-                    self.fault(label.name.span(), message).help(format!(
-                        "leave `{}:` out: all uses of `{}` share one set of parameters",
-                        label.name, own.name
-                    ));
-                    return Err(Absorbed);
+                    return self
+                        .fault(label.name.span(), message)
+                        .help(format!(
+                            "leave `{}:` out: all uses of `{}` share one set of parameters",
+                            label.name, own.name
+                        ))
+                        .fail();
                 }
                 Ok((Callable::Bound(layer), None))
             }
@@ -148,14 +149,14 @@ impl<'a> Inference<'a, '_, '_> {
         values: Vec<(Value<'a>, Place)>,
         span: Place,
     ) -> Checked<Value<'a>> {
-        if values.iter().any(|(value, _)| matches!(value, Value::Error)) {
-            return Err(Absorbed);
+        if let Some(lost) = values.iter().find_map(|(value, _)| value.lost()) {
+            return Err(lost);
         }
         match &layer.kind {
             Callable::Closure(closure) => self.inline(closure, layer, values, span),
             Callable::Bound(inner) => self.apply(inner, values, span),
             Callable::Chain(layers) => {
-                let Some((first, rest)) = layers.split_first() else { return Err(Absorbed) };
+                let Some((first, rest)) = layers.split_first() else { return self.unexplained(span) };
                 let given = values.clone();
                 let value = self.apply(first, values, span)?;
                 let mut value = match given.as_slice() {
@@ -174,8 +175,7 @@ impl<'a> Inference<'a, '_, '_> {
                 let tensors = self.tensors(&layer.text, values)?;
                 let [(x, _)] = tensors.as_slice() else {
                     let message = format!("`{}` takes 1 tensor, not {}", layer.text, tensors.len());
-                    self.fault(span, message);
-                    return Err(Absorbed);
+                    return self.fault(span, message).fail();
                 };
                 self.project(embedding, x, span).map(Value::Tensor)
             }
@@ -185,8 +185,7 @@ impl<'a> Inference<'a, '_, '_> {
                     [(x, _)] => self.rearrange(pattern, x, environment, span).map(Value::Tensor),
                     several => {
                         let message = format!("`{}` takes 1 tensor, not {}", layer.text, several.len());
-                        self.fault(span, message);
-                        Err(Absorbed)
+                        self.fault(span, message).fail()
                     }
                 }
             }
@@ -205,13 +204,11 @@ impl<'a> Inference<'a, '_, '_> {
                 let fits = tensors.len() == wanted || (tensors.len() > wanted && function.rule.takes_more());
                 if !fits {
                     let message = format!("`{}` takes {}, not {}", layer.text, count(wanted), tensors.len());
-                    self.fault(span, message).help(format!("it is called `{}`", function.usage()));
-                    return Err(Absorbed);
+                    return self.fault(span, message).help(format!("it is called `{}`", function.usage())).fail();
                 }
                 if let Some(missing) = function.missing(given) {
                     let message = format!("`{}` needs `{missing}`", function.name);
-                    self.fault(span, message).help(format!("it is called `{}`", function.usage()));
-                    return Err(Absorbed);
+                    return self.fault(span, message).help(format!("it is called `{}`", function.usage())).fail();
                 }
                 self.function(function, layer, tensors, given, span)
             }
@@ -220,19 +217,15 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// The values as tensors: numbers never fill tensor slots.
     pub(super) fn tensors(&mut self, callee: &str, values: Vec<(Value<'a>, Place)>) -> Checked<Vec<(Tensor, Place)>> {
-        let mut tensors = vec![];
-        let mut whole = true;
+        let (mut tensors, mut lost) = (vec![], None);
         for (value, span) in values {
             match value {
                 Value::Tensor(tensor) => tensors.push((tensor, span)),
-                Value::Error => whole = false,
-                other => {
-                    self.slot(callee, &other, span);
-                    whole = false;
-                }
+                Value::Error(reported) => lost = Some(reported),
+                other => lost = Some(self.slot(callee, &other, span)),
             }
         }
-        if whole { Ok(tensors) } else { Err(Absorbed) }
+        lost.map_or(Ok(tensors), Err)
     }
 
     /// A closure's body in the place of its call.
@@ -248,18 +241,14 @@ impl<'a> Inference<'a, '_, '_> {
             let name = layer.label.as_ref().map_or("the closure".to_owned(), |label| format!("`{}`", label.name));
             let names: Vec<_> = closure.parameters.iter().map(ToString::to_string).collect();
             let message = format!("{name} takes {wanted} values, |{}|, not {}", names.join(", "), values.len());
-            self.fault(span, message);
-            return Err(Absorbed);
+            return self.fault(span, message).fail();
         }
         let mut environment = closure.environment.clone();
         for (name, (value, _)) in closure.parameters.iter().zip(values) {
             environment = self.bind(name, value, "", &environment);
         }
-        let frame = std::mem::replace(&mut self.frame, closure.frame);
-        let scope = std::mem::replace(&mut self.scope, closure.scope);
-        let value = self.value(closure.body, &environment);
-        (self.frame, self.scope) = (frame, scope);
-        value
+        let here = Standing { frame: closure.frame, scope: closure.scope, ..self.here };
+        self.inside(here, |inference| inference.value(closure.body, &environment))
     }
 }
 

@@ -2,12 +2,11 @@
 
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
-use super::typed::{Acts, Kernel, LayerKind, Setting};
+use super::typed::{Acts, Argument, Kernel, LayerKind};
 use super::types::{Axis, Type};
 use super::value::{LayerValue, Tensor};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::{Misfit, Size as _, Slide};
 
@@ -23,31 +22,28 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         let name = function.name;
         self.reals(name, x, at)?;
-        let Some(Gift::Width(outputs, width)) = given.get("channels") else { return Err(Absorbed) };
+        let Some(Gift::Width(outputs, width)) = given.get("channels") else { return self.unexplained(at) };
         let kernel = self.kernel(name, given, at)?;
-        let settings = vec![Setting::Shape, Setting::Kernel(kernel)];
-        if let Some(position) = self.unit_placed(layer) {
+        let settings = vec![Argument::Shape, Argument::Kernel(kernel)];
+        if let Some(position) = self.parts.at(layer.site) {
             return self.unit_again(position, x, settings, at);
         }
         let groups = kernel.groups;
         if x.ty.rank() != 2 + kernel.axes {
             let images = if kernel.axes == 1 { "rows [n, channels, t]" } else { "images [n, channels, rows, columns]" };
             let message = format!("`{name}` takes {images}, but is given {}", x.ty);
-            let notes = self.notes(x, &[]);
-            self.fault(at, message).notes = notes;
-            return Err(Absorbed);
+            return self.about(x, at, message).fail();
         }
         let inputs = x.ty.axes[1].size.clone();
         self.fixed(name, outputs, *width, "produce")?;
         self.fixed(name, &inputs, at, "take")?;
-        let (i, o) = (inputs.number().ok_or(Absorbed)?, outputs.number().ok_or(Absorbed)?);
+        let (i, o) = (self.known(inputs.number(), at)?, self.known(outputs.number(), at)?);
         let of_groups = Term::literal(groups);
-        let parts = self.signature.dims.quotient(&inputs, &of_groups).zip(outputs.quotient(&of_groups));
+        let parts = self.facts.dims.quotient(&inputs, &of_groups).zip(outputs.quotient(&of_groups));
         let Some((inputs_of_group, outputs_of_group)) = parts else {
             let (what, size) = if i.is_multiple_of(groups) { ("produces", outputs) } else { ("takes", &inputs) };
             let message = format!("{groups} groups do not divide the {size} channels that `{name}` {what}");
-            self.fault(at, message).help("every group has equally many channels on both sides");
-            return Err(Absorbed);
+            return self.fault(at, message).help("every group has equally many channels on both sides").fail();
         };
         let taps = &kernel.size[2 - kernel.axes..];
         let all_taps: usize = taps.iter().product();
@@ -65,8 +61,7 @@ impl<'a> Inference<'a, '_, '_> {
             work: work.times(&Term::literal(all_taps)),
         };
         if let Err(Misfit::Size { axis, expected, .. }) = super::units::applied(&kind, &x.ty) {
-            self.no_room(name, &kernel, x, axis, &expected, at);
-            return Err(Absorbed);
+            return self.no_room(name, &kernel, x, axis, &expected, at);
         }
         self.unit(name, layer, kind, x, settings, at)
     }
@@ -90,14 +85,14 @@ impl<'a> Inference<'a, '_, '_> {
             _ => 1,
         };
         if [size, stride, dilation].concat().contains(&0) || groups == 0 {
-            self.fault(at, format!("kernel, stride, dilation and groups of `{name}` are at least 1"));
-            return Err(Absorbed);
+            return self.fault(at, format!("kernel, stride, dilation and groups of `{name}` are at least 1")).fail();
         }
         let (before, after) = match given.get("padding") {
             Some(Gift::Choice(_)) if stride != [1, 1] => {
-                self.fault(at, format!("`{name}` keeps the size of an image only with stride 1"))
-                    .help("give the padding as a number: half of the kernel, rounded down, is usual");
-                return Err(Absorbed);
+                return self
+                    .fault(at, format!("`{name}` keeps the size of an image only with stride 1"))
+                    .help("give the padding as a number: half of the kernel, rounded down, is usual")
+                    .fail();
             }
             // As in PyTorch, the odd zero of an even kernel stands behind.
             Some(Gift::Choice(_)) => {
@@ -112,16 +107,25 @@ impl<'a> Inference<'a, '_, '_> {
         let behind = both(self.counts(name, "output_padding", given, axes, at)?, 0, 0);
         if let Some(i) = (0..2).find(|&i| behind[i] >= stride[i]) {
             let (behind, stride) = (behind[i], stride[i]);
-            self.fault(at, format!("the output padding {behind} of `{name}` is not smaller than its stride {stride}"))
-                .help("it chooses among the sizes that a convolution with this stride makes equal");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("the output padding {behind} of `{name}` is not smaller than its stride {stride}"))
+                .help("it chooses among the sizes that a convolution with this stride makes equal")
+                .fail();
         }
         let behind = transposed.then_some(behind);
         Ok(Kernel { axes, size, stride, dilation, before, after, groups, behind })
     }
 
     /// A kernel larger than its axis, or padding that takes all of it away.
-    fn no_room(&mut self, name: &str, kernel: &Kernel, x: &Tensor, axis: usize, expected: &Axis, at: Place) {
+    fn no_room<T>(
+        &mut self,
+        name: &str,
+        kernel: &Kernel,
+        x: &Tensor,
+        axis: usize,
+        expected: &Axis,
+        at: Place,
+    ) -> Checked<T> {
         let i = axis - kernel.axes;
         let zeros = kernel.before[i] + kernel.after[i];
         let size = &x.ty.axes[axis];
@@ -142,10 +146,7 @@ impl<'a> Inference<'a, '_, '_> {
                 "choose less padding, or a larger kernel",
             ),
         };
-        let notes = self.notes(x, &[]);
-        let error = self.fault(at, message);
-        error.notes = notes;
-        error.help(help);
+        self.about(x, at, message).help(help).fail()
     }
 }
 

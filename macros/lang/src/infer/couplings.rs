@@ -1,13 +1,13 @@
 //! Maps of numbers whose parameters other numbers of the point decide: `coupling`, `autoregressive`.
 
 use super::arguments::{Gift, Given};
+use super::bijections::mapping;
 use super::block::Inference;
-use super::typed::{Acts, Degrees, LayerKind, Operation, Scalar, Setting};
+use super::typed::{Acts, Argument, Degrees, LayerKind};
 use super::types::Axis;
 use super::value::{Callable, Closure, LayerValue, Site, Tensor, Value};
 use crate::functions;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use std::rc::Rc;
@@ -28,9 +28,8 @@ impl<'a> Inference<'a, '_, '_> {
         let moved = self.piece(x, axis, Term::literal(half), Term::literal(size - half), at)?;
         let (each, bound) = self.transformer(given, at)?;
         let parameters = self.conditioner(layer, &kept, &moved, each, given, at)?;
-        let operation = Operation::Transform { input: moved.id, parameters: parameters.id, bound, inverse };
-        let (moved, slope) = self.two(operation, &moved, at);
-        let y = self.tensor(Operation::Concat { inputs: vec![kept.id, moved.id], axis }, x.ty.clone(), at)?;
+        let (moved, slope) = self.two(mapping(&moved, &parameters, bound, inverse), &moved, at);
+        let y = self.joined(&[kept, moved], axis, x.ty.clone(), at)?;
         Ok((y, slope))
     }
 
@@ -44,10 +43,7 @@ impl<'a> Inference<'a, '_, '_> {
         match given.get("bins") {
             None => Ok((2, None)),
             Some(Gift::Count(bins)) if *bins > 1 => Ok((3 * bins - 1, Some(bound))),
-            _ => {
-                self.fault(at, "a spline has 2 bins or more");
-                Err(Absorbed)
-            }
+            _ => self.fault(at, "a spline has 2 bins or more").fail(),
         }
     }
 
@@ -62,7 +58,7 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Tensor> {
         let mut wanted = moved.ty.clone();
-        let count = wanted.axes.last().and_then(|last| last.size.number()).ok_or(Absorbed)? * each;
+        let count = self.known(wanted.axes.last().and_then(|last| last.size.number()), at)? * each;
         let last = wanted.axes.len() - 1;
         wanted.axes[last] = Axis::from(Term::literal(count));
         let Some(Gift::Layer(net, place)) = given.get("conditioner") else {
@@ -77,10 +73,9 @@ impl<'a> Inference<'a, '_, '_> {
             return Ok(h);
         };
         if given.contains_key("hidden") {
-            self.fault(at, "`coupling` has a conditioner or `hidden`, not both");
-            return Err(Absorbed);
+            return self.fault(at, "`coupling` has a conditioner or `hidden`, not both").fail();
         }
-        let net = inside(net, self.scope);
+        let net = inside(net, self.here.scope);
         match self.apply(&net, vec![(Value::Tensor(kept.clone()), *place)], *place)? {
             Value::Tensor(parameters) => {
                 let mut sizes = parameters.ty.axes.iter().zip(&wanted.axes);
@@ -92,14 +87,13 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 let notes = self.notes(&parameters, &[]);
                 let message = format!("the conditioner gives {}, and `coupling` needs {wanted}", parameters.ty);
-                let error = self.fault(*place, message);
-                error.notes = notes;
-                error.help(format!("{each} parameters for each number of the second half, {}", moved.ty));
-                Err(Absorbed)
+                self.fault(*place, message)
+                    .notes(notes)
+                    .help(format!("{each} parameters for each number of the second half, {}", moved.ty))
+                    .fail()
             }
             other => {
-                self.fault(*place, format!("the conditioner of `coupling` gives {}, not a tensor", other.what()));
-                Err(Absorbed)
+                self.fault(*place, format!("the conditioner of `coupling` gives {}, not a tensor", other.what())).fail()
             }
         }
     }
@@ -111,30 +105,25 @@ impl<'a> Inference<'a, '_, '_> {
                 Ok(widths.clone())
             }
             Some(_) => {
-                self.fault(at, format!("`hidden` of `{callee}` lists the widths of hidden layers, at least 1"));
-                Err(Absorbed)
+                self.fault(at, format!("`hidden` of `{callee}` lists the widths of hidden layers, at least 1")).fail()
             }
             None => {
                 let (or, example) = match callee {
                     "coupling" => (" or a conditioner", "coupling(hidden = (64, 64))"),
                     _ => ("", "autoregressive(hidden = (64, 64))"),
                 };
-                self.fault(at, format!("`{callee}` needs `hidden`{or}")).help(format!("write `{example}`"));
-                Err(Absorbed)
+                self.fault(at, format!("`{callee}` needs `hidden`{or}")).help(format!("write `{example}`")).fail()
             }
         }
     }
 
     fn activated(&mut self, given: &Given<'a>, h: &Tensor, at: Place) -> Checked<Tensor> {
         let Some(Gift::Layer(act, place)) = given.get("act") else {
-            return self.map("relu", &[h], vec![], h.ty.clone(), at);
+            return self.map(functions::runtime("relu"), &[h], vec![], h.ty.clone(), at);
         };
         match self.apply(act, vec![(Value::Tensor(h.clone()), *place)], *place)? {
             Value::Tensor(y) if y.ty == h.ty => Ok(y),
-            _ => {
-                self.fault(*place, "an activation keeps the shape of what it takes");
-                Err(Absorbed)
-            }
+            _ => self.fault(*place, "an activation keeps the shape of what it takes").fail(),
         }
     }
 
@@ -143,9 +132,9 @@ impl<'a> Inference<'a, '_, '_> {
         let linear = functions::find("linear").expect("the table has it");
         LayerValue {
             kind: Callable::Function(linear, Rc::new(given)),
-            site: Site { frame: self.frame_of(layer.site, i + 1), ..layer.site },
+            site: Site { frame: self.parts.frame_of(layer.site, i + 1), ..layer.site },
             label: None,
-            scope: self.scope,
+            scope: self.here.scope,
             text: format!("linear({width})"),
             span: layer.span,
         }
@@ -170,7 +159,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (each, bound) = self.transformer(given, at)?;
         let widths = self.hidden("autoregressive", given, at)?;
         let mut known = match inverse {
-            true => self.constant(x, Scalar::Number(0.0), at)?,
+            true => self.constant(x, Argument::Number(0.0), at)?,
             false => x.clone(),
         };
         let mut mapped = None;
@@ -185,12 +174,11 @@ impl<'a> Inference<'a, '_, '_> {
                 h = self.masked(layer, i, &h, *width, [taken, gives], at)?;
                 taken = gives;
             }
-            let operation = Operation::Transform { input: x.id, parameters: h.id, bound, inverse };
-            let (y, slope) = self.two(operation, x, at);
+            let (y, slope) = self.two(mapping(x, &h, bound, inverse), x, at);
             known = y.clone();
             mapped = Some((y, slope));
         }
-        mapped.ok_or(Absorbed)
+        self.known(mapped, at)
     }
 
     fn masked(
@@ -202,16 +190,16 @@ impl<'a> Inference<'a, '_, '_> {
         degrees: [Degrees; 2],
         at: Place,
     ) -> Checked<Tensor> {
-        let settings = degrees.map(Setting::Degrees).to_vec();
+        let settings = degrees.map(Argument::Degrees).to_vec();
         let piece = self.inner_linear(layer, i, width, Given::new());
-        if let Some(position) = self.unit_placed(&piece) {
+        if let Some(position) = self.parts.at(piece.site) {
             return self.unit_again(position, x, settings, at);
         }
         let inputs = self.last_axis("autoregressive", x, at)?;
         let outputs = Term::literal(width);
         let kind = LayerKind::Unit {
             name: "MaskedLinear",
-            parameters: width * inputs.number().ok_or(Absorbed)? + width,
+            parameters: width * self.known(inputs.number(), at)? + width,
             sizes: vec![inputs, outputs.clone()],
             acts: Acts::OnLast,
             work: outputs,

@@ -2,11 +2,12 @@
 
 use super::block::Inference;
 use super::mentions;
-use super::typed::Operation;
+use super::typed::Call;
 use super::types::Type;
 use super::value::{Binding, Environment, Tensor, Value};
 use crate::ast::{Block, Expr, ExprKind};
-use crate::resolve::Checked;
+use crate::functions::runtime::RESHAPE;
+use crate::report::Checked;
 use crate::terms::Term;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,7 +22,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Environment<'a>> {
         let mut inside = environment.clone();
         for (from, to) in self.equations(condition, environment)? {
-            self.signature.dims.rename(&from, &to);
+            self.facts.dims.rename(&from, &to);
             let mut names = vec![];
             mentions::block(branch, &mut |name| names.push(name));
             let mut seen = vec![];
@@ -50,7 +51,7 @@ impl<'a> Inference<'a, '_, '_> {
             axis.size = to.clone();
         }
         let ty = Type { element: x.ty.element.clone(), axes };
-        let id = self.push(Operation::Reshape { input: x.id }, ty.clone(), branch.result.span)?;
+        let id = self.push(Call::new(&RESHAPE, [x]), ty.clone(), branch.result.span)?;
         Ok(Tensor { id, ty, trail: x.trail.clone() })
     }
 

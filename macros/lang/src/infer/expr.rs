@@ -6,8 +6,7 @@ use super::text::text;
 use super::value::{Callable, Chosen, Closure, Environment, Label, LayerValue, Site, Tensor, Value};
 use crate::ast::{Expr, ExprKind, Role};
 use crate::functions;
-use crate::report::did_you_mean;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, did_you_mean};
 use proc_macro2::Ident;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -35,16 +34,14 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Call { callee, arguments } => self.call(expr, callee, arguments, label, None, environment),
             ExprKind::Label { label: name, inner } => {
                 if let Some(outer) = label.filter(|outer| outer.written) {
-                    self.fault(name.span(), format!("`{}` and `{name}` both name one part", outer.name))
-                        .help("a part has one label: leave one of them out");
-                    return Err(Absorbed);
+                    return self
+                        .fault(name.span(), format!("`{}` and `{name}` both name one part", outer.name))
+                        .help("a part has one label: leave one of them out")
+                        .fail();
                 }
                 if let ExprKind::Block(block) = &inner.kind {
                     let scope = self.open(name, self.site(inner), "( … )", None)?;
-                    let outer = self.scope.replace(scope);
-                    let value = self.block(block, environment);
-                    self.scope = outer;
-                    return value;
+                    return self.inside(self.here.under(scope), |inference| inference.block(block, environment));
                 }
                 self.labelled(inner, Some(Label { name: name.clone(), written: true }), environment)
             }
@@ -59,8 +56,9 @@ impl<'a> Inference<'a, '_, '_> {
                 self.unary(*op, value, expr)
             }
             ExprKind::Closure { parameters, body } => {
-                let frame = self.frame_of(self.site(expr), 0);
-                let closure = Closure { parameters, body, environment: environment.clone(), scope: self.scope, frame };
+                let frame = self.parts.frame_of(self.site(expr), 0);
+                let closure =
+                    Closure { parameters, body, environment: environment.clone(), scope: self.here.scope, frame };
                 let kind = Callable::Closure(Rc::new(closure));
                 Ok(self.layer(kind, expr, label))
             }
@@ -68,7 +66,7 @@ impl<'a> Inference<'a, '_, '_> {
                 let values: Vec<_> = items.iter().map(|(_, item)| self.value(item, environment)).collect();
                 let names = items.iter().map(|(name, _)| name.as_ref().map(ToString::to_string));
                 // A part that holds an error leaves the others whole.
-                Ok(Value::Tuple(names.zip(values.into_iter().map(|v| v.unwrap_or(Value::Error))).collect()))
+                Ok(Value::Tuple(names.zip(values.into_iter().map(|v| v.unwrap_or_else(Value::Error))).collect()))
             }
             ExprKind::List(items) => self.list(items, expr, label, environment),
             ExprKind::Repeat { layer, times } => self.repeat(layer, times, expr, label, environment),
@@ -80,23 +78,21 @@ impl<'a> Inference<'a, '_, '_> {
                     if !flag {
                         return self.labelled_block(taken, label, environment);
                     }
-                    let dims = self.signature.dims.clone();
+                    let dims = self.facts.dims.clone();
                     let inside = self.equated(condition, taken, environment)?;
                     let value = self.labelled_block(taken, label, &inside);
-                    self.signature.dims = dims;
+                    self.facts.dims = dims;
                     value
                 }
-                Value::Error => Err(Absorbed),
+                Value::Error(lost) => Err(lost),
                 other => {
                     let message =
                         format!("`if` chooses at compile time and takes `true` or `false`, not {}", other.what());
-                    self.fault(condition.span, message).help("`select(condition, a, b)` chooses elementwise");
-                    Err(Absorbed)
+                    self.fault(condition.span, message).help("`select(condition, a, b)` chooses elementwise").fail()
                 }
             },
             ExprKind::Range(_) => {
-                self.fault(expr.span, "a range is no value").help("ranges are times of `ode`: `s = 0..1`");
-                Err(Absorbed)
+                self.fault(expr.span, "a range is no value").help("ranges are times of `ode`: `s = 0..1`").fail()
             }
             ExprKind::Pattern(pattern) => Ok(self.layer(Callable::Pattern(pattern, environment.clone()), expr, label)),
             ExprKind::Einsum { operands, result } => {
@@ -111,27 +107,34 @@ impl<'a> Inference<'a, '_, '_> {
                     }
                     _ => format!("the result of a function of Rust is written: `{} -> [n, …]`", text(expr)),
                 };
-                self.fault(expr.span, format!("`{}` is a path, of which `net!` knows nothing", text(expr))).help(help);
-                Err(Absorbed)
+                self.fault(expr.span, format!("`{}` is a path, of which `net!` knows nothing", text(expr)))
+                    .help(help)
+                    .fail()
             }
             // The label is that of the layer.
             ExprKind::Member { of, name } => match self.labelled(of, label, environment)? {
                 Value::Layer(layer) => Ok(self.layer(Callable::Member(layer, name.to_string()), expr, None)),
                 other => self.no_layer(of, &other),
             },
-            ExprKind::Error => Err(Absorbed),
+            ExprKind::Error(lost) => Err(*lost),
         }
     }
 
     /// The place of an expression.
     pub(super) fn site(&self, expr: &Expr) -> Site {
-        Site { frame: self.frame, expression: std::ptr::from_ref(expr).addr() }
+        Site { frame: self.here.frame, expression: expr.number, around: false }
     }
 
     /// A layer that waits for its tensors.
     pub(super) fn layer(&self, kind: Callable<'a>, expr: &Expr, label: Option<Label>) -> Value<'a> {
-        let layer =
-            LayerValue { kind, site: self.site(expr), label, scope: self.scope, text: text(expr), span: expr.span };
+        let layer = LayerValue {
+            kind,
+            site: self.site(expr),
+            label,
+            scope: self.here.scope,
+            text: text(expr),
+            span: expr.span,
+        };
         Value::Layer(Rc::new(layer))
     }
 
@@ -145,12 +148,12 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(binding) = environment.find(name) {
             self.use_step(name, &binding);
             return match &binding.value {
-                Value::Error => Err(Absorbed),
+                Value::Error(lost) => Err(*lost),
                 Value::Maker(maker) => self.make(maker, expr, label),
                 value => Ok(value.clone()),
             };
         }
-        if let Some(size) = self.signature.dims.term(&name.to_string()) {
+        if let Some(size) = self.facts.dims.term(&name.to_string()) {
             return Ok(Value::Size(size));
         }
         let kind = self.declared(name, environment)?;
@@ -170,18 +173,19 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(function) = functions::find(&text) {
             return Ok(Callable::Function(function, Rc::default()));
         }
-        if self.signature.broken.contains(&text) {
-            return Err(Absorbed);
+        if let Some(lost) = self.facts.broken.get(&text) {
+            return Err(*lost);
         }
         if self.item.role == Role::Flow && self.item.inputs.first().is_some_and(|point| point.name == *name) {
-            self.fault(name.span(), format!("`{name}` flows through the body, and its first stage alone names it"))
-                .help("a conditioner takes its half of the point as a parameter of its own: `coupling(|a| …)`");
-            return Err(Absorbed);
+            return self
+                .fault(name.span(), format!("`{name}` flows through the body, and its first stage alone names it"))
+                .help("a conditioner takes its half of the point as a parameter of its own: `coupling(|a| …)`")
+                .fail();
         }
         let known: Vec<String> = environment
             .iter()
             .map(|binding| binding.name.to_string())
-            .chain(self.signature.dims.names().map(str::to_owned))
+            .chain(self.facts.dims.names().map(str::to_owned))
             .chain(self.nets.names.nets.iter().map(|net| net.name.to_string()))
             .chain(self.nets.names.aliases.iter().map(|alias| alias.name.to_string()))
             .chain(functions::FUNCTIONS.iter().map(|f| f.name.to_owned()))
@@ -191,13 +195,13 @@ impl<'a> Inference<'a, '_, '_> {
         match guess {
             Some(guess) => error.help(format!("did you mean `{guess}`?")),
             None => error.help("names are inputs, `let`s, dimensions, nets, and the functions of the language"),
-        };
-        Err(Absorbed)
+        }
+        .fail()
     }
 
     /// `x |> f |> g`
     fn pipeline(&mut self, stages: &'a [Expr], environment: &Environment<'a>) -> Checked<Value<'a>> {
-        let Some((first, rest)) = stages.split_first() else { return Err(Absorbed) };
+        let Some((first, rest)) = stages.split_first() else { return self.unexplained(self.item.name.span()) };
         let mut value = self.value(first, environment)?;
         if let Value::Layer(first) = value {
             return self.chain(first, rest, stages, environment);
@@ -238,7 +242,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (site, span) = (self.site(&stages[0]), stages[0].span);
         let text = layers.iter().map(|layer| layer.text.clone()).collect::<Vec<_>>().join(" |> ");
         let kind = Callable::Chain(layers);
-        Ok(Value::Layer(Rc::new(LayerValue { kind, site, label: None, scope: self.scope, text, span })))
+        Ok(Value::Layer(Rc::new(LayerValue { kind, site, label: None, scope: self.here.scope, text, span })))
     }
 
     /// One stage applied to what comes out of the stage before.
@@ -253,9 +257,10 @@ impl<'a> Inference<'a, '_, '_> {
         match &stage.kind {
             ExprKind::Label { label: name, inner } if !matches!(inner.kind, ExprKind::Block(_)) => {
                 if let Some(outer) = label {
-                    self.fault(name.span(), format!("`{}` and `{name}` both name one part", outer.name))
-                        .help("a part has one label: leave one of them out");
-                    return Err(Absorbed);
+                    return self
+                        .fault(name.span(), format!("`{}` and `{name}` both name one part", outer.name))
+                        .help("a part has one label: leave one of them out")
+                        .fail();
                 }
                 let label = Label { name: name.clone(), written: true };
                 self.stage(inner, whole, Some(label), piped, environment)
@@ -267,17 +272,17 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Rust { call, result } if label.is_none() => self.rust(call, result, Some(piped), environment),
             _ => match self.labelled(stage, label, environment)? {
                 Value::Layer(layer) => self.apply(&layer, vec![(piped, whole.span)], stage.span),
-                Value::Error => Err(Absorbed),
+                Value::Error(lost) => Err(lost),
                 other => self.no_layer(stage, &other),
             },
         }
     }
 
     pub(super) fn no_layer<T>(&mut self, expr: &Expr, value: &Value<'a>) -> Checked<T> {
-        if !matches!(value, Value::Error) {
-            let message = format!("`{}` is {}, which cannot be applied", text(expr), value.what());
-            self.fault(expr.span, message).help("a layer, a net, a function or a closure can");
+        if let Value::Error(lost) = value {
+            return Err(*lost);
         }
-        Err(Absorbed)
+        let message = format!("`{}` is {}, which cannot be applied", text(expr), value.what());
+        self.fault(expr.span, message).help("a layer, a net, a function or a closure can").fail()
     }
 }

@@ -4,8 +4,8 @@ use super::block::Inference;
 use super::instances::Nets;
 use super::typed::{Layer, LayerKind};
 use crate::ast::{Fact, NetItem, Size};
-use crate::report::Report;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Report};
+use crate::resolve::{Lost, Names};
 use crate::terms::{Dims, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Span;
@@ -44,8 +44,62 @@ impl fmt::Display for Assumption {
     }
 }
 
+/// What is known of sizes in a net.
+pub(super) struct Facts {
+    /// Declared and run-time dimensions.
+    pub(super) dims: Dims,
+    /// Names that an error elsewhere has left without meaning.
+    pub(super) broken: Lost,
+    /// The conditions that the net states, as far as only a run can decide them.
+    stated: Vec<Assumption>,
+    /// Those of them that are not decided yet.
+    pub(super) assumed: Vec<Assumption>,
+}
+
+impl Facts {
+    /// Outside of any net: declared dimensions alone.
+    pub(super) fn declared(names: &Names<'_>) -> Self {
+        Facts { dims: names.meanings.clone(), broken: names.broken.clone(), stated: vec![], assumed: vec![] }
+    }
+
+    /// The facts of a net with these dimensions.
+    pub(super) fn of(item: &NetItem, dims: Dims, broken: Lost) -> Self {
+        let stated = stated(item, &dims, &broken);
+        Facts { dims, broken, stated, assumed: vec![] }
+    }
+
+    /// Whether a size surely is at least so large: because dimensions are at least 1, or by a condition.
+    pub(super) fn at_least(&self, size: &Term, bound: i128) -> bool {
+        let bounded = |size: &Term, bound: i128| size.least().is_some_and(|least| least >= bound);
+        bounded(size, bound)
+            || self.stated.iter().any(|Assumption { left, op, right }| match *op {
+                ">=" | "==" => bounded(&size.minus(left).plus(right), bound),
+                ">" => bounded(&size.minus(left).plus(right), bound - 1),
+                "<=" => bounded(&size.minus(right).plus(left), bound),
+                "<" => bounded(&size.minus(right).plus(left), bound - 1),
+                _ => false,
+            })
+    }
+
+    /// Whether a condition surely holds here.
+    pub(super) fn proven(&self, assumption: &Assumption) -> bool {
+        let Assumption { left, op, right } = assumption;
+        let least = |a: &Term, b: &Term, bound: i128| self.at_least(&a.minus(b), bound);
+        self.stated.contains(assumption)
+            || match *op {
+                "|" => self.dims.quotient(right, left).is_some(),
+                "==" => left == right,
+                ">=" => least(left, right, 0),
+                ">" => least(left, right, 1),
+                "<=" => least(right, left, 0),
+                "<" => least(right, left, 1),
+                _ => least(left, right, 1) || least(right, left, 1),
+            }
+    }
+}
+
 /// The conditions of a net that only a run can decide, as far as its signature can be read.
-pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &[String]) -> Vec<Assumption> {
+pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &Lost) -> Vec<Assumption> {
     let read = |size: &Size| crate::resolve::size(size, dims, broken, &mut Report::new()).ok();
     let facts = item.facts.iter().filter_map(|fact| {
         let (left, op, right) = match fact {
@@ -59,7 +113,7 @@ pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &[String]) -> Vec<Assu
 
 impl Inference<'_, '_, '_> {
     /// The conditions after `where`: those on sizes, or those on the number of parameters, which the body decides.
-    pub(super) fn facts(&mut self, on_parameters: bool) {
+    pub(super) fn conditions(&mut self, on_parameters: bool) {
         let item = self.item;
         let is_count = |size: &Size| matches!(size, Size::Name(name) if name == "parameters");
         for fact in &item.facts {
@@ -112,41 +166,12 @@ impl Inference<'_, '_, '_> {
         let assumption = Assumption { left, op, right };
         let here = |name: &String| self.signature.run_time.iter().any(|own| own == name);
         if assumption.names().iter().all(here) {
-            self.assumed.push(assumption);
+            self.facts.assumed.push(assumption);
             return;
         }
         let message = "this cannot be decided here: it depends on a hyper-parameter that is not given";
         let help = "conditions may use dimensions, numbers and `parameters`";
         self.need(&assumption.left.plus(&assumption.right), span.into(), message.to_owned(), help.to_owned());
-    }
-
-    /// Whether a size surely is at least so large: because dimensions are at least 1, or by a condition.
-    pub(super) fn at_least(&self, size: &Term, bound: i128) -> bool {
-        let bounded = |size: &Term, bound: i128| size.least().is_some_and(|least| least >= bound);
-        bounded(size, bound)
-            || self.stated.iter().any(|Assumption { left, op, right }| match *op {
-                ">=" | "==" => bounded(&size.minus(left).plus(right), bound),
-                ">" => bounded(&size.minus(left).plus(right), bound - 1),
-                "<=" => bounded(&size.minus(right).plus(left), bound),
-                "<" => bounded(&size.minus(right).plus(left), bound - 1),
-                _ => false,
-            })
-    }
-
-    /// Whether a condition surely holds here.
-    pub(super) fn proven(&self, assumption: &Assumption) -> bool {
-        let Assumption { left, op, right } = assumption;
-        let least = |a: &Term, b: &Term, bound: i128| self.at_least(&a.minus(b), bound);
-        self.stated.contains(assumption)
-            || match *op {
-                "|" => self.signature.dims.quotient(right, left).is_some(),
-                "==" => left == right,
-                ">=" => least(left, right, 0),
-                ">" => least(left, right, 1),
-                "<=" => least(right, left, 0),
-                "<" => least(right, left, 1),
-                _ => least(left, right, 1) || least(right, left, 1),
-            }
     }
 
     fn fact_size(&mut self, size: &Size) -> Checked<Term> {
@@ -155,15 +180,15 @@ impl Inference<'_, '_, '_> {
         {
             return self.parameter_count();
         }
-        crate::resolve::size(size, &self.signature.dims, &self.signature.broken, self.nets.report)
+        crate::resolve::size(size, &self.facts.dims, &self.facts.broken, self.nets.report)
     }
 
     /// The number of parameters of this net.
     fn parameter_count(&mut self) -> Checked<Term> {
-        if !self.needs.is_empty() {
-            return Err(Absorbed);
+        if let Some(lost) = self.nets.report.needs_since(self.before) {
+            return Err(lost);
         }
-        Ok(Term::literal(self.layers.iter().map(|layer| parameters(layer, self.nets)).sum()))
+        Ok(Term::literal(self.parts.layers.iter().map(|layer| parameters(layer, self.nets)).sum()))
     }
 }
 

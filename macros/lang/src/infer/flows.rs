@@ -1,12 +1,13 @@
 //! Flows: bodies of bijections, which run both ways, and what nets ask of them.
 
 use super::block::{Inference, staged};
-use super::typed::{Body, Inverse, Operation, Scalar, ValueId};
+use super::typed::{Argument, Body, Call, Inverse, ValueId};
 use super::types::{Axis, Type};
 use super::value::{Callable, Environment, LayerValue, Site, Tensor, Value};
 use crate::ast::{Block, ExprKind, Role};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::functions::runtime;
+use crate::functions::runtime::operator;
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use std::rc::Rc;
@@ -14,20 +15,22 @@ use std::rc::Rc;
 impl<'a> Inference<'a, '_, '_> {
     /// The body of a flow: its results, and the inverse of its steps.
     pub(super) fn flow(&mut self, body: &'a Block, environment: &Environment<'a>) -> Checked<(Vec<ValueId>, Inverse)> {
-        let Some(point) = self.item.inputs.first().map(|input| &input.name) else { return Err(Absorbed) };
+        let point = self.item.inputs.first().map(|input| &input.name);
+        let point = self.known(point, self.item.name.span())?;
         // The parts may see the other inputs, but not what flows through them.
         drop(environment.find(point));
         let environment = environment.without(point);
         let (first, stages) = match &body.result.kind {
-            ExprKind::Pipeline(stages) => stages.split_first().ok_or(Absorbed)?,
-            ExprKind::Error => return Err(Absorbed),
+            ExprKind::Pipeline(stages) => self.known(stages.split_first(), body.span)?,
+            ExprKind::Error(lost) => return Err(*lost),
             _ => (&*body.result, &[][..]),
         };
         let inside = self.statements(body, &environment);
         if !matches!(&first.kind, ExprKind::Name(name) if name == point) {
-            self.fault(first.span, format!("the body of a flow begins with `{point}`"))
-                .help(format!("write `{point} |> coupling(hidden = 64) |> …`"));
-            return Err(Absorbed);
+            return self
+                .fault(first.span, format!("the body of a flow begins with `{point}`"))
+                .help(format!("write `{point} |> coupling(hidden = 64) |> …`"))
+                .fail();
         }
         let stages: Vec<_> = stages.iter().map(|stage| (stage, self.value(stage, &inside))).collect();
         let mut chain = vec![];
@@ -37,25 +40,24 @@ impl<'a> Inference<'a, '_, '_> {
                 other => return self.no_layer(stage, &other),
             }
         }
-        let Ok(ty) = &self.signature.inputs[0] else { return Err(Absorbed) };
+        let ty = self.signature.inputs[0].as_ref().map_err(|lost| *lost)?;
         let trail = Rc::new(vec![format!("{point} : {ty}")]);
         let x = Tensor { id: 0, ty: ty.clone(), trail };
         let at = point.span().into();
         self.reals(&self.item.name.to_string(), &x, at)?;
         if x.ty.rank() == 0 {
-            self.fault(at, "a flow takes points along the last axis, but is given a scalar []");
-            return Err(Absorbed);
+            return self.fault(at, "a flow takes points along the last axis, but is given a scalar []").fail();
         }
         // What the statements make is made in both directions.
-        let shared = self.steps.clone();
+        let shared = self.body.steps.clone();
         let results = self.through(&chain, &x, false)?;
-        let forward = std::mem::replace(&mut self.steps, shared);
-        let work: Vec<Term> = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
+        let forward = std::mem::replace(&mut self.body.steps, shared);
+        let work = self.parts.works();
         chain.reverse();
         let back = self.through(&chain, &x, true)?;
-        let steps = std::mem::replace(&mut self.steps, forward);
+        let steps = std::mem::replace(&mut self.body.steps, forward);
         let mut total = Term::literal(0);
-        for (layer, before) in self.layers.iter_mut().zip(work) {
+        for (layer, before) in self.parts.layers.iter_mut().zip(work) {
             total = total.plus(&layer.multiply_adds.minus(&before));
             layer.multiply_adds = before;
         }
@@ -78,7 +80,7 @@ impl<'a> Inference<'a, '_, '_> {
             Some(total) => total,
             None => {
                 let at = self.item.name.span().into();
-                let zeros = self.constant(&x, Scalar::Number(0.0), at)?;
+                let zeros = self.constant(&x, Argument::Number(0.0), at)?;
                 self.over_points(&zeros, at)?
             }
         };
@@ -87,7 +89,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// a + b
     pub(super) fn sum(&mut self, a: &Tensor, b: &Tensor, at: Place) -> Checked<Tensor> {
-        self.map("add", &[a, b], vec![], a.ty.clone(), at)
+        self.map(operator("+"), &[a, b], vec![], a.ty.clone(), at)
     }
 
     /// The sum over the last axis.
@@ -98,7 +100,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn reduced_points(&mut self, function: &'static str, x: &Tensor, at: Place) -> Checked<Tensor> {
         let last = x.ty.rank() - 1;
         let ty = Type::real(x.ty.axes[..last].to_vec());
-        self.tensor(Operation::Reduce { function, input: x.id, axes: vec![last], unbiased: None }, ty, at)
+        self.tensor(Call::new(runtime(function), [x]).over(vec![last]), ty, at)
     }
 
     /// `F.inverse(z)`, `F.log_prob(x)`, `F.sample([n, d])` of a flow; further tensors are its conditions.
@@ -113,13 +115,14 @@ impl<'a> Inference<'a, '_, '_> {
         while let Callable::Bound(inner) = &bound.kind {
             bound = inner;
         }
-        let shown = self.called(bound);
+        let shown = self.parts.called(bound);
         let chosen = match &bound.kind {
             Callable::Net(chosen) if self.nets.names.nets[chosen.net].role == Role::Flow => chosen.clone(),
             _ => {
-                self.fault(at, format!("`{shown}` has no `{name}`"))
-                    .help("a flow has: `flow F(x: [n, d]) { … }`, and then `F.inverse`, `F.log_prob` and `F.sample`");
-                return Err(Absorbed);
+                return self
+                    .fault(at, format!("`{shown}` has no `{name}`"))
+                    .help("a flow has: `flow F(x: [n, d]) { … }`, and then `F.inverse`, `F.log_prob` and `F.sample`")
+                    .fail();
             }
         };
         let mut values = values;
@@ -130,21 +133,25 @@ impl<'a> Inference<'a, '_, '_> {
                 true
             }
             ("sample", _) => {
-                self.fault(at, format!("`{shown}.sample` takes the shape of what it draws"))
-                    .help(format!("write `{shown}.sample([n, d])`"));
-                return Err(Absorbed);
+                return self
+                    .fault(at, format!("`{shown}.sample` takes the shape of what it draws"))
+                    .help(format!("write `{shown}.sample([n, d])`"))
+                    .fail();
             }
             _ => false,
         };
         let tensors = self.tensors(&format!("{shown}.{name}"), values)?;
         let inverse = drawn || name == "inverse";
-        let Value::Tuple(results) = self.net(&chosen, bound, tensors, inverse, at)? else { return Err(Absorbed) };
+        let Value::Tuple(results) = self.net(&chosen, bound, tensors, inverse, at)? else {
+            return self.unexplained(at);
+        };
         let [(_, Value::Tensor(point)), (_, Value::Tensor(log_det))] = results.as_slice() else {
-            return Err(Absorbed);
+            return self.unexplained(at);
         };
         if point.ty.rank() == 0 {
             // The flow itself says so.
-            return Err(Absorbed);
+            let lost = self.nets.failed_since(self.before);
+            return lost.map_or_else(|| self.unexplained(at), Err);
         }
         match name {
             "sample" => Ok(Value::Tensor(point.clone())),
@@ -160,21 +167,21 @@ impl<'a> Inference<'a, '_, '_> {
     fn noise(&mut self, flow: &LayerValue<'a>, sizes: Vec<Value<'a>>, at: Place) -> Checked<Tensor> {
         let axes: Option<Vec<Axis>> = sizes.iter().map(|size| self.dimension(size).map(Axis::from)).collect();
         let Some(axes) = axes else {
-            self.fault(at, "a shape lists dimensions");
-            return Err(Absorbed);
+            return self.fault(at, "a shape lists dimensions").fail();
         };
         self.known_sizes(&axes, at)?;
-        let site = Site { frame: self.frame_of(flow.site, 0), ..flow.site };
+        let site = Site { frame: self.parts.frame_of(flow.site, 0), ..flow.site };
         let layer = LayerValue {
             kind: flow.kind.clone(),
             site,
             label: None,
-            scope: self.scope,
+            scope: self.here.scope,
             text: flow.text.clone(),
             span: at,
         };
         let label = self.draws(&layer, "normal")?;
-        self.tensor(Operation::Draw { function: "normal", p: None, label }, Type::real(axes), at)
+        let none: [&Tensor; 0] = [];
+        self.tensor(Call::new(runtime("normal"), none).draws(label), Type::real(axes), at)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::{Operation, Scalar};
+use super::typed::{Argument, Call};
 use super::types::{Element, Type};
 use super::value::{LayerValue, Tensor, Value};
-use crate::functions::{Function, Rule};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::functions::runtime::{CONSTANT, POWF, TO_FLOAT};
+use crate::functions::{Function, Rule, Runtime};
+use crate::report::{Checked, Place};
 
 impl<'a> Inference<'a, '_, '_> {
     /// Applies a function to its tensors; there are as many as it takes.
@@ -23,32 +23,30 @@ impl<'a> Inference<'a, '_, '_> {
         let tensor = match (function.rule, all.as_slice()) {
             (Rule::Map, [x]) => {
                 self.reals(function.name, x, at)?;
-                let numbers = function.parameters.iter().filter_map(|p| function.number(p.name, given)).collect();
-                self.map(function.name, &[x], numbers, x.ty.clone(), at)
+                self.map(&function.runtime, &[x], function.values(given), x.ty.clone(), at)
             }
             (Rule::Pair, [a, b]) => {
                 self.reals(function.name, a, at)?;
                 self.reals(function.name, b, at)?;
-                self.pair(function.name, function.name, a, b, Element::Real, at)
+                self.pair(function.name, &function.runtime, a, b, Element::Real, at)
             }
             (Rule::Power, [x]) => {
                 self.reals(function.name, x, at)?;
                 match given.get("exponent") {
                     Some(Gift::Tensor(exponent, _)) => {
                         self.reals(function.name, exponent, at)?;
-                        self.pair("pow", "pow", x, exponent, Element::Real, at)
+                        self.pair("pow", &function.runtime, x, exponent, Element::Real, at)
                     }
-                    Some(Gift::Number(exponent)) => self.map("powf", &[x], vec![*exponent], x.ty.clone(), at),
-                    _ => Err(Absorbed),
+                    Some(Gift::Number(_)) => self.map(&POWF, &[x], function.values(given), x.ty.clone(), at),
+                    _ => self.unexplained(at),
                 }
             }
             (Rule::Select, [condition, yes, no]) => self.select(condition, yes, no, at),
             (Rule::ToReal, [x]) => match &x.ty.element {
                 Element::Real => {
-                    self.fault(at, "`to_real` takes truth values or indices, but is given real numbers");
-                    Err(Absorbed)
+                    self.fault(at, "`to_real` takes truth values or indices, but is given real numbers").fail()
                 }
-                _ => self.tensor(Operation::ToReal { input: x.id }, x.ty.of(Element::Real), at),
+                _ => self.tensor(Call::new(&TO_FLOAT, [x]), x.ty.of(Element::Real), at),
             },
             (Rule::Reduce, [x]) => self.reduce(function, x, given, at),
             (Rule::Argmax, [x]) => self.argmax(x, given, at),
@@ -72,12 +70,12 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (Rule::Bijection, [x]) => {
                 let (y, log_det) = self.bijection(layer, x, false, at)?;
-                let log_det = log_det.map_or(Value::Error, Value::Tensor);
-                return Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, log_det)]));
+                let log_det = self.known(log_det, at)?;
+                return Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, Value::Tensor(log_det))]));
             }
             (Rule::Permutation, [x]) => self.permutation(function, x, given, false, at),
             (Rule::Clouds, [x, y]) => self.clouds(function, layer, x, y, given, at),
-            (Rule::Path, [s]) => return self.path(s, given, at),
+            (Rule::Path, [s]) => return self.path(function, s, given, at),
             (Rule::Ode | Rule::Cnf, [x]) => return self.ode(function, layer, x, given, at),
             (Rule::Varying, [x, s]) => self.varying(x, s, given, at),
             (Rule::Attention, [q, k, v]) => self.attention(function, [q, k, v], given, at),
@@ -99,20 +97,18 @@ impl<'a> Inference<'a, '_, '_> {
     /// An elementwise step on tensors of one shape.
     pub(super) fn map(
         &mut self,
-        function: &'static str,
+        of: &'static Runtime,
         inputs: &[&Tensor],
-        numbers: Vec<f64>,
+        values: Vec<(&'static str, Argument)>,
         ty: Type,
         at: Place,
     ) -> Checked<Tensor> {
-        let inputs = inputs.iter().map(|input| input.id).collect();
-        self.tensor(Operation::Map { function, inputs, numbers }, ty, at)
+        self.tensor(Call::new(of, inputs.iter().copied()).with_all(values), ty, at)
     }
 
     /// A number in the shape of a tensor.
-    pub(super) fn constant(&mut self, like: &Tensor, value: Scalar, at: Place) -> Checked<Tensor> {
-        let ty = like.ty.clone();
-        self.tensor(Operation::Constant { like: like.id, value }, ty, at)
+    pub(super) fn constant(&mut self, like: &Tensor, value: Argument, at: Place) -> Checked<Tensor> {
+        self.tensor(Call::new(&CONSTANT, [like]).with("value", value), like.ty.clone(), at)
     }
 
     /// Checks that a tensor holds reals.
@@ -127,6 +123,6 @@ impl<'a> Inference<'a, '_, '_> {
         if truth {
             error.help("`to_real(…)` makes truth values 1 and 0");
         }
-        Err(Absorbed)
+        error.fail()
     }
 }

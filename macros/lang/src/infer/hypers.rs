@@ -1,13 +1,11 @@
 //! Hyper-parameters: what a net is given besides tensors.
 
-use super::block::Inference;
-use super::instances::Need;
+use super::block::{Inference, Standing};
 use super::mentions;
 use super::text::text;
 use super::value::{Binding, Callable, Chosen, Environment, Label, Maker, Value};
 use crate::ast::{AliasItem, Argument, Expr, ExprKind, Parameter, ParameterKind};
-use crate::report::{Diagnostic, Place, did_you_mean};
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, Report, Reported, did_you_mean};
 use crate::terms::Term;
 use proc_macro2::Ident;
 use std::cell::Cell;
@@ -27,7 +25,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Called<'a>> {
         let item = self.nets.names.nets[chosen.net];
         let mut chosen = chosen.clone();
-        let (mut tensors, mut whole) = (vec![], true);
+        let (mut tensors, mut lost) = (vec![], None);
         for argument in arguments {
             let expr = &argument.value;
             let next = item
@@ -39,11 +37,11 @@ impl<'a> Inference<'a, '_, '_> {
                 (Some(name), _) => match self.parameter_named(&chosen, name) {
                     Ok(Some(position)) => Some(position),
                     Ok(None) => {
-                        whole &= self.dim_argument(&mut chosen, name, expr, environment).is_ok();
+                        lost = lost.or(self.dim_argument(&mut chosen, name, expr, environment).err());
                         continue;
                     }
-                    Err(Absorbed) => {
-                        whole = false;
+                    Err(reported) => {
+                        lost = Some(reported);
                         continue;
                     }
                 },
@@ -61,22 +59,22 @@ impl<'a> Inference<'a, '_, '_> {
             if let Some(position) = position {
                 match self.hyper(item, &item.parameters[position], expr, environment) {
                     Ok(value) => drop(chosen.given.insert(position, value)),
-                    Err(Absorbed) => whole = false,
+                    Err(reported) => lost = Some(reported),
                 }
                 continue;
             }
             match (self.value(expr, environment), next) {
-                (Err(Absorbed) | Ok(Value::Error), _) => whole = false,
+                (Err(reported) | Ok(Value::Error(reported)), _) => lost = Some(reported),
                 (Ok(value @ (Value::Tensor(_) | Value::Tuple(_))), _) | (Ok(value), None) => {
                     tensors.push((value, expr.span));
                 }
                 (Ok(value), Some(next)) => match self.fitting(item, &item.parameters[next], value, expr) {
                     Ok(value) => drop(chosen.given.insert(next, value)),
-                    Err(Absorbed) => whole = false,
+                    Err(reported) => lost = Some(reported),
                 },
             }
         }
-        if whole { Ok((Rc::new(chosen), tensors)) } else { Err(Absorbed) }
+        lost.map_or_else(|| Ok((Rc::new(chosen), tensors)), Err)
     }
 
     /// The position of the hyper-parameter of this name; `None` for a dimension of an input.
@@ -85,8 +83,7 @@ impl<'a> Inference<'a, '_, '_> {
         let position = item.parameters.iter().position(|parameter| parameter.name == *name);
         if let Some(position) = position {
             if chosen.given.contains_key(&position) {
-                self.fault(name.span(), format!("`{name}` is given twice"));
-                return Err(Absorbed);
+                return self.fault(name.span(), format!("`{name}` is given twice")).fail();
             }
             return Ok(Some(position));
         }
@@ -97,8 +94,7 @@ impl<'a> Inference<'a, '_, '_> {
         let text = name.to_string();
         let of = &item.name;
         if item.inputs.iter().any(|input| input.name == *name) {
-            self.fault(name.span(), format!("`{name}` is a tensor of `{of}`: give it by position"));
-            return Err(Absorbed);
+            return self.fault(name.span(), format!("`{name}` is a tensor of `{of}`: give it by position")).fail();
         }
         let known: Vec<_> = item.parameters.iter().map(|p| p.name.to_string()).collect();
         let guess = did_you_mean(&text, known.iter().cloned().chain(dims.iter().map(ToString::to_string)));
@@ -110,8 +106,8 @@ impl<'a> Inference<'a, '_, '_> {
                 error.help(format!("it has none; its dimensions are {}", dims.join(", ")))
             }
             (None, known) => error.help(format!("it has `{}`", known.join("`, `"))),
-        };
-        Err(Absorbed)
+        }
+        .fail()
     }
 
     /// `d = 784`: a dimension that is given by name.
@@ -130,8 +126,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             _ => {
                 let message = format!("the dimension `{name}` is a size that is known here, not {}", value.what());
-                self.fault(expr.span, message);
-                Err(Absorbed)
+                self.fault(expr.span, message).fail()
             }
         }
     }
@@ -172,8 +167,7 @@ impl<'a> Inference<'a, '_, '_> {
                 (None, None) => {
                     let (of, name) = (&chosen.name, &parameter.name);
                     let message = format!("`{of}` needs its hyper-parameter `{name}`");
-                    self.fault(at, message).help(format!("give it: `{of}({name} = …)`"));
-                    return Err(Absorbed);
+                    return self.fault(at, message).help(format!("give it: `{of}({name} = …)`")).fail();
                 }
             };
             let binding = Binding { name: parameter.name.clone(), value: value.clone(), used: Cell::new(true) };
@@ -208,7 +202,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Value<'a>> {
         let kind = self.kind(parameter);
         let wanted = match (kind, value) {
-            (_, Value::Error) => return Err(Absorbed),
+            (_, Value::Error(lost)) => return Err(lost),
             (ParameterKind::Whole, Value::Number { integer: Some(integer), value }) if integer >= 0 => {
                 return Ok(Value::Number { integer: Some(integer), value });
             }
@@ -221,8 +215,8 @@ impl<'a> Inference<'a, '_, '_> {
             (ParameterKind::Whole | ParameterKind::Real, Value::Size(term)) if term.number().is_none() => {
                 let (of, name) = (&item.name, &parameter.name);
                 let message = format!("`{name}` of `{of}` would be {term}, which is known only at run time");
-                self.need(&term, expr.span, message, "hyper-parameters are fixed at compile time".to_owned());
-                return Err(Absorbed);
+                let help = "hyper-parameters are fixed at compile time";
+                return Err(self.need(&term, expr.span, message, help.to_owned()));
             }
             (ParameterKind::Real, Value::Size(term)) => {
                 let value = term.number().unwrap_or_default() as f64;
@@ -243,8 +237,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let (of, name) = (&item.name, &parameter.name);
         let message = format!("`{name}` of `{of}` is {what}, not {}", wanted.what());
-        self.fault(expr.span, message);
-        Err(Absorbed)
+        self.fault(expr.span, message).fail()
     }
 
     /// A layer as a hyper-parameter, with what it mentions.
@@ -258,15 +251,14 @@ impl<'a> Inference<'a, '_, '_> {
         let (of, parameter) = (&item.name, &parameter.name);
         if let ExprKind::Name(name) = &expr.kind
             && let Some(binding) = environment.find(name)
-            && let Value::Maker(_) | Value::Error = &binding.value
+            && let Value::Maker(_) | Value::Error(_) = &binding.value
         {
             return Ok(binding.value.clone());
         }
         if !self.is_layer(expr, environment) {
             let value = self.value(expr, environment)?;
             let message = format!("`{parameter}` of `{of}` is a layer, not {}", value.what());
-            self.fault(expr.span, message);
-            return Err(Absorbed);
+            return self.fault(expr.span, message).fail();
         }
         let mut names: Vec<&'a Ident> = vec![];
         mentions::expression(expr, &mut |name| names.push(name));
@@ -274,11 +266,11 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Closure { parameters, .. } => parameters,
             _ => &[],
         };
-        let (mut seen, mut key) = (Environment::default(), String::new());
+        let (mut seen, mut text) = (Environment::default(), text(expr));
         for name in names.into_iter().filter(|name| !own.contains(name)) {
             let value = match environment.find(name).map(|binding| binding.value.clone()) {
                 Some(value) => value,
-                None => match self.signature.dims.term(&name.to_string()) {
+                None => match self.facts.dims.term(&name.to_string()) {
                     Some(term) if self.nets.names.dim(&name.to_string()).is_none() => Value::Size(term),
                     _ => continue,
                 },
@@ -286,35 +278,30 @@ impl<'a> Inference<'a, '_, '_> {
             match &value {
                 Value::Tensor(_) | Value::Layer(_) | Value::Tuple(_) | Value::List(_) => {
                     let message = format!("`{parameter}` of `{of}` cannot see {}", value.what());
-                    self.fault(name.span(), message)
-                        .help("a layer that is a hyper-parameter mentions numbers, dimensions and other layers");
-                    return Err(Absorbed);
+                    return self
+                        .fault(name.span(), message)
+                        .help("a layer that is a hyper-parameter mentions numbers, dimensions and other layers")
+                        .fail();
                 }
                 Value::Size(term) if term.number().is_none() => {
                     let message = format!("`{parameter}` of `{of}` mentions {term}, which is known only at run time");
-                    let term = term.clone();
-                    self.need(&term, name.span().into(), message, "hyper-parameters are fixed at compile time".into());
-                    return Err(Absorbed);
+                    let help = "hyper-parameters are fixed at compile time";
+                    return Err(self.need(term, name.span().into(), message, help.to_owned()));
                 }
                 _ => {}
             }
-            key.push_str(&format!(", {name} = {}", value.key()));
+            text.push_str(&format!(", {name} = {}", value.text()));
             seen = seen.with(Rc::new(Binding { name: name.clone(), value, used: Cell::new(true) }));
         }
-        let written = text(expr);
-        // What is written in short is told apart by its place.
-        let place = if written.contains('…') { format!(" {:p}", std::ptr::from_ref(expr)) } else { String::new() };
-        Ok(Value::Maker(Rc::new(Maker { expr, environment: seen, key: format!("{written}{place}{key}") })))
+        Ok(Value::Maker(Rc::new(Maker { expr, environment: seen, text })))
     }
 
     /// A layer of its own for every use of a hyper-parameter.
     pub(super) fn make(&mut self, maker: &Maker<'a>, used: &'a Expr, label: Option<Label>) -> Checked<Value<'a>> {
         let site = self.site(used);
-        let frame = self.frame_of(site, 0);
-        let outer = std::mem::replace(&mut self.frame, frame);
-        let value = self.labelled(maker.expr, label, &maker.environment);
-        self.frame = outer;
-        value
+        let frame = self.parts.frame_of(site, 0);
+        let here = Standing { frame, ..self.here };
+        self.inside(here, |inference| inference.labelled(maker.expr, label, &maker.environment))
     }
 
     /// What an alias stands for.
@@ -326,10 +313,9 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let chosen = match &callee.kind {
             ExprKind::Name(name) if *name == alias.name => {
-                self.fault(name.span(), format!("`{name}` stands for itself"));
-                return Err(Absorbed);
+                return self.fault(name.span(), format!("`{name}` stands for itself")).fail();
             }
-            ExprKind::Name(name) if self.signature.dims.term(&name.to_string()).is_some() => {
+            ExprKind::Name(name) if self.facts.dims.term(&name.to_string()).is_some() => {
                 return self.no_net(alias);
             }
             ExprKind::Name(name) => match self.declared(name, &environment)? {
@@ -341,48 +327,70 @@ impl<'a> Inference<'a, '_, '_> {
         let (chosen, tensors) = self.net_arguments(&chosen, arguments, &environment)?;
         if let Some((value, at)) = tensors.first() {
             let message = format!("an alias fixes hyper-parameters, and this is {}", value.what());
-            self.fault(*at, message);
-            return Err(Absorbed);
+            return self.fault(*at, message).fail();
         }
         Ok(Chosen { name: alias.name.clone(), ..(*chosen).clone() })
     }
 
     fn no_net<T>(&mut self, alias: &AliasItem) -> Checked<T> {
         let name = &alias.name;
-        self.fault(
-            alias.target.span,
-            format!("`{name}` should stand for a net, and `{}` is none", text(&alias.target)),
-        )
-        .help(format!("name a net with its hyper-parameters: `net {name} = Net(layers = 12);`"));
-        Err(Absorbed)
+        self.fault(alias.target.span, format!("`{name}` should stand for a net, and `{}` is none", text(&alias.target)))
+            .help(format!("name a net with its hyper-parameters: `net {name} = Net(layers = 12);`"))
+            .fail()
     }
 
     /// Something must be known at compile time: whoever uses this net has to fix it.
-    pub(super) fn need(&mut self, term: &Term, at: Place, message: String, help: String) {
-        let diagnostic = Diagnostic { place: at, message, notes: vec![], help: Some(help) };
-        self.needs.push(Need { names: term.open_names(), diagnostic });
+    pub(super) fn need(&mut self, term: &Term, at: Place, message: String, help: String) -> Reported {
+        self.nets.report.need(term.open_names(), at, message, help)
     }
 }
 
 impl<'a> Value<'a> {
-    /// Equal texts mean equal values of a hyper-parameter.
-    pub(super) fn key(&self) -> String {
+    /// Whether two hyper-parameters have the same value. Layers do that say the same of the same things.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Number { value: a, integer: i }, Value::Number { value: b, integer: j }) => {
+                i == j && a.to_bits() == b.to_bits()
+            }
+            (Value::Flag(a), Value::Flag(b)) => a == b,
+            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Size(a), Value::Size(b)) => a == b,
+            (Value::Maker(a), Value::Maker(b)) => {
+                let [mut left, mut right] = [a, b].map(|maker| maker.environment.iter());
+                a.expr.says(b.expr)
+                    && loop {
+                        match (left.next(), right.next()) {
+                            (None, None) => break true,
+                            (Some(a), Some(b)) if a.name == b.name && a.value.same(&b.value) => {}
+                            _ => break false,
+                        }
+                    }
+            }
+            (Value::Error(_), Value::Error(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// A hyper-parameter as one would write it.
+    pub(super) fn text(&self) -> String {
         match self {
             Value::Number { integer: Some(integer), .. } => integer.to_string(),
             Value::Number { value, .. } => value.to_string(),
             Value::Flag(flag) => flag.to_string(),
             Value::Text(text) => format!("{text:?}"),
             Value::Size(term) => term.to_string(),
-            Value::Maker(maker) => maker.key.clone(),
+            Value::Maker(maker) => maker.text.clone(),
             other => other.what(),
         }
     }
 
     /// A hyper-parameter of which nothing is known: a whole number is a name.
-    pub(super) fn unknown(parameter: &Parameter) -> Self {
-        match (parameter.kind, &parameter.default) {
-            (Some(ParameterKind::Whole), _) => Value::Size(Term::run_time(parameter.name.to_string())),
-            _ => Value::Error,
+    pub(super) fn unknown(parameter: &Parameter, report: &mut Report) -> Self {
+        let name = parameter.name.to_string();
+        if parameter.kind == Some(ParameterKind::Whole) {
+            return Value::Size(Term::run_time(name));
         }
+        let (message, help) = (format!("nothing says what `{name}` is"), format!("give it: `{name} = …`"));
+        Value::Error(report.need(vec![name], parameter.name.span().into(), message, help))
     }
 }

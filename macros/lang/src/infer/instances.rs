@@ -10,8 +10,9 @@ use super::value::{Chosen, Value};
 use super::{Alias, Inferred, Template, mentions};
 use crate::ast::{AliasItem, NetItem, Parameter, Route, Visibility};
 use crate::borders::plain;
-use crate::report::{Diagnostic, Place, Report};
-use crate::resolve::{Absorbed, Checked, Names, reach};
+use crate::case::capitals;
+use crate::report::{Checked, Diagnostic, Mark, Place, Report, Reported};
+use crate::resolve::{Names, reach};
 use crate::terms::{Atom, Term};
 use proc_macro2::Ident;
 use std::collections::{BTreeMap, HashSet};
@@ -27,8 +28,6 @@ pub(super) struct Nets<'a, 'r> {
     instances: Vec<Instance<'a>>,
     /// The instances under inference, each used by the one before it.
     open: Vec<usize>,
-    /// The nets of which an instance held an error: the others would hold the same.
-    failed: HashSet<usize>,
 }
 
 /// What an instance is made from.
@@ -43,31 +42,30 @@ pub(super) struct Given<'a> {
 
 struct Instance<'a> {
     given: Given<'a>,
-    key: String,
+    /// Where the program asks for it: inside of a net of others, where the program asks for that.
+    at: Place,
+    /// The instances that it uses, by their positions.
+    uses: Vec<usize>,
+    /// An instance that it uses holds an error.
+    lost: Option<Reported>,
+    /// Its own errors, which are reported if a net of the program uses it.
+    errors: Vec<Diagnostic>,
     /// `None` while it is under inference.
     done: Option<Rc<TypedNet<'a>>>,
 }
 
-/// Something that must be known at compile time and is not.
-#[derive(Clone, Debug)]
-pub struct Need {
-    /// The run-time dimensions on which it depends.
-    pub names: Vec<String>,
-    /// What is wrong if nobody fixes them.
-    pub diagnostic: Diagnostic,
-}
-
-impl Given<'_> {
-    fn key(&self) -> String {
-        let parameters: Vec<_> = self.parameters.iter().map(Value::key).collect();
-        format!("{} ({}) {:?}", self.net, parameters.join(", "), self.dims)
+impl<'a> Given<'a> {
+    /// Whether both make the same instance.
+    fn same(&self, other: &Self) -> bool {
+        let mut parameters = self.parameters.iter().zip(&other.parameters);
+        self.net == other.net && self.dims == other.dims && parameters.all(|(a, b)| a.same(b))
     }
 
     /// Whether nothing is known that the net does not say by itself.
     fn is_default(&self, item: &NetItem) -> bool {
         let unknown = |value: &Value<'_>| match value {
             Value::Size(term) => term.number().is_none(),
-            value => matches!(value, Value::Error),
+            value => matches!(value, Value::Error(_)),
         };
         self.parameters.iter().any(unknown)
             || self.dims.is_empty()
@@ -77,7 +75,7 @@ impl Given<'_> {
     /// `width = 64, c = 3`
     pub(super) fn text(&self, item: &NetItem) -> String {
         let parameters = item.parameters.iter().zip(&self.parameters);
-        let parameters = parameters.map(|(parameter, value)| format!("{} = {}", parameter.name, value.key()));
+        let parameters = parameters.map(|(parameter, value)| format!("{} = {}", parameter.name, value.text()));
         let dims = self.dims.iter().map(|(name, term)| format!("{name} = {term}"));
         parameters.chain(dims).collect::<Vec<_>>().join(", ")
     }
@@ -85,7 +83,7 @@ impl Given<'_> {
 
 impl<'a, 'r> Nets<'a, 'r> {
     pub(super) fn new(names: &'r Names<'a>, report: &'r mut Report) -> Self {
-        Nets { names, report, instances: vec![], open: vec![], failed: HashSet::new() }
+        Nets { names, report, instances: vec![], open: vec![] }
     }
 
     /// Infers everything.
@@ -107,10 +105,45 @@ impl<'a, 'r> Nets<'a, 'r> {
         }
         let whole = |root: Option<usize>| root.filter(|&root| self.instances[root].net().needs.is_empty());
         let roots: Vec<Option<usize>> = roots.into_iter().map(whole).collect();
-        self.unused_templates(&own, &roots);
+        let used = roots.iter().copied().chain(aliases.iter().map(|(_, root)| *root)).flatten();
+        let mut failed = HashSet::new();
+        self.tell(used.collect(), &mut failed);
+        self.unused_templates(&own, &roots, &mut failed);
         let templates = own.iter().filter(|&&net| roots[net].is_none() && !names.nets[net].role.is_companion());
-        let templates: Vec<_> = templates.map(|&net| self.template(net)).collect();
+        let templates: Vec<_> = templates.map(|&net| self.template(net, &failed)).collect();
         self.named(&roots, &aliases, templates)
+    }
+
+    /// Reports the errors of whole instances and of all that they use: of each net those of one instance, as others would
+    /// hold the same. The net has failed then.
+    fn tell(&mut self, mut used: Vec<usize>, failed: &mut HashSet<usize>) {
+        let mut next = 0;
+        while let Some(&position) = used.get(next) {
+            for &part in &self.instances[position].uses {
+                if !used.contains(&part) {
+                    used.push(part);
+                }
+            }
+            next += 1;
+        }
+        used.sort_unstable();
+        for instance in used.into_iter().map(|position| &self.instances[position]) {
+            // What is wrong with the companion of a flow is wrong with the flow.
+            let said = self.names.nets[instance.given.net].role.is_companion() && instance.lost.is_some();
+            if instance.net().needs.is_empty()
+                && !instance.errors.is_empty()
+                && !said
+                && failed.insert(instance.given.net)
+            {
+                self.report.extend(instance.errors.iter().cloned());
+            }
+        }
+    }
+
+    /// Whether an error was reported since for the instance under inference, or holds in one that it uses.
+    pub(super) fn failed_since(&self, mark: Mark) -> Option<Reported> {
+        let open = self.open.last().map(|&open| &self.instances[open]);
+        self.report.failed_since(mark).or(open.and_then(|open| open.lost))
     }
 
     /// Whether another `net!` declares a net.
@@ -125,80 +158,83 @@ impl<'a, 'r> Nets<'a, 'r> {
             return None;
         }
         let chosen = Chosen { net, name: item.name.clone(), given: BTreeMap::new(), dims: BTreeMap::new() };
-        let parameters = Inference::blank(self, item).parameters(&chosen, item.name.span().into()).ok()?;
+        let before = self.report.mark();
+        let parameters = Inference::blank(self, item).parameters(&chosen, item.name.span().into());
+        self.report.settle_since(before);
+        let parameters = parameters.ok()?;
         self.instance(Given { net, parameters, dims: BTreeMap::new() }, item.name.span().into()).ok()
     }
 
     /// The instance that an alias names.
     fn alias(&mut self, alias: &'a AliasItem) -> Option<usize> {
-        let before = self.report.len();
+        let before = self.report.mark();
         let item = self.names.nets.first()?;
         let mut inference = Inference::blank(self, item);
-        let chosen = inference.target(alias).ok()?;
-        let parameters = inference.parameters(&chosen, alias.target.span).ok()?;
+        let chosen = inference.target(alias);
+        let parameters = chosen.and_then(|chosen| Ok((inference.parameters(&chosen, alias.target.span)?, chosen)));
+        self.report.settle_since(before);
+        let (parameters, chosen) = parameters.ok()?;
         let given = Given { net: chosen.net, parameters, dims: chosen.dims.clone() };
         let position = self.instance(given, alias.target.span).ok()?;
         let net = self.instances[position].net().clone();
         if net.needs.is_empty() {
             return Some(position);
         }
-        if self.report.len() == before {
-            let names: Vec<_> = net.needs.iter().flat_map(|need| &need.names).map(|name| format!("`{name}`")).collect();
-            let (of, name) = (&net.item.name, &names[0]);
-            let help = format!("give it too: `{of}({} = …)`", name.trim_matches('`'));
-            let message = format!("`{of}` needs {name} at compile time, and nothing says what it is");
-            self.report.error(alias.target.span, message).help(help);
-        }
+        let (of, name) = (&net.item.name, &net.needs.first()?.names[0]);
+        let message = format!("`{of}` needs `{name}` at compile time, and nothing says what it is");
+        self.report.error(alias.target.span, message).help(format!("give it too: `{of}({name} = …)`"));
         None
     }
 
     /// The position of an instance, which is inferred if it is new.
     pub(super) fn instance(&mut self, given: Given<'a>, at: Place) -> Checked<usize> {
-        let key = given.key();
-        if let Some(position) = self.instances.iter().position(|instance| instance.key == key) {
-            return match self.instances[position].done {
-                Some(_) => Ok(position),
-                None => self.circle(given.net, at),
-            };
+        let user = self.open.last().copied();
+        let position = match self.instances.iter().position(|instance| instance.given.same(&given)) {
+            Some(position) if self.instances[position].done.is_none() => return self.circle(given.net, at),
+            Some(position) => position,
+            None if self.open.len() > MAX_DEPTH => return self.circle(given.net, at),
+            None => self.infer(given, at),
+        };
+        if let Some(user) = user {
+            let lost = self.instances[position].net().body.as_ref().err().copied();
+            let needs = !self.instances[position].net().needs.is_empty();
+            let user = &mut self.instances[user];
+            user.uses.push(position);
+            user.lost = user.lost.or(lost.filter(|_| !needs));
         }
-        if self.open.len() > MAX_DEPTH {
-            return self.circle(given.net, at);
-        }
-        let item = self.names.nets[given.net];
-        let (position, before) = (self.instances.len(), self.report.len());
-        let failed = self.failed.contains(&given.net);
-        self.instances.push(Instance { given: given.clone(), key, done: None });
-        self.open.push(position);
-        let mut done = block::net(self, item, &given);
-        self.open.pop();
-        if item.role.is_companion() && before > 0 {
-            // What is wrong with it is wrong with its flow.
-            drop(self.report.split_off(before));
-        }
-        if !done.needs.is_empty() {
-            done.held = self.report.split_off(before);
-        } else if self.report.len() > before {
-            if failed {
-                drop(self.report.split_off(before));
-            }
-            self.failed.insert(given.net);
-            let note = (!given.is_default(item)).then(|| format!("here `{}` has {}", item.name, given.text(item)));
-            let foreign = self.is_foreign(given.net);
-            for diagnostic in self.report.since(before) {
-                if foreign {
-                    // The user reads what they wrote: the call.
-                    diagnostic.place = at;
-                    if !diagnostic.notes.iter().any(|note| note.starts_with("inside of ")) {
-                        diagnostic.note(format!("inside of `{}`", item.name));
-                    }
-                }
-                if !diagnostic.notes.iter().any(|note| note.starts_with("here ")) {
-                    diagnostic.notes.extend(note.clone());
-                }
-            }
-        }
-        self.instances[position].done = Some(Rc::new(done));
         Ok(position)
+    }
+
+    /// Infers a new instance.
+    fn infer(&mut self, given: Given<'a>, at: Place) -> usize {
+        let item = self.names.nets[given.net];
+        // The user reads what they wrote: the call.
+        let user = self.open.last().map(|&user| &self.instances[user]);
+        let at = user.filter(|user| self.is_foreign(user.given.net)).map_or(at, |user| user.at);
+        let (position, before) = (self.instances.len(), self.report.mark());
+        self.instances.push(Instance { given, at, uses: vec![], lost: None, errors: vec![], done: None });
+        self.open.push(position);
+        let given = self.instances[position].given.clone();
+        let mut done = block::net(self, item, &given);
+        let (mut errors, needs) = self.report.take_since(before);
+        if needs.is_empty() {
+            let around = self.open.iter().rev().map(|&open| &self.instances[open].given);
+            let mut special = around.map(|given| (given, self.names.nets[given.net]));
+            let note = special.find(|(given, item)| !given.is_default(item));
+            let note = note.map(|(given, item)| format!("here `{}` has {}", item.name, given.text(item)));
+            for diagnostic in &mut errors {
+                if self.is_foreign(given.net) {
+                    diagnostic.place = at;
+                    diagnostic.note(format!("inside of `{}`", item.name));
+                }
+                diagnostic.notes.extend(note.clone());
+            }
+        }
+        self.open.pop();
+        done.needs = needs;
+        self.instances[position].errors = errors;
+        self.instances[position].done = Some(Rc::new(done));
+        position
     }
 
     /// An instance that has been inferred.
@@ -224,33 +260,38 @@ impl<'a, 'r> Nets<'a, 'r> {
         let name = &self.names.nets[net].name;
         self.report
             .error(at, format!("`{name}` contains itself: {}", circle.join(" → ")))
-            .help("a net is a finite tree of layers; break the circle");
-        Err(Absorbed)
+            .help("a net is a finite tree of layers; break the circle")
+            .fail()
     }
 
     /// What is wrong in templates that nobody completes.
-    fn unused_templates(&mut self, own: &[usize], roots: &[Option<usize>]) {
+    fn unused_templates(&mut self, own: &[usize], roots: &[Option<usize>], failed: &mut HashSet<usize>) {
         for &net in own {
             let item = self.names.nets[net];
             let complete = |instance: &Instance<'_>| instance.given.net == net && instance.net().needs.is_empty();
             if roots[net].is_some()
                 || item.role.is_companion()
                 || self.instances.iter().any(complete)
-                || self.failed.contains(&net)
+                || failed.contains(&net)
             {
                 continue;
             }
             let mut found = self.instances.iter().position(|instance| instance.given.net == net);
             if found.is_none() {
-                let parameters = item.parameters.iter().map(Value::unknown).collect();
-                found = self.instance(Given { net, parameters, dims: BTreeMap::new() }, item.name.span().into()).ok();
+                let before = self.report.mark();
+                let parameters = item.parameters.iter().map(|parameter| Value::unknown(parameter, self.report));
+                let given = Given { net, parameters: parameters.collect(), dims: BTreeMap::new() };
+                found = self.instance(given, item.name.span().into()).ok();
+                // A template is nothing by itself: that it must be given its hyper-parameters is no error.
+                drop(self.report.take_since(before));
             }
             let Some(found) = found else { continue };
             let done = self.instances[found].net().clone();
-            self.report.extend(done.held.clone());
+            self.report.extend(self.instances[found].errors.clone());
+            self.tell(vec![found], failed);
             // Without hyper-parameters, and used nowhere, it was hardly meant as a template, unless others see it.
             if item.parameters.is_empty() && item.visibility.is_private() && !self.mentioned(net) {
-                self.report.extend(done.needs.iter().map(|need| need.diagnostic.clone()).collect());
+                self.report.extend(done.needs.iter().map(|need| need.diagnostic.clone()));
             }
         }
     }
@@ -267,7 +308,7 @@ impl<'a, 'r> Nets<'a, 'r> {
         found
     }
 
-    fn template(&self, net: usize) -> Template<'a> {
+    fn template(&self, net: usize, failed: &HashSet<usize>) -> Template<'a> {
         let item = self.names.nets[net];
         let instance = self.instances.iter().find(|instance| instance.given.net == net);
         let given = item.parameters.iter().filter(|parameter| parameter.default.is_none());
@@ -277,7 +318,7 @@ impl<'a, 'r> Nets<'a, 'r> {
                 open.push(name.clone());
             }
         }
-        Template { item, open, failed: self.failed.contains(&net) }
+        Template { item, open, failed: failed.contains(&net) }
     }
 
     /// Gives every instance that is used a name.
@@ -301,7 +342,7 @@ impl<'a, 'r> Nets<'a, 'r> {
             taken.extend([name.to_string(), format!("{name}Batch"), format!("{name}Output")]);
         }
         taken.extend(names.dims.iter().map(|dim| dim.item.name.to_string()));
-        taken.extend(names.broken.iter().cloned());
+        taken.extend(names.broken.keys().cloned());
         let route = |name: &Ident| names.foreign(name).map(|foreign| &foreign.route);
         let mut done = vec![];
         // Names that the user wrote come before those that came along.
@@ -368,7 +409,10 @@ impl<'a> Instance<'a> {
 
 /// Whether a hyper-parameter is as written in the head of the net, as far as the texts show.
 fn by_default(parameter: &Parameter, value: &Value<'_>) -> bool {
-    parameter.default.as_ref().is_some_and(|default| super::text::text(default) == value.key())
+    parameter.default.as_ref().is_some_and(|default| match value {
+        Value::Maker(maker) => maker.expr.says(default) && maker.environment.iter().next().is_none(),
+        value => super::text::text(default) == value.text(),
+    })
 }
 
 /// `BasicWidth64Stride2`: what differs from the defaults, then the dimensions if that is not enough.
@@ -384,12 +428,12 @@ fn free_name(item: &NetItem, owner: Option<&Ident>, given: &Given<'_>, taken: &m
                 _ => '_',
             })
             .collect();
-        format!("{}{}", crate::expand::capitals(name), crate::expand::capitals(&value))
+        format!("{}{}", capitals(name), capitals(&value))
     };
     let parameters = item.parameters.iter().zip(&given.parameters);
     let parameters: String = parameters
         .filter(|(parameter, value)| !by_default(parameter, value))
-        .map(|(parameter, value)| part(&parameter.name.to_string(), &value.key()))
+        .map(|(parameter, value)| part(&parameter.name.to_string(), &value.text()))
         .collect();
     let dims: String = given.dims.iter().map(|(name, term)| part(name, &term.to_string())).collect();
     let short = match parameters.is_empty() {

@@ -2,24 +2,13 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::{Layer, LayerKind, Operation, key};
+use super::typed::{Call, Layer, LayerKind, Operation};
 use super::types::{Axis, Element, Type, shape};
 use super::value::{Label, LayerValue, Site, Tensor, Value};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
-use crate::terms::{Atom, Term};
-use ansatz_shapes::Size as _;
+use crate::report::{Checked, Place};
+use crate::terms::Atom;
 use proc_macro2::Ident;
-
-/// What was made at a place.
-#[derive(Clone, Debug)]
-pub(super) enum Placed {
-    /// A layer with parameters, by its position.
-    Layer(usize),
-    /// Random draws under this label. A further use draws anew under the same label.
-    Draws(String),
-}
 
 impl<'a> Inference<'a, '_, '_> {
     pub(super) fn dropout(
@@ -32,22 +21,22 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         self.reals(function.name, x, at)?;
         if function.name == "dropout2d" && x.ty.rank() < 3 {
-            self.fault(at, format!("`dropout2d` takes channels on axis 1, [n, channels, …], but is given {}", x.ty))
-                .help("`dropout` acts on single elements");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`dropout2d` takes channels on axis 1, [n, channels, …], but is given {}", x.ty))
+                .help("`dropout` acts on single elements")
+                .fail();
         }
-        let Some(Gift::Number(p)) = given.get("p") else { return Err(Absorbed) };
         let label = self.draws(layer, function.name)?;
-        self.tensor(Operation::Dropout { function: function.name, input: x.id, p: *p, label }, x.ty.clone(), at)
+        let call = Call::new(&function.runtime, [x]).draws(label).with_all(function.values(given));
+        self.tensor(call, x.ty.clone(), at)
     }
 
     /// A layer whose derivative computes it again. Its parts are those of the layer.
     pub(super) fn checkpoint(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         self.reals("checkpoint", x, at)?;
-        let Some(Gift::Layer(layer, place)) = given.get("layer") else { return Err(Absorbed) };
-        let outer = std::mem::take(&mut self.steps);
-        let value = self.apply(layer, vec![(Value::Tensor(x.clone()), *place)], *place);
-        let body = std::mem::replace(&mut self.steps, outer);
+        let Some(Gift::Layer(layer, place)) = given.get("layer") else { return self.unexplained(at) };
+        let inputs = vec![(Value::Tensor(x.clone()), *place)];
+        let (value, body) = self.apart(self.here, |inference| inference.apply(layer, inputs, *place));
         match value? {
             Value::Tensor(y) if y.ty.element == Element::Real => {
                 let operation = Operation::Checkpoint { input: x.id, body, result: y.id };
@@ -58,8 +47,8 @@ impl<'a> Inference<'a, '_, '_> {
                 self.fault(
                     *place,
                     format!("the layer of `checkpoint` gives {what}, and should give one tensor of reals"),
-                );
-                Err(Absorbed)
+                )
+                .fail()
             }
         }
     }
@@ -71,20 +60,15 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
-        let Some(Gift::Shape(axes)) = given.get("shape") else { return Err(Absorbed) };
+        let Some(Gift::Shape(axes)) = given.get("shape") else { return self.unexplained(at) };
         let ty = Type::real(axes.clone());
-        let p = match (function.name, given.get("p")) {
-            ("bernoulli", Some(Gift::Number(p))) if !(0.0..=1.0).contains(p) => {
-                self.fault(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not"));
-                return Err(Absorbed);
-            }
-            ("bernoulli", Some(Gift::Number(p))) => Some(*p),
-            ("bernoulli", _) => Some(0.5),
-            _ => None,
-        };
+        if let Some(p) = function.number("p", given).filter(|p| !(0.0..=1.0).contains(p)) {
+            return self.fault(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not")).fail();
+        }
         self.known_sizes(axes, at)?;
         let label = self.draws(layer, function.name)?;
-        self.tensor(Operation::Draw { function: function.name, p, label }, ty, at)
+        let none: [&Tensor; 0] = [];
+        self.tensor(Call::new(&function.runtime, none).draws(label).with_all(function.values(given)), ty, at)
     }
 
     /// Checks that a shape has no size that only other inputs would know.
@@ -93,32 +77,25 @@ impl<'a> Inference<'a, '_, '_> {
             let known = |name: &str| self.signature.run_time.iter().any(|n| n == name);
             axis.size.atoms().into_iter().any(|atom| matches!(atom, Atom::RunTime(name) if !known(name)))
         }) {
-            self.fault(at, format!("{} has a size that nothing here knows: {axis}", shape(axes)));
-            return Err(Absorbed);
+            return self.fault(at, format!("{} has a size that nothing here knows: {axis}", shape(axes))).fail();
         }
         Ok(())
     }
 
     /// The label under which a place draws.
     pub(super) fn draws(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<String> {
-        if let Some(Placed::Draws(label)) = self.placed.get(&layer.site) {
-            return Ok(label.clone());
+        if let Some(label) = self.parts.drawn(layer.site) {
+            return Ok(label);
         }
         let label = self.label(layer, kind, true)?;
-        let label = key(&self.layers, layer.scope, &label);
-        self.placed.insert(layer.site, Placed::Draws(label.clone()));
-        Ok(label)
+        Ok(self.parts.draw(layer.site, layer.scope, &label))
     }
 
     /// The name of a new part: its label, or else its kind, with a number where `numbered`.
     pub(super) fn label(&mut self, layer: &LayerValue<'a>, kind: &'static str, numbered: bool) -> Checked<Ident> {
         let (name, written) = match &layer.label {
             Some(Label { name, written }) => (name.clone(), *written),
-            None if numbered => {
-                let count = self.counts.entry((layer.scope, kind)).or_insert(0);
-                *count += 1;
-                (Ident::new(&format!("{kind}{count}"), layer.span.first), true)
-            }
+            None if numbered => (self.parts.numbered(layer.scope, kind, layer.span.first), true),
             None => (Ident::new(kind, layer.span.first), true),
         };
         let help = match (&layer.label, written) {
@@ -132,35 +109,19 @@ impl<'a> Inference<'a, '_, '_> {
     /// Opens a scope at a place; a second use of the place is the same scope. It reads `text` in the source, and holds
     /// one layer `times` over, if it does.
     pub(super) fn open(&mut self, name: &Ident, site: Site, text: &str, times: Option<usize>) -> Checked<usize> {
-        if let Some(Placed::Layer(scope)) = self.placed.get(&site) {
-            return Ok(*scope);
+        if let Some(scope) = self.parts.at(site) {
+            return Ok(scope);
         }
-        self.claim(name, self.scope, "each scope has a label of its own")?;
-        self.layers.push(Layer {
-            label: name.clone(),
-            scope: self.scope,
-            kind: LayerKind::Scope { times },
-            text: text.to_owned(),
-            at: name.span(),
-            shown: name.to_string(),
-            signature: (String::new(), String::new()),
-            multiply_adds: Term::literal(0),
-            starts: vec![],
-            frozen: false,
-        });
-        let scope = self.layers.len() - 1;
-        self.placed.insert(site, Placed::Layer(scope));
-        Ok(scope)
+        self.claim(name, self.here.scope, "each scope has a label of its own")?;
+        let layer = Layer::new(name.clone(), self.here.scope, LayerKind::Scope { times });
+        Ok(self.parts.add(Layer { text: text.to_owned(), ..layer }, site))
     }
 
     /// Takes a label, which must be free.
     pub(super) fn claim(&mut self, name: &Ident, scope: Option<usize>, help: &str) -> Checked<()> {
-        let path = key(&self.layers, scope, name);
-        if self.labels.contains(&path) {
-            self.fault(name.span(), format!("two parts of `{}` are called `{path}`", self.item.name)).help(help);
-            return Err(Absorbed);
-        }
-        self.labels.push(path);
-        Ok(())
+        self.parts.claim(name, scope).or_else(|path| {
+            let of = &self.item.name;
+            self.fault(name.span(), format!("two parts of `{of}` are called `{path}`")).help(help).fail()
+        })
     }
 }

@@ -1,13 +1,12 @@
 //! Layers in sequence: `[a, b, c]`, `[layer; 6]`, `[linear(64 * i); i in 1..4]`. Keys are those of PyTorch's
 //! `Sequential`: `label.0.weight`, where layers without parameters count.
 
-use super::block::Inference;
+use super::block::{Inference, Standing};
 use super::text::text;
 use super::value::{Callable, Environment, Label, LayerValue, Site, Value};
 use crate::ast::{Expr, ExprKind, Size, Times};
 use crate::functions;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use proc_macro2::Ident;
 use std::rc::Rc;
 
@@ -27,10 +26,10 @@ impl<'a> Inference<'a, '_, '_> {
             let values: Vec<_> = items.iter().map(|item| self.value(item, environment)).collect();
             return Ok(Value::List(values.into_iter().collect::<Checked<_>>()?));
         }
-        let outer = self.open_list(expr, label, None)?;
-        let layers: Vec<_> =
-            items.iter().enumerate().map(|(i, item)| self.element(item, i, false, environment)).collect();
-        self.scope = outer;
+        let here = self.open_list(expr, label, None)?;
+        let layers: Vec<_> = self.inside(here, |inference| {
+            items.iter().enumerate().map(|(i, item)| inference.element(item, i, false, environment)).collect()
+        });
         Ok(self.sequence(layers.into_iter().collect::<Checked<_>>()?, expr))
     }
 
@@ -54,54 +53,35 @@ impl<'a> Inference<'a, '_, '_> {
         let count = to.saturating_sub(from);
         if count == 0 || count > MAX_REPEATS {
             let help = format!("repeat it at least once and at most {MAX_REPEATS} times");
-            self.fault(expr.span, format!("the layer would be repeated {count} times")).help(help);
-            return Err(Absorbed);
+            return self.fault(expr.span, format!("the layer would be repeated {count} times")).help(help).fail();
         }
         // With an index the layers may differ, and so may what reads an index inside of them.
-        let outer = self.open_list(expr, label, index.is_none().then_some(count))?;
-        let frame = self.frame;
+        let (site, list) = (self.site(expr), self.open_list(expr, label, index.is_none().then_some(count))?);
         let mut layers = vec![];
         for i in 0..count {
-            self.frame = self.frame_of(Site { frame, ..self.site(expr) }, i);
             let mut environment = environment.clone();
             if let Some(index) = index {
                 let number = from + i;
                 let value = Value::Number { value: number as f64, integer: Some(number as i128) };
                 environment = self.bind(index, value, "", &environment);
             }
-            match self.element(layer, i, true, &environment) {
-                Ok(layer) => layers.push(layer),
-                // The others would hold the same error.
-                Err(Absorbed) => break,
-            }
-        }
-        (self.frame, self.scope) = (frame, outer);
-        if layers.len() < count {
-            return Err(Absorbed);
+            let here = Standing { frame: self.parts.frame_of(site, i), ..list };
+            // After an error the others would hold the same.
+            layers.push(self.inside(here, |inference| inference.element(layer, i, true, &environment))?);
         }
         Ok(self.sequence(layers, expr))
     }
 
-    /// The frame of the i-th use of an expression: what is made there is made once for each i.
-    pub(super) fn frame_of(&mut self, site: Site, i: usize) -> usize {
-        let next = self.frames.len() + 1;
-        *self.frames.entry((site, i)).or_insert(next)
-    }
-
-    /// Opens the scope of a list, and gives the scope before.
-    fn open_list(&mut self, expr: &'a Expr, label: Option<Label>, times: Option<usize>) -> Checked<Option<usize>> {
+    /// Opens the scope of a list, and gives the place in it.
+    fn open_list(&mut self, expr: &'a Expr, label: Option<Label>, times: Option<usize>) -> Checked<Standing> {
         let site = self.site(expr);
         let name = match label {
-            _ if self.placed.contains_key(&site) => Ident::new("_", expr.span.first),
+            _ if self.parts.at(site).is_some() => Ident::new("_", expr.span.first),
             Some(label) => label.name,
-            None => {
-                let count = self.counts.entry((self.scope, "sequential")).or_insert(0);
-                *count += 1;
-                Ident::new(&format!("sequential{count}"), expr.span.first)
-            }
+            None => self.parts.numbered(self.here.scope, "sequential", expr.span.first),
         };
         let scope = self.open(&name, site, &text(expr), times)?;
-        Ok(self.scope.replace(scope))
+        Ok(self.here.under(scope))
     }
 
     /// The i-th layer. Where its parts would have labels of their own, they stand in a scope `i`.
@@ -119,32 +99,23 @@ impl<'a> Inference<'a, '_, '_> {
             _ => false,
         };
         let value = if scoped {
-            let scope = self.open(
-                &name,
-                Site { expression: self.site(item).expression + 1, ..self.site(item) },
-                "( … )",
-                None,
-            )?;
-            let outer = self.scope.replace(scope);
-            let value = self.value(item, environment);
-            self.scope = outer;
-            value?
+            let scope = self.open(&name, Site { around: true, ..self.site(item) }, "( … )", None)?;
+            self.inside(self.here.under(scope), |inference| inference.value(item, environment))?
         } else {
             self.labelled(item, Some(Label { name, written: false }), environment)?
         };
         match value {
             Value::Layer(layer) => Ok(layer),
-            Value::Error => Err(Absorbed),
+            Value::Error(lost) => Err(lost),
             other => {
                 let message = format!("`{}` is {}, and this list holds layers", text(item), other.what());
-                self.fault(item.span, message).help("a list is layers in sequence: `x |> [linear(64), relu]`");
-                Err(Absorbed)
+                self.fault(item.span, message).help("a list is layers in sequence: `x |> [linear(64), relu]`").fail()
             }
         }
     }
 
     fn sequence(&self, layers: Vec<Rc<LayerValue<'a>>>, expr: &'a Expr) -> Value<'a> {
-        let (site, scope) = (self.site(expr), self.scope);
+        let (site, scope) = (self.site(expr), self.here.scope);
         let kind = Callable::Chain(layers);
         Value::Layer(Rc::new(LayerValue { kind, site, label: None, scope, text: text(expr), span: expr.span }))
     }
@@ -156,7 +127,7 @@ impl<'a> Inference<'a, '_, '_> {
                 Some(binding) => matches!(binding.value, Value::Layer(_) | Value::Maker(_)),
                 None => {
                     let text = name.to_string();
-                    let size = self.signature.dims.term(&text).is_some();
+                    let size = self.facts.dims.term(&text).is_some();
                     !size && (self.nets.names.is_net(&text) || functions::find(&text).is_some())
                 }
             },
@@ -182,7 +153,7 @@ impl<'a> Inference<'a, '_, '_> {
             | ExprKind::Range(_)
             | ExprKind::Tuple(_)
             | ExprKind::Einsum { .. }
-            | ExprKind::Error => false,
+            | ExprKind::Error(_) => false,
         }
     }
 
@@ -194,15 +165,16 @@ impl<'a> Inference<'a, '_, '_> {
                 if let Some(binding) = environment.find(name) {
                     match binding.value {
                         Value::Number { integer: Some(number), .. } if number >= 0 => return Ok(number as usize),
-                        Value::Error => return Err(Absorbed),
+                        Value::Error(lost) => return Err(lost),
                         Value::Size(_) => {}
                         _ => {
                             let what = binding.value.what();
-                            self.fault(
-                                name.span(),
-                                format!("a layer is repeated a whole number of times; `{name}` is {what}"),
-                            );
-                            return Err(Absorbed);
+                            return self
+                                .fault(
+                                    name.span(),
+                                    format!("a layer is repeated a whole number of times; `{name}` is {what}"),
+                                )
+                                .fail();
                         }
                     }
                 }
@@ -211,23 +183,11 @@ impl<'a> Inference<'a, '_, '_> {
             Size::Infer(span) | Size::Arithmetic { span, .. } => (*span).into(),
             Size::Call { name, .. } => name.span().into(),
         };
-        let term = crate::resolve::size(size, &self.signature.dims, &self.signature.broken, self.nets.report)?;
+        let term = crate::resolve::size(size, &self.facts.dims, &self.facts.broken, self.nets.report)?;
         term.number().ok_or_else(|| {
             let message = format!("a layer is repeated {term} times, which is known only at run time");
             let help = "repeat it a number of times, or as often as a declared dimension says";
-            self.need(&term, place, message, help.to_owned());
-            Absorbed
+            self.need(&term, place, message, help.to_owned())
         })
-    }
-
-    /// What errors call a part: its label, its place in a list (`blocks.0`), or how it reads.
-    pub(super) fn called(&self, layer: &LayerValue<'a>) -> String {
-        match &layer.label {
-            Some(label) if label.name.to_string().starts_with('_') && !label.written => {
-                super::typed::key(&self.layers, layer.scope, &label.name)
-            }
-            Some(label) => label.name.to_string(),
-            None => layer.text.clone(),
-        }
     }
 }

@@ -2,11 +2,11 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::{Acts, LayerKind, Operation};
+use super::typed::{Acts, Call, LayerKind, Operation};
 use super::types::{Axis, Element, Type};
 use super::value::{Callable, LayerValue, Tensor};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::functions::runtime;
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::{Misfit, Size as _};
 
@@ -19,23 +19,24 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
-        let Some(Gift::Width(width, place)) = given.get("width") else { return Err(Absorbed) };
+        let Some(Gift::Width(width, place)) = given.get("width") else { return self.unexplained(at) };
         let space = self.indices("embedding", x, at)?;
-        if let Some(position) = self.unit_placed(layer) {
-            let LayerKind::Unit { sizes, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        if let Some(position) = self.parts.at(layer.site) {
+            let LayerKind::Unit { sizes, .. } = &self.parts.layers[position].kind else { return self.unexplained(at) };
             if sizes[0] == space {
                 return self.unit_again(position, x, vec![], at);
             }
-            let (shown, own) = (self.layers[position].shown.clone(), sizes[0].clone());
-            let first = self.layers[position].signature.0.clone();
-            self.fault(at, format!("`{shown}` takes indices into {own}, but is given {}", x.ty))
+            let (shown, own) = (self.parts.layers[position].shown.clone(), sizes[0].clone());
+            let first = self.parts.layers[position].signature.0.clone();
+            return self
+                .fault(at, format!("`{shown}` takes indices into {own}, but is given {}", x.ty))
                 .note(format!("its first use gave it {first}"))
-                .help("all uses of a layer share its parameters: give it indices of one kind, or make a second layer");
-            return Err(Absorbed);
+                .help("all uses of a layer share its parameters: give it indices of one kind, or make a second layer")
+                .fail();
         }
         self.fixed("embedding", width, *place, "produce")?;
         self.fixed("embedding", &space, at, "take indices into")?;
-        let (rows, columns) = (space.number().ok_or(Absorbed)?, width.number().ok_or(Absorbed)?);
+        let (rows, columns) = (self.known(space.number(), at)?, self.known(width.number(), at)?);
         let kind = LayerKind::Unit {
             name: "Embedding",
             sizes: vec![space, width.clone()],
@@ -52,33 +53,36 @@ impl<'a> Inference<'a, '_, '_> {
         while let Callable::Bound(inner) = &bound.kind {
             bound = inner;
         }
-        let shown = self.called(bound);
+        let shown = self.parts.called(bound);
         let is_embedding = matches!(&bound.kind, Callable::Function(function, _) if function.name == "embedding");
         if !is_embedding {
-            self.fault(at, format!("`{shown}` has no `project`"))
-                .help("an embedding has: `let e = embedding(width);`, and then `e.project(x)` is x Wᵀ with its table");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`{shown}` has no `project`"))
+                .help("an embedding has: `let e = embedding(width);`, and then `e.project(x)` is x Wᵀ with its table")
+                .fail();
         }
-        let Some(position) = self.unit_placed(bound) else {
-            self.fault(at, format!("the table of `{shown}` has no size yet"))
-                .help("apply the embedding to indices before its `project`: they say how many rows it has");
-            return Err(Absorbed);
+        let Some(position) = self.parts.at(bound.site) else {
+            return self
+                .fault(at, format!("the table of `{shown}` has no size yet"))
+                .help("apply the embedding to indices before its `project`: they say how many rows it has")
+                .fail();
         };
         self.reals("project", x, at)?;
-        let LayerKind::Unit { sizes, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let LayerKind::Unit { sizes, .. } = &self.parts.layers[position].kind else { return self.unexplained(at) };
         let [rows, width] = [sizes[0].clone(), sizes[1].clone()];
         match ansatz_shapes::linear(&x.ty.axes, &Axis::from(width.clone()), &Axis::from(rows.clone())) {
             Ok(axes) => {
                 let work = x.ty.axes.iter().fold(rows, |work, axis| work.times(&axis.size));
-                self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
-                self.tensor(Operation::Project { layer: position, input: x.id }, Type::real(axes), at)
+                self.parts.work(position, &work);
+                let (inputs, settings) = (vec![x.id], vec![]);
+                let operation = Operation::Layer { layer: position, method: "project", inputs, settings };
+                self.tensor(operation, Type::real(axes), at)
             }
             Err(misfit) => {
                 let holes = vec!["_".to_owned(); x.ty.rank().saturating_sub(1)];
                 let wanted = holes.into_iter().chain([width.to_string()]).collect::<Vec<_>>().join(", ");
                 let message = format!("`{shown}.project` takes [{wanted}] but is given {}", x.ty);
-                self.misfit(&misfit, &shown, message, x, at);
-                Err(Absorbed)
+                self.misfit(&misfit, &shown, message, x, at).fail()
             }
         }
     }
@@ -87,8 +91,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn gather(&mut self, table: &Tensor, index: &Tensor, at: Place) -> Checked<Tensor> {
         let space = self.indices("gather", index, at)?;
         let Ok(axes) = ansatz_shapes::gather(&table.ty.axes, &index.ty.axes) else {
-            self.fault(at, "`gather` takes rows of a table, but is given a scalar []");
-            return Err(Absorbed);
+            return self.fault(at, "`gather` takes rows of a table, but is given a scalar []").fail();
         };
         let rows = table.ty.axes[0].size.clone();
         if rows != space {
@@ -98,34 +101,34 @@ impl<'a> Inference<'a, '_, '_> {
                 "`gather` takes indices into {rows}, the first axis of {}, but is given {}",
                 table.ty, index.ty
             );
-            self.misfit(&misfit, "gather", message, index, at);
-            return Err(Absorbed);
+            return self.misfit(&misfit, "gather", message, index, at).fail();
         }
         let ty = Type { element: table.ty.element.clone(), axes };
-        self.tensor(Operation::Gather { table: table.id, index: index.id }, ty, at)
+        self.tensor(Call::new(runtime("gather"), [table, index]), ty, at)
     }
 
     /// The position along the last axis, as an index.
     pub(super) fn positions(&mut self, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         let (Some(Gift::Shape(axes)), Some(Gift::Width(space, place))) = (given.get("shape"), given.get("space"))
         else {
-            return Err(Absorbed);
+            return self.unexplained(at);
         };
         self.known_sizes(axes, at)?;
         self.fixed("positions", space, *place, "give indices into")?;
         let Some(last) = axes.last() else {
-            self.fault(at, "`positions` counts along the last axis, but [] has none");
-            return Err(Absorbed);
+            return self.fault(at, "`positions` counts along the last axis, but [] has none").fail();
         };
         if let (Some(count), Some(size)) = (last.size.number(), space.number())
             && count > size
         {
-            self.fault(at, format!("{count} positions have no indices into {space}, which has size {size}"))
-                .help("declare a dimension that is large enough for all positions");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("{count} positions have no indices into {space}, which has size {size}"))
+                .help("declare a dimension that is large enough for all positions")
+                .fail();
         }
         let ty = Type { element: Element::Index(space.clone()), axes: axes.clone() };
-        self.tensor(Operation::Positions, ty, at)
+        let none: [&Tensor; 0] = [];
+        self.tensor(Call::new(runtime("positions"), none), ty, at)
     }
 
     /// The space of a tensor of indices.
@@ -133,10 +136,8 @@ impl<'a> Inference<'a, '_, '_> {
         if let Element::Index(space) = &x.ty.element {
             return Ok(space.clone());
         }
-        let notes = self.notes(x, &[]);
-        let error = self.fault(at, format!("`{callee}` goes by indices, but is given {}", x.ty));
-        error.notes = notes;
-        error.help("indices are declared with the dimension that they point into: `tokens: [n, t] in Word`");
-        Err(Absorbed)
+        self.about(x, at, format!("`{callee}` goes by indices, but is given {}", x.ty))
+            .help("indices are declared with the dimension that they point into: `tokens: [n, t] in Word`")
+            .fail()
     }
 }

@@ -2,12 +2,11 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::Operation;
+use super::typed::{Argument, Call};
 use super::types::{Element, Type, shape};
 use super::value::Tensor;
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 
 impl<'a> Inference<'a, '_, '_> {
     pub(super) fn cross_entropy(
@@ -20,25 +19,21 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         self.reals(function.name, logits, at)?;
         let Some((classes, leading)) = logits.ty.axes.split_last() else {
-            self.fault(at, "`cross_entropy` takes logits with an axis of classes, but is given []");
-            return Err(Absorbed);
+            return self.fault(at, "`cross_entropy` takes logits with an axis of classes, but is given []").fail();
         };
         let Element::Index(space) = &target.ty.element else {
             let message = format!("the target of `cross_entropy` holds indices into {classes}, but is {}", target.ty);
-            let notes = self.notes(target, &[]);
-            let error = self.fault(at, message);
-            error.notes = notes;
-            error.help(format!("declare it `[…] in {}`", classes.size));
-            return Err(Absorbed);
+            return self.about(target, at, message).help(format!("declare it `[…] in {}`", classes.size)).fail();
         };
         if *space != classes.size {
             let message =
                 format!("the last axis of the logits is {}, but the target holds indices into {space}", classes.size);
             let notes = self.notes(logits, &[(classes.size.clone(), space.clone())]);
-            let error = self.fault(at, message);
-            error.notes = notes;
-            error.help(format!("let the logits end in {space}, or declare the target `in {}`", classes.size));
-            return Err(Absorbed);
+            return self
+                .fault(at, message)
+                .notes(notes)
+                .help(format!("let the logits end in {space}, or declare the target `in {}`", classes.size))
+                .fail();
         }
         if let Err(misfit) = ansatz_shapes::same(leading, &target.ty.axes) {
             let message = format!(
@@ -47,8 +42,7 @@ impl<'a> Inference<'a, '_, '_> {
                 shape(leading),
                 shape(&target.ty.axes)
             );
-            self.misfit(&misfit, function.name, message, target, at);
-            return Err(Absorbed);
+            return self.misfit(&misfit, function.name, message, target, at).fail();
         }
         let weights = match given.get("weights") {
             Some(Gift::Tensor(weights, span)) => {
@@ -56,27 +50,29 @@ impl<'a> Inference<'a, '_, '_> {
                 if let Err(misfit) = ansatz_shapes::same(std::slice::from_ref(classes), &weights.ty.axes) {
                     let message =
                         format!("`weights` has one weight for each class, [{classes}], but is {}", weights.ty);
-                    self.misfit(&misfit, "weights", message, weights, *span);
-                    return Err(Absorbed);
+                    return self.misfit(&misfit, "weights", message, weights, *span).fail();
                 }
                 Some(weights.id)
             }
             _ => None,
         };
         let ignore = match given.get("ignore") {
-            Some(Gift::Count(class)) => Some(*class as u64),
+            Some(Gift::Count(class)) => Some(*class),
             _ => None,
         };
         if let (Some(class), Some(number)) = (ignore, classes.size.number())
-            && class >= number as u64
+            && class >= number
         {
-            self.fault(at, format!("`ignore = {class}` is no index into {}, which has size {number}", classes.size));
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`ignore = {class}` is no index into {}, which has size {number}", classes.size))
+                .fail();
         }
         let label_smoothing = function.number("label_smoothing", given).unwrap_or(0.0);
-        let (logits, target) = (logits.id, target.id);
-        let operation = Operation::CrossEntropy { logits, target, weights, ignore, label_smoothing };
-        self.tensor(operation, Type::real(vec![]), at)
+        let call = Call::new(&function.runtime, [logits, target])
+            .with("weights", Argument::maybe(weights.map(Argument::Tensor)))
+            .with("ignore", Argument::maybe(ignore.map(Argument::Count)))
+            .with("label_smoothing", Argument::Number(label_smoothing));
+        self.tensor(call, Type::real(vec![]), at)
     }
 
     pub(super) fn pair_loss(
@@ -90,9 +86,8 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals(function.name, b, at)?;
         if let Err(misfit) = ansatz_shapes::same(&a.ty.axes, &b.ty.axes) {
             let message = format!("`{}` takes two tensors of one shape, not {} and {}", function.name, a.ty, b.ty);
-            self.misfit(&misfit, function.name, message, b, at);
-            return Err(Absorbed);
+            return self.misfit(&misfit, function.name, message, b, at).fail();
         }
-        self.map(function.name, &[a, b], vec![], Type::real(vec![]), at)
+        self.map(&function.runtime, &[a, b], vec![], Type::real(vec![]), at)
     }
 }

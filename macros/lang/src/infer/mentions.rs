@@ -9,7 +9,7 @@ pub(super) fn expression<'a>(expr: &'a Expr, found: &mut dyn FnMut(&'a Ident)) {
     match &expr.kind {
         ExprKind::Name(name) => found(name),
         ExprKind::Path(parts) => parts.iter().for_each(found),
-        ExprKind::Number { .. } | ExprKind::Bool(_) | ExprKind::Str(_) | ExprKind::Error => {}
+        ExprKind::Number { .. } | ExprKind::Bool(_) | ExprKind::Str(_) | ExprKind::Error(_) => {}
         ExprKind::Call { callee, arguments } => {
             expression(callee, found);
             for Argument { value, .. } in arguments {

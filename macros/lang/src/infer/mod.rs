@@ -27,6 +27,7 @@ mod numbers;
 mod ode;
 mod varying;
 mod own;
+mod parts;
 mod patterns;
 mod pieces;
 mod reduce;
@@ -48,11 +49,10 @@ use crate::resolve::Names;
 use std::rc::Rc;
 
 pub use facts::Assumption;
-pub use instances::Need;
-pub use signature::{Signature, results};
+pub use signature::results;
 pub use typed::{
-    Body, Constant, Degrees, Distance, Flow, Inverse, Kernel, Layer, LayerKind, Naming, Operation, Reach, Reading,
-    Scalar, Setting, Start, Step, Trace, TypedNet, ValueId, key, key_part,
+    Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Layer, LayerKind, Naming, Operation, Reach,
+    Reading, Start, Step, Trace, TypedNet, ValueId, key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 
@@ -89,5 +89,13 @@ pub struct Alias<'a> {
 
 /// Infers every net.
 pub fn infer<'a>(names: &Names<'a>, report: &mut Report) -> Inferred<'a> {
-    instances::Nets::new(names, report).all()
+    let inferred = instances::Nets::new(names, report).all();
+    // What is wrong with a net of others is told where it is declared.
+    if report.is_empty() && names.broken.is_empty() {
+        let used = inferred.nets.iter().filter(|net| matches!(net.reach, Reach::Named | Reach::Part));
+        for net in used.filter(|net| net.body.is_err()) {
+            report.unexplained(net.name.span());
+        }
+    }
+    inferred
 }

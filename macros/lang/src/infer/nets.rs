@@ -3,15 +3,13 @@
 use super::block::Inference;
 use super::call::count;
 use super::instances::Given;
-use super::layers::Placed;
 use super::signature;
-use super::typed::{Layer, LayerKind, Operation, Step, TypedNet, key};
+use super::typed::{LayerKind, Operation, Step, TypedNet};
 use super::types::{Axis, Element, Type};
-use super::units::unlabelled;
 use super::value::{Chosen, LayerValue, Tensor, Value};
 use crate::borders::plain;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::case::snake_case;
+use crate::report::{Checked, Place};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Ident;
@@ -35,43 +33,40 @@ impl<'a> Inference<'a, '_, '_> {
         if tensors.len() != item.inputs.len() {
             let inputs: Vec<_> = item.inputs.iter().map(|input| input.name.to_string()).collect();
             let message = format!("`{name}` takes {}, not {}", count(inputs.len()), tensors.len());
-            self.fault(at, message).help(format!("it is called `{name}({})`", inputs.join(", ")));
-            return Err(Absorbed);
+            return self.fault(at, message).help(format!("it is called `{name}({})`", inputs.join(", "))).fail();
         }
         let (net, bound) = self.instance(chosen, layer, &tensors, at)?;
         let inner = self.nets.done(net);
-        let types = inner.results.iter().map(|ty| ty.as_ref().map(|ty| substituted(ty, &bound)));
-        let mut types: Option<Vec<Type>> = types.collect();
+        let types = inner.results.iter().map(|ty| ty.as_ref().map(|ty| substituted(ty, &bound)).map_err(|lost| *lost));
+        let mut types: Checked<Vec<Type>> = types.collect();
         for axis in types.iter_mut().flatten().flat_map(|ty| &mut ty.axes) {
-            axis.size = self.signature.dims.normal(&axis.size);
+            axis.size = self.facts.dims.normal(&axis.size);
         }
         let work = match &inner.inverse {
             Some(back) if inverse => back.multiply_adds.clone(),
             _ => inner.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds)),
         };
         let work = substitute(&work, &bound);
-        let position = self.place_net(net, chosen, layer, &tensors, types.as_deref(), work)?;
-        let types = types.ok_or(Absorbed)?;
+        let position = self.place_net(net, chosen, layer, &tensors, types.as_deref().unwrap_or_default(), work)?;
+        let types = types?;
         let mut results = vec![];
         for ty in &types {
             if ty.rank() > signature::MAX_RANK {
-                return Err(Absorbed);
+                return self.unexplained(at);
             }
-            self.values.push(ty.clone());
-            results.push(self.values.len() - 1);
+            self.body.values.push(ty.clone());
+            results.push(self.body.values.len() - 1);
         }
         let inputs = tensors.iter().map(|(tensor, _)| tensor.id).collect();
-        let operation = match inverse {
-            true => Operation::Inverse { layer: position, inputs },
-            false => Operation::Layer { layer: position, inputs, settings: vec![] },
-        };
-        self.steps.push(Step { results: results.clone(), operation, span: at });
+        let method = if inverse { "record_inverse" } else { "record" };
+        let operation = Operation::Layer { layer: position, method, inputs, settings: vec![] };
+        self.body.steps.push(Step { results: results.clone(), operation, span: at });
         let names = signature::results(inner.item).into_iter().map(|(name, _)| name.map(ToString::to_string));
         let tensors =
             results.into_iter().zip(types).map(|(id, ty)| Value::Tensor(Tensor { id, ty, trail: Rc::default() }));
         let mut items: Vec<_> = names.zip(tensors).collect();
         match items.as_slice() {
-            [(None, _)] => items.pop().map(|(_, value)| value).ok_or(Absorbed),
+            [(None, _)] => self.known(items.pop().map(|(_, value)| value), at),
             _ => Ok(Value::Tuple(items)),
         }
     }
@@ -98,16 +93,18 @@ impl<'a> Inference<'a, '_, '_> {
         let known = known.map(|(name, axis)| (name.clone(), axis.size.clone()));
         net = self.nets.instance(Given { dims: given.dims.into_iter().chain(known).collect(), ..given }, at)?;
         inner = self.nets.done(net);
+        let mut lost = None;
         for need in &inner.needs {
             let name = need.names.iter().find(|name| bound.contains_key(*name));
             let (Some(name), of) = (name, &chosen.name) else { continue };
             let size = bound[name].size.clone();
             let message =
                 format!("`{of}` needs `{name}` at compile time, and here it is {size}, known only at run time");
-            self.need(&size, at, message, format!("in `{of}`: {}", need.diagnostic.message));
+            let help = format!("in `{of}`: {}", need.diagnostic.message);
+            lost = Some(self.need(&size, at, message, help));
         }
         if !inner.needs.is_empty() {
-            return Err(Absorbed);
+            return lost.map_or_else(|| self.unexplained(at), Err);
         }
         self.obey(&inner, chosen, &bound, at)?;
         Ok((net, bound))
@@ -117,14 +114,13 @@ impl<'a> Inference<'a, '_, '_> {
     fn obey(&mut self, inner: &TypedNet<'a>, chosen: &Chosen<'a>, bound: &Bound, at: Place) -> Checked<()> {
         for assumption in &inner.assumed {
             let here = assumption.substitute(&|name| bound.get(name).map(|axis| axis.size.clone()));
-            if self.proven(&here) {
+            if self.facts.proven(&here) {
                 continue;
             }
             let (of, name) = (&chosen.name, &self.item.name);
             let message = format!("`{of}` needs `{assumption}`, and nothing says that `{here}`");
             let help = format!("state it in the head of `{name}`: `where {here}`");
-            self.need(&here.left.plus(&here.right), at, message, help);
-            return Err(Absorbed);
+            return Err(self.need(&here.left.plus(&here.right), at, message, help));
         }
         Ok(())
     }
@@ -135,13 +131,12 @@ impl<'a> Inference<'a, '_, '_> {
         chosen: &Chosen<'a>,
         layer: &LayerValue<'a>,
         tensors: &[(Tensor, Place)],
-        results: Option<&[Type]>,
+        results: &[Type],
         work: Term,
     ) -> Checked<usize> {
-        if let Some(Placed::Layer(position)) = self.placed.get(&layer.site) {
-            let position = *position;
+        if let Some(position) = self.parts.at(layer.site) {
             self.used_alike(position, layer.span)?;
-            self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
+            self.parts.work(position, &work);
             return Ok(position);
         }
         let label = match &layer.label {
@@ -149,24 +144,13 @@ impl<'a> Inference<'a, '_, '_> {
             None => self.label_of_net(net, chosen, layer)?,
         };
         let list = |types: Vec<String>| if types.len() == 1 { types.concat() } else { types.join(", ") };
-        self.layers.push(Layer {
-            label,
-            scope: layer.scope,
-            kind: LayerKind::Net(net),
-            text: unlabelled(&layer.text).to_owned(),
-            at: layer.span.first,
-            shown: layer.label.as_ref().map_or_else(|| chosen.name.to_string(), |_| self.called(layer)),
-            signature: (
-                list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect()),
-                list(results.unwrap_or_default().iter().map(ToString::to_string).collect()),
-            ),
-            multiply_adds: work,
-            starts: vec![],
-            frozen: self.frozen,
-        });
-        let position = self.layers.len() - 1;
-        self.placed.insert(layer.site, Placed::Layer(position));
-        Ok(position)
+        let takes = list(tensors.iter().map(|(tensor, _)| tensor.ty.to_string()).collect());
+        let gives = list(results.iter().map(ToString::to_string).collect());
+        let mut part = self.part(label, layer, LayerKind::Net(net), (takes, gives), work);
+        if layer.label.is_none() {
+            part.shown = chosen.name.to_string();
+        }
+        Ok(self.parts.add(part, layer.site))
     }
 
     /// The label of a net that is given none. Two uses of one net may be meant to share its parameters or not, so they say
@@ -178,13 +162,13 @@ impl<'a> Inference<'a, '_, '_> {
         let mut labels =
             std::iter::once(kind.clone()).chain(numbered).map(|label| Ident::new(&label, layer.span.first));
         let label = match self.nets.is_empty(net) {
-            true => labels.find(|label| !self.labels.contains(&key(&self.layers, layer.scope, label))),
+            true => labels.find(|label| self.parts.is_free(label, layer.scope)),
             false => labels.next(),
         };
         let help = format!(
             "with a label it has parameters of its own: `other: {of}`; to share one set, bind the net: `let {kind} = {of};`"
         );
-        let label = label.ok_or(Absorbed)?;
+        let label = self.known(label, layer.span)?;
         self.claim(&label, layer.scope, &help)?;
         Ok(label)
     }
@@ -199,7 +183,7 @@ impl<'a> Inference<'a, '_, '_> {
         let mut bound = Bound::new();
         // An axis that is a bare name binds it; the first one does.
         for (declared, (tensor, _)) in inner.inputs.iter().zip(tensors) {
-            let Some(declared) = declared else { return Err(Absorbed) };
+            let declared = declared.as_ref().map_err(|lost| *lost)?;
             if declared.rank() != tensor.ty.rank() {
                 continue;
             }
@@ -212,14 +196,12 @@ impl<'a> Inference<'a, '_, '_> {
         for name in inner.run_time.iter().filter(|name| inner.reading(name).is_some()) {
             self.follow(inner, layer, name, tensors, &mut bound)?;
         }
-        let mut whole = true;
+        let mut lost = None;
         for (i, (declared, (tensor, span))) in inner.inputs.iter().zip(tensors).enumerate() {
-            let Some(declared) = declared else { return Err(Absorbed) };
-            if self.input(inner, layer, i, declared, tensor, *span, &bound).is_err() {
-                whole = false;
-            }
+            let declared = declared.as_ref().map_err(|lost| *lost)?;
+            lost = lost.or(self.input(inner, layer, i, declared, tensor, *span, &bound).err());
         }
-        if whole { Ok(bound) } else { Err(Absorbed) }
+        lost.map_or(Ok(bound), Err)
     }
 
     /// Binds a dimension that follows from the size of an axis.
@@ -232,15 +214,15 @@ impl<'a> Inference<'a, '_, '_> {
         bound: &mut Bound,
     ) -> Checked<()> {
         let Some(reading) = inner.reading(name) else { return Ok(()) };
-        let ((tensor, span), declared) = (&tensors[reading.input], inner.inputs[reading.input].as_ref());
+        let ((tensor, span), declared) = (&tensors[reading.input], inner.inputs[reading.input].as_ref().ok());
         let (Some(came), Some(declared)) = (tensor.ty.axes.get(reading.axis), declared) else { return Ok(()) };
         if declared.rank() != tensor.ty.rank() {
             return Ok(());
         }
         let (factor, rest) = (substitute(&reading.factor, bound), substitute(&reading.rest, bound));
         let all = came.size.minus(&rest);
-        let exact = self.signature.dims.quotient(&all, &factor);
-        if let Some(size) = exact.clone().filter(|size| self.at_least(size, 1)) {
+        let exact = self.facts.dims.quotient(&all, &factor);
+        if let Some(size) = exact.clone().filter(|size| self.facts.at_least(size, 1)) {
             bound.insert(name.to_string(), Axis::from(size));
             return Ok(());
         }
@@ -253,15 +235,13 @@ impl<'a> Inference<'a, '_, '_> {
         } else {
             format!("nothing says that {size} is {written} for some `{name}`")
         };
-        let notes = self.notes(tensor, &[]);
-        let error = self.fault(*span, format!("`{callee}` takes {declared}, and {says}"));
-        error.notes = notes;
+        let error = self.about(tensor, *span, format!("`{callee}` takes {declared}, and {says}"));
         match exact {
             _ if known => {}
             None => drop(error.help(format!("state it in the head: `where {factor} | {all}`"))),
             Some(_) => drop(error.help(format!("state it in the head: `where {size} > {rest}`"))),
         }
-        Err(Absorbed)
+        error.fail()
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are what one sentence of an error speaks of")]
@@ -290,20 +270,16 @@ impl<'a> Inference<'a, '_, '_> {
             (Element::Index(a), Element::Index(b)) => {
                 let message = format!("`{name}` takes indices into {a}{input}, but is given indices into {b}");
                 let notes = self.notes(tensor, &[(a.clone(), b.clone())]);
-                self.fault(span, message).notes = notes;
-                return Err(Absorbed);
+                return self.fault(span, message).notes(notes).fail();
             }
             (a, b) => {
                 let message = format!("`{name}` takes {a}{input}, but is given {b}");
-                let notes = self.notes(tensor, &[]);
-                self.fault(span, message).notes = notes;
-                return Err(Absorbed);
+                return self.about(tensor, span, message).fail();
             }
         }
         let Err(misfit) = fit else { return Ok(()) };
         let message = format!("`{name}` takes {}{input} but is given {}", pattern(declared), tensor.ty);
-        self.misfit(&misfit, &name, message, tensor, span);
-        Err(Absorbed)
+        self.misfit(&misfit, &name, message, tensor, span).fail()
     }
 }
 
@@ -337,33 +313,4 @@ fn substituted(ty: &Type, bound: &Bound) -> Type {
     };
     let axis = |axis: &Axis| Axis { label: outside(axis), size: substitute(&axis.size, bound) };
     Type { element, axes: ty.axes.iter().map(axis).collect() }
-}
-
-/// `FlowMatching` → `flow_matching`
-pub fn snake_case(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    let mut snake = String::new();
-    for (i, letter) in letters.iter().enumerate() {
-        let after_small = i > 0 && !letters[i - 1].is_uppercase() && letters[i - 1] != '_';
-        let before_small = i > 0 && letters.get(i + 1).is_some_and(|next| next.is_lowercase());
-        if letter.is_uppercase() && (after_small || (before_small && letters[i - 1] != '_')) {
-            snake.push('_');
-        }
-        snake.extend(letter.to_lowercase());
-    }
-    snake
-}
-
-#[cfg(test)]
-mod tests {
-    use super::snake_case;
-
-    #[test]
-    fn names_become_labels() {
-        assert_eq!(snake_case("Mlp"), "mlp");
-        assert_eq!(snake_case("FlowMatching"), "flow_matching");
-        assert_eq!(snake_case("ResNet18"), "res_net18");
-        assert_eq!(snake_case("MLP"), "mlp");
-        assert_eq!(snake_case("VAEDecoder"), "vae_decoder");
-    }
 }

@@ -50,7 +50,7 @@ impl<'a> Inference<'a, '_, '_> {
                     };
                     number.inspect(|_| binding.used.set(true))
                 }
-                None => self.signature.dims.term(&name.to_string())?.number().map(|number| number as f64),
+                None => self.facts.dims.term(&name.to_string())?.number().map(|number| number as f64),
             },
             ExprKind::Unary { op: '-', operand } => Some(-self.known_number(operand, environment)?),
             ExprKind::Binary { op, operands } => {

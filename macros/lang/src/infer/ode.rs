@@ -1,17 +1,15 @@
 //! `ode`: the solution of a differential equation whose right side is a layer.
 
 use super::arguments::{Gift, Given};
-use super::block::Inference;
+use super::block::{Inference, Standing};
 use super::typed::{Flow, Operation, Step, Trace};
 use super::types::Type;
 use super::value::{Callable, Environment, LayerValue, Tensor, Value};
 use crate::ast::{Expr, ExprKind};
 use crate::functions::{Function, Parameter, Rule};
-use crate::report::{Place, did_you_mean};
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, did_you_mean};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
-use std::rc::Rc;
 
 /// The methods, as the runtime crate names them, and how often a step evaluates the field.
 const METHODS: [(&str, usize); 7] =
@@ -31,31 +29,27 @@ impl<'a> Inference<'a, '_, '_> {
         let name = function.name;
         self.reals(name, x, at)?;
         if name == "cnf" && x.ty.rank() == 0 {
-            self.fault(at, "`cnf` takes points along the last axis, but is given a scalar []");
-            return Err(Absorbed);
+            return self.fault(at, "`cnf` takes points along the last axis, but is given a scalar []").fail();
         }
         let (Some(Gift::Span(from, to)), Some(Gift::Method(method, steps)), Some(Gift::Layer(field, place))) =
             (given.get("s"), given.get("by"), given.get("field"))
         else {
-            return Err(Absorbed);
+            return self.unexplained(at);
         };
         let gradient = match given.get("gradient") {
             Some(Gift::Choice(gradient)) => gradient,
             _ => "stored",
         };
         let whole = self.field_takes(field);
-        let value = self.inner_value(x.ty.clone());
-        let time = self.inner_value(Type::real(vec![]));
-        let outer = std::mem::take(&mut self.steps);
-        let work: Vec<Term> = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
+        let value = self.body.value(x.ty.clone());
+        let time = self.body.value(Type::real(vec![]));
+        let work = self.parts.works();
         let value_id = value.id;
         let time_id = time.id;
         let mut inputs = vec![(Value::Tensor(value), *place), (Value::Tensor(time), *place)];
         inputs.truncate(whole);
-        let around = std::mem::replace(&mut self.within_ode, true);
-        let slope = self.apply(field, inputs, *place);
-        self.within_ode = around;
-        let body = std::mem::replace(&mut self.steps, outer);
+        let here = Standing { within_ode: true, ..self.here };
+        let (slope, body) = self.apart(here, |inference| inference.apply(field, inputs, *place));
         let slope = slope?;
         let items = match &slope {
             Value::Tuple(items) if name == "ode" => items.iter().map(|(_, item)| item).collect(),
@@ -64,14 +58,14 @@ impl<'a> Inference<'a, '_, '_> {
         let (slope, rate) = match items[..] {
             [Value::Tensor(slope)] => (slope.clone(), None),
             [Value::Tensor(slope), Value::Tensor(rate)] => (slope.clone(), Some(rate.clone())),
-            _ if items.iter().any(|item| matches!(item, Value::Error)) => return Err(Absorbed),
+            [Value::Error(lost), ..] | [_, Value::Error(lost), ..] => return Err(*lost),
             _ => {
                 let message = format!("the field of `{name}` gives {}, and should give a tensor", slope.what());
                 let error = self.fault(*place, message);
                 if name == "ode" {
                     error.help("a tensor beside it, `(velocity, rate)`, is integrated along the path");
                 }
-                return Err(Absorbed);
+                return error.fail();
             }
         };
         if let Some(rate) = &rate {
@@ -79,16 +73,15 @@ impl<'a> Inference<'a, '_, '_> {
         }
         if slope.ty.axes != x.ty.axes || slope.ty.element != x.ty.element {
             let message = format!("`{name}` goes on from {}, but its field gives {}", x.ty, slope.ty);
-            let notes = self.notes(&slope, &[]);
-            let error = self.fault(*place, message);
-            error.notes = notes;
-            error.help("the field gives the derivative of what it takes, which has the same shape");
-            return Err(Absorbed);
+            return self
+                .about(&slope, *place, message)
+                .help("the field gives the derivative of what it takes, which has the same shape")
+                .fail();
         }
         // Each step evaluates the field as often as the method has stages.
         let stages = METHODS.iter().find(|(name, _)| name == method).map_or(1, |(_, stages)| *stages);
         let times = Term::literal(stages * steps);
-        for (i, layer) in self.layers.iter_mut().enumerate() {
+        for (i, layer) in self.parts.layers.iter_mut().enumerate() {
             let before = work.get(i).cloned().unwrap_or_else(|| Term::literal(0));
             layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(&times));
         }
@@ -117,8 +110,8 @@ impl<'a> Inference<'a, '_, '_> {
         let Some(beside) = beside else {
             return self.tensor(operation, x.ty.clone(), at).map(Value::Tensor);
         };
-        let (end, integral) = (self.inner_value(x.ty.clone()), self.inner_value(beside));
-        self.steps.push(Step { results: vec![end.id, integral.id], operation, span: at });
+        let (end, integral) = (self.body.value(x.ty.clone()), self.body.value(beside));
+        self.body.steps.push(Step { results: vec![end.id, integral.id], operation, span: at });
         Ok(Value::Tuple(vec![(None, Value::Tensor(end)), (None, Value::Tensor(integral))]))
     }
 
@@ -138,12 +131,6 @@ impl<'a> Inference<'a, '_, '_> {
         }
     }
 
-    /// A value that a part of the body begins with.
-    fn inner_value(&mut self, ty: Type) -> Tensor {
-        self.values.push(ty.clone());
-        Tensor { id: self.values.len() - 1, ty, trail: Rc::default() }
-    }
-
     /// `rk4(8)`
     pub(super) fn method(&mut self, expr: &'a Expr, environment: &Environment<'a>) -> Checked<Gift<'a>> {
         let names: Vec<&str> = METHODS.iter().map(|(name, _)| *name).collect();
@@ -153,41 +140,40 @@ impl<'a> Inference<'a, '_, '_> {
                 _ => return self.no_method(expr),
             },
             ExprKind::Name(name) => (name, &[][..]),
-            ExprKind::Error => return Err(Absorbed),
+            ExprKind::Error(lost) => return Err(*lost),
             _ => return self.no_method(expr),
         };
         let text = name.to_string();
         let Some(&method) = names.iter().find(|known| **known == text) else {
             let guess = did_you_mean(&text, &names);
             let error = self.fault(name.span(), format!("there is no method `{text}` for `ode`"));
-            match guess {
+            return match guess {
                 Some(guess) => error.help(format!("did you mean `{guess}`?")),
                 None => error.help(format!("there are {}", names.join(", "))),
-            };
-            return Err(Absorbed);
+            }
+            .fail();
         };
         let [steps] = arguments else {
             let given = arguments.len();
-            self.fault(expr.span, format!("`{text}` takes its number of steps, not {given} arguments"))
-                .help(format!("write `{text}(8)`"));
-            return Err(Absorbed);
+            return self
+                .fault(expr.span, format!("`{text}` takes its number of steps, not {given} arguments"))
+                .help(format!("write `{text}(8)`"))
+                .fail();
         };
         match self.value(&steps.value, environment)? {
-            Value::Error => Err(Absorbed),
+            Value::Error(lost) => Err(lost),
             value => match self.dimension(&value).and_then(|steps| steps.number()).filter(|steps| *steps > 0) {
                 Some(steps) => Ok(Gift::Method(method, steps)),
                 None => {
                     let message = format!("`{text}` takes a number of steps of at least 1, not {}", value.what());
-                    self.fault(steps.value.span, message);
-                    Err(Absorbed)
+                    self.fault(steps.value.span, message).fail()
                 }
             },
         }
     }
 
     fn no_method<T>(&mut self, expr: &Expr) -> Checked<T> {
-        self.fault(expr.span, "`by` names a method with its number of steps").help("write `by = rk4(8)`");
-        Err(Absorbed)
+        self.fault(expr.span, "`by` names a method with its number of steps").help("write `by = rk4(8)`").fail()
     }
 
     /// `0..1`
@@ -199,27 +185,27 @@ impl<'a> Inference<'a, '_, '_> {
         environment: &Environment<'a>,
     ) -> Checked<Gift<'a>> {
         let ExprKind::Range(ends) = &expr.kind else {
-            if !matches!(expr.kind, ExprKind::Error) {
-                let message = format!("`{}` of `{}` is a range of numbers", parameter.name, function.name);
-                self.fault(expr.span, message).help(format!("write `{} = 0..1`", parameter.name));
+            if let ExprKind::Error(lost) = expr.kind {
+                return Err(lost);
             }
-            return Err(Absorbed);
+            let message = format!("`{}` of `{}` is a range of numbers", parameter.name, function.name);
+            return self.fault(expr.span, message).help(format!("write `{} = 0..1`", parameter.name)).fail();
         };
         let mut numbers = [0.0; 2];
         for (number, end) in numbers.iter_mut().zip(ends.iter()) {
             *number = match self.value(end, environment)? {
                 Value::Number { value, .. } => value,
-                Value::Error => return Err(Absorbed),
+                Value::Error(lost) => return Err(lost),
                 other => {
-                    self.fault(end.span, format!("a range goes from a number to a number, not {}", other.what()));
-                    return Err(Absorbed);
+                    return self
+                        .fault(end.span, format!("a range goes from a number to a number, not {}", other.what()))
+                        .fail();
                 }
             };
         }
         let [from, to] = numbers;
         if from == to {
-            self.fault(expr.span, format!("no time passes from {from} to {to}"));
-            return Err(Absorbed);
+            return self.fault(expr.span, format!("no time passes from {from} to {to}")).fail();
         }
         Ok(Gift::Span(from, to))
     }
@@ -233,7 +219,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Gift<'a>> {
         let text = match &expr.kind {
             ExprKind::Name(name) => name.to_string(),
-            ExprKind::Error => return Err(Absorbed),
+            ExprKind::Error(lost) => return Err(*lost),
             _ => super::text::text(expr),
         };
         if let Some(word) = words.iter().find(|word| **word == text) {
@@ -245,27 +231,28 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(guess) = guess {
             error.help(format!("did you mean `{guess}`?"));
         }
-        Err(Absorbed)
+        error.fail()
     }
 
     /// A layer that is given as an argument.
     pub(super) fn field(&mut self, function: &'static Function, expr: &'a Expr, value: Value<'a>) -> Checked<Gift<'a>> {
         let layer = match value {
             Value::Layer(layer) => layer,
-            Value::Error => return Err(Absorbed),
+            Value::Error(lost) => return Err(lost),
             other => {
                 let message =
                     format!("the field of `{}` is a closure, a net or a layer, not {}", function.name, other.what());
-                self.fault(expr.span, message).help(format!("it is called `{}`", function.usage()));
-                return Err(Absorbed);
+                return self.fault(expr.span, message).help(format!("it is called `{}`", function.usage())).fail();
             }
         };
         let takes = self.field_takes(&layer);
         if !(1..=2).contains(&takes) {
             let message =
                 format!("the field of `{}` takes the value and the time; this one takes {takes}", function.name);
-            self.fault(expr.span, message).help("write `|x, s| …`, or `|x| …` where time does not matter");
-            return Err(Absorbed);
+            return self
+                .fault(expr.span, message)
+                .help("write `|x, s| …`, or `|x| …` where time does not matter")
+                .fail();
         }
         Ok(Gift::Layer(layer, expr.span))
     }

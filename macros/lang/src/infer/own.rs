@@ -1,66 +1,56 @@
 //! Tensors that a net declares by hand, `param` and `state`, and parts that are not trained, `freeze`.
 
 use super::arguments::{Gift, Given};
-use super::block::Inference;
-use super::layers::Placed;
+use super::block::{Inference, Standing};
 use super::start::Started;
 use super::text::text;
 use super::typed::{Layer, LayerKind, Operation, Step};
 use super::types::{Axis, Type};
-use super::value::{Callable, Environment, Label, Site, Tensor, Value};
+use super::value::{Callable, Environment, Label, Tensor, Value};
 use crate::ast::{Expr, Own, Size, Update};
 use crate::functions::Function;
-use crate::report::{Place, did_you_mean};
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, did_you_mean};
 use crate::terms::{Meaning, Term};
-use ansatz_shapes::Size as _;
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `param w: [d, k] = normal(0.02);` as the value of its name. A place that is used again is the same tensor.
     pub(super) fn own(&mut self, own: &'a Own, environment: &Environment<'a>) -> Checked<Value<'a>> {
-        let site = Site { frame: self.frame, expression: std::ptr::from_ref(own).addr() };
-        let position = match self.placed.get(&site) {
-            Some(Placed::Layer(position)) => *position,
-            _ => {
-                let position = self.place_own(own, environment)?;
-                self.placed.insert(site, Placed::Layer(position));
-                position
+        let site = self.site(&own.start);
+        let position = match self.parts.at(site) {
+            Some(position) => position,
+            None => {
+                let part = self.own_part(own, environment)?;
+                self.parts.add(part, site)
             }
         };
         let at = own.name.span().into();
         self.used_alike(position, at)?;
-        let LayerKind::Tensor { sizes, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let LayerKind::Tensor { sizes, .. } = &self.parts.layers[position].kind else { return self.unexplained(at) };
         let ty = Type::real(sizes.iter().cloned().map(Axis::from).collect());
         let tensor = self.tensor(Operation::Own { layer: position }, ty, at)?;
         if own.state {
-            self.owned.push((tensor.id, position));
+            self.parts.owned.push((tensor.id, position));
         }
         Ok(Value::Tensor(tensor))
     }
 
-    fn place_own(&mut self, own: &'a Own, environment: &Environment<'a>) -> Checked<usize> {
+    fn own_part(&mut self, own: &'a Own, environment: &Environment<'a>) -> Checked<Layer> {
         let Own { state, name, ty, start } = own;
         let called = format!("`{name}`");
         let sizes = self.own_sizes(own, environment);
         let start = self.start(start, Started { name: &called, rank: ty.axes.len() }, environment);
         let (sizes, start) = (sizes?, start?);
-        self.claim(name, self.scope, "give one of them another name")?;
+        self.claim(name, self.here.scope, "give one of them another name")?;
         let shape = Type::real(sizes.iter().cloned().map(Axis::from).collect());
         let word = if *state { "state" } else { "param" };
-        self.layers.push(Layer {
-            label: name.clone(),
-            scope: self.scope,
-            kind: LayerKind::Tensor { sizes, state: *state, start },
+        let kind = LayerKind::Tensor { sizes, state: *state, start };
+        Ok(Layer {
             text: format!("{word} = {}", text(&own.start)),
-            at: name.span(),
-            shown: name.to_string(),
             signature: (String::new(), shape.to_string()),
-            multiply_adds: Term::literal(0),
-            starts: vec![],
-            frozen: self.frozen,
-        });
-        Ok(self.layers.len() - 1)
+            frozen: self.here.frozen,
+            ..Layer::new(name.clone(), self.here.scope, kind)
+        })
     }
 
     /// The sizes of the axes, which must be known at compile time.
@@ -68,10 +58,11 @@ impl<'a> Inference<'a, '_, '_> {
         let name = &own.name;
         if own.ty.space.is_some() {
             let what = if own.state { "a state" } else { "a parameter" };
-            self.fault(own.ty.span, format!("{what} holds real numbers, and `{name}` would hold indices"));
-            return Err(Absorbed);
+            return self
+                .fault(own.ty.span, format!("{what} holds real numbers, and `{name}` would hold indices"))
+                .fail();
         }
-        let mut dims = self.signature.dims.clone();
+        let mut dims = self.facts.dims.clone();
         for binding in environment.iter() {
             if let Some(term) = self.dimension(&binding.value) {
                 // The innermost comes first, and a name that is known already stays.
@@ -81,12 +72,13 @@ impl<'a> Inference<'a, '_, '_> {
         let mut sizes = vec![];
         for axis in &own.ty.axes {
             if let Size::Infer(span) = axis.size {
-                self.fault(span, format!("the shape of `{name}` cannot be inferred"))
-                    .help("say which dimension this is");
-                return Err(Absorbed);
+                return self
+                    .fault(span, format!("the shape of `{name}` cannot be inferred"))
+                    .help("say which dimension this is")
+                    .fail();
             }
             crate::resolve::names_in(&axis.size).into_iter().for_each(|name| drop(environment.find(name)));
-            let size = crate::resolve::size(&axis.size, &dims, &self.signature.broken, self.nets.report)?;
+            let size = crate::resolve::size(&axis.size, &dims, &self.facts.broken, self.nets.report)?;
             let what = if own.state { "be a state with an axis of" } else { "be a parameter with an axis of" };
             self.fixed(&name.to_string(), &size, name.span().into(), what)?;
             sizes.push(size);
@@ -100,58 +92,62 @@ impl<'a> Inference<'a, '_, '_> {
         let value = self.value(&update.value, environment);
         let binding = environment.iter().find(|binding| binding.name == *name).cloned();
         let state = match binding.as_ref().map(|binding| &binding.value) {
-            Some(Value::Tensor(tensor)) => self.state_of(tensor),
-            Some(Value::Error) => return Err(Absorbed),
+            Some(Value::Tensor(tensor)) => self.parts.state_of(tensor),
+            Some(Value::Error(lost)) => return Err(*lost),
             _ => None,
         };
         let Some(layer) = state else {
-            let states = self.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::Tensor { state: true, .. }));
-            let states: Vec<String> = states.map(|layer| layer.label.to_string()).collect();
+            let states: Vec<String> = self.parts.states().map(|(_, label)| label.to_string()).collect();
             let guess = did_you_mean(&name.to_string(), &states);
             let message = match &binding {
                 Some(_) => format!("`{name}` is no state, and only a state is updated"),
                 None => format!("there is no state `{name}` here"),
             };
-            self.fault(name.span(), message).help(match guess.filter(|_| binding.is_none()) {
-                Some(guess) => format!("did you mean `{guess}`?"),
-                None => format!("declare it: `state {name}: [d] = zeros;`"),
-            });
-            return Err(Absorbed);
+            return self
+                .fault(name.span(), message)
+                .help(match guess.filter(|_| binding.is_none()) {
+                    Some(guess) => format!("did you mean `{guess}`?"),
+                    None => format!("declare it: `state {name}: [d] = zeros;`"),
+                })
+                .fail();
         };
-        if self.within_ode {
-            self.fault(name.span(), format!("`{name}` is updated inside of a differential equation"))
-                .help("its field is evaluated many times in a step; update the state outside");
-            return Err(Absorbed);
+        if self.here.within_ode {
+            return self
+                .fault(name.span(), format!("`{name}` is updated inside of a differential equation"))
+                .help("its field is evaluated many times in a step; update the state outside")
+                .fail();
         }
-        if self.updated.contains(&layer) {
-            self.fault(name.span(), format!("`{name}` is updated twice"))
-                .help("a state has one new value after each step of training: put it in one `update`");
-            return Err(Absorbed);
+        if self.parts.updated.contains(&layer) {
+            return self
+                .fault(name.span(), format!("`{name}` is updated twice"))
+                .help("a state has one new value after each step of training: put it in one `update`")
+                .fail();
         }
-        self.updated.push(layer);
+        self.parts.updated.push(layer);
         let tensor = match value? {
             Value::Tensor(tensor) => tensor,
-            Value::Error => return Err(Absorbed),
+            Value::Error(lost) => return Err(lost),
             other => {
                 let message = format!("the new value of `{name}` is a tensor, not {}", other.what());
-                self.fault(update.value.span, message);
-                return Err(Absorbed);
+                return self.fault(update.value.span, message).fail();
             }
         };
-        let LayerKind::Tensor { sizes, .. } = &self.layers[layer].kind else { return Err(Absorbed) };
+        let LayerKind::Tensor { sizes, .. } = &self.parts.layers[layer].kind else {
+            return self.unexplained(name.span());
+        };
         let wanted = Type::real(sizes.iter().cloned().map(Axis::from).collect());
         if tensor.ty != wanted {
             let notes = self.notes(&tensor, &[]);
             let more = tensor.ty.rank() > wanted.rank();
-            let error =
-                self.fault(update.value.span, format!("`{name}` is {wanted}, but its update gives {}", tensor.ty));
-            error.notes = notes;
+            let error = self
+                .fault(update.value.span, format!("`{name}` is {wanted}, but its update gives {}", tensor.ty))
+                .notes(notes);
             if more {
                 error.help("`mean(…, over = …)` leaves the axes of the samples out");
             }
-            return Err(Absorbed);
+            return error.fail();
         }
-        self.steps.push(Step {
+        self.body.steps.push(Step {
             results: vec![],
             operation: Operation::Update { layer, value: tensor.id },
             span: name.span().into(),
@@ -159,16 +155,10 @@ impl<'a> Inference<'a, '_, '_> {
         Ok(())
     }
 
-    /// The state that a tensor is the value of.
-    fn state_of(&self, tensor: &Tensor) -> Option<usize> {
-        self.owned.iter().find(|(id, _)| *id == tensor.id).map(|(_, layer)| *layer)
-    }
-
     /// States that nothing updates.
     pub(super) fn idle_states(&mut self) {
-        let state = |layer: &Layer| matches!(layer.kind, LayerKind::Tensor { state: true, .. });
-        let idle = self.layers.iter().enumerate().filter(|(i, layer)| state(layer) && !self.updated.contains(i));
-        let idle: Vec<_> = idle.map(|(_, layer)| layer.label.clone()).collect();
+        let idle = self.parts.states().filter(|(i, _)| !self.parts.updated.contains(i));
+        let idle: Vec<_> = idle.map(|(_, label)| label.clone()).collect();
         for name in idle {
             self.fault(name.span(), format!("the state `{name}` is never updated"))
                 .help(format!("write `update {name} = …;`; what training finds by itself is a `param`"));
@@ -191,7 +181,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let given = Given::from([("layer", Gift::Layer(layer, inner.span))]);
         let Value::Layer(frozen) = self.layer(Callable::Function(function, Rc::new(given)), expr, None) else {
-            return Err(Absorbed);
+            return self.unexplained(expr.span);
         };
         match piped {
             Some(piped) => self.apply(&frozen, vec![(piped, expr.span)], expr.span),
@@ -201,23 +191,20 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// A frozen layer applied: what it makes keeps its values.
     pub(super) fn freeze(&mut self, tensors: Vec<(Tensor, Place)>, given: &Given<'a>, at: Place) -> Checked<Value<'a>> {
-        let Some(Gift::Layer(layer, _)) = given.get("layer") else { return Err(Absorbed) };
-        let before = std::mem::replace(&mut self.frozen, true);
+        let Some(Gift::Layer(layer, _)) = given.get("layer") else { return self.unexplained(at) };
         let values = tensors.into_iter().map(|(tensor, at)| (Value::Tensor(tensor), at)).collect();
-        let value = self.apply(layer, values, at);
-        self.frozen = before;
-        value
+        self.inside(Standing { frozen: true, ..self.here }, |inference| inference.apply(layer, values, at))
     }
 
     /// All uses of a part are frozen, or none.
     pub(super) fn used_alike(&mut self, position: usize, at: Place) -> Checked<()> {
-        let layer = &self.layers[position];
-        if layer.frozen == self.frozen {
+        let layer = &self.parts.layers[position];
+        if layer.frozen == self.here.frozen {
             return Ok(());
         }
         let shown = layer.shown.clone();
         self.fault(at, format!("`{shown}` is frozen in one use and trained in another"))
-            .help("all uses of a part share its parameters: freeze all of them, or none");
-        Err(Absorbed)
+            .help("all uses of a part share its parameters: freeze all of them, or none")
+            .fail()
     }
 }

@@ -3,14 +3,15 @@
 //! A pattern is read in two steps. The left side gives every part of every axis a size: names in scope are asserted, a
 //! fresh name is what remains of its axis. The right side lists the parts of the result.
 
+use super::arguments::Given;
 use super::block::Inference;
-use super::typed::Operation;
+use super::typed::{Argument, Call};
 use super::types::{Axis, Type};
 use super::value::{Environment, Tensor, Value};
 use crate::ast::{Operand, Pattern, PatternAxis, Size};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::functions::runtime::{EINSUM, REARRANGE};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Span};
@@ -49,9 +50,10 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(&first) = lost.first() {
             let part = &parts[first];
             let what = part.name.as_ref().map_or_else(|| part.axis.size.to_string(), ToString::to_string);
-            self.fault(part.span, format!("`{what}` does not stand on the right, and a pattern loses nothing"))
-                .help("`sum`, `mean`, `max` and `min` take a pattern and go over what does not: `sum([n, c] -> [n])`");
-            return Err(Absorbed);
+            return self
+                .fault(part.span, format!("`{what}` does not stand on the right, and a pattern loses nothing"))
+                .help("`sum`, `mean`, `max` and `min` take a pattern and go over what does not: `sum([n, c] -> [n])`")
+                .fail();
         }
         self.arranged(x, &parts, &sources, &pattern.to, at)
     }
@@ -63,7 +65,7 @@ impl<'a> Inference<'a, '_, '_> {
         x: &Tensor,
         pattern: &'a Pattern,
         environment: &Environment<'a>,
-        unbiased: Option<bool>,
+        given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
         let parts = self.left(&pattern.from, x, environment, at)?;
@@ -87,8 +89,8 @@ impl<'a> Inference<'a, '_, '_> {
             // The labels are those of the pattern, even if nothing goes.
             true => Tensor { ty: Type { element: flat.ty.element.clone(), axes: kept }, ..flat },
             false => {
-                let operation = Operation::Reduce { function: function.name, input: flat.id, axes, unbiased };
-                self.tensor(operation, Type::real(kept), at)?
+                let call = Call::new(&function.runtime, [&flat]).over(axes).with_all(function.values(given));
+                self.tensor(call, Type::real(kept), at)?
             }
         };
         if order.len() == sources.len() && pattern.to.iter().all(|axis| !axis.grouped) {
@@ -122,32 +124,30 @@ impl<'a> Inference<'a, '_, '_> {
         for Operand { tensor, axes } in operands {
             let x = match self.value(tensor, environment)? {
                 Value::Tensor(x) => x,
-                Value::Error => return Err(Absorbed),
+                Value::Error(lost) => return Err(lost),
                 other => {
-                    self.slot("einsum", &other, tensor.span);
-                    return Err(Absorbed);
+                    return Err(self.slot("einsum", &other, tensor.span));
                 }
             };
             self.reals("einsum", &x, tensor.span)?;
             if let Some(group) = axes.iter().find(|axis| axis.grouped) {
-                self.fault(group.span, "`einsum` names whole axes")
-                    .help("split the axis first: `x |> [n, (a b)] -> [n, a, b]`");
-                return Err(Absorbed);
+                return self
+                    .fault(group.span, "`einsum` names whole axes")
+                    .help("split the axis first: `x |> [n, (a b)] -> [n, a, b]`")
+                    .fail();
             }
             let parts = self.left(axes, &x, environment, tensor.span)?;
             let mut own = vec![];
             for part in parts {
                 let Some(name) = &part.name else {
-                    self.fault(part.span, "`einsum` names its axes, numbers have no place here");
-                    return Err(Absorbed);
+                    return self.fault(part.span, "`einsum` names its axes, numbers have no place here").fail();
                 };
                 let text = name.to_string();
                 match named.iter().position(|(known, _)| *known == text) {
                     Some(label) if named[label].1.size != part.axis.size => {
                         let message = format!("`{text}` is {} before and {} here", named[label].1.size, part.axis.size);
                         let notes = self.notes(&x, &[(named[label].1.size.clone(), part.axis.size.clone())]);
-                        self.fault(part.span, message).notes = notes;
-                        return Err(Absorbed);
+                        return self.fault(part.span, message).notes(notes).fail();
                     }
                     Some(label) => own.push(label),
                     None => {
@@ -156,7 +156,7 @@ impl<'a> Inference<'a, '_, '_> {
                     }
                 }
             }
-            inputs.push(x.id);
+            inputs.push(x);
             labels.push(own);
         }
         let mut kept = vec![];
@@ -167,20 +167,21 @@ impl<'a> Inference<'a, '_, '_> {
             };
             match label {
                 Some(label) if kept.contains(&label) => {
-                    self.fault(axis.span, format!("`{}` stands twice in the result", named[label].0));
-                    return Err(Absorbed);
+                    return self.fault(axis.span, format!("`{}` stands twice in the result", named[label].0)).fail();
                 }
                 Some(label) => kept.push(label),
                 None => {
                     let names: Vec<_> = named.iter().map(|(name, _)| format!("`{name}`")).collect();
-                    self.fault(axis.span, "the result of `einsum` names axes of its tensors")
-                        .help(format!("these are {}", names.join(", ")));
-                    return Err(Absorbed);
+                    return self
+                        .fault(axis.span, "the result of `einsum` names axes of its tensors")
+                        .help(format!("these are {}", names.join(", ")))
+                        .fail();
                 }
             }
         }
         let axes = kept.iter().map(|&label| named[label].1.clone()).collect();
-        self.tensor(Operation::Einsum { inputs, labels, result: kept }, Type::real(axes), at)
+        let call = Call::new(&EINSUM, &inputs).with("labels", Argument::Lists(labels));
+        self.tensor(call.with("result", Argument::Counts(kept)), Type::real(axes), at)
     }
 
     /// The parts of the axes of a tensor.
@@ -194,9 +195,7 @@ impl<'a> Inference<'a, '_, '_> {
         if written.len() != x.ty.rank() {
             let names: Vec<_> = written.iter().map(shown).collect();
             let message = format!("[{}] names {} axes, but is given {}", names.join(", "), names.len(), x.ty);
-            let notes = self.notes(x, &[]);
-            self.fault(at, message).notes = notes;
-            return Err(Absorbed);
+            return self.about(x, at, message).fail();
         }
         let mut named = Named::new();
         let mut parts: Vec<Part> = vec![];
@@ -208,14 +207,15 @@ impl<'a> Inference<'a, '_, '_> {
                 let (name, term, span) = match size {
                     Size::Name(name) => (Some(name.clone()), self.in_scope(name, axis, environment), name.span()),
                     Size::Literal(number, span) => (None, Some(Term::literal(*number)), *span),
-                    _ => return Err(Absorbed),
+                    _ => return self.unexplained(written.span),
                 };
                 if let Some(name) = &name
                     && named.contains_key(&name.to_string())
                 {
-                    self.fault(span, format!("`{name}` stands twice on the left"))
-                        .help("every axis has a name of its own");
-                    return Err(Absorbed);
+                    return self
+                        .fault(span, format!("`{name}` stands twice on the left"))
+                        .help("every axis has a name of its own")
+                        .fail();
                 }
                 let label = match (&name, &term) {
                     (Some(name), None) => Some(name.to_string()),
@@ -232,9 +232,10 @@ impl<'a> Inference<'a, '_, '_> {
                     }
                     (None, Some(_)) => {
                         let name = name.map_or_else(String::new, |name| name.to_string());
-                        self.fault(span, format!("the size of `{name}` cannot be told: two parts of one axis are new"))
-                            .help("one part of an axis is what the others leave; give the others a size");
-                        return Err(Absorbed);
+                        return self
+                            .fault(span, format!("the size of `{name}` cannot be told: two parts of one axis are new"))
+                            .help("one part of an axis is what the others leave; give the others a size")
+                            .fail();
                     }
                 }
                 if let Some(name) = &name {
@@ -267,10 +268,7 @@ impl<'a> Inference<'a, '_, '_> {
                         }
                         None => "a name in scope is asserted; a new name takes any size".to_owned(),
                     };
-                    let error = self.fault(written.span, message);
-                    error.notes = notes;
-                    error.help(help);
-                    return Err(Absorbed);
+                    return self.fault(written.span, message).notes(notes).help(help).fail();
                 }
             }
         }
@@ -299,9 +297,10 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 Size::Name(name) => match parts.iter().position(|part| part.name.as_ref() == Some(name)) {
                     Some(left) if taken(left) => {
-                        self.fault(name.span(), format!("`{name}` stands twice on the right"))
-                            .help("every part of the tensor has one place in the result");
-                        return Err(Absorbed);
+                        return self
+                            .fault(name.span(), format!("`{name}` stands twice on the right"))
+                            .help("every part of the tensor has one place in the result")
+                            .fail();
                     }
                     Some(left) => Source::Left(left),
                     None => match self.in_scope(name, &Axis::from(Term::literal(1)), environment) {
@@ -310,15 +309,18 @@ impl<'a> Inference<'a, '_, '_> {
                             let known: Vec<_> =
                                 parts.iter().filter_map(|part| part.name.as_ref()).map(ToString::to_string).collect();
                             let guess = crate::report::did_you_mean(&name.to_string(), &known);
-                            self.fault(name.span(), format!("nothing says how large `{name}` is")).help(match guess {
-                                Some(guess) => format!("did you mean `{guess}`?"),
-                                None => format!("on the left stand {}", known.join(", ")),
-                            });
-                            return Err(Absorbed);
+                            return self
+                                .fault(name.span(), format!("nothing says how large `{name}` is"))
+                                .help(match guess {
+                                    Some(guess) => format!("did you mean `{guess}`?"),
+                                    None => format!("on the left stand {}", known.join(", ")),
+                                })
+                                .fail();
                         }
                     },
                 },
-                _ => return Err(Absorbed),
+                Size::Infer(span) | Size::Arithmetic { span, .. } => return self.unexplained(*span),
+                Size::Call { name, .. } => return self.unexplained(name.span()),
             };
             sources.push(source);
         }
@@ -366,12 +368,12 @@ impl<'a> Inference<'a, '_, '_> {
             binding.used.set(true);
             return Some(term);
         }
-        self.signature.dims.term(&name.to_string())
+        self.facts.dims.term(&name.to_string())
     }
 
     /// `of / by`, which must be exact.
     pub(super) fn quotient(&mut self, of: &Term, by: &Term, at: Place, x: &Tensor) -> Checked<Term> {
-        if let Some(quotient) = self.signature.dims.quotient(of, by) {
+        if let Some(quotient) = self.facts.dims.quotient(of, by) {
             return Ok(quotient);
         }
         if let (Some(o), Some(b)) = (of.number(), by.number()) {
@@ -380,14 +382,11 @@ impl<'a> Inference<'a, '_, '_> {
                 None => format!("{term} = {number}"),
             };
             let message = format!("{} does not divide {}", says(by, b), says(of, o));
-            let notes = self.notes(x, &[]);
-            self.fault(at, message).notes = notes;
-            return Err(Absorbed);
+            return self.about(x, at, message).fail();
         }
         let message = format!("nothing says that {by} divides {of}");
         let help = format!("state it, `where {by} | {of}`, or fix the size at compile time");
-        self.need(&of.plus(by), at, message, help);
-        Err(Absorbed)
+        Err(self.need(&of.plus(by), at, message, help))
     }
 }
 
@@ -412,11 +411,15 @@ fn axes_of(parts: &[Part], order: &[usize]) -> Vec<Axis> {
 }
 
 /// The step that moves parts into an order. Parts of size 1 that nothing names are dropped before.
-fn moved(x: &Tensor, parts: &[Part], order: Vec<usize>, new: Vec<usize>, full: Vec<Term>) -> Operation {
+fn moved(x: &Tensor, parts: &[Part], order: Vec<usize>, new: Vec<usize>, full: Vec<Term>) -> Call {
     let kept: Vec<usize> = (0..parts.len()).filter(|i| order.contains(i)).collect();
     let order = order.iter().filter_map(|part| kept.iter().position(|own| own == part)).collect();
     let split = kept.iter().map(|&i| parts[i].axis.size.clone()).collect();
-    Operation::Rearrange { input: x.id, split, order, new, full }
+    Call::new(&REARRANGE, [x])
+        .with("split", Argument::Sizes(split))
+        .with("order", Argument::Counts(order))
+        .with("new", Argument::Counts(new))
+        .with("full", Argument::Sizes(full))
 }
 
 fn shown(axis: &PatternAxis) -> String {

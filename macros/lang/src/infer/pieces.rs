@@ -2,12 +2,12 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::Operation;
+use super::typed::{Argument, Call};
 use super::types::{Axis, Element, Type, shape};
 use super::value::{Tensor, Value};
-use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::functions::runtime::RESHAPE;
+use crate::functions::{Function, runtime};
+use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 
@@ -15,10 +15,9 @@ impl<'a> Inference<'a, '_, '_> {
     /// `split(3)`: equal parts along an axis.
     pub(super) fn split(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Value<'a>> {
         let axis = self.one_axis("split", x, given, at)?;
-        let Some(Gift::Count(parts)) = given.get("parts") else { return Err(Absorbed) };
+        let Some(Gift::Count(parts)) = given.get("parts") else { return self.unexplained(at) };
         if *parts == 0 {
-            self.fault(at, "`split` makes at least one part, not 0");
-            return Err(Absorbed);
+            return self.fault(at, "`split` makes at least one part, not 0").fail();
         }
         let size = self.quotient(&x.ty.axes[axis].size, &Term::literal(*parts), at, x)?;
         let mut pieces = vec![];
@@ -33,7 +32,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn slice(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         let axis = self.one_axis("slice", x, given, at)?;
         let (Some(Gift::Width(from, _)), Some(Gift::Width(to, to_place))) = (given.get("from"), given.get("to")) else {
-            return Err(Absorbed);
+            return self.unexplained(at);
         };
         let size = &x.ty.axes[axis].size;
         let (length, rest) = (to.minus(from), size.minus(to));
@@ -41,35 +40,30 @@ impl<'a> Inference<'a, '_, '_> {
             Some(number) => i128::try_from(number).ok(),
             None => term.as_integer(),
         };
-        let at_least = |term: &Term, bound: i128| self.at_least(term, bound);
+        let at_least = |term: &Term, bound: i128| self.facts.at_least(term, bound);
         match (exact(&length), exact(&rest)) {
             _ if at_least(&length, 1) && at_least(&rest, 0) => {}
             (Some(number), _) if number <= 0 => {
-                self.fault(*to_place, format!("a slice from {from} to {to} is empty"));
-                return Err(Absorbed);
+                return self.fault(*to_place, format!("a slice from {from} to {to} is empty")).fail();
             }
             (_, Some(number)) if number < 0 => {
-                self.fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
-                return Err(Absorbed);
+                return self
+                    .fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"))
+                    .fail();
             }
             _ if to.number().is_some() && size.number().is_some_and(|size| to.number() > Some(size)) => {
-                self.fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
-                return Err(Absorbed);
+                return self
+                    .fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"))
+                    .fail();
             }
             (None, _) if !at_least(&length, 1) => {
                 let message = format!("nothing says that {from} is less than {to}");
-                self.need(&length, *to_place, message, format!("state it, `where {from} < {to}`"));
-                return Err(Absorbed);
+                return Err(self.need(&length, *to_place, message, format!("state it, `where {from} < {to}`")));
             }
             _ => {
                 let message = format!("nothing says that the axis of size {size} reaches to {to}");
-                self.need(
-                    &rest,
-                    *to_place,
-                    message,
-                    format!("state it, `where {size} >= {to}`, or end the slice with `{size}`"),
-                );
-                return Err(Absorbed);
+                let help = format!("state it, `where {size} >= {to}`, or end the slice with `{size}`");
+                return Err(self.need(&rest, *to_place, message, help));
             }
         }
         self.piece(x, axis, from.clone(), length, at)
@@ -79,7 +73,8 @@ impl<'a> Inference<'a, '_, '_> {
         let mut ty = x.ty.clone();
         // Part of an axis is another axis.
         ty.axes[axis] = Axis::from(size);
-        self.tensor(Operation::Slice { input: x.id, axis, start }, ty, at)
+        let call = Call::new(runtime("slice"), [x]).with("axis", Argument::Count(axis));
+        self.tensor(call.with("start", Argument::Size(start)), ty, at)
     }
 
     /// `pad(1, 1, over = h)`: zeros before and after.
@@ -88,26 +83,24 @@ impl<'a> Inference<'a, '_, '_> {
         let axis = self.one_axis("pad", x, given, at)?;
         let (Some(Gift::Width(before, _)), Some(Gift::Width(after, _))) = (given.get("before"), given.get("after"))
         else {
-            return Err(Absorbed);
+            return self.unexplained(at);
         };
         let mut ty = x.ty.clone();
         ty.axes[axis] = Axis { label: ty.axes[axis].label.clone(), size: ty.axes[axis].size.plus(before).plus(after) };
-        self.tensor(Operation::Pad { input: x.id, axis, start: before.clone() }, ty, at)
+        let call = Call::new(runtime("pad"), [x]).with("axis", Argument::Count(axis));
+        self.tensor(call.with("before", Argument::Size(before.clone())), ty, at)
     }
 
     /// One after the other along an axis, the last one unless `over` names it.
     pub(super) fn concat(&mut self, tensors: &[Tensor], given: &Given<'a>, at: Place) -> Checked<Tensor> {
-        let Some(first) = tensors.first() else { return Err(Absorbed) };
+        let Some(first) = tensors.first() else { return self.unexplained(at) };
         for tensor in tensors {
             self.reals("concat", tensor, at)?;
         }
         let axis = self.one_axis("concat", first, given, at)?;
         let shapes: Vec<&[Axis]> = tensors.iter().map(|tensor| tensor.ty.axes.as_slice()).collect();
         match ansatz_shapes::concat(&shapes, axis) {
-            Ok(axes) => {
-                let inputs = tensors.iter().map(|tensor| tensor.id).collect();
-                self.tensor(Operation::Concat { inputs, axis }, Type::real(axes), at)
-            }
+            Ok(axes) => self.joined(tensors, axis, Type::real(axes), at),
             Err(misfit) => {
                 let list: Vec<_> = tensors.iter().map(|tensor| tensor.ty.to_string()).collect();
                 let which =
@@ -120,28 +113,31 @@ impl<'a> Inference<'a, '_, '_> {
                     }
                     ansatz_shapes::Misfit::Axis { .. } => 0,
                 };
-                self.misfit(&misfit, "concat", message, &tensors[wrong], at);
-                Err(Absorbed)
+                self.misfit(&misfit, "concat", message, &tensors[wrong], at).fail()
             }
         }
     }
 
     /// Tensors of one shape along a new first axis.
     pub(super) fn stack(&mut self, tensors: &[Tensor], at: Place) -> Checked<Tensor> {
-        let Some(first) = tensors.first() else { return Err(Absorbed) };
+        let Some(first) = tensors.first() else { return self.unexplained(at) };
         let mut inputs = vec![];
         for tensor in tensors {
             self.reals("stack", tensor, at)?;
             if let Err(misfit) = ansatz_shapes::same(&first.ty.axes, &tensor.ty.axes) {
                 let message = format!("`stack` takes tensors of one shape, not {} and {}", first.ty, tensor.ty);
-                self.misfit(&misfit, "stack", message, tensor, at);
-                return Err(Absorbed);
+                return self.misfit(&misfit, "stack", message, tensor, at).fail();
             }
             let axes = [Axis::from(Term::literal(1))].into_iter().chain(tensor.ty.axes.clone()).collect();
-            inputs.push(self.tensor(Operation::Reshape { input: tensor.id }, Type::real(axes), at)?.id);
+            inputs.push(self.tensor(Call::new(&RESHAPE, [tensor]), Type::real(axes), at)?);
         }
         let axes = [Axis::from(Term::literal(tensors.len()))].into_iter().chain(first.ty.axes.clone()).collect();
-        self.tensor(Operation::Concat { inputs, axis: 0 }, Type::real(axes), at)
+        self.joined(&inputs, 0, Type::real(axes), at)
+    }
+
+    /// Tensors one after the other along an axis.
+    pub(super) fn joined(&mut self, tensors: &[Tensor], axis: usize, ty: Type, at: Place) -> Checked<Tensor> {
+        self.tensor(Call::new(runtime("concat"), tensors).with("axis", Argument::Count(axis)), ty, at)
     }
 
     /// All axes but the first as one, or those that `over` names.
@@ -151,18 +147,18 @@ impl<'a> Inference<'a, '_, '_> {
             _ => (1..x.ty.rank()).collect(),
         };
         let (Some(&first), Some(&last)) = (axes.first(), axes.last()) else {
-            self.fault(at, format!("`flatten` merges the axes after the first, but is given {}", x.ty));
-            return Err(Absorbed);
+            return self.fault(at, format!("`flatten` merges the axes after the first, but is given {}", x.ty)).fail();
         };
         if last - first + 1 != axes.len() {
-            self.fault(at, format!("`flatten` merges neighbouring axes, and others of {} stand between these", x.ty))
-                .help("move them first: `x |> [n, a, b, c] -> [n, (a c), b]`");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`flatten` merges neighbouring axes, and others of {} stand between these", x.ty))
+                .help("move them first: `x |> [n, a, b, c] -> [n, (a c), b]`")
+                .fail();
         }
         let merged = x.ty.axes[first..=last].iter().fold(Term::literal(1), |all, axis| all.times(&axis.size));
         let mut ty = x.ty.clone();
         ty.axes.splice(first..=last, [Axis::from(merged)]);
-        self.tensor(Operation::Reshape { input: x.id }, ty, at)
+        self.tensor(Call::new(&RESHAPE, [x]), ty, at)
     }
 
     /// The same elements under a shape that provably holds as many, or with other names for its dimensions.
@@ -173,7 +169,7 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
-        let Some(Gift::Shape(axes)) = given.get("shape") else { return Err(Absorbed) };
+        let Some(Gift::Shape(axes)) = given.get("shape") else { return self.unexplained(at) };
         let elements = |axes: &[Axis]| axes.iter().fold(Term::literal(1), |all, axis| all.times(&axis.size));
         let numbers = |a: &Term, b: &Term| a == b || (a.number().is_some() && a.number() == b.number());
         let (came, wanted) = (elements(&x.ty.axes), elements(axes));
@@ -186,26 +182,26 @@ impl<'a> Inference<'a, '_, '_> {
                 "rename" => format!("`rename` keeps every size, and {} is not {}", x.ty, shape(axes)),
                 _ => format!("{} holds {came} elements and {} holds {wanted}", x.ty, shape(axes)),
             };
-            let notes = self.notes(x, &[]);
-            let error = self.fault(at, message);
-            error.notes = notes;
+            let error = self.about(x, at, message);
             if function.name == "rename" {
                 error.help("`reshape` and patterns change sizes");
             }
-            return Err(Absorbed);
+            return error.fail();
         }
         let ty = Type { element: x.ty.element.clone(), axes: axes.clone() };
-        self.tensor(Operation::Reshape { input: x.id }, ty, at)
+        self.tensor(Call::new(&RESHAPE, [x]), ty, at)
     }
 
     /// Indices as rows of zeros with a 1 at the index.
     pub(super) fn one_hot(&mut self, x: &Tensor, at: Place) -> Checked<Tensor> {
         let Element::Index(space) = &x.ty.element else {
             let message = format!("`one_hot` takes indices, but is given {}", x.ty.element);
-            self.fault(at, message).help("an input holds indices if its type says into what: `y: [n] in Digit`");
-            return Err(Absorbed);
+            return self
+                .fault(at, message)
+                .help("an input holds indices if its type says into what: `y: [n] in Digit`")
+                .fail();
         };
         let axes = x.ty.axes.iter().cloned().chain([Axis::from(space.clone())]).collect();
-        self.tensor(Operation::OneHot { input: x.id }, Type::real(axes), at)
+        self.tensor(Call::new(runtime("one_hot"), [x]), Type::real(axes), at)
     }
 }

@@ -1,16 +1,15 @@
 //! Reductions, and which axes `over` names.
 
-use super::arguments::{Gift, Given, flag};
+use super::arguments::{Gift, Given};
 use super::block::Inference;
 use super::text::text;
-use super::typed::Operation;
+use super::typed::Call;
 use super::types::{Element, Type};
 use super::value::Tensor;
 use crate::ast::{Expr, ExprKind};
-use crate::functions::Function;
-use crate::report::Place;
-use crate::report::did_you_mean;
-use crate::resolve::{Absorbed, Checked};
+use crate::functions::runtime::TO_FLOAT;
+use crate::functions::{Function, runtime};
+use crate::report::{Checked, Place, did_you_mean};
 use crate::terms::Atom;
 use proc_macro2::Ident;
 
@@ -26,7 +25,7 @@ impl<'a> Inference<'a, '_, '_> {
             // The mean of truth values is how often they hold.
             Element::Truth if matches!(function.name, "sum" | "mean") => {
                 let ty = x.ty.of(Element::Real);
-                let real = self.tensor(Operation::ToReal { input: x.id }, ty, at)?;
+                let real = self.tensor(Call::new(&TO_FLOAT, [x]), ty, at)?;
                 Tensor { trail: x.trail.clone(), ..real }
             }
             _ => x.clone(),
@@ -34,31 +33,30 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals(function.name, &x, at)?;
         let axes = match given.get("over") {
             Some(Gift::Pattern(pattern, environment)) => {
-                let unbiased = (function.name == "var").then(|| flag("unbiased", given, false));
-                return self.reduce_pattern(function, &x, pattern, &environment.clone(), unbiased, at);
+                return self.reduce_pattern(function, &x, pattern, &environment.clone(), given, at);
             }
             Some(Gift::Axes(over)) => self.over(function.name, over, &x)?,
             _ => (0..x.ty.rank()).collect(),
         };
         if axes.is_empty() {
             if matches!(function.name, "var" | "normal_log_prob") {
-                self.fault(at, format!("`{}` takes a tensor with axes, but is given a scalar []", function.name));
-                return Err(Absorbed);
+                return self
+                    .fault(at, format!("`{}` takes a tensor with axes, but is given a scalar []", function.name))
+                    .fail();
             }
             return Ok(x);
         }
-        let kept = ansatz_shapes::reduce(&x.ty.axes, &axes).map_err(|_| Absorbed)?;
-        let unbiased = (function.name == "var").then(|| flag("unbiased", given, false));
-        let operation = Operation::Reduce { function: function.name, input: x.id, axes, unbiased };
-        self.tensor(operation, Type::real(kept), at)
+        let kept = self.known(ansatz_shapes::reduce(&x.ty.axes, &axes).ok(), at)?;
+        let call = Call::new(&function.runtime, [&x]).over(axes).with_all(function.values(given));
+        self.tensor(call, Type::real(kept), at)
     }
 
     pub(super) fn argmax(&mut self, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         self.reals("argmax", x, at)?;
         let axis = self.one_axis("argmax", x, given, at)?;
-        let kept = ansatz_shapes::reduce(&x.ty.axes, &[axis]).map_err(|_| Absorbed)?;
+        let kept = self.known(ansatz_shapes::reduce(&x.ty.axes, &[axis]).ok(), at)?;
         let ty = Type { element: Element::Index(x.ty.axes[axis].size.clone()), axes: kept };
-        self.tensor(Operation::Argmax { input: x.id, axis }, ty, at)
+        self.tensor(Call::new(runtime("argmax"), [x]).over(vec![axis]), ty, at)
     }
 
     pub(super) fn along(
@@ -70,23 +68,21 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         self.reals(function.name, x, at)?;
         let axis = self.one_axis(function.name, x, given, at)?;
-        self.tensor(Operation::Along { function: function.name, input: x.id, axis }, x.ty.clone(), at)
+        self.tensor(Call::new(&function.runtime, [x]).over(vec![axis]), x.ty.clone(), at)
     }
 
     /// The one axis of `over`, or else the last.
     pub(super) fn one_axis(&mut self, callee: &str, x: &Tensor, given: &Given<'a>, at: Place) -> Checked<usize> {
         let Some(Gift::Axes(over)) = given.get("over") else {
             return x.ty.rank().checked_sub(1).ok_or_else(|| {
-                self.fault(at, format!("`{callee}` takes a tensor with axes, but is given a scalar []"));
-                Absorbed
+                self.fault(at, format!("`{callee}` takes a tensor with axes, but is given a scalar []")).reported()
             });
         };
         match self.over(callee, over, x)?.as_slice() {
             [axis] => Ok(*axis),
             axes => {
                 let message = format!("`{callee}` goes over one axis, not over {}", axes.len());
-                self.fault(over.span, message);
-                Err(Absorbed)
+                self.fault(over.span, message).fail()
             }
         }
     }
@@ -105,15 +101,14 @@ impl<'a> Inference<'a, '_, '_> {
                     Err(item) => return self.no_axis(callee, item),
                 }
             }
-            ExprKind::Error => return Err(Absorbed),
+            ExprKind::Error(lost) => return Err(*lost),
             _ => return self.no_axis(callee, over),
         };
         let mut axes = vec![];
         for name in names {
             let axis = self.axis(callee, name, x)?;
             if axes.contains(&axis) {
-                self.fault(name.span(), format!("`over` names the axis `{name}` twice"));
-                return Err(Absorbed);
+                return self.fault(name.span(), format!("`over` names the axis `{name}` twice")).fail();
             }
             axes.push(axis);
         }
@@ -124,8 +119,8 @@ impl<'a> Inference<'a, '_, '_> {
     fn no_axis<T>(&mut self, callee: &str, item: &Expr) -> Checked<T> {
         let message = format!("`over` takes the label or the dimension of an axis, not `{}`", text(item));
         self.fault(item.span, message)
-            .help(format!("label the axis in the signature, `[…, h = 32]`, and write `{callee}(…, over = h)`"));
-        Err(Absorbed)
+            .help(format!("label the axis in the signature, `[…, h = 32]`, and write `{callee}(…, over = h)`"))
+            .fail()
     }
 
     /// A label, or a dimension that occurs once.
@@ -136,7 +131,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(axis) = labelled {
             return Ok(axis);
         }
-        let term = self.signature.dims.term(&wanted);
+        let term = self.facts.dims.term(&wanted);
         let found: Vec<usize> = (0..axes.len()).filter(|&i| term.as_ref() == Some(&axes[i].size)).collect();
         match found.as_slice() {
             [axis] => Ok(*axis),
@@ -154,14 +149,13 @@ impl<'a> Inference<'a, '_, '_> {
                 let guess = did_you_mean(&wanted, &known);
                 let message = format!("`{callee}` is given {}, which has no axis `{wanted}`", x.ty);
                 let notes = self.notes(x, &[]);
-                let error = self.fault(name.span(), message);
                 // A trail of one step repeats the sentence.
-                error.notes = if x.trail.len() > 1 { notes } else { vec![] };
+                let error = self.fault(name.span(), message).notes(if x.trail.len() > 1 { notes } else { vec![] });
                 match guess {
                     Some(guess) => error.help(format!("did you mean `{guess}`?")),
                     None => error.help(format!("its axes are {}", known.join(", "))),
-                };
-                Err(Absorbed)
+                }
+                .fail()
             }
             several => {
                 let letters: Vec<String> = (0..axes.len()).map(|i| char::from(b'a' + i as u8).to_string()).collect();
@@ -169,8 +163,8 @@ impl<'a> Inference<'a, '_, '_> {
                     axes.iter().zip(&letters).map(|(axis, letter)| format!("{letter} = {}", axis.size)).collect();
                 let message = format!("{} axes of {} are `{wanted}`", several.len(), x.ty);
                 self.fault(name.span(), message)
-                    .help(format!("label them in the signature, `[{}]`, and name one label", labels.join(", ")));
-                Err(Absorbed)
+                    .help(format!("label them in the signature, `[{}]`, and name one label", labels.join(", ")))
+                    .fail()
             }
         }
     }

@@ -5,24 +5,24 @@ use super::typed::ValueId;
 use super::types::Element;
 use super::value::Value;
 use crate::ast::{Expr, ExprKind, ResultType};
-use crate::report::Place;
-use crate::report::did_you_mean;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, did_you_mean};
 
 impl<'a> Inference<'a, '_, '_> {
     /// Checks the results against the signature.
     pub(super) fn results(&mut self, value: Value<'a>, expr: &'a Expr) -> Checked<Vec<ValueId>> {
         let at = last(expr).span;
         match (&self.item.result, value) {
-            (_, Value::Error) => Err(Absorbed),
+            (_, Value::Error(lost)) => Err(lost),
             // The head may have meant other results.
-            (ResultType::One(_), Value::Tuple(_)) if self.item.mended => Err(Absorbed),
-            (ResultType::Named(_), Value::Tensor(_)) if self.item.mended => Err(Absorbed),
+            (ResultType::One(_), Value::Tuple(_)) | (ResultType::Named(_), Value::Tensor(_))
+                if let Some(lost) = self.item.mended =>
+            {
+                Err(lost)
+            }
             (ResultType::One(_), Value::Tuple(items)) => {
                 let (name, count) = (&self.item.name, items.len());
                 let message = format!("`{name}` promises one result, but its body gives {count}");
-                self.fault(at, message).help("name them in the signature: `-> (loss: [], …)`");
-                Err(Absorbed)
+                self.fault(at, message).help("name them in the signature: `-> (loss: [], …)`").fail()
             }
             (ResultType::One(_), value) => Ok(vec![self.result(0, value, at)?]),
             (ResultType::Named(declared), Value::Tuple(items)) => {
@@ -37,8 +37,7 @@ impl<'a> Inference<'a, '_, '_> {
                     names.len(),
                     other.what()
                 );
-                self.fault(at, message).help(format!("end the body with `({})`", names.join(", ")));
-                Err(Absorbed)
+                self.fault(at, message).help(format!("end the body with `({})`", names.join(", "))).fail()
             }
         }
     }
@@ -59,8 +58,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => (at, at),
         };
         if items.iter().any(|(name, _)| name.is_none()) {
-            self.fault(at, format!("the results of `{}` have names", self.item.name)).help(form);
-            return Err(Absorbed);
+            return self.fault(at, format!("the results of `{}` have names", self.item.name)).help(form).fail();
         }
         let mut ids: Vec<Option<Checked<ValueId>>> = names.iter().map(|_| None).collect();
         for (i, (name, value)) in items.into_iter().enumerate() {
@@ -68,18 +66,19 @@ impl<'a> Inference<'a, '_, '_> {
             let (name_span, value_span) = place(i);
             match names.iter().position(|n| *n == name) {
                 Some(result) if ids[result].is_some() => {
-                    self.fault(name_span, format!("the result `{name}` is given twice"));
-                    return Err(Absorbed);
+                    return self.fault(name_span, format!("the result `{name}` is given twice")).fail();
                 }
                 Some(result) => ids[result] = Some(self.result(result, value, value_span)),
                 None => {
                     let guess = did_you_mean(&name, names);
                     let message = format!("`{}` promises no result `{name}`", self.item.name);
-                    self.fault(name_span, message).help(match guess {
-                        Some(guess) => format!("did you mean `{guess}`?"),
-                        None => form,
-                    });
-                    return Err(Absorbed);
+                    return self
+                        .fault(name_span, message)
+                        .help(match guess {
+                            Some(guess) => format!("did you mean `{guess}`?"),
+                            None => form,
+                        })
+                        .fail();
                 }
             }
         }
@@ -88,8 +87,7 @@ impl<'a> Inference<'a, '_, '_> {
         if !missing.is_empty() {
             let message =
                 format!("`{}` promises {}, but its body does not give it", self.item.name, missing.join(" and "));
-            self.fault(at, message).help(form);
-            return Err(Absorbed);
+            return self.fault(at, message).help(form).fail();
         }
         ids.into_iter().flatten().collect()
     }
@@ -98,23 +96,20 @@ impl<'a> Inference<'a, '_, '_> {
     fn result(&mut self, index: usize, value: Value<'a>, at: Place) -> Checked<ValueId> {
         let tensor = match value {
             Value::Tensor(tensor) => tensor,
-            Value::Error => return Err(Absorbed),
+            Value::Error(lost) => return Err(lost),
             Value::Layer(layer) => {
                 let message = format!("the body ends with the layer `{}`, not with a tensor", layer.text);
-                self.fault(at, message).help("apply it: `x |> …`");
-                return Err(Absorbed);
+                return self.fault(at, message).help("apply it: `x |> …`").fail();
             }
             other => {
                 let message = format!("the result of a net is a tensor, not {}", other.what());
-                self.fault(at, message);
-                return Err(Absorbed);
+                return self.fault(at, message).fail();
             }
         };
-        let Ok(declared) = &self.signature.results[index] else { return Err(Absorbed) };
+        let declared = self.signature.results[index].as_ref().map_err(|lost| *lost)?;
         if tensor.ty.element == Element::Truth {
             let message = "a result holds real numbers or indices, this holds truth values";
-            self.fault(at, message).help("`to_real(…)` makes them 1 and 0");
-            return Err(Absorbed);
+            return self.fault(at, message).help("`to_real(…)` makes them 1 and 0").fail();
         }
         let axes = declared.axes.len() == tensor.ty.rank()
             && declared.axes.iter().zip(&tensor.ty.axes).all(|(d, axis)| d.as_ref().is_none_or(|d| d == axis));
@@ -147,9 +142,6 @@ impl<'a> Inference<'a, '_, '_> {
             _ => format!("change the body, or promise `{}`", tensor.ty),
         };
         let notes = self.notes(&tensor, &sizes);
-        let error = self.fault(at, message);
-        error.notes = notes;
-        error.help(help);
-        Err(Absorbed)
+        self.fault(at, message).notes(notes).help(help).fail()
     }
 }

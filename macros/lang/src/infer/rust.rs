@@ -6,8 +6,8 @@ use super::typed::Operation;
 use super::types::{Axis, Element, Type};
 use super::value::{Environment, Value};
 use crate::ast::{Expr, ExprKind, TensorType};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked, size};
+use crate::report::{Checked, Place};
+use crate::resolve::size;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `my::op(y, 3) -> [n, d]`, where a pipeline puts `piped` in front of the arguments.
@@ -22,26 +22,26 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Call { callee, arguments } => (&**callee, arguments.as_slice()),
             _ => (call, [].as_slice()),
         };
-        let ExprKind::Path(path) = &callee.kind else { return Err(Absorbed) };
         let (shown, at) = (text(callee), callee.span);
+        let ExprKind::Path(path) = &callee.kind else { return self.unexplained(at) };
         let rooted = path.first().is_some_and(|first| ["$crate", "std", "core"].iter().any(|root| first == root));
         if self.nets.names.foreign(&self.item.name).is_some() && !rooted {
-            self.fault(at, format!("`{shown}` is found only where `{}` is declared", self.item.name))
-                .help("there, write its path from the root of the crate: `crate::…`");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`{shown}` is found only where `{}` is declared", self.item.name))
+                .help("there, write its path from the root of the crate: `crate::…`")
+                .fail();
         }
         let mut values: Vec<(Value<'a>, Place)> = piped.into_iter().map(|value| (value, at)).collect();
-        let mut whole = true;
+        let mut lost = None;
         for argument in arguments {
             if let Some(name) = &argument.name {
                 let message = format!("a function of Rust takes no `{name} = …`");
-                self.fault(name.span(), message).help("its arguments are given by position");
-                whole = false;
+                lost = Some(self.fault(name.span(), message).help("its arguments are given by position").reported());
                 continue;
             }
             match self.value(&argument.value, environment) {
                 Ok(value) => values.push((value, argument.value.span)),
-                Err(Absorbed) => whole = false,
+                Err(reported) => lost = Some(reported),
             }
         }
         let (mut inputs, mut constants) = (vec![], vec![]);
@@ -51,7 +51,7 @@ impl<'a> Inference<'a, '_, '_> {
                     inputs.push((tensor.id, place));
                     continue;
                 }
-                Value::Error => return Err(Absorbed),
+                Value::Error(lost) => return Err(lost),
                 ref other => other.constant(),
             };
             match constant {
@@ -61,18 +61,17 @@ impl<'a> Inference<'a, '_, '_> {
                         "a function of Rust takes tensors, then numbers, sizes that are known here, truth values and texts, not {}",
                         value.what()
                     );
-                    self.fault(place, message);
-                    whole = false;
+                    lost = Some(self.fault(place, message).reported());
                 }
             }
         }
-        if whole && inputs.is_empty() {
-            self.fault(at, format!("`{shown}` is given no tensor")).help(format!("write `x |> {shown} -> […]`"));
-            whole = false;
+        if lost.is_none() && inputs.is_empty() {
+            let error = self.fault(at, format!("`{shown}` is given no tensor"));
+            lost = Some(error.help(format!("write `x |> {shown} -> […]`")).reported());
         }
         let ty = self.written(result);
-        if !whole {
-            return Err(Absorbed);
+        if let Some(lost) = lost {
+            return Err(lost);
         }
         let operation = Operation::Rust { path: path.clone(), inputs, constants, result: result.clone() };
         self.tensor(operation, ty?, at).map(Value::Tensor)
@@ -80,7 +79,7 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// A type as it is written.
     fn written(&mut self, ty: &TensorType) -> Checked<Type> {
-        let (dims, broken) = (&self.signature.dims, &self.signature.broken);
+        let (dims, broken) = (&self.facts.dims, &self.facts.broken);
         let axes = ty.axes.iter().map(|axis| {
             let label = axis.label.as_ref().map(ToString::to_string);
             Ok(Axis { label, size: size(&axis.size, dims, broken, self.nets.report)? })

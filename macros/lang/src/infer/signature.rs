@@ -1,54 +1,45 @@
 //! What the signature of a net says: the types of inputs and results, and the run-time dimensions.
 
-use super::facts;
-use super::instances::{Given, Need};
-use super::mentions;
+use super::facts::{self, Facts};
+use super::instances::Given;
 use super::typed::Reading;
 use super::types::{Axis, Element, Type};
 use super::value::Value;
-use crate::ast::{Fact, NetItem, ResultType, Size, TensorType};
-use crate::report::{Diagnostic, Report};
-use crate::resolve::{Absorbed, Checked, Names, names_in, reach, size};
+use crate::ast::{Fact, NetItem, Parameter, ResultType, Size, TensorType};
+use crate::report::{Checked, Report, Reported};
+use crate::resolve::{Lost, Names, names_in, reach, size};
 use crate::terms::{Dims, Meaning, Term};
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 
 /// The most axes a tensor can have, as dfdx's shapes.
 pub const MAX_RANK: usize = 6;
 
 /// The signature of a net.
+#[derive(Default)]
 pub struct Signature {
     /// The run-time dimensions, in order of first appearance.
     pub run_time: Vec<Ident>,
-    /// Declared and run-time dimensions.
-    pub dims: Dims,
-    /// Names that an error elsewhere has left without meaning: to use one is no further error.
-    pub broken: Vec<String>,
     /// The types of the inputs.
     pub inputs: Vec<Checked<Type>>,
     /// The types of the results; an axis is `None` where `_` is written.
     pub results: Vec<Checked<Declared>>,
-    /// What must be known at compile time and is not.
-    pub needs: Vec<Need>,
 }
 
-impl Signature {
-    /// Of no net.
-    pub fn blank(names: &Names<'_>) -> Self {
-        let (dims, broken) = (names.meanings.clone(), names.broken.clone());
-        Signature { run_time: vec![], dims, broken, inputs: vec![], results: vec![], needs: vec![] }
-    }
+/// Whether the head of a net mentions a name.
+pub fn mentions(item: &NetItem, name: &Ident) -> bool {
+    let defaults = item.parameters.iter().filter_map(|parameter| parameter.default.as_ref());
+    let mut found = sizes(item).any(|mentioned| mentioned == name);
+    defaults.for_each(|default| super::mentions::expression(default, &mut |mentioned| found |= mentioned == name));
+    found
+}
 
-    /// Whether the head of a net mentions a name.
-    pub fn mentions(&self, item: &NetItem, name: &Ident) -> bool {
-        let types = item.inputs.iter().map(|input| &input.ty).chain(results(item).into_iter().map(|(_, ty)| ty));
-        let facts = item.facts.iter().flat_map(|fact| match fact {
-            Fact::Divides(a, b) | Fact::Relation(a, _, b) => [a, b],
-        });
-        let defaults = item.parameters.iter().filter_map(|parameter| parameter.default.as_ref());
-        let mut found = types.flat_map(type_names).chain(facts.flat_map(names_in)).any(|mentioned| mentioned == name);
-        defaults.for_each(|default| mentions::expression(default, &mut |mentioned| found |= mentioned == name));
-        found
-    }
+/// The names that the sizes of a head mention: those of its types, then those of its facts.
+fn sizes(item: &NetItem) -> impl Iterator<Item = &Ident> {
+    let types = item.inputs.iter().map(|input| &input.ty).chain(results(item).into_iter().map(|(_, ty)| ty));
+    let facts = item.facts.iter().flat_map(|fact| match fact {
+        Fact::Divides(a, b) | Fact::Relation(a, _, b) => [a, b],
+    });
+    types.flat_map(type_names).chain(facts.flat_map(names_in))
 }
 
 /// The dimensions that are read off the inputs of a net: those that stand by themselves first.
@@ -79,8 +70,6 @@ pub struct Declared {
     pub element: Element,
     /// The axes; `None` for `_`.
     pub axes: Vec<Option<Axis>>,
-    /// Where it is written.
-    pub span: Span,
 }
 
 impl Declared {
@@ -110,7 +99,12 @@ pub fn results(item: &NetItem) -> Vec<(Option<&Ident>, &TensorType)> {
 }
 
 /// Reads the signature.
-pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, report: &mut Report) -> Signature {
+pub(super) fn signature(
+    item: &NetItem,
+    names: &Names<'_>,
+    given: &Given<'_>,
+    report: &mut Report,
+) -> (Signature, Facts) {
     let mut dims = names.meanings.clone();
     let mut run_time: Vec<Ident> = vec![];
     let sizes = item.parameters.iter().zip(&given.parameters).filter_map(|(parameter, value)| match value {
@@ -122,14 +116,17 @@ pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, re
     for (name, term) in sizes.chain(given.dims.clone()) {
         let _ = dims.declare(name, Meaning::Alias(term));
     }
-    let unknown = |value: &Value<'_>| !matches!(value, Value::Size(_) | Value::Number { integer: Some(_), .. });
-    let unknown = item.parameters.iter().zip(&given.parameters).filter(|(_, value)| unknown(value));
-    let unknown: Vec<String> = unknown.map(|(parameter, _)| parameter.name.to_string()).collect();
+    let mut broken = names.broken.clone();
+    for (parameter, value) in item.parameters.iter().zip(&given.parameters) {
+        if let Some(lost) = no_size(item, parameter, value, report) {
+            broken.insert(parameter.name.to_string(), lost);
+        }
+    }
     // Sizes are read off axes that are a bare name; others follow from what they are part of.
     let mut follow: Vec<Ident> = vec![];
     for name in dimensions(item) {
         let text = name.to_string();
-        let free = !names.broken.contains(&text) && !unknown.contains(&text);
+        let free = !broken.contains_key(&text);
         if free && dims.declare(text, Meaning::RunTime).is_ok() {
             let list = if bare_names(item).any(|bare| bare == name) { &mut run_time } else { &mut follow };
             list.push(name.clone());
@@ -141,14 +138,11 @@ pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, re
             report.error(input.name.span(), format!("`{name}` is the name of an input and of a dimension"));
         }
     }
-    let mut broken = names.broken.clone();
-    broken.extend(unknown);
     for fact in facts::stated(item, &dims, &broken).into_iter().filter(|fact| fact.op == "|") {
         dims.assume(fact.left, fact.right);
     }
-    let mut needs = vec![];
     let inputs = item.inputs.iter().map(|input| {
-        let mut ty = whole(&input.ty, &dims, &broken, &mut needs, report)?;
+        let mut ty = whole(&input.ty, &dims, &broken, report)?;
         // A dimension that is bound keeps its name as a label.
         for (axis, written) in ty.axes.iter_mut().zip(&input.ty.axes) {
             if let (None, Size::Name(name)) = (&axis.label, &written.size)
@@ -172,14 +166,29 @@ pub(super) fn signature(item: &NetItem, names: &Names<'_>, given: &Given<'_>, re
         }
         run_time.push(name);
     }
-    if item.mended || inputs.iter().any(Result::is_err) {
+    if let Some(lost) = item.mended.or_else(|| inputs.iter().find_map(|input| input.as_ref().err().copied())) {
         // The broken input may have been meant to have the dimensions that no other has.
-        let lost = results(item).into_iter().flat_map(|(_, ty)| type_names(ty)).map(ToString::to_string);
-        broken.extend(lost.filter(|name| is_lower(name) && dims.meaning(name).is_none()));
+        let names = results(item).into_iter().flat_map(|(_, ty)| type_names(ty)).map(ToString::to_string);
+        let names = names.filter(|name| is_lower(name) && dims.meaning(name).is_none());
+        broken.extend(names.map(|name| (name, lost)));
     }
-    let results = results(item).into_iter().map(|(_, ty)| declared(ty, &dims, &broken, &mut needs, report)).collect();
+    let results = results(item).into_iter().map(|(_, ty)| declared(ty, &dims, &broken, report)).collect();
     visible(item, names, report);
-    Signature { run_time, dims, broken, inputs, results, needs }
+    (Signature { run_time, inputs, results }, Facts::of(item, dims, broken))
+}
+
+/// Why the sizes of a head cannot be read that mention a hyper-parameter: nothing is known of it, or it is no size.
+fn no_size(item: &NetItem, parameter: &Parameter, value: &Value<'_>, report: &mut Report) -> Option<Reported> {
+    match value {
+        Value::Size(_) | Value::Number { integer: Some(_), .. } => None,
+        Value::Error(lost) => Some(*lost),
+        value => {
+            let mentioned = sizes(item).find(|name| **name == parameter.name)?;
+            let message = format!("`{mentioned}` is {}, and no size", value.what());
+            let help = "a hyper-parameter that is a size is a whole number: `width: usize`";
+            Some(report.error(mentioned.span(), message).help(help).reported())
+        }
+    }
 }
 
 /// Whether a name is one of a run-time dimension.
@@ -220,29 +229,24 @@ fn twice(item: &NetItem, report: &mut Report) {
     }
 }
 
-fn whole(ty: &TensorType, dims: &Dims, broken: &[String], needs: &mut Vec<Need>, report: &mut Report) -> Checked<Type> {
+fn whole(ty: &TensorType, dims: &Dims, broken: &Lost, report: &mut Report) -> Checked<Type> {
     let hole = ty.axes.iter().find_map(|axis| match axis.size {
         Size::Infer(span) => Some(span),
         _ => None,
     });
     if let Some(span) = hole {
-        report.error(span, "the size of an input cannot be inferred").help("a lower-case name stands for any size");
-        return Err(Absorbed);
+        return report
+            .error(span, "the size of an input cannot be inferred")
+            .help("a lower-case name stands for any size")
+            .fail();
     }
-    declared(ty, dims, broken, needs, report)?.whole().ok_or(Absorbed)
+    declared(ty, dims, broken, report)?.whole().ok_or_else(|| report.unexplained(ty.span))
 }
 
-fn declared(
-    ty: &TensorType,
-    dims: &Dims,
-    broken: &[String],
-    needs: &mut Vec<Need>,
-    report: &mut Report,
-) -> Checked<Declared> {
+fn declared(ty: &TensorType, dims: &Dims, broken: &Lost, report: &mut Report) -> Checked<Declared> {
     if ty.axes.len() > MAX_RANK {
         let rank = ty.axes.len();
-        report.error(ty.span, format!("a tensor has at most {MAX_RANK} axes, this one has {rank}"));
-        return Err(Absorbed);
+        return report.error(ty.span, format!("a tensor has at most {MAX_RANK} axes, this one has {rank}")).fail();
     }
     let axes: Vec<Checked<Option<Axis>>> = ty
         .axes
@@ -261,14 +265,12 @@ fn declared(
             Ok(term) if term.number().is_none() => {
                 let message = format!("indices into {term} need its size at compile time");
                 let help = format!("declare a dimension, `dim Name = …;`, and write `in Name` instead of `in {term}`");
-                let diagnostic = Diagnostic { place: ty.span.into(), message, notes: vec![], help: Some(help) };
-                needs.push(Need { names: term.open_names(), diagnostic });
-                Err(Absorbed)
+                Err(report.need(term.open_names(), ty.span.into(), message, help))
             }
             other => other.map(Element::Index),
         },
     };
-    Ok(Declared { element: element?, axes: axes.into_iter().collect::<Checked<_>>()?, span: ty.span })
+    Ok(Declared { element: element?, axes: axes.into_iter().collect::<Checked<_>>()? })
 }
 
 /// A net may not show a dimension that fewer can see.

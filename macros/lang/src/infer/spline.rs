@@ -1,12 +1,11 @@
 //! `spline` and `affine`: a monotone map of each element, whose parameters are a tensor.
 
 use super::arguments::{Given, flag};
+use super::bijections::mapping;
 use super::block::Inference;
-use super::typed::Operation;
 use super::value::{Tensor, Value};
 use crate::functions::{Function, Rule};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 
 impl<'a> Inference<'a, '_, '_> {
     /// The map and the logarithm of its slope. The last axis of the parameters has 3K − 1 numbers for each of `x`, or 2 of an
@@ -22,7 +21,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (name, affine) = (function.name, function.rule == Rule::Affine);
         self.reals(name, x, at)?;
         self.reals(name, parameters, at)?;
-        let bound = if affine { None } else { Some(function.number("bound", given).ok_or(Absorbed)?) };
+        let bound = if affine { None } else { Some(self.known(function.number("bound", given), at)?) };
         self.positive_bound(bound.unwrap_or(1.0), at)?;
         let fits = match (x.ty.axes.split_last(), parameters.ty.axes.split_last()) {
             (Some((last, leading)), Some((all, others))) if leading == others => {
@@ -39,18 +38,18 @@ impl<'a> Inference<'a, '_, '_> {
         };
         if !fits {
             let message = format!("`{name}` of {} has no parameters {}", x.ty, parameters.ty);
-            let notes = self.notes(parameters, &[]);
-            let error = self.fault(at, message);
-            error.notes = notes;
-            error.help(match affine {
-                true => "give each element 2 of them, side by side along the last axis",
-                false => "give each element 3K − 1 of them for K bins, side by side along the last axis: 23 for 8 bins",
-            });
-            return Err(Absorbed);
+            return self
+                .about(parameters, at, message)
+                .help(match affine {
+                    true => "give each element 2 of them, side by side along the last axis",
+                    false => {
+                        "give each element 3K − 1 of them for K bins, side by side along the last axis: 23 for 8 bins"
+                    }
+                })
+                .fail();
         }
         let inverse = flag("inverse", given, false);
-        let operation = Operation::Transform { input: x.id, parameters: parameters.id, bound, inverse };
-        let (y, slope) = self.two(operation, x, at);
+        let (y, slope) = self.two(mapping(x, parameters, bound, inverse), x, at);
         Ok(Value::Tuple(vec![(None, Value::Tensor(y)), (None, Value::Tensor(slope))]))
     }
 
@@ -59,7 +58,6 @@ impl<'a> Inference<'a, '_, '_> {
         if bound > 0.0 && bound.is_finite() {
             return Ok(());
         }
-        self.fault(at, format!("the `bound` of `spline` is a positive number, {bound} is not"));
-        Err(Absorbed)
+        self.fault(at, format!("the `bound` of `spline` is a positive number, {bound} is not")).fail()
     }
 }

@@ -9,8 +9,7 @@ use super::value::Value;
 use crate::ast::{Argument, Expr, ExprKind};
 use crate::functions::Function;
 use crate::initialisers::{INITIALISERS, find};
-use crate::report::{Place, did_you_mean};
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place, did_you_mean};
 
 /// What starts: how errors call it, and how many axes it has.
 #[derive(Clone, Copy)]
@@ -28,11 +27,11 @@ impl<'a> Inference<'a, '_, '_> {
                 ExprKind::Name(name) => (name, arguments),
                 _ => return self.no_start(expr, of),
             },
-            ExprKind::Error => return Err(Absorbed),
+            ExprKind::Error(lost) => return Err(*lost),
             _ => {
                 return match self.value(expr, environment)? {
                     Value::Number { value, .. } => Ok(Start { name: "Constant", numbers: vec![value], fan: None }),
-                    Value::Error => Err(Absorbed),
+                    Value::Error(lost) => Err(lost),
                     _ => self.no_start(expr, of),
                 };
             }
@@ -46,11 +45,11 @@ impl<'a> Inference<'a, '_, '_> {
             let known: Vec<_> = INITIALISERS.iter().map(|f| f.name).collect();
             let guess = did_you_mean(&name.to_string(), &known);
             let error = self.fault(name.span(), format!("there is no initialiser `{name}`"));
-            match guess {
+            return match guess {
                 Some(guess) => error.help(format!("did you mean `{guess}`?")),
                 None => error.help(format!("there are {}, and numbers", known.join(", "))),
-            };
-            return Err(Absorbed);
+            }
+            .fail();
         };
         let given = self.arguments(function, expr.span, arguments, None, None, environment)?.given;
         let start = self.chosen(function, &given, expr.span)?;
@@ -61,8 +60,10 @@ impl<'a> Inference<'a, '_, '_> {
         if of.rank < least {
             let axes = if of.rank == 1 { "1 axis".to_owned() } else { format!("{} axes", of.rank) };
             let message = format!("`{name}` starts tensors of 2 axes or more, and {} has {axes}", of.name);
-            self.fault(expr.span, message).help("`zeros`, `ones`, `normal` and `uniform` start any tensor");
-            return Err(Absorbed);
+            return self
+                .fault(expr.span, message)
+                .help("`zeros`, `ones`, `normal` and `uniform` start any tensor")
+                .fail();
         }
         Ok(start)
     }
@@ -101,17 +102,13 @@ impl<'a> Inference<'a, '_, '_> {
             _ => None,
         };
         match problem {
-            Some(problem) => {
-                self.fault(at, problem);
-                Err(Absorbed)
-            }
+            Some(problem) => self.fault(at, problem).fail(),
             None => Ok(start),
         }
     }
 
     fn no_start<T>(&mut self, expr: &Expr, of: Started<'_>) -> Checked<T> {
         let message = format!("{} starts with an initialiser or a number, not with `{}`", of.name, text(expr));
-        self.fault(expr.span, message).help("write `zeros`, or `normal(0.02)`");
-        Err(Absorbed)
+        self.fault(expr.span, message).help("write `zeros`, or `normal(0.02)`").fail()
     }
 }

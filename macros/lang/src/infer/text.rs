@@ -44,7 +44,7 @@ pub fn text(expr: &Expr) -> String {
         | ExprKind::Pipeline(_)
         | ExprKind::If { .. }
         | ExprKind::Block(_)
-        | ExprKind::Error => "…".to_owned(),
+        | ExprKind::Error(_) => "…".to_owned(),
     }
 }
 

@@ -1,28 +1,30 @@
 //! From noise to data: `path`, `sinkhorn_divergence`, `sliced_wasserstein`.
 
-use super::arguments::{Gift, Given};
+use super::arguments::Given;
 use super::block::Inference;
-use super::typed::{Distance, Operation, Step};
+use super::typed::{Argument, Call, Step};
 use super::types::Type;
 use super::value::{LayerValue, Tensor, Value};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
     /// The coefficients of a path and their derivatives, each in the shape of the time.
-    pub(super) fn path(&mut self, s: &Tensor, given: &Given<'a>, at: Place) -> Checked<Value<'a>> {
+    pub(super) fn path(
+        &mut self,
+        function: &'static Function,
+        s: &Tensor,
+        given: &Given<'a>,
+        at: Place,
+    ) -> Checked<Value<'a>> {
         self.reals("path", s, at)?;
-        let kind = match given.get("kind") {
-            Some(Gift::Choice(kind)) => kind,
-            _ => "linear",
-        };
         let ty = Type::real(s.ty.axes.clone());
-        let first = self.values.len();
-        self.values.extend(vec![ty.clone(); 4]);
+        let first = self.body.values.len();
+        self.body.values.extend(vec![ty.clone(); 4]);
         let results: Vec<_> = (first..first + 4).collect();
-        self.steps.push(Step { results: results.clone(), operation: Operation::Path { time: s.id, kind }, span: at });
+        let operation = Call::new(&function.runtime, [s]).with_all(function.values(given)).into();
+        self.body.steps.push(Step { results: results.clone(), operation, span: at });
         let tensor = |id| (None, Value::Tensor(Tensor { id, ty: ty.clone(), trail: Rc::default() }));
         Ok(Value::Tuple(results.into_iter().map(tensor).collect()))
     }
@@ -47,36 +49,27 @@ impl<'a> Inference<'a, '_, '_> {
         };
         if !fits {
             let message = format!("`{name}` does not compare {} with {}", x.ty, y.ty);
-            let notes = self.notes(y, &[]);
-            let error = self.fault(at, message);
-            error.notes = notes;
-            error.help(match sliced {
-                true => "give two clouds of equally many points, `[n, d]` and `[n, d]`",
-                false => "give two clouds of points, `[n, d]` and `[m, d]`",
-            });
-            return Err(Absorbed);
+            return self
+                .about(y, at, message)
+                .help(match sliced {
+                    true => "give two clouds of equally many points, `[n, d]` and `[n, d]`",
+                    false => "give two clouds of points, `[n, d]` and `[m, d]`",
+                })
+                .fail();
         }
-        let count = |name: &str| match given.get(name) {
-            Some(Gift::Count(count)) => Some(*count),
-            _ => function.number(name, given).map(|count| count as usize),
-        };
-        let counted = if sliced { "directions" } else { "turns" };
-        let number = count(counted).ok_or(Absorbed)?;
-        if number == 0 {
-            self.fault(at, format!("`{counted}` of `{name}` is at least 1"));
-            return Err(Absorbed);
-        }
-        let by = match sliced {
-            true => Distance::Sliced { directions: number, label: self.draws(layer, "sliced_wasserstein")? },
-            false => {
-                let epsilon = function.number("epsilon", given).ok_or(Absorbed)?;
-                if !(epsilon > 0.0 && epsilon.is_finite()) {
-                    self.fault(at, format!("the `epsilon` of `{name}` is a positive number, {epsilon} is not"));
-                    return Err(Absorbed);
+        let values = function.values(given);
+        for (parameter, value) in &values {
+            let message = match value {
+                Argument::Count(0) => format!("`{parameter}` of `{name}` is at least 1"),
+                Argument::Number(number) if !(*number > 0.0 && number.is_finite()) => {
+                    format!("the `{parameter}` of `{name}` is a positive number, {number} is not")
                 }
-                Distance::Sinkhorn { epsilon, turns: number }
-            }
-        };
-        self.tensor(Operation::Clouds { inputs: [x.id, y.id], by }, Type::real(vec![]), at)
+                _ => continue,
+            };
+            return self.fault(at, message).fail();
+        }
+        let label = if sliced { self.draws(layer, "sliced_wasserstein")? } else { String::new() };
+        let call = Call::new(&function.runtime, [x, y]).draws(label).with_all(values);
+        self.tensor(call, Type::real(vec![]), at)
     }
 }

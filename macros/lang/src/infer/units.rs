@@ -2,15 +2,14 @@
 
 use super::arguments::{Gift, Given, flag};
 use super::block::Inference;
-use super::layers::Placed;
-use super::typed::{Acts, Kernel, Layer, LayerKind, Operation, Setting, Start};
+use super::typed::{Acts, Argument, Kernel, Layer, LayerKind, Operation, Start};
 use super::types::{Axis, Type};
 use super::value::{Callable, LayerValue, Tensor};
 use crate::functions::Function;
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::{Misfit, Size as _};
+use proc_macro2::Ident;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `x Wᵀ + b`
@@ -21,15 +20,15 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
-        let Some(Gift::Width(outputs, width)) = given.get("width") else { return Err(Absorbed) };
+        let Some(Gift::Width(outputs, width)) = given.get("width") else { return self.unexplained(at) };
         let inputs = self.last_axis("linear", x, at)?;
-        if let Some(position) = self.unit_placed(layer) {
+        if let Some(position) = self.parts.at(layer.site) {
             return self.unit_again(position, x, vec![], at);
         }
         self.fixed("linear", outputs, *width, "produce")?;
         self.fixed("linear", &inputs, at, "take")?;
         let bias = flag("bias", given, true);
-        let (i, o) = (inputs.number().ok_or(Absorbed)?, outputs.number().ok_or(Absorbed)?);
+        let (i, o) = (self.known(inputs.number(), at)?, self.known(outputs.number(), at)?);
         let kind = LayerKind::Unit {
             name: if bias { "Linear" } else { "UnbiasedLinear" },
             sizes: vec![inputs, outputs.clone()],
@@ -51,26 +50,27 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         let width = self.last_axis(function.name, x, at)?;
         let eps = self.eps(function, given, at)?;
-        if let Some(position) = self.unit_placed(layer) {
-            return self.unit_again(position, x, vec![Setting::Number(eps)], at);
+        if let Some(position) = self.parts.at(layer.site) {
+            return self.unit_again(position, x, vec![Argument::Number(eps)], at);
         }
         self.fixed(function.name, &width, at, "take")?;
-        let number = width.number().ok_or(Absorbed)?;
+        let number = self.known(width.number(), at)?;
         let (name, parameters) = match function.name {
             "layer_norm" => ("LayerNorm", 2 * number),
             _ => ("RmsNorm", number),
         };
         let kind = LayerKind::Unit { name, sizes: vec![width], acts: Acts::OnLast, parameters, work: Term::literal(0) };
-        self.unit(function.name, layer, kind, x, vec![Setting::Number(eps)], at)
+        self.unit(function.name, layer, kind, x, vec![Argument::Number(eps)], at)
     }
 
     /// The number that keeps a division finite.
     pub(super) fn eps(&mut self, function: &'static Function, given: &Given<'a>, at: Place) -> Checked<f64> {
-        let eps = function.number("eps", given).ok_or(Absorbed)?;
+        let eps = self.known(function.number("eps", given), at)?;
         if !(eps > 0.0 && eps.is_finite()) {
-            self.fault(at, format!("`eps` of `{}` is a small positive number, {eps} is not", function.name))
-                .help("it keeps the division finite; 1e-5 is usual");
-            return Err(Absorbed);
+            return self
+                .fault(at, format!("`eps` of `{}` is a small positive number, {eps} is not", function.name))
+                .help("it keeps the division finite; 1e-5 is usual")
+                .fail();
         }
         Ok(eps)
     }
@@ -79,17 +79,9 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn last_axis(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<Term> {
         self.reals(callee, x, at)?;
         let Some(last) = x.ty.axes.last() else {
-            self.fault(at, format!("`{callee}` acts on the last axis, but is given a scalar []"));
-            return Err(Absorbed);
+            return self.fault(at, format!("`{callee}` acts on the last axis, but is given a scalar []")).fail();
         };
         Ok(last.size.clone())
-    }
-
-    pub(super) fn unit_placed(&self, layer: &LayerValue<'a>) -> Option<usize> {
-        match self.placed.get(&layer.site) {
-            Some(Placed::Layer(position)) => Some(*position),
-            _ => None,
-        }
     }
 
     /// The first use of a layer makes it.
@@ -99,12 +91,13 @@ impl<'a> Inference<'a, '_, '_> {
         layer: &LayerValue<'a>,
         kind: LayerKind,
         x: &Tensor,
-        settings: Vec<Setting>,
+        settings: Vec<Argument>,
         at: Place,
     ) -> Checked<Tensor> {
-        let ty = applied(&kind, &x.ty).map_err(|_| Absorbed)?;
+        let ty = self.known(applied(&kind, &x.ty).ok(), layer.span)?;
         let position = self.place_unit(callee, layer, kind, x)?;
-        self.tensor(Operation::Layer { layer: position, inputs: vec![x.id], settings }, ty, at)
+        let operation = Operation::Layer { layer: position, method: "record", inputs: vec![x.id], settings };
+        self.tensor(operation, ty, at)
     }
 
     /// The position of a layer that keeps the shape of what it takes; its first use makes it.
@@ -116,16 +109,17 @@ impl<'a> Inference<'a, '_, '_> {
         x: &Tensor,
         at: Place,
     ) -> Checked<usize> {
-        let Some(position) = self.unit_placed(layer) else { return self.place_unit(callee, layer, kind, x) };
+        let Some(position) = self.parts.at(layer.site) else { return self.place_unit(callee, layer, kind, x) };
         self.used_alike(position, at)?;
-        if self.layers[position].kind != kind {
-            let first = self.layers[position].signature.0.clone();
-            self.fault(at, format!("`{}` is given {}, and its first use gave it {first}", layer.text, x.ty))
-                .help("all uses of a layer share its parameters: give it equal widths, or make a second layer");
-            return Err(Absorbed);
+        if self.parts.layers[position].kind != kind {
+            let first = self.parts.layers[position].signature.0.clone();
+            return self
+                .fault(at, format!("`{}` is given {}, and its first use gave it {first}", layer.text, x.ty))
+                .help("all uses of a layer share its parameters: give it equal widths, or make a second layer")
+                .fail();
         }
         let work = work(&x.ty, &kind);
-        self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&work);
+        self.parts.work(position, &work);
         Ok(position)
     }
 
@@ -136,23 +130,32 @@ impl<'a> Inference<'a, '_, '_> {
         kind: LayerKind,
         x: &Tensor,
     ) -> Checked<usize> {
-        let ty = applied(&kind, &x.ty).map_err(|_| Absorbed)?;
+        let ty = self.known(applied(&kind, &x.ty).ok(), layer.span)?;
         let label = self.label(layer, callee, true)?;
-        self.layers.push(Layer {
-            label,
-            scope: layer.scope,
-            multiply_adds: work(&x.ty, &kind),
-            kind,
+        let (work, signature) = (work(&x.ty, &kind), (x.ty.to_string(), ty.to_string()));
+        let part = self.part(label, layer, kind, signature, work);
+        Ok(self.parts.add(part, layer.site))
+    }
+
+    /// The part that a layer makes.
+    pub(super) fn part(
+        &self,
+        label: Ident,
+        layer: &LayerValue<'a>,
+        kind: LayerKind,
+        signature: (String, String),
+        multiply_adds: Term,
+    ) -> Layer {
+        Layer {
             text: unlabelled(&layer.text).to_owned(),
             at: layer.span.first,
-            shown: self.called(layer),
-            signature: (x.ty.to_string(), ty.to_string()),
+            shown: self.parts.called(layer),
+            signature,
+            multiply_adds,
             starts: starts(layer),
-            frozen: self.frozen,
-        });
-        let position = self.layers.len() - 1;
-        self.placed.insert(layer.site, Placed::Layer(position));
-        Ok(position)
+            frozen: self.here.frozen,
+            ..Layer::new(label, layer.scope, kind)
+        }
     }
 
     /// A further use of a layer must fit the first.
@@ -160,35 +163,38 @@ impl<'a> Inference<'a, '_, '_> {
         &mut self,
         position: usize,
         x: &Tensor,
-        settings: Vec<Setting>,
+        settings: Vec<Argument>,
         at: Place,
     ) -> Checked<Tensor> {
         self.used_alike(position, at)?;
-        let LayerKind::Unit { sizes, acts, .. } = &self.layers[position].kind else { return Err(Absorbed) };
+        let LayerKind::Unit { sizes, acts, .. } = &self.parts.layers[position].kind else {
+            return self.unexplained(at);
+        };
         let acts = *acts;
         let inputs = match acts {
             Acts::OnImages(kernel) => kernel.channels(sizes)[0].clone(),
             _ => sizes[0].clone(),
         };
-        match applied(&self.layers[position].kind, &x.ty) {
+        match applied(&self.parts.layers[position].kind, &x.ty) {
             Ok(ty) => {
-                let multiply_adds = work(&x.ty, &self.layers[position].kind);
-                self.layers[position].multiply_adds = self.layers[position].multiply_adds.plus(&multiply_adds);
-                let operation = Operation::Layer { layer: position, inputs: vec![x.id], settings };
+                let multiply_adds = work(&x.ty, &self.parts.layers[position].kind);
+                self.parts.work(position, &multiply_adds);
+                let inputs = vec![x.id];
+                let operation = Operation::Layer { layer: position, method: "record", inputs, settings };
                 self.tensor(operation, ty, at)
             }
             Err(misfit) => {
-                let callee = self.layers[position].shown.clone();
+                let callee = self.parts.layers[position].shown.clone();
                 let mut wanted = vec!["_".to_owned(); x.ty.rank().max(1)];
                 let place = if acts == Acts::OnLast { wanted.len() - 1 } else { 1 };
                 wanted[place] = inputs.to_string();
                 let wanted = wanted.join(", ");
                 let message = format!("`{callee}` takes [{wanted}] but is given {}", x.ty);
-                let note = format!("its first use gave it {}", self.layers[position].signature.0);
+                let note = format!("its first use gave it {}", self.parts.layers[position].signature.0);
                 self.misfit(&misfit, &callee, message, x, at)
                     .note(note)
-                    .help("all uses of a layer share its parameters: give it equal widths, or make a second layer");
-                Err(Absorbed)
+                    .help("all uses of a layer share its parameters: give it equal widths, or make a second layer")
+                    .fail()
             }
         }
     }
@@ -210,8 +216,7 @@ impl<'a> Inference<'a, '_, '_> {
             Some(guess) => format!("did you mean `{guess}`?"),
             None => format!("sizes of parameters are declared: `dim {} = …;`", capital(&name)),
         };
-        self.need(size, at, message, help);
-        Err(Absorbed)
+        Err(self.need(size, at, message, help))
     }
 }
 

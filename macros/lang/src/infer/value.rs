@@ -5,7 +5,7 @@ use super::typed::{Constant, Naming, ValueId};
 use super::types::Type;
 use crate::ast::{Expr, Pattern};
 use crate::functions::Function;
-use crate::report::Place;
+use crate::report::{Place, Reported};
 use crate::terms::Term;
 use proc_macro2::Ident;
 use std::cell::Cell;
@@ -39,7 +39,7 @@ pub enum Value<'a> {
     /// `[n, 1]`
     List(Vec<Value<'a>>),
     /// Holds an error that was reported; whatever uses it is no further error.
-    Error,
+    Error(Reported),
 }
 
 /// A tensor: where it is made, and how it came about.
@@ -121,8 +121,8 @@ pub struct Maker<'a> {
     pub expr: &'a Expr,
     /// What it mentions.
     pub environment: Environment<'a>,
-    /// Tells it from others: equal keys make equal layers.
-    pub key: String,
+    /// How it reads, with what it mentions.
+    pub text: String,
 }
 
 /// A closure with what it can see.
@@ -145,8 +145,10 @@ pub struct Closure<'a> {
 pub struct Site {
     /// The closure, 0 outside.
     pub frame: usize,
-    /// The address of the expression.
+    /// The number of the expression.
     pub expression: usize,
+    /// Whether it is the scope around what is made there.
+    pub around: bool,
 }
 
 /// The name of a part.
@@ -226,6 +228,14 @@ impl Value<'_> {
         }
     }
 
+    /// The error that it holds.
+    pub fn lost(&self) -> Option<Reported> {
+        match self {
+            Value::Error(lost) => Some(*lost),
+            _ => None,
+        }
+    }
+
     /// What it is, as a sentence says it.
     pub fn what(&self) -> String {
         match self {
@@ -235,10 +245,10 @@ impl Value<'_> {
             Value::Text(text) => format!("the text {text:?}"),
             Value::Size(term) => format!("the dimension {term}"),
             Value::Layer(layer) => format!("the layer `{}`", layer.text),
-            Value::Maker(maker) => format!("the layer `{}`", maker.key),
+            Value::Maker(maker) => format!("the layer `{}`", maker.text),
             Value::Tuple(items) => format!("a tuple of {}", items.len()),
             Value::List(_) => "a list".to_owned(),
-            Value::Error => "an error".to_owned(),
+            Value::Error(_) => "an error".to_owned(),
         }
     }
 }

@@ -1,12 +1,11 @@
 //! `varying`: a layer whose parameters change with time, made of equal layers.
 
 use super::arguments::{Gift, Given};
-use super::block::Inference;
+use super::block::{Inference, Standing};
 use super::typed::{Layer, LayerKind, Operation, Step, Varying, key};
 use super::types::Element;
 use super::value::{Callable, LayerValue, Tensor, Value};
-use crate::report::Place;
-use crate::resolve::{Absorbed, Checked};
+use crate::report::{Checked, Place};
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
@@ -15,13 +14,12 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals("varying", x, at)?;
         self.reals("varying", s, at)?;
         if s.ty.rank() > 0 {
-            let notes = self.notes(s, &[]);
-            let error = self.fault(at, format!("`varying` takes one time for all, [], but is given {}", s.ty));
-            error.notes = notes;
-            error.help("the time of `ode` is one: `|x, s| varying(x, s, [Block; 4])`");
-            return Err(Absorbed);
+            return self
+                .about(s, at, format!("`varying` takes one time for all, [], but is given {}", s.ty))
+                .help("the time of `ode` is one: `|x, s| varying(x, s, [Block; 4])`")
+                .fail();
         }
-        let Some(Gift::Layer(list, place)) = given.get("layers") else { return Err(Absorbed) };
+        let Some(Gift::Layer(list, place)) = given.get("layers") else { return self.unexplained(at) };
         let (layers, scope) = self.equal_layers(list, *place)?;
         let span = match given.get("span") {
             Some(Gift::Span(from, to)) => (*from, *to),
@@ -31,11 +29,8 @@ impl<'a> Inference<'a, '_, '_> {
             Some(Gift::Choice(between)) => between,
             _ => "linear",
         };
-        let outer = std::mem::take(&mut self.steps);
-        let around = std::mem::replace(&mut self.within_ode, true);
-        let first = self.at_first(&layers, [x, s], *place);
-        self.within_ode = around;
-        self.steps = outer;
+        let here = Standing { within_ode: true, ..self.here };
+        let (first, _) = self.apart(here, |inference| inference.at_first(&layers, [x, s], *place));
         let (body, y) = first?;
         self.only_parameters(scope, *place)?;
         let how = Varying { layers: layers.len(), between, span, body, result: y.id };
@@ -47,13 +42,14 @@ impl<'a> Inference<'a, '_, '_> {
         match &list.kind {
             Callable::Bound(inner) => return self.equal_layers(inner, place),
             Callable::Chain(layers) => {
-                if let Some(scope) = self.unit_placed(list)
-                    && let LayerKind::Scope { times: Some(_) } = self.layers[scope].kind
+                if let Some(scope) = self.parts.at(list.site)
+                    && let LayerKind::Scope { times: Some(_) } = self.parts.layers[scope].kind
                 {
                     if layers.len() < 2 {
-                        self.fault(place, "a single layer does not vary")
-                            .help("repeat it, `[Block; 4]`, or let it stand by itself");
-                        return Err(Absorbed);
+                        return self
+                            .fault(place, "a single layer does not vary")
+                            .help("repeat it, `[Block; 4]`, or let it stand by itself")
+                            .fail();
                     }
                     return Ok((layers.clone(), scope));
                 }
@@ -61,8 +57,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => {}
         }
         let message = format!("`varying` goes between equal layers, and `{}` is something else", list.text);
-        self.fault(place, message).help("repeat one layer: `varying(x, s, [Block; 4])`");
-        Err(Absorbed)
+        self.fault(place, message).help("repeat one layer: `varying(x, s, [Block; 4])`").fail()
     }
 
     /// The steps of the first layer and what it gives; the others are made by being applied as well.
@@ -78,13 +73,12 @@ impl<'a> Inference<'a, '_, '_> {
             let takes = self.field_takes(layer);
             if !(1..=2).contains(&takes) {
                 let message = format!("a layer of `varying` takes the value and the time; this one takes {takes}");
-                self.fault(place, message).help("write `[|x, s| …; 4]`, or `[|x| …; 4]`");
-                return Err(Absorbed);
+                return self.fault(place, message).help("write `[|x, s| …; 4]`, or `[|x| …; 4]`").fail();
             }
             let mut inputs = vec![(Value::Tensor(x.clone()), place), (Value::Tensor(s.clone()), place)];
             inputs.truncate(takes);
             let y = self.apply(layer, inputs, place)?;
-            let body = std::mem::take(&mut self.steps);
+            let body = std::mem::take(&mut self.body.steps);
             if first.is_some() {
                 continue;
             }
@@ -93,28 +87,27 @@ impl<'a> Inference<'a, '_, '_> {
                 other => {
                     let message =
                         format!("a layer of `varying` gives {}, and should give one tensor of reals", other.what());
-                    self.fault(place, message);
-                    return Err(Absorbed);
+                    return self.fault(place, message).fail();
                 }
             }
-            work = self.layers.iter().map(|layer| layer.multiply_adds.clone()).collect();
+            work = self.parts.works();
         }
         // One layer is computed, whatever the number of those it is made of.
         let zero = crate::terms::Term::integer(0);
-        for (i, layer) in self.layers.iter_mut().enumerate() {
+        for (i, layer) in self.parts.layers.iter_mut().enumerate() {
             layer.multiply_adds = work.get(i).unwrap_or(&zero).clone();
         }
-        first.ok_or(Absorbed)
+        self.known(first, place)
     }
 
     /// Checks that the layers of a list hold parameters alone, and at least one.
     fn only_parameters(&mut self, list: usize, place: Place) -> Checked<()> {
-        let scopes = |layer: &Layer| std::iter::successors(layer.scope, |&scope| self.layers[scope].scope);
-        let own = self.layers.iter().filter(|layer| scopes(layer).any(|scope| scope == list));
+        let scopes = |layer: &Layer| std::iter::successors(layer.scope, |&scope| self.parts.layers[scope].scope);
+        let own = self.parts.layers.iter().filter(|layer| scopes(layer).any(|scope| scope == list));
         let mut open: Vec<_> = own
             .map(|layer| {
                 (
-                    key(&self.layers, layer.scope, &layer.label),
+                    key(&self.parts.layers, layer.scope, &layer.label),
                     layer.kind.parameters(),
                     holds_state(layer),
                     net_of(layer),
@@ -125,9 +118,10 @@ impl<'a> Inference<'a, '_, '_> {
         while !open.is_empty() {
             let (path, own, state, net) = open.remove(0);
             if state {
-                self.fault(place, format!("`{path}` keeps more than parameters, and parameters alone vary"))
-                    .help("let the layer do without; `layer_norm` and `group_norm` keep no statistics");
-                return Err(Absorbed);
+                return self
+                    .fault(place, format!("`{path}` keeps more than parameters, and parameters alone vary"))
+                    .help("let the layer do without; `layer_norm` and `group_norm` keep no statistics")
+                    .fail();
             }
             parameters += own;
             let Some(net) = net.map(|net| self.nets.done(net)) else { continue };
@@ -136,8 +130,10 @@ impl<'a> Inference<'a, '_, '_> {
             }));
         }
         if parameters == 0 {
-            self.fault(place, "these layers have no parameters that could vary").help("apply the layer by itself");
-            return Err(Absorbed);
+            return self
+                .fault(place, "these layers have no parameters that could vary")
+                .help("apply the layer by itself")
+                .fail();
         }
         Ok(())
     }

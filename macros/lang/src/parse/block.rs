@@ -2,8 +2,9 @@
 
 use proc_macro2::{Delimiter, Group, Ident, TokenTree};
 
-use super::cursor::{Parsed, Parser, Reported};
-use crate::ast::{Block, Expr, ExprKind, Let, LetPattern, Own, Statement, Update};
+use super::cursor::{Parsed, Parser};
+use crate::ast::{Block, Expr, Let, LetPattern, Own, Statement, Update};
+use crate::report::Reported;
 
 /// What was read.
 enum Read {
@@ -19,38 +20,37 @@ impl Parser {
         self.within(group, |p| {
             let mut statements: Vec<Statement> = vec![];
             let mut result = None;
-            let before = p.report.len();
+            let before = p.report.mark();
             while !p.at_end() {
                 match p.statement() {
                     Ok(Read::Statement(statement)) => statements.push(statement),
                     Ok(Read::Value(value)) => result = Some(value),
                     Ok(Read::Nothing) => {}
-                    Err(Reported) => {
+                    Err(reported) => {
                         p.next_statement();
                         if p.at_end() {
-                            result = Some(Expr { kind: ExprKind::Error, span: p.here().into() });
+                            result = Some(p.unread(reported, p.here()));
                         }
                     }
                 }
             }
             let result = result.unwrap_or_else(|| {
-                if p.report.len() == before {
-                    p.no_value(of, &statements);
-                }
-                Expr { kind: ExprKind::Error, span: group.span_close().into() }
+                let reported = p.report.failed_since(before).unwrap_or_else(|| p.no_value(of, &statements));
+                p.unread(reported, group.span_close())
             });
             Block { statements, result: Box::new(result), span: group.span() }
         })
     }
 
-    fn no_value(&mut self, of: &str, statements: &[Statement]) {
+    fn no_value(&mut self, of: &str, statements: &[Statement]) -> Reported {
         let error = self.error(format!("{of} has no value"));
-        match statements.last() {
+        error.help(match statements.last() {
             Some(Statement::Let(Let { pattern: LetPattern::Name(name), .. })) => {
-                error.help(format!("end with the result, for example `{name}`"))
+                format!("end with the result, for example `{name}`")
             }
-            _ => error.help("end with an expression without `;`"),
-        };
+            _ => "end with an expression without `;`".to_owned(),
+        });
+        error.reported()
     }
 
     fn statement(&mut self) -> Parsed<Read> {
@@ -89,11 +89,10 @@ impl Parser {
         let word = self.ident().map(ToString::to_string).unwrap_or_default();
         self.bump();
         let of = if word == "param" { "a parameter" } else { "a state" };
-        let name = self.name(of).inspect_err(|_| self.lost = true)?;
+        let name = self.name(of).inspect_err(|lost| self.lost = Some(*lost))?;
         if word == "update" {
             if self.take_operator("=").is_none() {
-                self.unexpected(&format!("`=` and the new value of `{name}`"));
-                return Err(Reported);
+                return self.unexpected(&format!("`=` and the new value of `{name}`")).fail();
             }
             let value = self.expr(&format!("the new value of `{name}`"))?;
             self.end_of_statement(&format!("the new value of `{name}`"))?;
@@ -101,7 +100,7 @@ impl Parser {
         }
         // Whatever is wrong behind the name: the rest of the body cannot be checked without the tensor.
         let own = self.own(word == "state", name);
-        self.lost |= own.is_err();
+        self.lost = self.lost.or(own.as_ref().err().copied());
         own.map(Statement::Own)
     }
 
@@ -109,15 +108,17 @@ impl Parser {
     fn own(&mut self, state: bool, name: Ident) -> Parsed<Own> {
         if self.take_operator(":").is_none() {
             let word = if state { "state" } else { "param" };
-            let error = self.unexpected(&format!("`:` and the shape of `{name}`"));
-            error.help(format!("write `{word} {name}: [d] = zeros;`"));
-            return Err(Reported);
+            return self
+                .unexpected(&format!("`:` and the shape of `{name}`"))
+                .help(format!("write `{word} {name}: [d] = zeros;`"))
+                .fail();
         }
         let ty = self.tensor_type()?;
         if self.take_operator("=").is_none() {
-            let error = self.unexpected(&format!("`=` and how `{name}` starts"));
-            error.help("write `= zeros`, or `= normal(0.02)`");
-            return Err(Reported);
+            return self
+                .unexpected(&format!("`=` and how `{name}` starts"))
+                .help("write `= zeros`, or `= normal(0.02)`")
+                .fail();
         }
         let start = self.expr(&format!("how `{name}` starts"))?;
         self.end_of_statement(&format!("how `{name}` starts"))?;
@@ -129,8 +130,8 @@ impl Parser {
             return Ok(());
         }
         let next_line = self.on_new_line() || self.at_end();
-        self.unexpected(&format!("`;` after {after}"));
-        if next_line { Ok(()) } else { Err(Reported) }
+        let error = self.unexpected(&format!("`;` after {after}"));
+        if next_line { Ok(()) } else { error.fail() }
     }
 
     /// Names the way of the language for what Rust would write otherwise.
@@ -145,14 +146,11 @@ impl Parser {
                 Ok(())
             }
             "for" | "while" | "loop" => {
-                self.error("there are no loops").help("`x |> [layer; 6]` applies six layers, one after the other");
-                self.lost = true;
-                Err(Reported)
+                let help = "`x |> [layer; 6]` applies six layers, one after the other";
+                Err(self.lose("there are no loops", help))
             }
             "fn" | "net" | "dim" | "struct" | "const" | "use" if self.ident_ahead(1).is_some() => {
-                self.error(format!("`{word}` cannot stand in a block")).help("declare it beside the net");
-                self.lost = true;
-                Err(Reported)
+                Err(self.lose(&format!("`{word}` cannot stand in a block"), "declare it beside the net"))
             }
             _ => Ok(()),
         }
@@ -165,7 +163,7 @@ impl Parser {
             self.error("nothing changes in a net").help("leave out `mut`");
             self.bump();
         }
-        let pattern = self.let_pattern().inspect_err(|_| self.lost = true)?;
+        let pattern = self.let_pattern().inspect_err(|lost| self.lost = Some(*lost))?;
         let what = match &pattern {
             LetPattern::Name(name) => format!("`{name}`"),
             LetPattern::Tuple(_) => "the tuple".to_string(),
@@ -175,17 +173,16 @@ impl Parser {
                 .help("shapes are inferred; the result of a net is checked against its `->`");
             self.skip_until(|p| p.is_operator("=") || p.is_operator(";") || p.is_word("let"));
         }
-        let broken = |p: &Self| Expr { kind: ExprKind::Error, span: p.here().into() };
         if self.take_operator("=").is_none() {
-            self.unexpected(&format!("`=` and the value of {what}"));
+            let lost = self.unexpected(&format!("`=` and the value of {what}")).reported();
             self.next_statement();
-            return Ok(Let { value: broken(self), pattern });
+            return Ok(Let { value: self.unread(lost, self.here()), pattern });
         }
         let value = match self.expr(&format!("the value of {what}")) {
             Ok(value) => value,
-            Err(Reported) => {
+            Err(lost) => {
                 self.next_statement();
-                return Ok(Let { value: broken(self), pattern });
+                return Ok(Let { value: self.unread(lost, self.here()), pattern });
             }
         };
         if self.take_operator(";").is_some() {
@@ -196,12 +193,12 @@ impl Parser {
         }
         let next_line = self.on_new_line() || self.is_word("let") || self.at_end();
         let expected = if next_line { "`;`" } else { "an operator or `;`" };
-        self.unexpected(&format!("{expected} after the value of {what}"));
+        let lost = self.unexpected(&format!("{expected} after the value of {what}")).reported();
         if next_line {
             return Ok(Let { pattern, value });
         }
         self.next_statement();
-        Ok(Let { value: broken(self), pattern })
+        Ok(Let { value: self.unread(lost, self.here()), pattern })
     }
 
     fn let_pattern(&mut self) -> Parsed<LetPattern> {
@@ -214,10 +211,11 @@ impl Parser {
             p.nothing_left("the names").map(|()| names)
         })?;
         if names.is_empty() {
-            self.report
+            return self
+                .report
                 .error(group.span(), "expected names between the parentheses")
-                .help("write `let (q, k, v) = …;`");
-            return Err(Reported);
+                .help("write `let (q, k, v) = …;`")
+                .fail();
         }
         names.into_iter().collect::<Parsed<_>>().map(LetPattern::Tuple)
     }
@@ -247,7 +245,7 @@ impl Parser {
         } else if value_follows {
             error.help("`|>` sends a value on: `x |> relu`; `let y = …;` gives it a name");
         }
-        Err(Reported)
+        error.fail()
     }
 
     /// Goes past the next `;`, or to the next `let`.

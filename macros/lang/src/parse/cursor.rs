@@ -3,14 +3,10 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use crate::ast::Broken;
-use crate::report::{Diagnostic, Place, Report};
-
-/// Marks that something could not be read and that this has been reported.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reported;
+use crate::report::{Checked, Diagnostic, Place, Report, Reported};
 
 /// What a grammar rule gives back.
-pub(super) type Parsed<T> = Result<T, Reported>;
+pub(super) type Parsed<T> = Checked<T>;
 
 /// Nesting beyond this is refused, so that no input overflows the stack.
 const DEEPEST: usize = 200;
@@ -44,16 +40,19 @@ pub(super) struct Parser {
     depth: usize,
     pub report: Report,
     /// Set when a part of the head is missing, or a name that a body binds: neither can be checked then.
-    pub lost: bool,
+    pub lost: Option<Reported>,
     /// The items that could not be read.
     pub broken: Vec<Broken>,
+    /// The number of the next expression.
+    pub numbered: usize,
 }
 
 impl Parser {
-    pub fn new(input: TokenStream, report: Report) -> Self {
+    pub fn new(input: TokenStream, numbered: usize, report: Report) -> Self {
         let trees = flatten(input);
         let close = trees.last().map_or_else(Span::call_site, TokenTree::span);
-        Parser { trees, at: 0, close, close_text: "the end of `net!`", depth: 0, report, lost: false, broken: vec![] }
+        let close_text = "the end of `net!`";
+        Parser { trees, at: 0, close, close_text, depth: 0, report, lost: None, broken: vec![], numbered }
     }
 
     /// Reads the content of a group.
@@ -70,8 +69,10 @@ impl Parser {
     /// Reads one level deeper.
     pub fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= DEEPEST {
-            self.error("this is nested too deeply").help("give the inner parts names with `let`, or make nets of them");
-            return Err(Reported);
+            return self
+                .error("this is nested too deeply")
+                .help("give the inner parts names with `let`, or make nets of them")
+                .fail();
         }
         self.depth += 1;
         let value = read(self);
@@ -94,8 +95,7 @@ impl Parser {
             return Ok(());
         }
         let expected = format!("{} after {after}", self.close_text);
-        self.unexpected(&expected);
-        Err(Reported)
+        self.unexpected(&expected).fail()
     }
 
     pub fn at_end(&self) -> bool {
@@ -219,6 +219,13 @@ impl Parser {
         self.report.error(first, message).to(last)
     }
 
+    /// An error at the next token, after which the head or the body of the net cannot be checked.
+    pub fn lose(&mut self, message: &str, help: &str) -> Reported {
+        let lost = self.error(message).help(help).reported();
+        self.lost = Some(lost);
+        lost
+    }
+
     /// "expected … , found …" at the next token.
     pub fn unexpected(&mut self, expected: &str) -> &mut Diagnostic {
         let found = self.found();
@@ -245,8 +252,7 @@ impl Parser {
         while !self.at_end() && !self.is_operator(";") {
             let mut read = self.skip_attributes().and_then(|()| element(self));
             if read.is_ok() && !self.at_end() && !self.is_operator(",") && !self.is_operator(";") {
-                self.missing_comma();
-                read = Err(Reported);
+                read = self.missing_comma().fail();
             }
             if read.is_err() {
                 self.skip_until(|p| p.is_operator(",") || p.is_operator(";"));
@@ -259,15 +265,11 @@ impl Parser {
         elements
     }
 
-    fn missing_comma(&mut self) {
+    fn missing_comma(&mut self) -> &mut Diagnostic {
         let (found, close) = (self.found(), self.close_text);
         match self.peek() {
-            Some(TokenTree::Punct(_)) | None => {
-                self.unexpected(&format!("`,` or {close}"));
-            }
-            Some(_) => {
-                self.error(format!("a `,` is missing before {found}"));
-            }
+            Some(TokenTree::Punct(_)) | None => self.unexpected(&format!("`,` or {close}")),
+            Some(_) => self.error(format!("a `,` is missing before {found}")),
         }
     }
 
@@ -275,8 +277,7 @@ impl Parser {
     pub fn skip_attributes(&mut self) -> Parsed<()> {
         while self.is_operator("#") {
             let Some(group) = self.group_ahead(1, Delimiter::Bracket) else {
-                self.unexpected("a value");
-                return Err(Reported);
+                return self.unexpected("a value").fail();
             };
             let doc = flatten(group.stream()).first().is_some_and(|tree| tree.to_string() == "doc");
             let (first, last) = (self.here(), group.span());

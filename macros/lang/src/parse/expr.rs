@@ -2,8 +2,9 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenTree};
 
-use super::cursor::{Operator, Parsed, Parser, Reported};
+use super::cursor::{Operator, Parsed, Parser};
 use crate::ast::{Argument, Block, Expr, ExprKind};
+use crate::report::{Diagnostic, Place, Reported};
 
 const COMPARISON: u8 = 3;
 
@@ -23,12 +24,23 @@ fn level(operator: &str) -> Option<u8> {
 }
 
 impl Parser {
+    /// An expression with a number of its own.
+    pub(super) fn make(&mut self, kind: ExprKind, span: impl Into<Place>) -> Expr {
+        self.numbered += 1;
+        Expr { number: self.numbered - 1, kind, span: span.into() }
+    }
+
+    /// Stands for what could not be read.
+    pub(super) fn unread(&mut self, lost: Reported, span: Span) -> Expr {
+        self.make(ExprKind::Error(lost), span)
+    }
+
     /// A whole expression: a value, or a pipeline of a value and layers. `wanted` says what stands here.
     pub fn expr(&mut self, wanted: &str) -> Parsed<Expr> {
         let first = self.binary(1, wanted)?;
         if let Some(dots) = self.take_operator("..") {
             let last = self.binary(1, "the end of the range")?;
-            return Ok(Expr { kind: ExprKind::Range(Box::new([first, last])), span: dots.place() });
+            return Ok(self.make(ExprKind::Range(Box::new([first, last])), dots.place()));
         }
         let mut stages = vec![first];
         let mut span = None;
@@ -41,13 +53,12 @@ impl Parser {
             span = span.or(Some(operator.place()));
             let stage = self.binary(1, "a layer after `|>`")?;
             if let (ExprKind::Name(name), true) = (&stage.kind, self.is_operator("=")) {
-                self.error("a label is followed by `:`").help(format!("write `{name}: …`"));
-                return Err(Reported);
+                return self.error("a label is followed by `:`").help(format!("write `{name}: …`")).fail();
             }
             stages.push(stage);
         }
         Ok(match span {
-            Some(span) => Expr { kind: ExprKind::Pipeline(stages), span },
+            Some(span) => self.make(ExprKind::Pipeline(stages), span),
             None => stages.swap_remove(0),
         })
     }
@@ -65,15 +76,16 @@ impl Parser {
                 break;
             }
             if level == COMPARISON && compared {
-                let error = self.error("comparisons cannot be chained");
-                error.help("join them with `&&`: `a < b && b < c`");
-                return Err(Reported);
+                return self
+                    .error("comparisons cannot be chained")
+                    .help("join them with `&&`: `a < b && b < c`")
+                    .fail();
             }
             compared |= level == COMPARISON;
             self.take_any_operator();
             let right = self.binary(level + 1, &format!("a value after `{}`", operator.text))?;
             let kind = ExprKind::Binary { op: operator.text, operands: Box::new([left, right]) };
-            left = Expr { kind, span: operator.place() };
+            left = self.make(kind, operator.place());
         }
         Ok(left)
     }
@@ -81,7 +93,7 @@ impl Parser {
     /// Speaks about operators that the language does not have.
     fn refuse_operator(&mut self, operator: Operator) -> Parsed<()> {
         let text = operator.text;
-        match text {
+        let error = match text {
             "%" | "^" | "**" | "@" | "&" | "<<" | ">>" => {
                 let error = self.error(format!("`{text}` is not an operator of the language"));
                 match text {
@@ -97,7 +109,7 @@ impl Parser {
             "?" => self.error("a net has no errors to pass on").help("remove the `?`"),
             _ => return Ok(()),
         };
-        Err(Reported)
+        error.fail()
     }
 
     /// `-a`, `!a`
@@ -109,36 +121,35 @@ impl Parser {
             "-" => '-',
             "!" => '!',
             "&" | "&&" => {
-                self.error("there are no references in a net").help("write the value without `&`");
-                return Err(Reported);
+                return self.error("there are no references in a net").help("write the value without `&`").fail();
             }
             _ => return self.deeper(|p| p.primary(wanted)),
         };
         self.take_any_operator();
         let operand = self.deeper(|p| p.unary(&format!("a value after `{op}`")))?;
-        Ok(Expr { kind: ExprKind::Unary { op, operand: Box::new(operand) }, span: operator.place() })
+        Ok(self.make(ExprKind::Unary { op, operand: Box::new(operand) }, operator.place()))
     }
 
     /// The smallest parts: names, numbers, calls, labelled layers, groups, closures, `if`.
     fn primary(&mut self, wanted: &str) -> Parsed<Expr> {
         let span = self.here();
         let expr = match self.peek().cloned() {
-            Some(TokenTree::Literal(literal)) => Expr { kind: self.literal(&literal)?, span: span.into() },
+            Some(TokenTree::Literal(literal)) => {
+                let kind = self.literal(&literal)?;
+                self.make(kind, span)
+            }
             Some(TokenTree::Ident(ident)) => self.word(&ident, wanted)?,
             Some(TokenTree::Group(group)) => self.grouped(&group)?,
             _ => match self.operator().map(|operator| operator.text) {
                 Some("|" | "||") => self.closure()?,
                 Some("|>") if !wanted.starts_with("a layer") => {
-                    self.error("`|>` needs a value on its left").help("begin with an input: `x |> …`");
-                    return Err(Reported);
+                    return self.error("`|>` needs a value on its left").help("begin with an input: `x |> …`").fail();
                 }
                 Some(".." | "..=") => {
-                    self.error("a range begins with a number").help("write `0..1`");
-                    return Err(Reported);
+                    return self.error("a range begins with a number").help("write `0..1`").fail();
                 }
                 _ => {
-                    self.unexpected(wanted);
-                    return Err(Reported);
+                    return self.unexpected(wanted).fail();
                 }
             },
         };
@@ -151,24 +162,23 @@ impl Parser {
         match ident.to_string().as_str() {
             "true" | "false" => {
                 self.bump();
-                return Ok(Expr { kind: ExprKind::Bool(ident == "true"), span: span.into() });
+                return Ok(self.make(ExprKind::Bool(ident == "true"), span));
             }
             "if" => return self.choice(),
             "let" => {
-                self.error("`let` begins a statement").help("a block holds statements: `{ let y = …; y }`");
-                return Err(Reported);
+                return self
+                    .error("`let` begins a statement")
+                    .help("a block holds statements: `{ let y = …; y }`")
+                    .fail();
             }
             "match" => {
-                self.error("there is no `match`").help("choose with `if … { … } else { … }`");
-                return Err(Reported);
+                return self.error("there is no `match`").help("choose with `if … { … } else { … }`").fail();
             }
             "_" => {
-                self.error("`_` is no value").help("it stands for a size in the shape of a result");
-                return Err(Reported);
+                return self.error("`_` is no value").help("it stands for a size in the shape of a result").fail();
             }
             "in" | "as" | "else" | "where" => {
-                self.unexpected(wanted);
-                return Err(Reported);
+                return self.unexpected(wanted).fail();
             }
             _ => {}
         }
@@ -181,14 +191,17 @@ impl Parser {
             return self.label(name);
         }
         if self.is_operator("!") && matches!(self.ahead(1), Some(TokenTree::Group(_))) {
-            let error = self.report.error(span, "macros cannot be called in `net!`");
-            error.help("functions are called without `!`");
-            return Err(Reported);
+            return self
+                .report
+                .error(span, "macros cannot be called in `net!`")
+                .help("functions are called without `!`")
+                .fail();
         }
         if name == "einsum" && self.group(Delimiter::Parenthesis).is_some() {
             return self.einsum(span);
         }
-        self.calls(Expr { kind: ExprKind::Name(name), span: span.into() })
+        let name = self.make(ExprKind::Name(name), span);
+        self.calls(name)
     }
 
     /// `my_blocks::Attention`
@@ -198,8 +211,7 @@ impl Parser {
             match self.ident().cloned() {
                 Some(ident) => segments.push(ident),
                 None => {
-                    self.unexpected("a name after `::`");
-                    return Err(Reported);
+                    return self.unexpected("a name after `::`").fail();
                 }
             }
             self.bump();
@@ -208,12 +220,13 @@ impl Parser {
             }
         }
         let span = segments.last().map_or_else(|| self.here(), Ident::span);
-        let call = self.calls(Expr { kind: ExprKind::Path(segments), span: span.into() })?;
+        let path = self.make(ExprKind::Path(segments), span);
+        let call = self.calls(path)?;
         if self.take_operator("->").is_none() {
             return Ok(call);
         }
         let (span, result) = (call.span, self.tensor_type()?);
-        Ok(Expr { kind: ExprKind::Rust { call: Box::new(call), result }, span })
+        Ok(self.make(ExprKind::Rust { call: Box::new(call), result }, span))
     }
 
     /// `f(…)`, `f(…)(…)`, `e.project(…)`
@@ -223,21 +236,21 @@ impl Parser {
         {
             self.take_operator(".");
             self.bump();
-            let span = name.span().into();
-            callee = Expr { kind: ExprKind::Member { of: Box::new(callee), name }, span };
+            let span = name.span();
+            callee = self.make(ExprKind::Member { of: Box::new(callee), name }, span);
         }
         while let Some(group) = self.group(Delimiter::Parenthesis) {
             self.bump();
             let span = callee.span;
             let arguments = self.within(&group, |p| {
                 let places: Vec<Parsed<Argument>> = p.list(Self::argument);
-                if p.nothing_left("the arguments").is_err() {
-                    return vec![Argument { name: None, value: error(p.here()) }];
+                if let Err(lost) = p.nothing_left("the arguments") {
+                    return vec![Argument { name: None, value: p.unread(lost, p.here()) }];
                 }
-                let broken = |_| Argument { name: None, value: error(group.span()) };
-                places.into_iter().map(|argument| argument.unwrap_or_else(broken)).collect()
+                let mut broken = |lost| Argument { name: None, value: p.unread(lost, group.span()) };
+                places.into_iter().map(|argument| argument.unwrap_or_else(&mut broken)).collect()
             });
-            callee = Expr { kind: ExprKind::Call { callee: Box::new(callee), arguments }, span };
+            callee = self.make(ExprKind::Call { callee: Box::new(callee), arguments }, span);
         }
         Ok(callee)
     }
@@ -282,17 +295,19 @@ impl Parser {
                 let span = group.span();
                 let scope = self.within(&group, |p| p.parenthesised(&group))?;
                 let block = Block { statements: vec![], result: Box::new(scope), span };
-                Expr { kind: ExprKind::Block(block), span: span.into() }
+                self.make(ExprKind::Block(block), span)
             }
             None => self.deeper(|p| p.primary(&wanted))?,
         };
         if matches!(inner.kind, ExprKind::Number { .. } | ExprKind::Bool(_) | ExprKind::Str(_)) {
-            let error = self.report.error(inner.span, format!("the label `{label}` names a layer, and this is none"));
-            error.help("named arguments are written `name = value`, inside of the call");
-            return Err(Reported);
+            return self
+                .report
+                .error(inner.span, format!("the label `{label}` names a layer, and this is none"))
+                .help("named arguments are written `name = value`, inside of the call")
+                .fail();
         }
         let span = label.span();
-        Ok(Expr { kind: ExprKind::Label { label, inner: Box::new(inner) }, span: span.into() })
+        Ok(self.make(ExprKind::Label { label, inner: Box::new(inner) }, span))
     }
 
     /// `( … )`, `[ … ]`, `{ … }`
@@ -301,7 +316,10 @@ impl Parser {
         self.bump();
         match group.delimiter() {
             Delimiter::Parenthesis => self.within(group, |p| p.parenthesised(group)),
-            Delimiter::Brace => Ok(Expr { kind: ExprKind::Block(self.block(group, "this block")), span: span.into() }),
+            Delimiter::Brace => {
+                let block = self.block(group, "this block");
+                Ok(self.make(ExprKind::Block(block), span))
+            }
             Delimiter::None => self.within(group, |p| {
                 let value = p.expr("a value")?;
                 p.nothing_left("the value").map(|()| value)
@@ -315,8 +333,7 @@ impl Parser {
     fn parenthesised(&mut self, group: &Group) -> Parsed<Expr> {
         let span = group.span();
         if self.at_end() {
-            self.report.error(span, "the parentheses are empty").help("put a value between them");
-            return Err(Reported);
+            return self.report.error(span, "the parentheses are empty").help("put a value between them").fail();
         }
         let elements = self.list(|p| {
             let name = match p.ident() {
@@ -333,42 +350,44 @@ impl Parser {
         let named = elements.iter().filter(|(name, _)| name.is_some()).count();
         if named > 0 && named < elements.len() {
             let bare = elements.iter().find(|(name, _)| name.is_none()).map_or(span.into(), |(_, value)| value.span);
-            self.report.error(bare, "this result has no name").help("name every result: `(loss = …, correct = …)`");
-            return Err(Reported);
+            return self
+                .report
+                .error(bare, "this result has no name")
+                .help("name every result: `(loss = …, correct = …)`")
+                .fail();
         }
         if elements.len() == 1 && named == 0 {
             return Ok(elements.swap_remove(0).1);
         }
-        Ok(Expr { kind: ExprKind::Tuple(elements), span: span.into() })
+        Ok(self.make(ExprKind::Tuple(elements), span))
     }
 
     /// `|q, k| …`; the body reaches as far right as it can.
     fn closure(&mut self) -> Parsed<Expr> {
         let span = self.here();
         if self.is_operator("||") {
-            self.error("a closure has at least one parameter").help("a value without parameters is bound with `let`");
-            return Err(Reported);
+            return self
+                .error("a closure has at least one parameter")
+                .help("a value without parameters is bound with `let`")
+                .fail();
         }
         self.take_operator("|");
         let mut parameters = vec![];
         while !self.is_operator("|") {
             parameters.push(self.name("a parameter")?);
             if self.is_operator(":") {
-                self.error("the parameters of a closure have no type").help("shapes are inferred");
-                return Err(Reported);
+                return self.error("the parameters of a closure have no type").help("shapes are inferred").fail();
             }
             if self.take_operator(",").is_none() && !self.is_operator("|") {
-                self.unexpected("`,` or `|` after a parameter");
-                return Err(Reported);
+                return self.unexpected("`,` or `|` after a parameter").fail();
             }
         }
         self.take_operator("|");
         if parameters.is_empty() {
-            self.report.error(span, "a closure has at least one parameter");
-            return Err(Reported);
+            return self.report.error(span, "a closure has at least one parameter").fail();
         }
         let body = self.expr("the body of the closure")?;
-        Ok(Expr { kind: ExprKind::Closure { parameters, body: Box::new(body) }, span: span.into() })
+        Ok(self.make(ExprKind::Closure { parameters, body: Box::new(body) }, span))
     }
 
     /// `if c == 8 { … } else { … }`
@@ -376,8 +395,7 @@ impl Parser {
         let span = self.here();
         self.bump();
         if self.group(Delimiter::Brace).is_some() {
-            self.unexpected("a condition after `if`");
-            return Err(Reported);
+            return self.unexpected("a condition after `if`").fail();
         }
         let condition = self.binary(1, "a condition after `if`")?;
         let Some(then) = self.group(Delimiter::Brace) else {
@@ -386,14 +404,16 @@ impl Parser {
             if assigned {
                 error.help("`==` compares");
             }
-            return Err(Reported);
+            return error.fail();
         };
         self.bump();
         let yes = self.block(&then, "this branch");
         if !self.is_word("else") {
-            let error = self.report.error(span, "an `if` without `else` has no value when the condition is false");
-            error.help("add `else { … }`");
-            return Err(Reported);
+            return self
+                .report
+                .error(span, "an `if` without `else` has no value when the condition is false")
+                .help("add `else { … }`")
+                .fail();
         }
         self.bump();
         let no = if self.is_word("if") {
@@ -401,34 +421,32 @@ impl Parser {
             Block { statements: vec![], span: chained.span.first, result: Box::new(chained) }
         } else {
             let Some(group) = self.group(Delimiter::Brace) else {
-                self.unexpected("`{` after `else`");
-                return Err(Reported);
+                return self.unexpected("`{` after `else`").fail();
             };
             self.bump();
             self.block(&group, "this branch")
         };
-        Ok(Expr { kind: ExprKind::If { condition: Box::new(condition), yes, no }, span: span.into() })
+        Ok(self.make(ExprKind::If { condition: Box::new(condition), yes, no }, span))
     }
 
     /// Speaks about `x.relu()` and `x[0]`.
     fn refuse_postfix(&mut self, expr: Expr) -> Parsed<Expr> {
         if self.is_operator(".") {
-            self.refuse_method(&expr);
+            self.refuse_method(&expr).fail()
         } else if self.group(Delimiter::Bracket).is_some()
             && let ExprKind::Name(name) = &expr.kind
             && !self.on_new_line()
         {
             let error = self.error(format!("`{name}[…]` is not in the language"));
-            error.help(format!("a list of layers is applied with `|>`: `{name} |> [a, b]`"));
+            error.help(format!("a list of layers is applied with `|>`: `{name} |> [a, b]`")).fail()
         } else if self.is_word("as") {
-            self.error("there is no `as`").help("`to_real(x)` makes 1 and 0 of truth values");
+            self.error("there is no `as`").help("`to_real(x)` makes 1 and 0 of truth values").fail()
         } else {
-            return Ok(expr);
+            Ok(expr)
         }
-        Err(Reported)
     }
 
-    fn refuse_method(&mut self, receiver: &Expr) {
+    fn refuse_method(&mut self, receiver: &Expr) -> &mut Diagnostic {
         let dot = self.here();
         self.bump();
         let receiver = match &receiver.kind {
@@ -440,20 +458,16 @@ impl Parser {
                 let empty = self.group_ahead(1, Delimiter::Parenthesis).is_some_and(|group| group.stream().is_empty());
                 let arguments = if empty { "" } else { "(…)" };
                 let error = self.report.error(method.span(), format!("there are no methods: `.{method}()`"));
-                error.help(format!("write `{receiver} |> {method}{arguments}`"));
+                error.help(format!("write `{receiver} |> {method}{arguments}`"))
             }
             Some(field) => {
                 let error = self.report.error(field.span(), format!("there are no fields: `.{field}`"));
-                error.help("take the results of a net apart with `let (a, b) = …;`");
+                error.help("take the results of a net apart with `let (a, b) = …;`")
             }
             None => {
                 let error = self.report.error(dot, "there are no fields");
-                error.help("take the results of a net apart with `let (a, b) = …;`");
+                error.help("take the results of a net apart with `let (a, b) = …;`")
             }
         }
     }
-}
-
-pub(super) fn error(span: Span) -> Expr {
-    Expr { kind: ExprKind::Error, span: span.into() }
 }

@@ -3,6 +3,7 @@
 
 use proc_macro2::{Ident, Span};
 use quote::{format_ident, quote};
+use std::cell::Cell;
 
 use crate::ast::{
     AliasItem, Argument, AxisType, Block, Expr, ExprKind, Input, Item, Let, LetPattern, NetItem, Program, ResultType,
@@ -22,21 +23,23 @@ pub fn result(name: &Ident, point: &TensorType) -> ResultType {
 impl Program {
     /// Adds the nets that belong to its flows and to its instances of flows; those of other programs have them there.
     pub fn complete(&mut self) {
+        let numbered = Cell::new(self.numbered);
         let own = |name: &Ident| self.foreign.iter().all(|foreign| foreign.name != *name);
         let companions = self.items.iter().flat_map(|item| match item {
             Item::Net(net) if net.role == Role::Flow && own(&net.name) => match is_template(net) {
                 true => vec![],
-                false => companions(net, &net.name, &net.visibility, &|_| None),
+                false => companions(net, &net.name, &net.visibility, &|_| None, &numbered),
             },
-            Item::Alias(alias) if own(&alias.name) => self.of_instance(alias).unwrap_or_default(),
+            Item::Alias(alias) if own(&alias.name) => self.of_instance(alias, &numbered).unwrap_or_default(),
             _ => vec![],
         });
         let companions: Vec<Item> = companions.collect();
+        self.numbered = numbered.get();
         self.items.extend(companions);
     }
 
     /// The companions of `net Six = Steps(d = 6);`, in whose head stands 6 for `d`.
-    fn of_instance(&self, alias: &AliasItem) -> Option<Vec<Item>> {
+    fn of_instance(&self, alias: &AliasItem, numbered: &Cell<usize>) -> Option<Vec<Item>> {
         let ExprKind::Call { callee, arguments } = &alias.target.kind else { return None };
         let ExprKind::Name(of) = &callee.kind else { return None };
         let flow = self.items.iter().find_map(|item| match item {
@@ -52,7 +55,7 @@ impl Program {
             flow.parameters.iter().filter_map(|parameter| Some((&parameter.name, parameter.default.as_ref()?)));
         given.extend(defaults);
         let fixed = |name: &Ident| given.iter().find(|(own, _)| *own == name).and_then(|(_, value)| as_size(value));
-        Some(companions(flow, &alias.name, &alias.visibility, &fixed))
+        Some(companions(flow, &alias.name, &alias.visibility, &fixed, numbered))
     }
 }
 
@@ -99,7 +102,18 @@ fn companions(
     of: &Ident,
     visibility: &Visibility,
     sizes: &dyn Fn(&Ident) -> Option<Size>,
+    numbered: &Cell<usize>,
 ) -> Vec<Item> {
+    let make = |kind, at: Span| Expr { number: numbered.replace(numbered.get() + 1), kind, span: at.into() };
+    let name = |name: &Ident| make(ExprKind::Name(name.clone()), name.span());
+    // `flow: F.inverse(z, c)`
+    let call = |member: &str, arguments: &mut dyn Iterator<Item = &Ident>| {
+        let member = ExprKind::Member { of: Box::new(name(of)), name: Ident::new(member, of.span()) };
+        let callee = Box::new(make(member, of.span()));
+        let arguments = arguments.map(|argument| Argument { name: None, value: name(argument) }).collect();
+        let inner = Box::new(make(ExprKind::Call { callee, arguments }, of.span()));
+        make(ExprKind::Label { label: Ident::new("flow", of.span()), inner }, of.span())
+    };
     let fixed = |input: &Input| {
         let axis = |axis: &AxisType| AxisType { label: axis.label.clone(), size: with_sizes(&axis.size, sizes) };
         let ty = TensorType {
@@ -126,14 +140,14 @@ fn companions(
     let inverse = Block {
         statements: vec![Statement::Let(Let {
             pattern: LetPattern::Tuple(vec![x.clone(), log.clone()]),
-            value: call(of, "inverse", std::iter::once(&z).chain(others.iter().copied())),
+            value: call("inverse", &mut std::iter::once(&z).chain(others.iter().copied())),
         })],
-        result: Box::new(Expr { kind: ExprKind::Tuple(tuple), span: span.into() }),
+        result: Box::new(make(ExprKind::Tuple(tuple), span)),
         span,
     };
     let density = Block {
         statements: vec![],
-        result: Box::new(call(of, "log_prob", std::iter::once(x).chain(others.iter().copied()))),
+        result: Box::new(call("log_prob", &mut std::iter::once(x).chain(others.iter().copied()))),
         span,
     };
     let item = |role, doc: String, inputs: Vec<Input>, result, body| {
@@ -147,7 +161,7 @@ fn companions(
             parameters: vec![],
             result,
             facts: vec![],
-            body: Some(body),
+            body: Ok(body),
             mended: flow.mended,
             damaged: flow.damaged,
         })
@@ -168,18 +182,4 @@ fn companions(
             density,
         ),
     ]
-}
-
-fn name(name: &Ident) -> Expr {
-    Expr { kind: ExprKind::Name(name.clone()), span: name.span().into() }
-}
-
-/// `flow: F.inverse(z, c)`
-fn call<'i>(flow: &Ident, member: &str, arguments: impl Iterator<Item = &'i Ident>) -> Expr {
-    let span: Span = flow.span();
-    let of = ExprKind::Member { of: Box::new(name(flow)), name: Ident::new(member, span) };
-    let callee = Box::new(Expr { kind: of, span: span.into() });
-    let arguments = arguments.map(|argument| Argument { name: None, value: name(argument) }).collect();
-    let inner = Box::new(Expr { kind: ExprKind::Call { callee, arguments }, span: span.into() });
-    Expr { kind: ExprKind::Label { label: Ident::new("flow", span), inner }, span: span.into() }
 }

@@ -1,7 +1,6 @@
 //! What stands in brackets: a shape, layers in sequence, a repeated layer.
 
-use super::cursor::{Parsed, Parser, Reported};
-use super::expr::error;
+use super::cursor::{Parsed, Parser};
 use crate::ast::{Expr, ExprKind, Size, Times};
 use proc_macro2::Span;
 
@@ -9,29 +8,30 @@ impl Parser {
     /// `[a, b]`, `[layer; 6]`, `[linear(64 * i); i in 1..4]`
     pub fn bracketed(&mut self, span: Span) -> Parsed<Expr> {
         let elements = self.list(|p| p.expr("a layer or a size"));
-        let broken = elements.iter().any(Result::is_err);
+        let broken = elements.iter().find_map(|element| element.as_ref().err().copied());
         let mut elements: Vec<Expr> =
-            elements.into_iter().map(|element| element.unwrap_or_else(|_| error(span))).collect();
+            elements.into_iter().map(|element| element.unwrap_or_else(|lost| self.unread(lost, span))).collect();
         if self.take_operator(";").is_none() {
-            return Ok(Expr { kind: ExprKind::List(elements), span: span.into() });
+            return Ok(self.make(ExprKind::List(elements), span));
         }
-        if broken {
-            return Err(Reported);
+        if let Some(lost) = broken {
+            return Err(lost);
         }
         let times = self.times()?;
         let layer = match elements.len() {
             1 => elements.swap_remove(0),
             0 => {
-                self.report.error(span, "no layer stands before the `;`").help("write `[layer; 6]`");
-                return Err(Reported);
+                return self.report.error(span, "no layer stands before the `;`").help("write `[layer; 6]`").fail();
             }
             _ => {
-                let error = self.report.error(span, "one layer is repeated, several stand before the `;`");
-                error.help("put them in a list of their own: `[[a, b]; 6]`");
-                return Err(Reported);
+                return self
+                    .report
+                    .error(span, "one layer is repeated, several stand before the `;`")
+                    .help("put them in a list of their own: `[[a, b]; 6]`")
+                    .fail();
             }
         };
-        Ok(Expr { kind: ExprKind::Repeat { layer: Box::new(layer), times }, span: span.into() })
+        Ok(self.make(ExprKind::Repeat { layer: Box::new(layer), times }, span))
     }
 
     /// `6`, `i in 1..4`
@@ -46,8 +46,7 @@ impl Parser {
         self.bump();
         let from = self.size("the first number")?;
         if self.take_operator("..").is_none() {
-            self.unexpected("`..` and the number after the last, as in `i in 1..4`");
-            return Err(Reported);
+            return self.unexpected("`..` and the number after the last, as in `i in 1..4`").fail();
         }
         let to: Size = self.size("the number after the last")?;
         self.nothing_left("the range")?;

@@ -2,7 +2,7 @@
 
 use proc_macro2::Literal;
 
-use super::cursor::{Parsed, Parser, Reported};
+use super::cursor::{Parsed, Parser};
 use crate::ast::ExprKind;
 
 impl Parser {
@@ -19,11 +19,10 @@ impl Parser {
             return Ok(kind);
         }
         if text.chars().all(|c| c.is_ascii_digit() || c == '_') {
-            self.error(format!("the number `{text}` is too large"));
-            return Err(Reported);
+            return self.error(format!("the number `{text}` is too large")).fail();
         }
         let plain = text.find(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E')).map(|at| &text[..at]);
-        match plain.filter(|plain| number(plain).is_some()) {
+        let error = match plain.filter(|plain| number(plain).is_some()) {
             Some(_) if text.starts_with("0x") || text.starts_with("0b") || text.starts_with("0o") => {
                 self.error(format!("numbers are written in decimals, `{text}` is not"))
             }
@@ -33,7 +32,7 @@ impl Parser {
             }
             None => self.error(format!("`{text}` is neither a number nor a string")),
         };
-        Err(Reported)
+        error.fail()
     }
 }
 

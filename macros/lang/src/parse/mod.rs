@@ -17,14 +17,19 @@ use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use crate::ast::{
     Block, Broken, BrokenKind, DimItem, Fact, Input, Item, NetItem, Program, ResultType, Role, Visibility,
 };
-use crate::report::{Report, did_you_mean};
-use cursor::{Parsed, Parser, Reported};
+use crate::report::{Report, Reported, did_you_mean};
+use cursor::{Parsed, Parser};
 
 /// Reads the content of a `net! { … }`. What could not be read is in the report; it is left out of the program, or
 /// stands there as [`ExprKind::Error`](crate::ast::ExprKind::Error). An item of which the head is broken leaves its
 /// name; a net of which a binding is lost has no body.
 pub fn parse(input: TokenStream, report: &mut Report) -> Program {
-    let mut parser = Parser::new(input, std::mem::take(report));
+    parse_after(input, 0, report)
+}
+
+/// The same for a part of a program, of whose expressions so many have a number.
+pub fn parse_after(input: TokenStream, numbered: usize, report: &mut Report) -> Program {
+    let mut parser = Parser::new(input, numbered, std::mem::take(report));
     let mut program = Program::default();
     while !parser.at_end() {
         let start = parser.position();
@@ -33,7 +38,7 @@ pub fn parse(input: TokenStream, report: &mut Report) -> Program {
                 program.items.push(item);
                 program.sources.push(parser.between(source, parser.position()));
             }
-            Err(Reported) => {
+            Err(_) => {
                 if parser.position() == start {
                     parser.bump();
                 }
@@ -43,6 +48,7 @@ pub fn parse(input: TokenStream, report: &mut Report) -> Program {
     }
     *report = parser.report;
     program.broken = parser.broken;
+    program.numbered = parser.numbered;
     program
 }
 
@@ -50,14 +56,12 @@ impl Parser {
     /// An item, and where it begins behind its attributes and its visibility.
     fn item(&mut self) -> Parsed<(Item, usize)> {
         if self.is_operator(";") {
-            self.error("nothing stands before this `;`").help("a net ends with its `}`");
-            return Err(Reported);
+            return self.error("nothing stands before this `;`").help("a net ends with its `}`").fail();
         }
         let attributes = self.attributes()?;
         let visibility = self.visibility();
         if self.at_end() {
-            self.unexpected("`dim` or `net`");
-            return Err(Reported);
+            return self.unexpected("`dim` or `net`").fail();
         }
         let start = self.position();
         let word = self.here();
@@ -72,10 +76,9 @@ impl Parser {
     /// Takes the word that says which item begins here; a missing or misspelt one is reported and mended.
     fn item_word(&mut self, visibility: &Visibility) -> Parsed<&'static str> {
         let Some(word) = self.ident().map(ToString::to_string) else {
-            self.unexpected("`dim` or `net`");
-            return Err(Reported);
+            return self.unexpected("`dim` or `net`").fail();
         };
-        match word.as_str() {
+        let error = match word.as_str() {
             "dim" => {
                 self.bump();
                 return Ok("dim");
@@ -93,11 +96,12 @@ impl Parser {
                 self.bump();
                 return Ok("net");
             }
-            "use" => self.refused_use(),
+            "use" => return Err(self.refused_use()),
             "const" | "static" | "type" | "let" => {
-                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Dim);
-                self.error(format!("`{word}` cannot stand in `net!`"))
-                    .help("a dimension is declared with `dim Name = 784;`")
+                let name = self.ident_ahead(1).cloned();
+                let error = self.error(format!("`{word}` cannot stand in `net!`"));
+                let lost = error.help("a dimension is declared with `dim Name = 784;`").reported();
+                return Err(self.broken(name, visibility, BrokenKind::Dim, lost));
             }
             "struct" | "enum" | "mod" | "impl" | "trait" | "extern" | "macro_rules" | "unsafe" | "async" => {
                 self.error(format!("`{word}` cannot stand in `net!`")).help("put it beside the macro")
@@ -124,22 +128,23 @@ impl Parser {
             }
             _ => self.unexpected("`dim` or `net`"),
         };
-        Err(Reported)
+        error.fail()
     }
 
     /// A `use` that could not be read: its names are known all the same.
-    fn refused_use(&mut self) -> &mut crate::report::Diagnostic {
+    fn refused_use(&mut self) -> Reported {
         let (start, mut end) = (self.position() + 1, 1);
         while self.ahead(end).is_some_and(|tree| tree.to_string() != ";") {
             end += 1;
         }
         let trees: Vec<TokenTree> = self.between(start, start + end - 1).into_iter().collect();
-        self.broken(idents(trees.iter().cloned().collect()), &Visibility::default(), BrokenKind::Foreign);
-        match crate::borders::read(&trees) {
+        let error = match crate::borders::read(&trees) {
             Err(fault) => self.report.error(fault.span, fault.message).help(fault.help),
             Ok(_) if self.ahead(end).is_none() => self.error("`;` is missing after the path of this `use`"),
             Ok(_) => self.error("attributes and doc comments cannot stand before `use`"),
-        }
+        };
+        let lost = error.reported();
+        self.broken(idents(trees.into_iter().collect()), &Visibility::default(), BrokenKind::Foreign, lost)
     }
 
     /// Goes past the broken item to where the next one may begin.
@@ -163,8 +168,7 @@ impl Parser {
         let mut attributes = vec![];
         while self.is_operator("#") {
             let Some(group) = self.group_ahead(1, Delimiter::Bracket) else {
-                self.unexpected("`dim` or `net`");
-                return Err(Reported);
+                return self.unexpected("`dim` or `net`").fail();
             };
             attributes.extend(self.peek().cloned());
             attributes.push(group.into());
@@ -192,22 +196,23 @@ impl Parser {
     fn dim(&mut self, attributes: TokenStream, visibility: Visibility) -> Parsed<DimItem> {
         let name = self.name("a dimension")?;
         if self.take_operator("=").is_none() {
-            self.unexpected(&format!("`=` and the size of `{name}`")).help(format!("write `dim {name} = 784;`"));
+            let error = self.unexpected(&format!("`=` and the size of `{name}`"));
+            let lost = error.help(format!("write `dim {name} = 784;`")).reported();
             if self.take_operator(":").is_none() && !matches!(self.peek(), Some(TokenTree::Literal(_))) {
-                return Err(self.broken_dim(name, &visibility));
+                return Err(self.broken([name], &visibility, BrokenKind::Dim, lost));
             }
         }
         let wanted = format!("the size of `{name}`");
         if self.begins_item() {
-            self.unexpected(&wanted);
-            return Err(self.broken_dim(name, &visibility));
+            let lost = self.unexpected(&wanted).reported();
+            return Err(self.broken([name], &visibility, BrokenKind::Dim, lost));
         }
         match self.size(&wanted) {
             Ok(size) => {
                 self.end_of_dim(&name, &visibility);
                 Ok(DimItem { attributes, visibility, name, size })
             }
-            Err(Reported) => Err(self.broken_dim(name, &visibility)),
+            Err(lost) => Err(self.broken([name], &visibility, BrokenKind::Dim, lost)),
         }
     }
 
@@ -218,23 +223,25 @@ impl Parser {
         let begins_item = self.at_end() || self.is_operator("#") || self.begins_item();
         let error = self.unexpected(&format!("`;` after the size of `{name}`"));
         if !begins_item {
-            error.help("each dimension has its own `dim`");
+            let lost = error.help("each dimension has its own `dim`").reported();
             if self.is_operator(",") {
-                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Dim);
+                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Dim, lost);
             }
             self.end_of_broken_item();
         }
     }
 
-    fn broken_dim(&mut self, name: Ident, visibility: &Visibility) -> Reported {
-        self.broken([name], visibility, BrokenKind::Dim);
-        Reported
-    }
-
     /// Keeps the names of what could not be read.
-    fn broken(&mut self, names: impl IntoIterator<Item = Ident>, visibility: &Visibility, kind: BrokenKind) {
-        let broken = |name| Broken { name, visibility: visibility.clone(), kind };
+    fn broken(
+        &mut self,
+        names: impl IntoIterator<Item = Ident>,
+        visibility: &Visibility,
+        kind: BrokenKind,
+        lost: Reported,
+    ) -> Reported {
+        let broken = |name| Broken { name, visibility: visibility.clone(), kind, lost };
         self.broken.extend(names.into_iter().map(broken));
+        lost
     }
 
     fn end_of_broken_item(&mut self) {
@@ -244,9 +251,9 @@ impl Parser {
 
     /// `Mlp(x: [n, Pixels]) -> [n, Digit] where … { … }`
     fn net(&mut self, attributes: TokenStream, visibility: Visibility, word: Span, role: Role) -> Parsed<Item> {
-        let before = self.report.len();
+        let before = self.report.mark();
         let name = self.type_name("a net")?;
-        self.lost = false;
+        self.lost = None;
         if self.is_operator("=") {
             return self.alias(attributes, visibility, name);
         }
@@ -256,18 +263,17 @@ impl Parser {
                 (inputs, result)
             }
             Ok(inputs) => (inputs, self.result(&name)),
-            Err(Reported) if self.is_operator("->") => ((vec![], vec![]), self.result(&name)),
-            Err(Reported) => ((vec![], vec![]), Err(Reported)),
+            Err(_) if self.is_operator("->") => ((vec![], vec![]), self.result(&name)),
+            Err(lost) => ((vec![], vec![]), Err(lost)),
         };
         let facts = self.where_clause();
-        let head = result.ok().filter(|_| !self.lost);
-        self.lost = head.is_none();
-        let errors = self.report.len();
-        let mended = errors > before;
+        let head = self.lost.map_or(result, Err);
+        self.lost = head.as_ref().err().copied();
+        let (mended, errors) = (self.report.failed_since(before), self.report.mark());
         let body = self.body(&name);
-        let damaged = self.report.len() > errors;
+        let damaged = self.report.failed_since(errors).is_some();
         match head {
-            Some(result) => Ok(Item::Net(NetItem {
+            Ok(result) => Ok(Item::Net(NetItem {
                 attributes,
                 visibility,
                 word,
@@ -281,10 +287,7 @@ impl Parser {
                 mended,
                 damaged,
             })),
-            None => {
-                self.broken([name], &visibility, BrokenKind::Net);
-                Err(Reported)
-            }
+            Err(lost) => Err(self.broken([name], &visibility, BrokenKind::Net, lost)),
         }
     }
 
@@ -297,13 +300,10 @@ impl Parser {
         }
         match inputs.first() {
             Some(point) => Ok(flow::result(name, &point.ty)),
-            None => {
-                if !self.lost {
-                    let error = self.report.error(name.span(), format!("`{name}` takes no points"));
-                    error.help(format!("write `flow {name}(x: [n, d]) {{ x |> … }}`"));
-                }
-                Err(Reported)
-            }
+            None => Err(self.lost.unwrap_or_else(|| {
+                let error = self.report.error(name.span(), format!("`{name}` takes no points"));
+                error.help(format!("write `flow {name}(x: [n, d]) {{ x |> … }}`")).reported()
+            })),
         }
     }
 
@@ -316,11 +316,10 @@ impl Parser {
     }
 
     /// The body; it is read for its mistakes even if the head of the net is broken.
-    fn body(&mut self, net: &Ident) -> Option<Block> {
+    fn body(&mut self, net: &Ident) -> Parsed<Block> {
         if self.group(Delimiter::Brace).is_none() {
-            if !self.lost {
-                self.unexpected(&format!("the body of `{net}` in braces"));
-                self.lost = true;
+            if self.lost.is_none() {
+                self.lost = Some(self.unexpected(&format!("the body of `{net}` in braces")).reported());
             }
             self.skip_until(|p| {
                 p.is_operator(";") || p.group(Delimiter::Brace).is_some() || p.is_operator("#") || p.begins_item()
@@ -328,11 +327,11 @@ impl Parser {
         }
         let Some(group) = self.group(Delimiter::Brace) else {
             self.take_operator(";");
-            return None;
+            return Err(self.lost.unwrap_or_else(|| self.report.unexplained(net.span())));
         };
         self.bump();
         let body = self.block(&group, &format!("the net `{net}`"));
-        Some(body).filter(|_| !self.lost)
+        self.lost.map_or(Ok(body), Err)
     }
 
     /// Whether the next two words begin an item; `dim` and `net` alone may be names.

@@ -1,6 +1,6 @@
 //! Hyper-parameters: their declarations, and nets that fix them.
 
-use super::cursor::{Parsed, Parser, Reported};
+use super::cursor::{Parsed, Parser};
 use crate::ast::{AliasItem, BrokenKind, Item, Parameter, ParameterKind, Visibility};
 use proc_macro2::{Ident, TokenStream};
 
@@ -20,7 +20,9 @@ impl Parser {
             return vec![];
         }
         let parameters = self.list(Self::parameter);
-        self.lost |= parameters.iter().any(Result::is_err) || self.nothing_left("the hyper-parameters").is_err();
+        let lost = parameters.iter().find_map(|parameter| parameter.as_ref().err().copied());
+        let lost = lost.or_else(|| self.nothing_left("the hyper-parameters").err());
+        self.lost = self.lost.or(lost);
         parameters.into_iter().flatten().collect()
     }
 
@@ -40,10 +42,11 @@ impl Parser {
             None => None,
         };
         if kind.is_none() && default.is_none() {
-            let error =
-                self.report.error(name.span(), format!("`{name}` needs a type, or a value that it has by itself"));
-            error.help(format!("write `{name}: usize`, or `{name} = …`"));
-            return Err(Reported);
+            return self
+                .report
+                .error(name.span(), format!("`{name}` needs a type, or a value that it has by itself"))
+                .help(format!("write `{name}: usize`, or `{name} = …`"))
+                .fail();
         }
         Ok(Parameter { name, kind, default })
     }
@@ -51,36 +54,34 @@ impl Parser {
     fn parameter_kind(&mut self, name: &Ident) -> Parsed<ParameterKind> {
         self.take_operator("&");
         let Some(word) = self.ident().map(ToString::to_string) else {
-            let error = self.unexpected(&format!("the type of `{name}`"));
-            error.help("a hyper-parameter is a `usize`, `f64`, `bool`, `str` or `layer`; tensors stand before the `;`");
-            return Err(Reported);
+            return self
+                .unexpected(&format!("the type of `{name}`"))
+                .help("a hyper-parameter is a `usize`, `f64`, `bool`, `str` or `layer`; tensors stand before the `;`")
+                .fail();
         };
         if let Some((_, kind, _)) = KINDS.iter().find(|(known, ..)| *known == word) {
             self.bump();
             return Ok(*kind);
         }
-        let meant = KINDS.iter().find(|(_, _, others)| others.contains(&word.as_str())).map(|(known, ..)| *known);
+        let meant = KINDS.iter().find(|(_, _, others)| others.contains(&word.as_str()));
         let error = self.error(format!("`{word}` is no type of a hyper-parameter"));
         error.help(match meant {
-            Some(meant) => format!("write `{meant}` instead of `{word}`"),
+            Some((meant, ..)) => format!("write `{meant}` instead of `{word}`"),
             None => "there are `usize`, `f64`, `bool`, `str` and `layer`".to_owned(),
         });
-        if meant.is_none() {
-            return Err(Reported);
-        }
+        let Some((_, kind, _)) = meant else { return error.fail() };
         self.bump();
-        let found = KINDS.iter().find(|(known, ..)| Some(*known) == meant);
-        found.map(|(_, kind, _)| *kind).ok_or(Reported)
+        Ok(*kind)
     }
 
     /// `= Gpt2(layers = 12);`
     pub fn alias(&mut self, attributes: TokenStream, visibility: Visibility, name: Ident) -> Parsed<Item> {
         self.take_operator("=");
-        self.lost = false;
+        self.lost = None;
         let target = self.expr(&format!("the net that `{name}` stands for"));
         let ends = self.take_operator(";").is_some();
-        match target {
-            Ok(target) if !self.lost => {
+        match self.lost.map_or(target, Err) {
+            Ok(target) => {
                 if !ends {
                     self.unexpected(&format!("`;` after what `{name}` stands for"));
                     self.skip_until(|p| p.is_operator(";") || p.is_operator("#") || p.begins_item());
@@ -88,10 +89,7 @@ impl Parser {
                 }
                 Ok(Item::Alias(AliasItem { attributes, visibility, name, target }))
             }
-            _ => {
-                self.broken([name], &visibility, BrokenKind::Net);
-                Err(Reported)
-            }
+            Err(lost) => Err(self.broken([name], &visibility, BrokenKind::Net, lost)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Patterns: `[n, t, (heads e)] -> [n, heads, t, e]`, `einsum(q[n, i, e], k[n, j, e] -> [n, i, j])`.
 
-use super::cursor::{Parsed, Parser, Reported};
+use super::cursor::{Parsed, Parser};
 use crate::ast::{Expr, ExprKind, Operand, Pattern, PatternAxis, Size};
 use crate::report::Place;
 use proc_macro2::{Delimiter, Group, Span, TokenTree};
@@ -11,15 +11,17 @@ impl Parser {
         let from = self.side(left)?;
         let (to, last) = self.arrow()?;
         let span = Place { first: left.span(), last };
-        Ok(Expr { kind: ExprKind::Pattern(Pattern { from, to }), span })
+        Ok(self.make(ExprKind::Pattern(Pattern { from, to }), span))
     }
 
     /// `-> [n, i, j]`
     fn arrow(&mut self) -> Parsed<(Vec<PatternAxis>, Span)> {
         self.take_operator("->");
         let Some(right) = self.group(Delimiter::Bracket) else {
-            self.unexpected("the axes of the result in brackets").help("a pattern is `[n, c] -> [c, n]`");
-            return Err(Reported);
+            return self
+                .unexpected("the axes of the result in brackets")
+                .help("a pattern is `[n, c] -> [c, n]`")
+                .fail();
         };
         self.bump();
         Ok((self.side(&right)?, right.span()))
@@ -44,16 +46,19 @@ impl Parser {
             let mut parts = vec![];
             while !p.at_end() {
                 if p.is_operator(",") || p.is_operator("*") {
-                    p.error("the parts of an axis are separated by spaces").help("write `(heads e)`");
-                    return Err(Reported);
+                    let error = p.error("the parts of an axis are separated by spaces");
+                    return error.help("write `(heads e)`").fail();
                 }
                 parts.push(p.pattern_part()?);
             }
             Ok(parts)
         })?;
         if parts.is_empty() {
-            self.report.error(group.span(), "the parentheses are empty").help("an axis of size 1 is written `1`");
-            return Err(Reported);
+            return self
+                .report
+                .error(group.span(), "the parentheses are empty")
+                .help("an axis of size 1 is written `1`")
+                .fail();
         }
         Ok(PatternAxis { parts, grouped: true, span: group.span() })
     }
@@ -64,24 +69,21 @@ impl Parser {
             Some(TokenTree::Literal(_)) => {
                 let size = self.size("an axis")?;
                 if let Size::Literal(0, span) = size {
-                    self.report.error(span, "an axis has at least size 1, not 0");
-                    return Err(Reported);
+                    return self.report.error(span, "an axis has at least size 1, not 0").fail();
                 }
                 Ok(size)
             }
-            _ => {
-                let error = self.unexpected("an axis");
-                error.help("a pattern lists names, numbers, and parts of one axis in parentheses: `[n, (heads e)]`");
-                Err(Reported)
-            }
+            _ => self
+                .unexpected("an axis")
+                .help("a pattern lists names, numbers, and parts of one axis in parentheses: `[n, (heads e)]`")
+                .fail(),
         }
     }
 
     /// `einsum(q[n, i, e], k[n, j, e] -> [n, i, j])`; the word has been taken.
     pub fn einsum(&mut self, span: Span) -> Parsed<Expr> {
         let Some(group) = self.group(Delimiter::Parenthesis) else {
-            self.unexpected("the tensors of `einsum` in parentheses");
-            return Err(Reported);
+            return self.unexpected("the tensors of `einsum` in parentheses").fail();
         };
         self.bump();
         let (operands, result) = self.within(&group, |p| {
@@ -93,14 +95,13 @@ impl Parser {
                 }
             }
             if !p.is_operator("->") {
-                p.unexpected("`,` or `->`").help("write `einsum(a[i, k], b[k, j] -> [i, j])`");
-                return Err(Reported);
+                return p.unexpected("`,` or `->`").help("write `einsum(a[i, k], b[k, j] -> [i, j])`").fail();
             }
             let (result, _) = p.arrow()?;
             p.nothing_left("the result of `einsum`")?;
             Ok((operands, result))
         })?;
-        Ok(Expr { kind: ExprKind::Einsum { operands, result }, span: span.into() })
+        Ok(self.make(ExprKind::Einsum { operands, result }, span))
     }
 
     /// `q[n, i, e]`, `f(x)[n, i]`, `(x |> f)[n, i]`: what binds as strongly as a call, or stands in parentheses.
@@ -115,18 +116,15 @@ impl Parser {
             }
             (None, Some(word)) => self.deeper(|p| p.word(&word, "a tensor"))?,
             (None, None) => {
-                self.unexpected("a tensor");
-                return Err(Reported);
+                return self.unexpected("a tensor").fail();
             }
         };
         let Some(group) = self.group(Delimiter::Bracket) else {
             let calculated = self.operator().is_some_and(|operator| !matches!(operator.text, "," | "->"));
-            let error = self.unexpected("the axes of this tensor in brackets");
-            error.help(match calculated {
+            return self.unexpected("the axes of this tensor in brackets").help(match calculated {
                 true => "what is calculated here stands in parentheses, with its axes behind: `einsum((a + b)[i, k] -> [i])`",
                 false => "write `einsum(a[i, k], b[k, j] -> [i, j])`",
-            });
-            return Err(Reported);
+            }).fail();
         };
         self.bump();
         Ok(Operand { tensor, axes: self.side(&group)? })

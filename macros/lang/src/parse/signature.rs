@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident};
 
-use super::cursor::{Parsed, Parser, Reported};
+use super::cursor::{Parsed, Parser};
 use crate::ast::{Input, Parameter, ResultType};
 
 /// The words of Rust that cannot name anything.
@@ -17,13 +17,11 @@ impl Parser {
     /// An identifier that Rust accepts as a name.
     pub fn name(&mut self, of: &str) -> Parsed<Ident> {
         let Some(ident) = self.ident().cloned() else {
-            self.unexpected(&format!("the name of {of}"));
-            return Err(Reported);
+            return self.unexpected(&format!("the name of {of}")).fail();
         };
         let text = ident.to_string();
         if KEYWORDS.contains(&text.as_str()) {
-            self.error(format!("`{text}` is a word of Rust and cannot be the name of {of}"));
-            return Err(Reported);
+            return self.error(format!("`{text}` is a word of Rust and cannot be the name of {of}")).fail();
         }
         self.bump();
         Ok(ident)
@@ -43,21 +41,20 @@ impl Parser {
     /// `(x: [n, Pixels], y: [n] in Digit; width: usize)`
     pub fn inputs(&mut self, net: &Ident) -> Parsed<(Vec<Input>, Vec<Parameter>)> {
         if self.is_operator("<") {
-            let error = self.error("a net has no type parameters");
-            error.help("a lower-case dimension such as `n` in `[n, 784]` is known only at run time");
-            self.lost = true;
+            let help = "a lower-case dimension such as `n` in `[n, 784]` is known only at run time";
+            self.lose("a net has no type parameters", help);
             self.skip_until(|p| p.group(Delimiter::Parenthesis).is_some() || p.group(Delimiter::Brace).is_some());
         }
         let Some(group) = self.group(Delimiter::Parenthesis) else {
             let error = self.unexpected(&format!("the inputs of `{net}` in parentheses"));
-            error.help(format!("write `net {net}(x: [n, …]) -> [n, …] {{ … }}`"));
-            self.lost = true;
-            return Err(Reported);
+            let lost = error.help(format!("write `net {net}(x: [n, …]) -> [n, …] {{ … }}`")).reported();
+            self.lost = Some(lost);
+            return Err(lost);
         };
         self.bump();
         self.within(&group, |p| {
             let inputs = p.list(|p| p.input("an input"));
-            p.lost |= inputs.iter().any(Result::is_err);
+            p.lost = p.lost.or(inputs.iter().find_map(|input| input.as_ref().err().copied()));
             let parameters = p.parameters();
             Ok((inputs.into_iter().flatten().collect(), parameters))
         })
@@ -69,23 +66,25 @@ impl Parser {
             self.error("nothing changes in a net").help("leave out `mut`");
             self.bump();
         } else if self.is_operator("&") {
-            self.error("there are no references in a net").help("inputs are tensors: `x: [n, 784]`");
-            return Err(Reported);
+            return self.error("there are no references in a net").help("inputs are tensors: `x: [n, 784]`").fail();
         } else if self.is_word("self") {
-            let error = self.error("a net has no `self`");
-            error.help("its layers are made in the body, its inputs are tensors: `x: [n, 784]`");
-            return Err(Reported);
+            return self
+                .error("a net has no `self`")
+                .help("its layers are made in the body, its inputs are tensors: `x: [n, 784]`")
+                .fail();
         }
         let name = self.name(of)?;
         if self.at_end() || self.is_operator(",") || self.is_operator(";") {
-            let error = self.report.error(name.span(), format!("`{name}` needs a shape"));
-            error.help(format!("write `{name}: [n, …]`, or `{name}: []` for a single number"));
-            return Err(Reported);
+            return self
+                .report
+                .error(name.span(), format!("`{name}` needs a shape"))
+                .help(format!("write `{name}: [n, …]`, or `{name}: []` for a single number"))
+                .fail();
         }
         if self.take_operator(":").is_none() {
-            self.unexpected(&format!("`:` between `{name}` and its shape"));
+            let lost = self.unexpected(&format!("`:` between `{name}` and its shape")).reported();
             if self.take_operator("=").is_none() && self.group(Delimiter::Bracket).is_none() {
-                return Err(Reported);
+                return Err(lost);
             }
         }
         let ty = self.tensor_type()?;
@@ -98,15 +97,13 @@ impl Parser {
         if !arrow {
             let help = format!("write `net {net}(…) -> [n, …] {{ … }}`");
             if self.group(Delimiter::Brace).is_some() || self.at_end() || self.is_operator(";") {
-                let error = self.report.error(net.span(), format!("`{net}` does not say what it gives"));
-                error.help(help);
-                return Err(Reported);
+                return self.report.error(net.span(), format!("`{net}` does not say what it gives")).help(help).fail();
             }
-            self.unexpected("`->` and the shape of the result").help(help);
+            let lost = self.unexpected("`->` and the shape of the result").help(help).reported();
             if matches!(self.operator().map(|o| o.text), Some("=>" | ":" | "-" | "=")) {
                 self.take_any_operator();
             } else if self.group(Delimiter::Bracket).is_none() && self.group(Delimiter::Parenthesis).is_none() {
-                return Err(Reported);
+                return Err(lost);
             }
         }
         if let Some(group) = self.group(Delimiter::Parenthesis)
@@ -140,15 +137,14 @@ impl Parser {
     fn named_results(&mut self, group: &proc_macro2::Group) -> Parsed<ResultType> {
         self.within(group, |p| {
             if p.at_end() {
-                p.report
-                    .error(group.span(), "a net gives at least one tensor")
-                    .help("a single number has the shape `[]`");
-                return Err(Reported);
+                let error = p.report.error(group.span(), "a net gives at least one tensor");
+                return error.help("a single number has the shape `[]`").fail();
             }
             if p.peek_is_shape() {
-                let error = p.error("several results need names");
-                error.help("write `-> (loss: [], correct: [])`, or `-> [n, …]` for one result");
-                return Err(Reported);
+                return p
+                    .error("several results need names")
+                    .help("write `-> (loss: [], correct: [])`, or `-> [n, …]` for one result")
+                    .fail();
             }
             let results = p.list(|p| p.input("a result"));
             p.nothing_left("the results")?;

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Literal, TokenTree};
 
-use super::cursor::{Operator, Parsed, Parser, Reported};
+use super::cursor::{Operator, Parsed, Parser};
 use crate::ast::{AxisType, Fact, Size, TensorType};
 
 impl Parser {
@@ -29,7 +29,7 @@ impl Parser {
             } else if name {
                 error.help("a shape lists its axes in brackets");
             }
-            return Err(Reported);
+            return error.fail();
         };
         self.bump();
         let axes = self.axes(&group)?;
@@ -45,8 +45,8 @@ impl Parser {
         self.within(group, |p| {
             let axes = p.list(Self::axis);
             if p.is_operator(";") {
-                p.error("the axes of a shape are separated by `,`").help("every axis is written out: `[n, 3, 3]`");
-                return Err(Reported);
+                let error = p.error("the axes of a shape are separated by `,`");
+                return error.help("every axis is written out: `[n, 3, 3]`").fail();
             }
             axes.into_iter().collect()
         })
@@ -83,9 +83,10 @@ impl Parser {
             match operator.text {
                 "*" | "/" => left = self.size_operation(left, operator, Self::size_atom)?,
                 "%" | "^" | "**" | "<<" | ">>" => {
-                    self.error(format!("`{}` is not an operator on sizes", operator.text))
-                        .help("there are `+`, `-`, `*`, `/`, `ceil_div(a, b)` and `floor_div(a, b)`");
-                    return Err(Reported);
+                    return self
+                        .error(format!("`{}` is not an operator on sizes", operator.text))
+                        .help("there are `+`, `-`, `*`, `/`, `ceil_div(a, b)` and `floor_div(a, b)`")
+                        .fail();
                 }
                 _ => break,
             }
@@ -103,8 +104,10 @@ impl Parser {
         let right = operand(self, &format!("a size after `{}`", operator.text))?;
         for side in [&left, &right] {
             if let Size::Infer(span) = side {
-                self.report.error(*span, "`_` stands for a whole size, it cannot be part of a calculation");
-                return Err(Reported);
+                return self
+                    .report
+                    .error(*span, "`_` stands for a whole size, it cannot be part of a calculation")
+                    .fail();
             }
         }
         let op = operator.text.chars().next().expect("an operator has a character");
@@ -133,11 +136,10 @@ impl Parser {
                         })?;
                         Ok(Size::Call { name, arguments: arguments.into_iter().collect::<Parsed<_>>()? })
                     }
-                    None if self.is_operator("::") => {
-                        self.error("a dimension has a name without a path")
-                            .help("declare it with `dim` in the same `net!`");
-                        Err(Reported)
-                    }
+                    None if self.is_operator("::") => self
+                        .error("a dimension has a name without a path")
+                        .help("declare it with `dim` in the same `net!`")
+                        .fail(),
                     None => Ok(Size::Name(name)),
                 }
             }
@@ -149,12 +151,12 @@ impl Parser {
                 })
             }
             _ => {
-                match self.operator().map(|operator| operator.text) {
+                let error = match self.operator().map(|operator| operator.text) {
                     Some("-") => self.error("a size is not negative"),
                     Some(".." | "...") => self.error("a shape lists every one of its axes").help("there is no `..`"),
                     _ => self.unexpected(wanted),
                 };
-                Err(Reported)
+                error.fail()
             }
         }
     }
@@ -165,21 +167,18 @@ impl Parser {
         if digits.chars().all(|c| c.is_ascii_digit()) {
             return match digits.parse() {
                 Ok(size) => Ok(Size::Literal(size, literal.span())),
-                Err(_) => {
-                    self.error(format!("the size `{text}` is too large"));
-                    Err(Reported)
-                }
+                Err(_) => self.error(format!("the size `{text}` is too large")).fail(),
             };
         }
         let whole: String = digits.chars().take_while(char::is_ascii_digit).collect();
         let suffix = digits[whole.len()..].chars().next();
-        match suffix {
+        let error = match suffix {
             _ if whole.is_empty() => self.error(format!("a size is a whole number, {text} is not")),
             Some('.' | 'e' | 'E') => self.error(format!("a size is a whole number, `{text}` is not")),
             Some('x' | 'o' | 'b') => self.error(format!("sizes are written in decimals, `{text}` is not")),
             _ => self.error(format!("numbers have no type here: `{text}`")).help(format!("write `{whole}`")),
         };
-        Err(Reported)
+        error.fail()
     }
 
     /// The facts after `where`, up to the body.
@@ -189,8 +188,8 @@ impl Parser {
         loop {
             match self.fact() {
                 Ok(fact) => facts.push(fact),
-                Err(Reported) => {
-                    self.lost = true;
+                Err(lost) => {
+                    self.lost = Some(lost);
                     self.skip_until(|p| stop(p) || p.is_operator(","));
                 }
             }
@@ -199,8 +198,7 @@ impl Parser {
             }
         }
         if !stop(self) {
-            self.unexpected("`,` or the body after a fact");
-            self.lost = true;
+            self.lost = Some(self.unexpected("`,` or the body after a fact").reported());
             self.skip_until(stop);
         }
         facts
@@ -210,9 +208,10 @@ impl Parser {
         let left = self.size("a fact such as `heads | d`")?;
         let Some(operator) = self.operator().filter(|o| matches!(o.text, "|" | "==" | "!=" | "<" | "<=" | ">" | ">="))
         else {
-            let error = self.unexpected("`|` or a comparison");
-            error.help("`a | b` says that `a` divides `b`; `a == b` and `a <= b` compare");
-            return Err(Reported);
+            return self
+                .unexpected("`|` or a comparison")
+                .help("`a | b` says that `a` divides `b`; `a == b` and `a <= b` compare")
+                .fail();
         };
         self.take_any_operator();
         let right = self.size(&format!("a size after `{}`", operator.text))?;

@@ -3,12 +3,15 @@
 mod size;
 
 use crate::ast::{AliasItem, DimItem, Foreign, Item, NetItem, Program, Visibility};
-use crate::report::{Report, did_you_mean};
+use crate::report::{Checked, Report, Reported, did_you_mean};
 use crate::terms::{Dims, Meaning, Term};
 use proc_macro2::Ident;
 use std::collections::BTreeMap;
 
-pub use size::{Absorbed, Checked, arithmetic, size};
+pub use size::{arithmetic, size};
+
+/// Names that an error has left without meaning: to use one is no further error.
+pub type Lost = BTreeMap<String, Reported>;
 
 /// The names of a program.
 #[derive(Debug)]
@@ -21,8 +24,8 @@ pub struct Names<'a> {
     pub aliases: Vec<&'a AliasItem>,
     /// What the names of dimensions stand for.
     pub meanings: Dims,
-    /// Names of declarations that hold an error: using them is no further error.
-    pub broken: Vec<String>,
+    /// Names of declarations that hold an error.
+    pub broken: Lost,
     /// What other `net!`s declare.
     foreign: &'a [Foreign],
 }
@@ -70,8 +73,8 @@ pub fn resolve<'a>(program: &'a Program, report: &mut Report) -> Names<'a> {
     let mut first: BTreeMap<String, &Ident> = BTreeMap::new();
     let foreign = program.foreign.as_slice();
     let mut names =
-        Names { dims: vec![], nets: vec![], aliases: vec![], meanings: Dims::new(), broken: vec![], foreign };
-    names.broken.extend(program.broken.iter().map(|broken| broken.name.to_string()));
+        Names { dims: vec![], nets: vec![], aliases: vec![], meanings: Dims::new(), broken: Lost::new(), foreign };
+    names.broken.extend(program.broken.iter().map(|broken| (broken.name.to_string(), broken.lost)));
     let mut dims = vec![];
     for item in &program.items {
         let name = item.name();
@@ -95,10 +98,9 @@ fn declare<'a>(items: &[&'a DimItem], names: &mut Names<'a>, report: &mut Report
     for item in items {
         let name = item.name.to_string();
         if name.starts_with(|c: char| c.is_lowercase()) {
-            report
-                .error(item.name.span(), format!("a declared dimension begins with a capital, `{name}` does not"))
-                .help("lower-case names are dimensions that are known only at run time");
-            names.broken.push(name);
+            let message = format!("a declared dimension begins with a capital, `{name}` does not");
+            let help = "lower-case names are dimensions that are known only at run time";
+            names.broken.insert(name, report.error(item.name.span(), message).help(help).reported());
         } else if let crate::ast::Size::Literal(number, span) = item.size {
             if number == 0 {
                 report.error(span, format!("`{name}` has size 0, a dimension has at least size 1"));
@@ -118,7 +120,14 @@ fn declare<'a>(items: &[&'a DimItem], names: &mut Names<'a>, report: &mut Report
                 !items.iter().any(|other| other.name == name) || names.meanings.meaning(&name).is_some()
             });
             if ready {
-                alias(item, names, report);
+                let name = item.name.to_string();
+                match alias(item, names, report) {
+                    Ok(term) => {
+                        let declared = names.meanings.declare(name, Meaning::Alias(term));
+                        debug_assert!(declared.is_ok(), "names occur once");
+                    }
+                    Err(lost) => drop(names.broken.insert(name, lost)),
+                }
             }
             !ready
         });
@@ -127,11 +136,11 @@ fn declare<'a>(items: &[&'a DimItem], names: &mut Names<'a>, report: &mut Report
         }
     }
     for item in waiting {
-        let waits = names_in(&item.size).iter().any(|name| names.broken.iter().any(|broken| *name == broken));
-        if !waits {
-            report.error(item.name.span(), format!("the size of `{}` depends on itself", item.name));
-        }
-        names.broken.push(item.name.to_string());
+        let waits = names_in(&item.size).into_iter().find_map(|name| names.broken.get(&name.to_string()).copied());
+        let lost = waits.unwrap_or_else(|| {
+            report.error(item.name.span(), format!("the size of `{}` depends on itself", item.name)).reported()
+        });
+        names.broken.insert(item.name.to_string(), lost);
     }
     for item in items {
         if let Some(term) = names.meanings.term(&item.name.to_string()) {
@@ -141,11 +150,11 @@ fn declare<'a>(items: &[&'a DimItem], names: &mut Names<'a>, report: &mut Report
     }
 }
 
-fn alias(item: &DimItem, names: &mut Names<'_>, report: &mut Report) {
-    let name = item.name.to_string();
-    if names_in(&item.size).iter().any(|part| names.broken.iter().any(|broken| *part == broken)) {
-        names.broken.push(name);
-        return;
+/// What the size of an alias stands for.
+fn alias(item: &DimItem, names: &Names<'_>, report: &mut Report) -> Checked<Term> {
+    let name = &item.name;
+    if let Some(lost) = names_in(&item.size).iter().find_map(|part| names.broken.get(&part.to_string())) {
+        return Err(*lost);
     }
     let lower = names_in(&item.size).into_iter().find(|n| names.meanings.meaning(&n.to_string()).is_none());
     if let Some(unknown) = lower {
@@ -155,26 +164,13 @@ fn alias(item: &DimItem, names: &mut Names<'_>, report: &mut Report) {
         if let Some(guess) = guess {
             error.help(format!("did you mean `{guess}`?"));
         }
-        names.broken.push(name);
-        return;
+        return error.fail();
     }
-    let Ok(term) = size(&item.size, &names.meanings, &[], report) else {
-        names.broken.push(name);
-        return;
-    };
+    let term = size(&item.size, &names.meanings, &Lost::new(), report)?;
     match term.number() {
-        Some(number) if number > 0 => {
-            let declared = names.meanings.declare(name, Meaning::Alias(term));
-            debug_assert!(declared.is_ok(), "names occur once");
-        }
-        Some(_) => {
-            report.error(item.name.span(), format!("`{name}` has size 0, a dimension has at least size 1"));
-            names.broken.push(name);
-        }
-        None => {
-            report.error(item.name.span(), format!("`{name}` = {term} is no size"));
-            names.broken.push(name);
-        }
+        Some(number) if number > 0 => Ok(term),
+        Some(_) => report.error(name.span(), format!("`{name}` has size 0, a dimension has at least size 1")).fail(),
+        None => report.error(name.span(), format!("`{name}` = {term} is no size")).fail(),
     }
 }
 

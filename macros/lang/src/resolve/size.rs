@@ -1,51 +1,39 @@
 //! What a size in the source stands for.
 
+use super::Lost;
 use crate::ast::Size;
-use crate::report::{Place, Report, did_you_mean};
+use crate::report::{Checked, Place, Report, did_you_mean};
 use crate::terms::{Dims, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Span;
 
-/// Stands for a value that has an error: the error was reported where it arose, and whatever depends on the value is
-/// no further error.
-#[derive(Debug)]
-pub struct Absorbed;
-
-/// A value, unless an error was reported.
-pub type Checked<T> = Result<T, Absorbed>;
-
 /// The term of a size. Names stand for what `dims` says; those in `broken` hold an error already.
-pub fn size(size: &Size, dims: &Dims, broken: &[String], report: &mut Report) -> Checked<Term> {
+pub fn size(size: &Size, dims: &Dims, broken: &Lost, report: &mut Report) -> Checked<Term> {
     match size {
-        Size::Literal(0, span) => {
-            report.error(*span, "a dimension has at least size 1, not 0");
-            Err(Absorbed)
-        }
+        Size::Literal(0, span) => report.error(*span, "a dimension has at least size 1, not 0").fail(),
         Size::Literal(number, _) => Ok(Term::literal(*number)),
-        Size::Infer(span) => {
-            report.error(*span, "`_` is for results only").help("say which dimension this is");
-            Err(Absorbed)
-        }
+        Size::Infer(span) => report.error(*span, "`_` is for results only").help("say which dimension this is").fail(),
         Size::Name(name) => {
             let text = name.to_string();
             if let Some(term) = dims.term(&text) {
                 return Ok(term);
             }
-            if !broken.contains(&text) {
-                let known: Vec<_> = dims.names().collect();
-                let guess = did_you_mean(&text, &known);
-                let lower = text.starts_with(char::is_lowercase);
-                let message = match lower {
-                    true => format!("no input has a dimension `{text}`"),
-                    false => format!("no dimension `{text}` is declared"),
-                };
-                report.error(name.span(), message).help(match guess {
-                    Some(guess) => format!("did you mean `{guess}`?"),
-                    None if lower => "a dimension that is known only at run time is read off an input".to_owned(),
-                    None => format!("declare it: `dim {text} = …;`"),
-                });
+            if let Some(reported) = broken.get(&text) {
+                return Err(*reported);
             }
-            Err(Absorbed)
+            let known: Vec<_> = dims.names().collect();
+            let guess = did_you_mean(&text, &known);
+            let lower = text.starts_with(char::is_lowercase);
+            let message = match lower {
+                true => format!("no input has a dimension `{text}`"),
+                false => format!("no dimension `{text}` is declared"),
+            };
+            let error = report.error(name.span(), message).help(match guess {
+                Some(guess) => format!("did you mean `{guess}`?"),
+                None if lower => "a dimension that is known only at run time is read off an input".to_owned(),
+                None => format!("declare it: `dim {text} = …;`"),
+            });
+            error.fail()
         }
         Size::Arithmetic { op, operands, span } => {
             let left = self::size(&operands[0], dims, broken, report);
@@ -84,15 +72,13 @@ pub fn arithmetic(
                     let (left, right) = (says(left, l), says(right, r));
                     report
                         .error(span, format!("`/` is exact, and {right} does not divide {left}"))
-                        .help("`floor_div` and `ceil_div` round");
-                    Err(Absorbed)
+                        .help("`floor_div` and `ceil_div` round")
+                        .fail()
                 }
-                _ => {
-                    report
-                        .error(span, format!("`/` is exact, and nothing says that {right} divides {left}"))
-                        .help(format!("state it, `where {right} | {left}`, or round by `floor_div` or `ceil_div`"));
-                    Err(Absorbed)
-                }
+                _ => report
+                    .error(span, format!("`/` is exact, and nothing says that {right} divides {left}"))
+                    .help(format!("state it, `where {right} | {left}`, or round by `floor_div` or `ceil_div`"))
+                    .fail(),
             },
         },
     }
@@ -101,23 +87,22 @@ pub fn arithmetic(
 fn division(name: &str, terms: &[Term], span: Span, report: &mut Report) -> Checked<Term> {
     match (name, terms) {
         ("ceil_div" | "floor_div", [_, by]) if by.number() == Some(0) => {
-            report.error(span, format!("`{name}` divides by 0"));
-            Err(Absorbed)
+            report.error(span, format!("`{name}` divides by 0")).fail()
         }
         ("ceil_div", [a, by]) => Ok(a.ceil_div(by)),
         ("floor_div", [a, by]) => Ok(a.floor_div(by)),
         ("ceil_div" | "floor_div", _) => {
-            report.error(span, format!("`{name}` takes 2 sizes, not {}", terms.len()));
-            Err(Absorbed)
+            report.error(span, format!("`{name}` takes 2 sizes, not {}", terms.len())).fail()
         }
         _ => {
             let guess = did_you_mean(name, ["ceil_div", "floor_div"]);
-            let error = report.error(span, format!("no function on sizes is called `{name}`"));
-            error.help(match guess {
-                Some(guess) => format!("did you mean `{guess}`?"),
-                None => "the functions on sizes are `ceil_div` and `floor_div`".to_owned(),
-            });
-            Err(Absorbed)
+            report
+                .error(span, format!("no function on sizes is called `{name}`"))
+                .help(match guess {
+                    Some(guess) => format!("did you mean `{guess}`?"),
+                    None => "the functions on sizes are `ceil_div` and `floor_div`".to_owned(),
+                })
+                .fail()
         }
     }
 }

@@ -1,18 +1,17 @@
 //! What inference leaves: every net as a list of steps, each with its type, and the layers it owns.
 
+mod call;
 mod reading;
 mod steps;
 
+pub use call::{Argument, Call, Degrees};
 pub use reading::Reading;
-pub use steps::{
-    Body, Constant, Degrees, Distance, Flow, Inverse, Naming, Operation, Scalar, Setting, Step, Trace, ValueId, Varying,
-};
+pub use steps::{Body, Constant, Flow, Inverse, Naming, Operation, Step, Trace, ValueId, Varying};
 
 use super::facts::Assumption;
-use super::instances::Need;
 use super::types::Type;
 use crate::ast::{NetItem, Visibility};
-use crate::report::Diagnostic;
+use crate::report::{Checked, Need};
 use crate::terms::Term;
 use proc_macro2::{Ident, Span, TokenStream};
 
@@ -33,21 +32,19 @@ pub struct TypedNet<'a> {
     pub needs: Vec<Need>,
     /// What is asked of run-time dimensions and checked at run time.
     pub assumed: Vec<Assumption>,
-    /// The errors of a net that is not whole: whoever completes it may not have them.
-    pub held: Vec<Diagnostic>,
     /// The run-time dimensions: those that an input has as an axis by itself in the order of their first appearance, then
     /// those that follow from the size of an axis.
     pub run_time: Vec<Ident>,
-    /// The inputs' types; `None` where the signature holds an error.
-    pub inputs: Vec<Option<Type>>,
-    /// The results' types; `None` where they could not be inferred.
-    pub results: Vec<Option<Type>>,
+    /// The inputs' types, where the signature holds no error.
+    pub inputs: Vec<Checked<Type>>,
+    /// The results' types, where they could be inferred.
+    pub results: Vec<Checked<Type>>,
     /// The layers, in order of creation.
     pub layers: Vec<Layer>,
     /// The values in the order in which they are made: the inputs first.
     pub values: Vec<Type>,
-    /// The body in single steps; `None` if it holds an error.
-    pub body: Option<Body>,
+    /// The body in single steps, unless it holds an error.
+    pub body: Checked<Body>,
     /// For a flow: the other way.
     pub inverse: Option<Inverse>,
     /// For every part that is `[layer; 6]` with equal layers that have parameters: the first, by its position, and how
@@ -81,12 +78,12 @@ impl TypedNet<'_> {
     /// Where a run-time dimension is read off that no input has as an axis by itself.
     pub fn reading(&self, name: &Ident) -> Option<Reading> {
         let known = self.run_time.iter().take_while(|known| *known != name).map(ToString::to_string);
-        Reading::find(&name.to_string(), &known.collect::<Vec<_>>(), self.inputs.iter().map(Option::as_ref))
+        Reading::find(&name.to_string(), &known.collect::<Vec<_>>(), self.inputs.iter().map(|ty| ty.as_ref().ok()))
     }
 
     /// Whether the types of all inputs and results are known.
     pub fn is_typed(&self) -> bool {
-        self.inputs.iter().chain(&self.results).all(Option::is_some)
+        self.inputs.iter().chain(&self.results).all(Result::is_ok)
     }
 
     /// The path of a part below the net.
@@ -181,6 +178,15 @@ pub struct Layer {
     pub starts: Vec<(&'static str, Start)>,
     /// Whether it keeps its values in training.
     pub frozen: bool,
+}
+
+impl Layer {
+    /// A part of a scope, of which nothing else is known.
+    pub fn new(label: Ident, scope: Option<usize>, kind: LayerKind) -> Self {
+        let (at, shown, text, signature) = (label.span(), label.to_string(), String::new(), Default::default());
+        let (multiply_adds, starts, frozen) = (Term::integer(0), vec![], false);
+        Layer { label, scope, kind, text, at, shown, signature, multiply_adds, starts, frozen }
+    }
 }
 
 /// How a tensor starts.

@@ -23,7 +23,7 @@ fn in_body(body: &str, mark: &str, message: &str, help: &str) -> Program {
 
 fn body(program: &Program) -> Option<String> {
     match &program.items[0] {
-        Item::Net(net) => net.body.as_ref().map(print::block),
+        Item::Net(net) => net.body.as_ref().ok().map(print::block),
         Item::Dim(_) | Item::Alias(_) => None,
     }
 }
@@ -294,7 +294,7 @@ fn a_broken_argument_stands_in_its_place() {
     let (program, _) = read("net F(x: [n]) -> [n] { f(x, = 3, over = n) }");
     let Item::Net(net) = &program.items[0] else { panic!("the item is a net") };
     let ExprKind::Call { arguments, .. } = &net.body.as_ref().unwrap().result.kind else { panic!("it is a call") };
-    let broken: Vec<_> = arguments.iter().map(|a| matches!(a.value.kind, ExprKind::Error)).collect();
+    let broken: Vec<_> = arguments.iter().map(|a| matches!(a.value.kind, ExprKind::Error(_))).collect();
     assert_eq!(broken, [false, true, false]);
 }
 

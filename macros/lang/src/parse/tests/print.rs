@@ -157,6 +157,6 @@ pub fn expr(value: &Expr) -> String {
             format!("if {} {{ {} }} else {{ {} }}", expr(condition), block(yes), block(no))
         }
         ExprKind::Block(inner) => format!("{{ {} }}", block(inner)),
-        ExprKind::Error => "<error>".to_string(),
+        ExprKind::Error(_) => "<error>".to_string(),
     }
 }

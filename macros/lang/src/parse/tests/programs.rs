@@ -213,7 +213,8 @@ fn every_prefix_is_expanded_without_a_panic() {
             let mut report = Report::new();
             parse(cut, &mut report);
             // A cut program has at most a few mistakes: one where it is cut and one for each part left open.
-            assert!(report.len() <= 4, "{:#?}", report.into_diagnostics());
+            let errors = report.into_diagnostics();
+            assert!(errors.len() <= 4, "{errors:#?}");
         }
     }
 }
