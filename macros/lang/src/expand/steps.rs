@@ -4,8 +4,8 @@ use super::dims::{Mode, axes};
 use super::{Context, here};
 use crate::functions::{FUNCTIONS, Function};
 use crate::infer::{
-    Constant, Degrees, Distance, Kernel, Layer, LayerKind, Naming, Operation, Scalar, Setting, Step, Trace, ValueId,
-    key_part,
+    Constant, Degrees, Distance, Kernel, Layer, LayerKind, Method, Naming, Operation, Scalar, Setting, Step, Trace,
+    ValueId, key_part,
 };
 use crate::terms::Term;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
@@ -316,7 +316,14 @@ impl Context<'_, '_> {
                     None => slope,
                 };
                 let (start, end) = (number(flow.span.0), number(flow.span.1));
-                let (method, steps) = (here(&flow.method.to_uppercase()), Literal::usize_unsuffixed(flow.steps));
+                let method = match &flow.method {
+                    Method::Known(name, _) => {
+                        let name = here(&name.to_uppercase());
+                        quote! { ::ansatz::ode::#name }
+                    }
+                    Method::Own(path) => quote! { #(#path)::* },
+                };
+                let steps = Literal::usize_unsuffixed(flow.steps);
                 let gradient = here(match flow.gradient {
                     "adjoint" => "Adjoint",
                     "recompute" => "Recompute",
@@ -340,7 +347,7 @@ impl Context<'_, '_> {
                         #input,
                         &::ansatz::ode::Integral {
                             span: #start..#end,
-                            method: &::ansatz::ode::#method,
+                            method: &#method,
                             steps: #steps,
                             gradient: ::ansatz::ode::Gradient::#gradient,
                         },

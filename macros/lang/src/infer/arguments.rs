@@ -3,7 +3,7 @@
 use super::block::Inference;
 use super::call::count;
 use super::start::Started;
-use super::typed::Start;
+use super::typed::{Method, Start};
 use super::types::Axis;
 use super::value::{Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{Argument, Expr, ExprKind, Pattern};
@@ -31,7 +31,7 @@ pub(super) enum Gift<'a> {
     /// From a number to a number.
     Span(f64, f64),
     /// A method and its steps.
-    Method(&'static str, usize),
+    Method(Method, usize),
     Choice(&'static str),
     Layer(Rc<LayerValue<'a>>, Place),
     Pattern(&'a Pattern, Environment<'a>),

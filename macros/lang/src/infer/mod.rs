@@ -51,8 +51,8 @@ pub use facts::Assumption;
 pub use instances::Need;
 pub use signature::{Signature, results};
 pub use typed::{
-    Body, Constant, Degrees, Distance, Flow, Inverse, Kernel, Layer, LayerKind, Naming, Operation, Reach, Reading,
-    Scalar, Setting, Start, Step, Trace, TypedNet, ValueId, key, key_part,
+    Body, Constant, Degrees, Distance, Flow, Inverse, Kernel, Layer, LayerKind, Method, Naming, Operation, Reach,
+    Reading, Scalar, Setting, Start, Step, Trace, TypedNet, ValueId, key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};
 

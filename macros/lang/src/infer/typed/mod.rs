@@ -5,7 +5,8 @@ mod steps;
 
 pub use reading::Reading;
 pub use steps::{
-    Body, Constant, Degrees, Distance, Flow, Inverse, Naming, Operation, Scalar, Setting, Step, Trace, ValueId, Varying,
+    Body, Constant, Degrees, Distance, Flow, Inverse, Method, Naming, Operation, Scalar, Setting, Step, Trace, ValueId,
+    Varying,
 };
 
 use super::facts::Assumption;
