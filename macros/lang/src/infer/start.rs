@@ -37,10 +37,13 @@ impl<'a> Inference<'a, '_, '_> {
                 };
             }
         };
-        if let Some(Value::Number { value, .. }) = environment.find(name).map(|binding| binding.value.clone())
-            && arguments.is_empty()
-        {
-            return Ok(Start { name: "Constant", numbers: vec![value], fan: None });
+        match environment.find(name).map(|binding| binding.value.clone()) {
+            Some(Value::Number { value, .. }) if arguments.is_empty() => {
+                return Ok(Start { name: "Constant", numbers: vec![value], fan: None });
+            }
+            // A hyper-parameter of a template, which is not given yet.
+            Some(Value::Error) => return Err(Absorbed),
+            _ => {}
         }
         let Some(function) = find(&name.to_string()) else {
             let known: Vec<_> = INITIALISERS.iter().map(|f| f.name).collect();
