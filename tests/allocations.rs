@@ -1,12 +1,12 @@
 //! The steady loop of a training allocates next to nothing (under 4 KiB a step in all, and no block of 4 KiB or more),
 //! and what it holds is what was announced.
 
-use ansatz::compile::compile;
 use ansatz::data::digits;
+use ansatz::engine::State;
+use ansatz::engine::compile;
 use ansatz::grad::grad;
 use ansatz::graph::{Binary, DType, Distribution, Graph, StateKind, Unary};
 use ansatz::prelude::*;
-use ansatz::run::State;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -320,6 +320,44 @@ fn what_is_planted_in_a_room_is_found() {
     assert!(wildcards_over_ops(&read("run/mod.rs", allowed)).is_empty());
 }
 
+/// What a user names. The rest is the inside of the library; what the benches need of it, `engine` shows them.
+const PUBLIC: [&str; 18] = [
+    "check",
+    "data",
+    "error",
+    "flow",
+    "grad",
+    "graph",
+    "language",
+    "models",
+    "nn",
+    "ode",
+    "ops",
+    "optim",
+    "plot",
+    "prelude",
+    "tensor",
+    "text",
+    "train",
+    "transport",
+];
+
+#[test]
+fn the_rooms_that_a_user_names_are_public() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let hidden = |attributes: &[syn::Attribute]| {
+        attributes.iter().any(|attribute| attribute.parse_args::<syn::Ident>().is_ok_and(|word| word == "hidden"))
+    };
+    let items = syn::parse_file(&text).unwrap().items;
+    let public = items.iter().filter_map(|item| match item {
+        syn::Item::Mod(room) if matches!(room.vis, syn::Visibility::Public(_)) && !hidden(&room.attrs) => {
+            Some(room.ident.to_string())
+        }
+        _ => None,
+    });
+    assert_eq!(public.collect::<BTreeSet<_>>(), PUBLIC.map(str::to_owned).into());
+}
+
 #[test]
 fn no_golden_message_shows_type_level_digits() {
     let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");

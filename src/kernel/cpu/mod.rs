@@ -23,7 +23,7 @@ mod tests;
 
 pub use attention::Attention;
 pub use chain::{MOST_OPERANDS, PreparedChain};
-pub use gemm::{Factor, Gemm, MatrixView, gemm};
+pub use gemm::{Gemm, MatrixView, gemm};
 pub use lookup::{Beyond, Kind, Lookup, Place};
 pub use math::Real;
 pub use scratch::Scratch;
