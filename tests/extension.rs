@@ -7,13 +7,22 @@ use ansatz::{nn, ode};
 use extension::solvers::RALSTON;
 
 net! {
-    use extension::layers::LowRank;
+    use extension::layers::{LowRank, Memory};
 
     pub dim Features = 6;
 
     /// Two uses of a layer of another crate, with a layer of the library between.
     pub net Model(x: [n, Features]) -> [n, 3] {
         x |> adapt: LowRank(4, rank = 3) |> tanh |> linear(4) |> LowRank(3, start = 0.0)
+    }
+    /// A layer whose parameters start as functions of the other crate say.
+    pub net Remembers(state: [n, 3], x: [n, Features]) -> [n, 3] {
+        let y = memory: Memory(state, x);
+        y |> linear(3, init = extension::layers::hippo(1.0), bias = extension::layers::balanced)
+    }
+    pub net Overfull(x: [n, 2]) -> [n, 2] {
+        param w: [2, 2] = extension::layers::one_more;
+        einsum(x[n, j], w[i, j] -> [n, i])
     }
     pub net Loss(x: [n, Features], y: [n, 3]) -> [] { x |> model: Model |> mse(y) }
 
@@ -147,6 +156,24 @@ fn a_layer_of_another_crate_has_parameters_of_its_own() {
     assert!(down.iter().all(|w| w.abs() <= (3.0f64 * 2.0 / 6.0).sqrt()) && down.iter().any(|w| *w != down[0]));
     assert!(to_vec(&model.adapt.up).iter().all(|w| *w == 0.0));
     assert_eq!((to_vec(&model.adapt.bias), to_vec(&model.low_rank.bias)), (vec![0.25; 4], vec![0.0; 3]));
+}
+
+#[test]
+fn parameters_start_as_functions_of_another_crate_say() {
+    let net: Remembers<f64> = Remembers::init(1);
+    let root = |x: f64| x.sqrt();
+    let hippo = [-1.0, 0.0, 0.0, -root(3.0), -2.0, 0.0, -root(5.0), -root(15.0), -3.0];
+    let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-14);
+    assert!(near(&to_vec(&net.memory.a), &hippo.map(|value| 0.5 * value)));
+    assert!(near(&to_vec(&net.linear1.weight), &hippo));
+    // Draws follow seed and key, and nothing else.
+    let other: Remembers<f64> = Remembers::init(2);
+    let (b, again) = (to_vec(&net.memory.b), to_vec(&Remembers::<f64>::init(1).memory.b));
+    assert!(b == again && b != to_vec(&other.memory.b) && b[..3] != to_vec(&net.linear1.bias)[..]);
+    assert!(b.iter().all(|value| value.abs() < 5.0 * root(2.0 / 9.0)));
+    let overfull = std::panic::catch_unwind(|| -> Overfull { Overfull::init(0) });
+    let message = *overfull.expect_err("too many values").downcast::<String>().expect("a text");
+    assert_eq!(message, "`w` of shape [2, 2] starts from 5 values, and takes 4");
 }
 
 #[test]

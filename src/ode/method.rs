@@ -7,26 +7,30 @@ use crate::{Error, Result};
 /// A table of your own is as good as one of the library: for a [`Solver`](super::Solver), and by its path in a net.
 ///
 /// ```
-/// use ansatz::ode::{Method, Solver, Steps};
+/// use ansatz::ode::{Solver, Steps};
 /// use ansatz::prelude::*;
 ///
-/// /// The method of order 2 with the least bound of its error (Ralston 1962).
-/// pub const RALSTON: Method = Method {
-///     name: "ralston",
-///     order: 2,
-///     a: &[&[], &[2.0 / 3.0]],
-///     b: &[0.25, 0.75],
-///     c: &[0.0, 2.0 / 3.0],
-///     error: None,
-///     dense: None,
-/// };
+/// mod mine {
+///     use ansatz::ode::Method;
 ///
-/// let solver = Solver { method: &RALSTON, steps: Steps::Fixed(1000) };
+///     /// The method of order 2 with the least bound of its error (Ralston 1962).
+///     pub const RALSTON: Method = Method {
+///         name: "ralston",
+///         order: 2,
+///         a: &[&[], &[2.0 / 3.0]],
+///         b: &[0.25, 0.75],
+///         c: &[0.0, 2.0 / 3.0],
+///         error: None,
+///         dense: None,
+///     };
+/// }
+///
+/// let solver = Solver { method: &mine::RALSTON, steps: Steps::Fixed(1000) };
 /// let solved = solver.solve(|_, y, dy| Ok(dy[0] = -y[0]), 0.0..1.0, &[1.0])?;
 /// assert!((solved.y[0] - (-1f64).exp()).abs() < 1e-6);
 ///
 /// net! {
-///     pub net Decay(y: [n, 2]) -> [n, 2] { y |> ode(s = 0..1, by = self::RALSTON(8), |y| y |> linear(2) |> tanh) }
+///     pub net Decay(y: [n, 2]) -> [n, 2] { y |> ode(s = 0..1, by = mine::RALSTON(8), |y| y |> linear(2) |> tanh) }
 /// }
 /// # Ok::<(), ansatz::Error>(())
 /// ```

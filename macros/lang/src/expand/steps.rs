@@ -509,7 +509,7 @@ pub(super) fn number(value: f64) -> TokenStream {
     }
 }
 
-fn constant(constant: &Constant) -> TokenStream {
+pub(super) fn constant(constant: &Constant) -> TokenStream {
     match constant {
         Constant::Whole(whole) => quote! { #whole },
         Constant::Real(real) => number(*real),

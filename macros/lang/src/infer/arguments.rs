@@ -313,7 +313,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn is_flag(&self, expr: &Expr, environment: &Environment<'a>) -> bool {
         match &expr.kind {
             ExprKind::Name(name) => environment.iter().any(|binding| binding.name == *name),
-            ExprKind::Call { .. } => false,
+            ExprKind::Call { .. } | ExprKind::Path(_) => false,
             _ => true,
         }
     }

@@ -236,7 +236,7 @@ impl<'a> Inference<'a, '_, '_> {
                     kind: LayerKind::Tensor {
                         sizes: sizes.clone(),
                         state: false,
-                        start: Start { name: "Constant", numbers: vec![0.0], fan: None },
+                        start: Start::known("Constant", vec![0.0]),
                     },
                     text: layer.text.clone(),
                     at: layer.span.first,

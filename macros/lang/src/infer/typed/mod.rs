@@ -193,6 +193,15 @@ pub struct Start {
     pub numbers: Vec<f64>,
     /// The variant of `ansatz::nn::Fan`, where it takes one.
     pub fan: Option<&'static str>,
+    /// For a function of the user's: its path, and what it takes behind the tensor.
+    pub own: Option<(Vec<Ident>, Vec<Constant>)>,
+}
+
+impl Start {
+    /// A start of the library.
+    pub fn known(name: &'static str, numbers: Vec<f64>) -> Self {
+        Start { name, numbers, fan: None, own: None }
+    }
 }
 
 /// The kinds of parts.

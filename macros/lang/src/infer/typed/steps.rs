@@ -505,7 +505,7 @@ pub enum Scalar {
 }
 
 /// What a function of Rust is given at compile time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Constant {
     /// A whole number: `usize`.
     Whole(usize),
