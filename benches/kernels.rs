@@ -1,9 +1,9 @@
 //! Matrix products and fused elementwise code, as a program runs them.
 
+use ansatz::engine::compile;
+use ansatz::engine::{Data, State};
 use ansatz::grad::vjp;
 use ansatz::graph::{Attend, Binary, DType, Graph, NodeId, StateKind, Unary};
-use ansatz::run::compile;
-use ansatz::run::{Data, State};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Compiles the graph that `build` records over one input of `dims` and times its runs.

@@ -4,12 +4,12 @@
 extern crate self as ansatz;
 
 pub mod error;
-pub mod kernel;
+mod kernel;
 pub mod graph;
 pub mod ops;
 pub mod grad;
-pub mod compile;
-pub mod run;
+mod compile;
+mod run;
 pub mod tensor;
 pub mod nn;
 pub mod optim;
@@ -32,6 +32,13 @@ pub mod language {
 }
 
 pub use error::{Error, Result};
+
+/// What a graph becomes, for the benches and the tests that compile graphs by hand.
+#[doc(hidden)]
+pub mod engine {
+    pub use crate::run::{Program, State, Workspace, compile};
+    pub use crate::tensor::{Data, DataMut};
+}
 
 #[doc(hidden)]
 pub use dfdx;

@@ -2,11 +2,11 @@
 //! and what it holds is what was announced.
 
 use ansatz::data::digits;
+use ansatz::engine::State;
+use ansatz::engine::compile;
 use ansatz::grad::grad;
 use ansatz::graph::{Binary, DType, Distribution, Graph, StateKind, Unary};
 use ansatz::prelude::*;
-use ansatz::run::State;
-use ansatz::run::compile;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,11 +4,11 @@
 mod formula;
 
 use ansatz::dfdx::tensor::TensorFromVec;
+use ansatz::engine::compile;
+use ansatz::engine::{Data, State};
 use ansatz::grad::grad;
 use ansatz::graph::{Binary, Conv, DType, Graph, NodeId, Pass};
 use ansatz::prelude::*;
-use ansatz::run::compile;
-use ansatz::run::{Data, State};
 use ansatz::tensor::{Const, Cpu, Tensor};
 use formula::{Sketch, uniform};
 

@@ -16,15 +16,18 @@ net! {
     use ansatz::models::resnet::Bottleneck;
 
     pub dim Token = 11;
-    pub dim Place = 72;
     pub dim Kind = 3;
 
-    pub net Gpt = Gpt2(vocabulary = Token, places = Place, width = 8, layers = 2, heads = 2);
-    pub net Decoder = Llama(vocabulary = Token, width = 8, layers = 2, heads = 4, shared = 2, hidden = 12, eps = 1e-6);
+    pub dim Glyph = 65;
+    pub dim GlyphPlace = 256;
+
+    pub net Baby = Gpt2(vocabulary = Glyph, places = GlyphPlace, width = 384, layers = 6, heads = 6, drop = 0.2);
+    pub net Decoder = Llama(width = 2048, layers = 22, heads = 32, shared = 4, hidden = 5632);
+    pub net Encoder = Bert(width = 768, layers = 12, heads = 12, hidden = 3072);
     pub net Classifier = BertClassifier(
         vocabulary = Token, places = 6, width = 8, layers = 2, heads = 2, hidden = 12, classes = Kind,
     );
-    pub net Vision = ViT(c = 2, h = 8, w = 8, patch = 4, width = 8, layers = 2, heads = 2, hidden = 12, classes = Kind);
+    pub net Vision = ViT(c = 3, h = 224, w = 224, patch = 16, width = 768, layers = 12, heads = 12, hidden = 3072, classes = 1000);
     pub net Plane = Particles(d = 2, layers = 16, heads = 1);
     pub net Residual100 = Residual(d = 2, hidden = 16, depth = 100, scale = 0.01);
     pub net Resnet20 = CifarResNet(c = 3, h = 32, w = 32, depth = 3);
@@ -73,23 +76,17 @@ fn tokens<D: ConstDim + ansatz::tensor::Named>() -> Indices<(usize, usize), D> {
 
 #[test]
 fn a_template_outside_is_the_model_of_the_library() -> Result<()> {
-    same!(Vision, vit::SmallViT, reals((2, Const, Const, Const)));
     same!(Plane, particles::Plane, reals((2, 3, Const)));
     same!(Residual100, residual::Residual100, reals((2, Const)));
     same!(Resnet20, resnet::ResNet20, reals((1, Const, Const, Const)));
     // These have dimensions of their own.
-    assert_eq!(slots::<Gpt>(), slots::<gpt2::TinyGpt2>());
-    assert_eq!(slots::<Decoder>(), slots::<llama::SmallLlama>());
-    assert_eq!(slots::<Classifier>(), slots::<bert::SmallClassifier>());
+    assert_eq!(slots::<Decoder>(), slots::<llama::TinyLlama>());
+    assert_eq!(slots::<Encoder>(), slots::<bert::BertBase>());
+    assert_eq!(slots::<Vision>(), slots::<vit::ViTBase16>());
+    assert_eq!(slots::<Baby>(), slots::<gpt2::BabyGpt>());
     assert_eq!(slots::<Resnet50>(), slots::<resnet::ResNet50>());
     assert_eq!(slots::<Vgg11>(), slots::<vgg::Vgg11Small>());
-    let seen = || from_vec(vec![1.0; 6], (2, 3));
-    let (own, library): (Classifier, bert::SmallClassifier) = (Classifier::init(7), bert::SmallClassifier::init(7));
-    let own = own.forward(tokens(), tokens(), seen()?)?;
-    assert_eq!(to_vec(&own), to_vec(&library.forward(tokens(), tokens(), seen()?)?));
-    let (own, library): (Gpt, gpt2::TinyGpt2) = (Gpt::init(7), gpt2::TinyGpt2::init(7));
-    assert_eq!(to_vec(&own.forward(tokens())?), to_vec(&library.forward(tokens())?));
-    let (own, library): (Decoder, llama::SmallLlama) = (Decoder::init(7), llama::SmallLlama::init(7));
+    let (own, library): (Baby, gpt2::BabyGpt) = (Baby::init(7), gpt2::BabyGpt::init(7));
     assert_eq!(to_vec(&own.forward(tokens())?), to_vec(&library.forward(tokens())?));
     Ok(())
 }
@@ -118,6 +115,10 @@ fn small_instances_have_the_sizes_that_were_asked_for() -> Result<()> {
 
     let denoise: Denoise = Denoise::init(1);
     assert_eq!(to_vec(&denoise.forward(reals((2, Const, Const, Const)), reals((2, Const)))?).len(), 2 * 16);
+
+    let classifier: Classifier = Classifier::init(1);
+    let kinds = classifier.forward(tokens(), tokens(), from_vec(vec![1.0; 6], (2, 3))?)?;
+    assert_eq!(to_vec(&kinds).len(), 2 * 3);
 
     let translator: Translator = Translator::init(1);
     let seen = from_vec(vec![1.0; 6], (2, 3))?;

@@ -1,92 +1,361 @@
-//! The house rules that a compiler does not check.
+//! The house rules that a compiler does not check: who may use whom, and what a room must not name. Each rule has faults
+//! planted beside it, which must be found. `ARCHITECTURE.md` says what the rooms are for.
 
+mod source;
+
+use source::{Source, module, read};
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms in the order of dependency: each may use only what stands before it (its own line's rooms included).
-const ORDER: &[&[&str]] = &[
-    &["error"],
-    &["kernel"],
-    &["graph"],
-    &["ops"],
-    &["grad", "compile"],
-    &["run"],
-    &["tensor"],
-    &["nn", "optim", "ode", "flow", "transport"],
-    &["data", "plot"],
-    &["text"],
-    &["train", "check"],
-    &["models"],
+/// A crate: where its files are, and its rooms in the order of dependency. Each may use only what stands before it (its own
+/// line's rooms included).
+struct House {
+    src: &'static str,
+    order: &'static [&'static [&'static str]],
+    /// Arrows that still point back: the file, and the room that it uses.
+    backward: &'static [(&'static str, &'static str)],
+}
+
+const LIBRARY: House = House {
+    src: "src",
+    order: &[
+        &["error"],
+        &["kernel"],
+        &["graph"],
+        &["ops"],
+        &["grad", "compile"],
+        &["run"],
+        &["tensor"],
+        &["nn", "optim", "ode", "flow", "transport"],
+        &["data", "plot"],
+        &["text"],
+        &["train", "check"],
+        &["models"],
+    ],
+    backward: &[],
+};
+
+/// The stages of `net!`, each a function from one type to the next.
+const LANGUAGE: House = House {
+    src: "macros/lang/src",
+    order: &[
+        &["report"],
+        &["ast"],
+        &["terms", "functions"],
+        &["initialisers"],
+        &["parse"],
+        &["borders"],
+        &["resolve"],
+        &["infer"],
+        &["expand"],
+    ],
+    backward: &[("report.rs", "borders"), ("parse/mod.rs", "borders"), ("infer/instances.rs", "expand")],
+};
+
+/// Something that a room must not name.
+struct Absence {
+    /// The folder or file of the room.
+    room: &'static str,
+    /// Folders in it for which it does not hold.
+    except: &'static [&'static str],
+    what: fn(&Source) -> Vec<(usize, String)>,
+    why: &'static str,
+    /// Files of the room that still do.
+    known: &'static [&'static str],
+    /// Code that names it, in as many ways as there are to miss it.
+    planted: &'static [&'static str],
+}
+
+const ABSENCES: &[Absence] = &[
+    Absence {
+        room: "src/grad.rs",
+        except: &[],
+        what: |source| naming(source, &["crate", "graph", "Op"]),
+        why: "the reverse walk names no op: its rule belongs beside the op in src/ops",
+        known: &[],
+        planted: &[
+            "use crate::graph::{\n    Graph,\n    Op,\n};",
+            "fn f(node: &Node) { match node.op { crate::graph::Op::MatMul { .. } => {} other => g(other) } }",
+            "use crate::graph;\nfn f(node: &Node) -> bool { matches!(node.op, graph::Op::Cast) }",
+            "use super::graph::Op as Operation;",
+        ],
+    },
+    Absence {
+        room: "src/kernel",
+        except: &[],
+        what: |source| {
+            ["graph", "ops", "compile", "run"].iter().flat_map(|room| naming(source, &["crate", room])).collect()
+        },
+        why: "kernels know numbers and slices, no graph and no op",
+        known: &[],
+        planted: &["fn f(node: &crate::graph::Node) {}", "mod inner { use super::super::super::ops; }"],
+    },
+    Absence {
+        room: "src/compile",
+        except: &[],
+        what: |source| naming(source, &["crate", "kernel", "cpu"]),
+        why: "what compile makes is a description for any device: a type of the CPU belongs into run",
+        known: &[
+            "src/compile/fuse/attention.rs",
+            "src/compile/fuse/chain.rs",
+            "src/compile/fuse/kernel.rs",
+            "src/compile/fuse/lookup.rs",
+            "src/compile/fuse/mod.rs",
+            "src/compile/fuse/product.rs",
+            "src/compile/listing.rs",
+            "src/compile/program.rs",
+        ],
+        planted: &[
+            "use crate::{error::Result, kernel::{chain::Chain, cpu::Gemm}};",
+            "use crate::kernel;\nfn f() -> usize { kernel::cpu::threads() }",
+            "use crate::kernel as k;\nfn f(x: &k::cpu::Lookup) {}",
+        ],
+    },
+    Absence {
+        room: "src",
+        except: &["src/ops"],
+        what: wildcards_over_ops,
+        why: "each op answers for itself in src/ops: with an arm for all that is left, a new op is forgotten in silence",
+        known: &[
+            "src/compile/fuse/alone.rs",
+            "src/compile/fuse/attention.rs",
+            "src/compile/fuse/homes.rs",
+            "src/compile/fuse/lookup.rs",
+            "src/compile/program.rs",
+            "src/compile/simplify/elementwise.rs",
+            "src/compile/simplify/mod.rs",
+            "src/compile/simplify/nest.rs",
+            "src/compile/simplify/structure.rs",
+            "src/compile/simplify/sums.rs",
+            "src/graph/nest.rs",
+            "src/graph/print.rs",
+            "src/nn/causal.rs",
+        ],
+        planted: &[
+            "fn f(op: &Op) -> bool { match op { Op::MatMul { .. } => true, _ => false } }",
+            "fn f(n: &Node) { match (&n.op, 1) { (crate::graph::Op::Cast, 1) => {} (Op::Slice { .. }, _) => {} other => g(other) } }",
+            "use crate::graph::Op as O;\nfn f(op: &O) { let g = || match op { O::Cast | O::Select => 1, _ => 2 }; }",
+        ],
+    },
+    Absence {
+        room: "src",
+        except: &["src/kernel", "src/run", "src/text/tokens.rs"],
+        what: |source| source.unsafes.iter().map(|line| (*line, "unsafe code".to_owned())).collect(),
+        why: "memory is handled in src/kernel and src/run alone, and src/text maps files of tokens",
+        known: &[],
+        planted: &["fn f(x: *const f32) -> f32 { unsafe { *x } }", "unsafe impl Send for A {}", "unsafe fn f() {}"],
+    },
+    Absence {
+        room: "macros/lang/src/infer",
+        except: &[],
+        what: |source| naming(source, &["crate", "expand"]),
+        why: "types are inferred before anything is written",
+        known: &["macros/lang/src/infer/instances.rs"],
+        planted: &["fn f() -> String { crate::expand::capitals(\"a\") }"],
+    },
 ];
 
-fn level(room: &str) -> Option<usize> {
-    ORDER.iter().position(|rooms| rooms.contains(&room))
+fn naming(source: &Source, what: &[&str]) -> Vec<(usize, String)> {
+    let named =
+        source.names.iter().filter(|named| named.path.iter().zip(what).filter(|(a, b)| a == b).count() == what.len());
+    named.map(|named| (named.line, named.path.join("::"))).collect()
 }
 
-fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, files);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
+fn wildcards_over_ops(source: &Source) -> Vec<(usize, String)> {
+    let is_op = |path: &Vec<String>| path.len() > 1 && path[path.len() - 2] == "Op";
+    let over = source.wildcards.iter().filter(|wildcard| wildcard.over.iter().any(is_op));
+    over.map(|wildcard| (wildcard.line, "a `match` over `Op` with an arm for all that is left".to_owned())).collect()
+}
+
+/// The files of a folder with what they say outside of tests, by their paths from the root of the repository. Files that only
+/// tests have are left out.
+fn sources(folder: &str) -> HashMap<String, Source> {
+    fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => rust_files(&path, files),
+                false if path.extension().is_some_and(|e| e == "rs") => files.push(path),
+                false => {}
+            }
         }
     }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    rust_files(&root.join(folder), &mut files);
+    let mut sources = HashMap::new();
+    for file in files {
+        let name = |base: &Path| file.strip_prefix(base).unwrap().to_str().unwrap().replace('\\', "/");
+        sources.insert(name(root), read(&name(&root.join(folder)), &fs::read_to_string(&file).unwrap()));
+    }
+    let tests: BTreeSet<Vec<String>> = sources.values().flat_map(|source| source.test_modules.clone()).collect();
+    sources.retain(|file, _| {
+        let module = module(file.strip_prefix(folder).unwrap().trim_start_matches('/'));
+        !(1..=module.len()).any(|length| tests.contains(&module[..length]))
+    });
+    assert!(sources.len() > 10, "{folder} holds no files");
+    sources
 }
 
-/// The room that a file of `src` belongs to: its folder, or its own name.
-fn room(file: &Path, src: &Path) -> String {
-    let relative = file.strip_prefix(src).unwrap();
-    let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
-    first.trim_end_matches(".rs").to_owned()
+/// Whether a file is a room's own or stands in its folder.
+fn stands_in(file: &str, room: &str) -> bool {
+    file == room || file.strip_prefix(room).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The rooms that a line of code names by `crate::room`.
-fn named_rooms(line: &str) -> Vec<String> {
-    line.match_indices("crate::")
-        .flat_map(|(at, prefix)| {
-            let rest = &line[at + prefix.len()..];
-            let names = match rest.strip_prefix('{') {
-                Some(list) => list.split_once('}').map_or(list, |(list, _)| list),
-                None => rest,
-            };
-            names
-                .split(',')
-                .map(|name| name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>())
-                .take(if rest.starts_with('{') { usize::MAX } else { 1 })
-                .collect::<Vec<_>>()
-        })
-        .collect()
+impl House {
+    fn level(&self, room: &str) -> Option<usize> {
+        self.order.iter().position(|rooms| rooms.contains(&room))
+    }
+
+    /// The rooms that a file uses and that stand after its own, with their lines.
+    fn backward(&self, file: &str, source: &Source) -> Vec<(usize, String)> {
+        let own = module(file).get(1).cloned();
+        // The root of the crate, which puts the rooms together.
+        let Some(own) = own else { return vec![] };
+        let level =
+            self.level(&own).unwrap_or_else(|| panic!("the room `{own}` has no place in the order of {}", self.src));
+        let rooms = source.names.iter().filter(|named| named.path[0] == "crate");
+        let rooms = rooms.filter_map(|named| Some((named.line, named.path.get(1)?.clone())));
+        rooms.filter(|(_, room)| self.level(room).is_some_and(|used| used > level)).collect()
+    }
+
+    fn check(&self) {
+        let (mut faults, mut unseen): (Vec<String>, BTreeSet<_>) = (vec![], self.backward.iter().copied().collect());
+        for (path, source) in sources(self.src) {
+            let file = &path[self.src.len() + 1..];
+            for (line, room) in self.backward(file, &source) {
+                match self.backward.iter().find(|(known, used)| *known == file && *used == room) {
+                    Some(known) => drop(unseen.remove(known)),
+                    None => faults.push(format!("{path}:{line} uses `{room}`, which stands after it")),
+                }
+            }
+        }
+        faults
+            .extend(unseen.iter().map(|(file, room)| format!("{file} uses `{room}` no more: strike it off the list")));
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
 }
 
 #[test]
 fn no_room_uses_one_that_stands_after_it() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    rust_files(&src, &mut files);
-    let mut backward = Vec::new();
-    for file in files.iter().filter(|f| !f.ends_with("lib.rs") && !f.ends_with("prelude.rs")) {
-        let own = room(file, &src);
-        let own_level = level(&own).unwrap_or_else(|| panic!("the room `{own}` has no place in ORDER"));
-        let text = fs::read_to_string(file).unwrap();
-        // Tests may look anywhere: the part of a file from `#[cfg(test)]` on does not count.
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        for (number, line) in code.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")) {
-            for name in named_rooms(line) {
-                if level(&name).is_some_and(|used| used > own_level) {
-                    backward.push(format!("{}:{}: {own} uses {name}", file.display(), number + 1));
-                }
-            }
-        }
-    }
-    assert!(backward.is_empty(), "backward dependencies:\n{}", backward.join("\n"));
+    LIBRARY.check();
+    LANGUAGE.check();
 }
 
 #[test]
-fn the_reverse_walk_names_no_op() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/grad.rs")).unwrap();
-    let code = text.split("#[cfg(test)]").next().unwrap();
-    assert!(!code.contains("Op::"), "src/grad.rs names an op; its rule belongs beside the op in src/ops");
+fn a_planted_arrow_is_found() {
+    for (house, file, text) in [
+        (&LIBRARY, "graph/build.rs", "use crate::run::Program;"),
+        (
+            &LIBRARY,
+            "graph/build.rs",
+            "use crate::{\n    error::Result,\n    tensor::{\n        Var,\n        dims,\n    },\n};",
+        ),
+        (&LIBRARY, "graph/build.rs", "fn f() { let x = crate::nn::init::<f32>(1); }"),
+        (&LIBRARY, "grad.rs", "use super::models;"),
+        (&LIBRARY, "ops/mod.rs", "macro_rules! f { () => { $crate::train::fit() } }"),
+        (
+            &LIBRARY,
+            "kernel/cpu/mod.rs",
+            "#[cfg(not(test))]\nmod inner { pub fn f(x: &super::super::super::graph::Graph) {} }",
+        ),
+        (&LANGUAGE, "infer/mod.rs", "use crate::{ast::Expr, expand};"),
+        (&LANGUAGE, "parse/mod.rs", "fn f() { println!(\"{}\", crate::infer::results(3)) }"),
+    ] {
+        assert!(!house.backward(file, &read(file, text)).is_empty(), "{text}");
+    }
+    for (file, text) in [
+        ("grad.rs", "use crate::graph::Graph; // crate::models"),
+        ("grad.rs", "/// See [`crate::models`].\nfn f() { g(\"crate::models\"); }"),
+        ("grad.rs", "#[cfg(test)]\nmod tests { use crate::run::State; }\nfn f() {}"),
+        ("grad.rs", "#[test]\nfn f() { crate::run::f(); }"),
+        ("grad.rs", "use ::models::run; fn f() { quote! { ::ansatz::models::Net } }"),
+    ] {
+        assert!(LIBRARY.backward(file, &read(file, text)).is_empty(), "{text}");
+    }
+    // What stands behind the tests counts too.
+    let behind = read("grad.rs", "#[cfg(test)]\nmod tests {}\nuse crate::run::State;");
+    assert_eq!(LIBRARY.backward("grad.rs", &behind), [(3, "run".to_owned())]);
+}
+
+#[test]
+fn rooms_do_not_name_what_they_should_not_know() {
+    let all: HashMap<String, Source> = [LIBRARY, LANGUAGE].iter().flat_map(|house| sources(house.src)).collect();
+    let mut faults = vec![];
+    for absence in ABSENCES {
+        let mut unseen: BTreeSet<&str> = absence.known.iter().copied().collect();
+        let files = all.iter().filter(|(file, _)| stands_in(file, absence.room));
+        for (file, source) in files.filter(|(file, _)| !absence.except.iter().any(|room| stands_in(file, room))) {
+            let found = (absence.what)(source);
+            match absence.known.contains(&&**file) {
+                true if found.is_empty() => {}
+                true => drop(unseen.remove(&**file)),
+                false => {
+                    faults.extend(found.iter().map(|(line, what)| format!("{file}:{line}: {what}; {}", absence.why)))
+                }
+            }
+        }
+        faults.extend(unseen.iter().map(|file| format!("{file} is cured: strike it off the list ({})", absence.why)));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn what_is_planted_in_a_room_is_found() {
+    for absence in ABSENCES {
+        let file = if absence.room.ends_with(".rs") {
+            absence.room.to_owned()
+        } else {
+            format!("{}/room/mod.rs", absence.room)
+        };
+        let below = file.trim_start_matches("macros/lang/").trim_start_matches("src/").to_owned();
+        for text in absence.planted {
+            assert!(!(absence.what)(&read(&below, text)).is_empty(), "{}: {text}", absence.room);
+            let tested = format!("#[cfg(test)] mod tests {{ {text} }}");
+            assert!((absence.what)(&read(&below, &tested)).is_empty(), "{tested}");
+        }
+    }
+    let allowed = "fn f(op: &Op) { match op { Op::Cast => {} other if g(other) => {} Op::Select => {} } match 1 { 2 => Op::Cast, _ => h() }; }";
+    assert!(wildcards_over_ops(&read("run/mod.rs", allowed)).is_empty());
+}
+
+/// What a user names. The rest is the inside of the library; what the benches need of it, `engine` shows them.
+const PUBLIC: [&str; 18] = [
+    "check",
+    "data",
+    "error",
+    "flow",
+    "grad",
+    "graph",
+    "language",
+    "models",
+    "nn",
+    "ode",
+    "ops",
+    "optim",
+    "plot",
+    "prelude",
+    "tensor",
+    "text",
+    "train",
+    "transport",
+];
+
+#[test]
+fn the_rooms_that_a_user_names_are_public() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let hidden = |attributes: &[syn::Attribute]| {
+        attributes.iter().any(|attribute| attribute.parse_args::<syn::Ident>().is_ok_and(|word| word == "hidden"))
+    };
+    let items = syn::parse_file(&text).unwrap().items;
+    let public = items.iter().filter_map(|item| match item {
+        syn::Item::Mod(room) if matches!(room.vis, syn::Visibility::Public(_)) && !hidden(&room.attrs) => {
+            Some(room.ident.to_string())
+        }
+        _ => None,
+    });
+    assert_eq!(public.collect::<BTreeSet<_>>(), PUBLIC.map(str::to_owned).into());
 }
 
 #[test]

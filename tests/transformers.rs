@@ -11,6 +11,52 @@ use ansatz::text::{Sampler, generate};
 use ansatz::train::{Load, load_into};
 use proptest::prelude::*;
 
+net! {
+    use ansatz::models::{BertClassifier, Gpt2, Llama, ViT};
+    use ansatz::models::bert::Segment;
+
+    pub dim Token = 11;
+    pub dim Place = 72;
+    pub dim BertPlace = 6;
+    pub dim Kind = 3;
+
+    pub net TinyGpt2 = Gpt2(vocabulary = Token, places = Place, width = 8, layers = 2, heads = 2);
+    pub net TinyGpt2Reading(tokens: [n, t] in Token, next: [n, t] in Token) -> [] {
+        cross_entropy(model: TinyGpt2(tokens), next)
+    }
+    pub net DeepGpt2Reading(tokens: [n, t] in Token, next: [n, t] in Token) -> [] {
+        cross_entropy(model: Gpt2(tokens, vocabulary = Token, places = Place, width = 8, layers = 12, heads = 2, drop = 0.1), next)
+    }
+    pub net RecomputedGpt2Reading(tokens: [n, t] in Token, next: [n, t] in Token) -> [] {
+        cross_entropy(
+            model: Gpt2(tokens, vocabulary = Token, places = Place, width = 8, layers = 12, heads = 2, drop = 0.1, recompute = true),
+            next,
+        )
+    }
+
+    pub net SmallLlama = Llama(vocabulary = Token, width = 8, layers = 2, heads = 4, shared = 2, hidden = 12, eps = 1e-6);
+    pub net SmallLlamaReading(tokens: [n, t] in Token, next: [n, t] in Token) -> [] {
+        cross_entropy(model: SmallLlama(tokens), next)
+    }
+
+    pub net SmallClassifier = BertClassifier(
+        vocabulary = Token, places = BertPlace, width = 8, layers = 2, heads = 2, hidden = 12, classes = Kind,
+    );
+    pub net SmallClassifierLoss(
+        tokens: [n, t] in Token,
+        segments: [n, t] in Segment,
+        seen: [n, t],
+        class: [n] in Kind,
+    ) -> [] {
+        cross_entropy(model: SmallClassifier(tokens, segments, seen), class)
+    }
+
+    pub net SmallViT = ViT(c = 2, h = 8, w = 8, patch = 4, width = 8, layers = 2, heads = 2, hidden = 12, classes = Kind);
+    pub net SmallViTLoss(image: [n, 2, 8, 8], class: [n] in Kind) -> [] {
+        cross_entropy(model: SmallViT(image), class)
+    }
+}
+
 /// All tensors of a model, by their keys.
 fn tensors<M: Model<f32>>(model: &M) -> Vec<(String, Vec<f32>)> {
     struct All(Vec<(String, Vec<f32>)>);
@@ -82,7 +128,7 @@ fn tokens<V: ansatz::tensor::Named>() -> [Indices<(usize, usize), V>; 2] {
 #[test]
 fn gpt2_is_that_of_transformers() {
     let expected = Expected::of("gpt2", gpt2::transformers());
-    let reading: gpt2::TinyGpt2Reading = expected.read("weights");
+    let reading: TinyGpt2Reading = expected.read("weights");
     let [tokens, next] = tokens();
     let logits = to_vec(&reading.model.forward(tokens.clone()).unwrap());
     expected.check(logits, reading.gradient(&(tokens, next).into()).unwrap());
@@ -95,7 +141,7 @@ fn gpt2_is_that_of_transformers() {
 #[test]
 fn llama_is_that_of_transformers() {
     let expected = Expected::of("llama", llama::transformers());
-    let reading: llama::SmallLlamaReading = expected.read("weights");
+    let reading: SmallLlamaReading = expected.read("weights");
     let [tokens, next] = tokens();
     let logits = to_vec(&reading.model.forward(tokens.clone()).unwrap());
     expected.check(logits, reading.gradient(&(tokens, next).into()).unwrap());
@@ -108,25 +154,25 @@ fn llama_is_that_of_transformers() {
 #[test]
 fn bert_is_that_of_transformers() {
     let expected = Expected::of("bert", bert::transformers());
-    let loss: bert::SmallClassifierLoss = expected.read("weights");
+    let loss: SmallClassifierLoss = expected.read("weights");
     let [tokens, _] = tokens();
     let segments = Indices::new(vec![0, 0, 1, 1, 1, 0, 1, 1, 0, 0], (2, 5)).unwrap();
     let seen = from_vec(vec![1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0], (2, 5)).unwrap();
     let class = Indices::new(vec![2, 0], (2,)).unwrap();
     let logits = to_vec(&loss.model.forward(tokens.clone(), segments.clone(), seen.clone()).unwrap());
-    expected.check(logits, loss.gradient(&bert::SmallClassifierLossBatch { tokens, segments, seen, class }).unwrap());
+    expected.check(logits, loss.gradient(&SmallClassifierLossBatch { tokens, segments, seen, class }).unwrap());
 }
 
 #[test]
 fn a_vision_transformer_is_that_of_transformers() {
     let expected = Expected::of("vit", vit::transformers());
-    let loss: vit::SmallViTLoss = expected.read("weights");
+    let loss: SmallViTLoss = expected.read("weights");
     let pixels = (0..256).map(|i| (i as f32 * 0.37).sin()).collect();
     let image: Tensor<(usize, Const<2>, Const<8>, Const<8>), f32, Cpu> =
         from_vec(pixels, (2, Const, Const, Const)).unwrap();
     let class = Indices::new(vec![2, 0], (2,)).unwrap();
     let logits = to_vec(&loss.model.forward(image.clone()).unwrap());
-    expected.check(logits, loss.gradient(&vit::SmallViTLossBatch { image, class }).unwrap());
+    expected.check(logits, loss.gradient(&SmallViTLossBatch { image, class }).unwrap());
 }
 
 #[test]
@@ -149,11 +195,11 @@ fn the_models_have_the_sizes_of_their_papers() {
 /// Every mismatch of a file is told at once.
 #[test]
 fn a_file_of_another_model_is_refused_in_full() {
-    let mut reading: gpt2::TinyGpt2Reading = nn::init(1);
+    let mut reading: TinyGpt2Reading = nn::init(1);
     let path = format!("{}/tests/fixtures/models/llama/weights.safetensors", env!("CARGO_MANIFEST_DIR"));
     let error = load_into(&mut reading, path, &gpt2::transformers().model_prefix("model")).unwrap_err();
     let ansatz::Error::Checkpoint { problems, .. } = error else { panic!("{error}") };
-    assert_eq!(problems.len(), nn::slots::<f32, gpt2::TinyGpt2>().len(), "{problems:#?}");
+    assert_eq!(problems.len(), nn::slots::<f32, TinyGpt2>().len(), "{problems:#?}");
 }
 
 /// Twelve blocks that are computed again: the same training, dropout included, in less memory.
@@ -161,8 +207,8 @@ fn a_file_of_another_model_is_refused_in_full() {
 fn recomputed_blocks_change_the_memory_alone() {
     let tokens =
         |shift: u32| Indices::new((0..8 * 64).map(|i| (i * i + shift) % 11).collect::<Vec<u32>>(), (8, 64)).unwrap();
-    let whole: gpt2::DeepGpt2Reading = nn::init(3);
-    let again: gpt2::RecomputedGpt2Reading = nn::init(3);
+    let whole: DeepGpt2Reading = nn::init(3);
+    let again: RecomputedGpt2Reading = nn::init(3);
     let mut whole = Trainer::builder(whole, Sgd::new(1e-2)).seed(5).build().unwrap();
     let mut again = Trainer::builder(again, Sgd::new(1e-2)).seed(5).build().unwrap();
     for step in 0..3 {
@@ -205,7 +251,7 @@ fn attention_takes_memory_in_proportion_to_the_length() {
     assert!(long < 4096.0 * 4096.0 * 4.0, "a matrix of scores would be larger than {long} bytes");
 }
 
-fn text(tokens: &[u32]) -> Indices<(usize, usize), gpt2::TinyToken> {
+fn text(tokens: &[u32]) -> Indices<(usize, usize), Token> {
     Indices::new(tokens.to_vec(), (1, tokens.len())).unwrap()
 }
 
@@ -231,10 +277,10 @@ proptest! {
         let cut = 1 + (cut * (tokens.len() - 1) as f64) as usize;
         let mut changed = tokens.clone();
         changed[cut..].iter_mut().for_each(|token| *token = (*token + other) % 11);
-        let gpt: gpt2::TinyGpt2 = nn::init(seed);
+        let gpt: TinyGpt2 = nn::init(seed);
         let [a, b] = [&tokens, &changed].map(|tokens| to_vec(&gpt.forward(text(tokens)).unwrap()));
         prop_assert!(near(&a[..11 * cut], &b[..11 * cut]));
-        let llama: llama::SmallLlama = nn::init(seed);
+        let llama: SmallLlama = nn::init(seed);
         let [a, b] = [&tokens, &changed].map(|tokens| {
             to_vec(&llama.forward(Indices::new(tokens.clone(), (1, tokens.len())).unwrap()).unwrap())
         });
@@ -272,8 +318,8 @@ proptest! {
         tokens in prop::collection::vec(0u32..11, 1..40),
         cuts in prop::collection::vec(1usize..9, 40),
     ) {
-        let gpt: gpt2::TinyGpt2 = nn::init(seed);
-        let llama: llama::SmallLlama = nn::init(seed);
+        let gpt: TinyGpt2 = nn::init(seed);
+        let llama: SmallLlama = nn::init(seed);
         let as_llama = |tokens: &[u32]| Indices::new(tokens.to_vec(), (1, tokens.len())).unwrap();
         let (mut gpt_stream, mut llama_stream) = (Stream::new(&gpt, 72).unwrap(), Stream::new(&llama, 40).unwrap());
         let (mut read, mut from_gpt, mut from_llama) = (0, Vec::new(), Vec::new());
@@ -282,8 +328,8 @@ proptest! {
             if piece.is_empty() {
                 break;
             }
-            from_gpt.extend(to_vec(&gpt_stream.run(&gpt2::TinyGpt2Batch::from(text(piece))).unwrap()));
-            from_llama.extend(to_vec(&llama_stream.run(&llama::SmallLlamaBatch::from(as_llama(piece))).unwrap()));
+            from_gpt.extend(to_vec(&gpt_stream.run(&TinyGpt2Batch::from(text(piece))).unwrap()));
+            from_llama.extend(to_vec(&llama_stream.run(&SmallLlamaBatch::from(as_llama(piece))).unwrap()));
             read += piece.len();
         }
         prop_assert!(near(&from_gpt, &to_vec(&gpt.forward(text(&tokens)).unwrap())));
@@ -296,7 +342,7 @@ proptest! {
         seed in 0u64..20,
         prompts in prop::collection::vec(prop::collection::vec(0u32..11, 1..12), 1..5),
     ) {
-        let gpt: gpt2::TinyGpt2 = nn::init(seed);
+        let gpt: TinyGpt2 = nn::init(seed);
         let mut stream = Stream::new(&gpt, 72).unwrap();
         let greedy = &mut Sampler::greedy();
         let all = generate(&mut stream, &prompts, greedy, 10, |_, _| true).unwrap();

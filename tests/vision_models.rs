@@ -4,6 +4,8 @@
 
 mod formula;
 
+use ansatz::engine::State;
+use ansatz::engine::compile;
 use ansatz::grad::grad;
 use ansatz::graph::{NodeId, Op, StateKind};
 use ansatz::models::alexnet::AlexNet32;
@@ -15,8 +17,6 @@ use ansatz::models::vgg::{Vgg11, Vgg11Small, Vgg16};
 use ansatz::nn::{self, Batch, BatchOf, Model, Net, Outputs, Path, Slot, Source, Value, Visitor};
 use ansatz::optim::Optimiser;
 use ansatz::prelude::*;
-use ansatz::run::State;
-use ansatz::run::compile;
 use ansatz::tensor::{Feed, Float, HostTensor, Scope, constant_like, mse};
 use ansatz::train::{Load, load, load_into};
 use formula::{Sketch, seed, uniform};

@@ -172,37 +172,37 @@ fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> Result<(Vec<
     }
     let mut arguments = Vec::new();
     for (id, node) in graph.nodes() {
-        match node.op {
-            Op::State(i) if graph.states()[i].kind == StateKind::Parameter => {
-                let key = &graph.states()[i].key;
-                let domain = match start(key) {
-                    Some(Init::Uniform(from, to)) if from < to => Domain::reals(from, to),
-                    Some(Init::Normal(deviation) | Init::TruncatedNormal(deviation)) if deviation > 0.0 => {
-                        Domain::reals(-2.0 * deviation, 2.0 * deviation)
-                    }
-                    Some(Init::Constant(value)) => Domain::reals(value - 0.5, value + 0.5),
-                    _ => Domain::reals(-0.5, 0.5),
-                };
-                arguments.push(argument(key, domain, Place::State(i), id));
-            }
-            Op::Input(i) => {
-                let slot = &graph.inputs()[i];
-                let domain = match slot.dtype {
-                    DType::F32 | DType::F64 => Domain::reals(-2.0, 2.0),
-                    // Without a known space any index is as good as another.
-                    DType::Index => Domain::Indices(slot.space.unwrap_or(2)),
-                    DType::Bool => Domain::Bools,
-                };
-                arguments.push(argument(&slot.name, domain, Place::Input, id));
-            }
-            _ => {}
+        if let Op::State(i) = node.op
+            && graph.states()[i].kind == StateKind::Parameter
+        {
+            let key = &graph.states()[i].key;
+            let domain = match start(key) {
+                Some(Init::Uniform(from, to)) if from < to => Domain::reals(from, to),
+                Some(Init::Normal(deviation) | Init::TruncatedNormal(deviation)) if deviation > 0.0 => {
+                    Domain::reals(-2.0 * deviation, 2.0 * deviation)
+                }
+                Some(Init::Constant(value)) => Domain::reals(value - 0.5, value + 0.5),
+                _ => Domain::reals(-0.5, 0.5),
+            };
+            arguments.push(argument(key, domain, Place::State(i), id));
+        }
+        if let Op::Input(i) = node.op {
+            let slot = &graph.inputs()[i];
+            let domain = match slot.dtype {
+                DType::F32 | DType::F64 => Domain::reals(-2.0, 2.0),
+                // Without a known space any index is as good as another.
+                DType::Index => Domain::Indices(slot.space.unwrap_or(2)),
+                DType::Bool => Domain::Bools,
+            };
+            arguments.push(argument(&slot.name, domain, Place::Input, id));
         }
     }
     // Inputs come in the order of the run.
-    arguments.sort_by_key(|argument| match (&argument.place, &graph[argument.node].op) {
-        (Place::Input, Op::Input(i)) => (1, *i),
-        _ => (0, argument.node.index()),
-    });
+    arguments.sort_by_key(
+        |argument| {
+            if let Op::Input(i) = graph[argument.node].op { (1, i) } else { (0, argument.node.index()) }
+        },
+    );
     Ok((arguments, held))
 }
 

@@ -20,6 +20,11 @@ impl Graph {
         &self.states
     }
 
+    /// The tensor of the state that a node reads, if it reads one.
+    pub fn state_of(&self, node: NodeId) -> Option<&StateSlot> {
+        if let Op::State(slot) = self[node].op { Some(&self.states[slot]) } else { None }
+    }
+
     /// The tensors given to each run.
     pub fn inputs(&self) -> &[InputSlot] {
         &self.inputs

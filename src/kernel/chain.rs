@@ -23,11 +23,6 @@ pub struct Link {
 }
 
 impl Link {
-    /// Elements from slab to slab, for a view of one of `slabs`.
-    pub fn step(&self, view: &View, slabs: usize) -> isize {
-        view.strides[self.axis] * (self.tiled.dims[self.axis] / slabs) as isize
-    }
-
     /// The stride along the axis of a view of which every slab sees a part of its own.
     fn apart(&self, view: &View) -> Option<usize> {
         view.apart(&self.tiled.dims, self.axis)

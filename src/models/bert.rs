@@ -67,26 +67,6 @@ net! {
     pub net BertBase = Bert(width = 768, layers = 12, heads = 12, hidden = 3072);
     /// The encoder with 340 million parameters.
     pub net BertLarge = Bert(width = 1024, layers = 24, heads = 16, hidden = 4096);
-
-    #[doc(hidden)]
-    pub dim SmallToken = 11;
-    #[doc(hidden)]
-    pub dim SmallPlace = 6;
-    #[doc(hidden)]
-    pub dim Kind = 3;
-    #[doc(hidden)]
-    pub net SmallClassifier = BertClassifier(
-        vocabulary = SmallToken, places = SmallPlace, width = 8, layers = 2, heads = 2, hidden = 12, classes = Kind,
-    );
-    #[doc(hidden)]
-    pub net SmallClassifierLoss(
-        tokens: [n, t] in SmallToken,
-        segments: [n, t] in Segment,
-        seen: [n, t],
-        class: [n] in Kind,
-    ) -> [] {
-        cross_entropy(model: SmallClassifier(tokens, segments, seen), class)
-    }
 }
 
 /// How Hugging Face's `transformers` stores `BertForSequenceClassification`.

@@ -64,28 +64,6 @@ net! {
     pub net BabyReading(tokens: [n, t] in Letter, next: [n, t] in Letter) -> [] {
         cross_entropy(gpt: BabyGpt(tokens), next)
     }
-
-    #[doc(hidden)]
-    pub dim TinyToken = 11;
-    #[doc(hidden)]
-    pub dim TinyPlace = 72;
-    #[doc(hidden)]
-    pub net TinyGpt2 = Gpt2(vocabulary = TinyToken, places = TinyPlace, width = 8, layers = 2, heads = 2);
-    #[doc(hidden)]
-    pub net TinyGpt2Reading(tokens: [n, t] in TinyToken, next: [n, t] in TinyToken) -> [] {
-        cross_entropy(model: TinyGpt2(tokens), next)
-    }
-    #[doc(hidden)]
-    pub net DeepGpt2Reading(tokens: [n, t] in TinyToken, next: [n, t] in TinyToken) -> [] {
-        cross_entropy(model: Gpt2(tokens, vocabulary = TinyToken, places = TinyPlace, width = 8, layers = 12, heads = 2, drop = 0.1), next)
-    }
-    #[doc(hidden)]
-    pub net RecomputedGpt2Reading(tokens: [n, t] in TinyToken, next: [n, t] in TinyToken) -> [] {
-        cross_entropy(
-            model: Gpt2(tokens, vocabulary = TinyToken, places = TinyPlace, width = 8, layers = 12, heads = 2, drop = 0.1, recompute = true),
-            next,
-        )
-    }
 }
 
 /// How Hugging Face's `transformers` stores `GPT2LMHeadModel`: matrices as `[in, out]`.

@@ -69,17 +69,6 @@ net! {
 
     /// TinyLlama (Zhang et al. 2024): 1.1 billion parameters.
     pub net TinyLlama = Llama(width = 2048, layers = 22, heads = 32, shared = 4, hidden = 5632);
-
-    #[doc(hidden)]
-    pub dim SmallToken = 11;
-    #[doc(hidden)]
-    pub net SmallLlama = Llama(
-        vocabulary = SmallToken, width = 8, layers = 2, heads = 4, shared = 2, hidden = 12, eps = 1e-6,
-    );
-    #[doc(hidden)]
-    pub net SmallLlamaReading(tokens: [n, t] in SmallToken, next: [n, t] in SmallToken) -> [] {
-        cross_entropy(model: SmallLlama(tokens), next)
-    }
 }
 
 /// How Hugging Face's `transformers` stores `LlamaForCausalLM`: as it is declared here.

@@ -46,17 +46,6 @@ net! {
 
     /// ViT-B/16 for images of 224 × 224 and the thousand classes of ImageNet: 86 million parameters.
     pub net ViTBase16 = ViT(c = 3, h = 224, w = 224, patch = 16, width = 768, layers = 12, heads = 12, hidden = 3072, classes = 1000);
-
-    #[doc(hidden)]
-    pub dim Kind = 3;
-    #[doc(hidden)]
-    pub net SmallViT = ViT(
-        c = 2, h = 8, w = 8, patch = 4, width = 8, layers = 2, heads = 2, hidden = 12, classes = Kind,
-    );
-    #[doc(hidden)]
-    pub net SmallViTLoss(image: [n, 2, 8, 8], class: [n] in Kind) -> [] {
-        cross_entropy(model: SmallViT(image), class)
-    }
 }
 
 /// How Hugging Face's `transformers` stores `ViTForImageClassification`.

@@ -3,7 +3,7 @@
 use super::compiled::{Compiled, Purpose, next_step, reals, remembered, state};
 use super::{BatchOf, Net, Slot, Source, trace};
 use crate::grad::grad;
-use crate::graph::{Graph, NodeId, Op, StateKind};
+use crate::graph::{Graph, NodeId, StateKind};
 use crate::run::Workspace;
 use crate::tensor::{Cpu, Feed, Float, Path, Scope, Tensor};
 use crate::{Error, Result};
@@ -72,11 +72,8 @@ fn gradient_graph<E: Float, M: Net<E>>(dims: &[usize]) -> Result<Graph> {
 
 /// The parameters that a graph reads.
 pub(super) fn parameters(graph: &Graph) -> Vec<(String, NodeId)> {
-    let parameter = |id, op: &Op| match *op {
-        Op::State(i) if graph.states()[i].kind == StateKind::Parameter => Some((graph.states()[i].key.clone(), id)),
-        _ => None,
-    };
-    graph.nodes().filter_map(|(id, node)| parameter(id, &node.op)).collect()
+    let parameter = |id| graph.state_of(id).filter(|slot| slot.kind == StateKind::Parameter);
+    graph.nodes().filter_map(|(id, _)| Some((parameter(id)?.key.clone(), id))).collect()
 }
 
 fn run<E: Float, M: Net<E>>(compiled: &Compiled, model: &M, batch: &impl BatchOf<M>) -> Result<Workspace> {

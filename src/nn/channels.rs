@@ -1,7 +1,7 @@
 //! Normalisation of channels, axis 1 of a tensor: `batch_norm`, `group_norm`.
 
 use super::{Init, Model, Slot, Source, Visitor};
-use crate::graph::{Binary, Graph, NodeId, Op, StateKind};
+use crate::graph::{Binary, Graph, NodeId, StateKind};
 use crate::tensor::composite::{back, grouped, moments, scale, standardised};
 use crate::tensor::{Axis, ConstDim, Cpu, Float, HasDim, Path, Scope, Shape, Tensor, Var, record};
 use crate::{Error, Result};
@@ -100,10 +100,7 @@ fn others(g: &Graph, x: NodeId) -> Vec<usize> {
 
 /// A running statistic after one more value: of several uses of a layer each adds its own.
 fn track(g: &mut Graph, running: NodeId, value: NodeId, momentum: f64) -> Result<()> {
-    let before = match g[running].op {
-        Op::State(slot) => g.states()[slot].update.unwrap_or(running),
-        _ => running,
-    };
+    let before = g.state_of(running).and_then(|slot| slot.update).unwrap_or(running);
     // The statistics of a batch are constants to whoever differentiates what follows.
     let value = g.stop_gradient(value);
     let kept = scale(g, before, 1.0 - momentum)?;

@@ -1,13 +1,13 @@
 //! Initial values, reproducible and independent of the order of layers.
 
 use super::{Model, Slot, Source};
-use crate::Result;
 use crate::kernel::cpu::random;
 use crate::tensor::{Float, Path};
+use crate::{Error, Result};
 
 /// How a tensor of the model starts. The fan in of a tensor `[o, i, …]` is i times the sizes after it, the fan out o times
 /// these sizes, as in `torch.nn.init`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Init {
     /// One value everywhere.
     Constant(f64),
@@ -30,6 +30,75 @@ pub enum Init {
     Orthogonal(f64),
     /// The gain where row and column are equal, 0 elsewhere. Axes after the first count as one.
     Identity(f64),
+    /// As a function of Rust says, which gives the values row after row: in a net its path, `param w: [d, d] = crate::hippo;`.
+    Own(fn(&Start<'_>) -> Vec<f64>),
+}
+
+/// What a function of Rust knows of a tensor that starts as it says. Its draws are keyed by the seed of the model and by the
+/// tensor's path, as those of all initialisers.
+///
+/// ```
+/// use ansatz::nn::Start;
+/// use ansatz::prelude::*;
+///
+/// mod starts {
+///     use ansatz::nn::Start;
+///
+///     /// 1, 2, 3, … on the diagonal, and draws from the normal distribution of this deviation around it.
+///     pub fn ladder(start: &Start<'_>, deviation: f64) -> Vec<f64> {
+///         let columns = start.dims()[1];
+///         let rung = |i: usize| if i / columns == i % columns { (1 + i % columns) as f64 } else { 0.0 };
+///         (0..start.len()).map(|i| rung(i) + deviation * start.normal(i)).collect()
+///     }
+/// }
+///
+/// net! {
+///     pub net Steps(x: [n, 3]) -> [n, 3] {
+///         param w: [3, 3] = starts::ladder(0.0);
+///         einsum(x[n, j], w[i, j] -> [n, i]) |> linear(3, init = starts::ladder(0.1))
+///     }
+/// }
+///
+/// let steps: Steps = Steps::init(0);
+/// assert_eq!(to_vec(&steps.w), [1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 3.0]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    dims: &'a [usize],
+    path: u64,
+    key: [u32; 4],
+}
+
+impl Start<'_> {
+    /// The sizes of the tensor.
+    pub fn dims(&self) -> &[usize] {
+        self.dims
+    }
+
+    /// How many values it takes.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether it takes none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fan out and fan in, as in [`Init`].
+    pub fn fans(&self) -> [f64; 2] {
+        fans(self.dims)
+    }
+
+    /// A draw from the standard normal distribution; each number `i` has its own.
+    pub fn normal(&self, i: usize) -> f64 {
+        random::normal(self.key, self.path, i as u64)
+    }
+
+    /// A draw from \[0, 1); each number `i` has its own.
+    pub fn uniform(&self, i: usize) -> f64 {
+        random::uniform(self.key, self.path, i as u64)
+    }
 }
 
 /// Which side of a tensor Kaiming's initialisers keep the variance of.
@@ -81,9 +150,11 @@ fn fans(dims: &[usize]) -> [f64; 2] {
 /// assert_eq!(to_vec(&a.weight), to_vec(&b.weight));
 /// assert!(to_vec(&a.weight).iter().all(|w| w.abs() <= 0.5));
 /// ```
+///
+/// # Panics
+/// If an initialiser of one's own gives a tensor another number of values than it takes.
 pub fn init<E: Float, M: Model<E>>(seed: u64) -> M {
-    M::build(&Path::root(), &mut Seeded::new(seed))
-        .expect("this source gives every tensor as many elements as it takes")
+    M::build(&Path::root(), &mut Seeded::new(seed)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A source that draws every tensor as its slot says, keyed by a seed and the tensor's path.
@@ -107,6 +178,15 @@ impl<E: Float> Source<E> for Seeded {
         let normal = |attempt: u32, i: usize| random::normal([key[0], key[1], attempt, 0], path, i as u64);
         let columns = len / slot.dims.first().copied().unwrap_or(1).max(1);
         let start = slot.init.resolved(&slot.dims);
+        if let Init::Own(values) = start {
+            let values = values(&Start { dims: &slot.dims, path, key });
+            if values.len() != len {
+                let (given, dims) = (values.len(), &slot.dims);
+                let problem = format!("`{}` of shape {dims:?} starts from {given} values, and takes {len}", slot.key);
+                return Err(Error::value(problem));
+            }
+            return Ok(values.into_iter().map(<E as Float>::from_f64).collect());
+        }
         if let Init::Orthogonal(gain) = start {
             let rows = slot.dims.first().copied().unwrap_or(1);
             let values = orthogonal(rows, columns, &|i| normal(0, i));

@@ -6,7 +6,7 @@ use crate::graph::StateKind;
 use crate::tensor::{ConstShape, Cpu, Float, HostTensor, Path, Tensor, from_vec};
 
 /// One named tensor of a model.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Slot {
     /// The path of labels, the key in a checkpoint: `fc1.weight`.
     pub key: String,

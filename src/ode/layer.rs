@@ -122,6 +122,7 @@ pub(crate) fn solve(graph: &mut Graph, y: NodeId, how: &Integral, field: &Field)
     if *steps == 0 {
         return Err(Error::shape("ode", "a solution takes at least one step"));
     }
+    method.check()?;
     let dtype = graph[y].dtype;
     let h = (span.end - span.start) / *steps as f64;
     let start = graph.constant(span.start, &[], dtype);
@@ -184,9 +185,10 @@ impl Stepping<'_> {
         body.set_gradient(gradient);
         // A constant start is no capture: the reverse body of the adjoint method reads the field's captures alone.
         let inside: Vec<NodeId> = captures.iter().map(|&x| body.lift(graph, x)).collect();
-        let start = match graph[start].op {
-            Op::Constant(value) => body.constant(value, &[], self.dtype),
-            _ => body.lift(graph, start),
+        let start = if let Op::Constant(value) = graph[start].op {
+            body.constant(value, &[], self.dtype)
+        } else {
+            body.lift(graph, start)
         };
         let (step, carries) = (body.step(), body.carries());
         let time = after(&mut body, start, step, self.h, self.dtype)?;
@@ -199,7 +201,7 @@ impl Stepping<'_> {
         let middle = self.at(graph, time, 0.5 * self.h)?;
         // For each carry its slopes at the stages.
         let mut slopes: Vec<Vec<NodeId>> = vec![Vec::new(); carries.len()];
-        for i in 0..self.stages() {
+        for i in 0..self.method.evaluations() {
             let at = self.moved(graph, carries[0], self.h, self.method.a[i], &slopes[0])?;
             let time = self.at(graph, time, self.method.c[i] * self.h)?;
             let found = self.field.inline(graph, [time, middle, at], captures);
@@ -231,7 +233,7 @@ impl Stepping<'_> {
         let time = after(&mut graph, end, step, self.h, dtype)?;
         let middle = self.at(&mut graph, time, -0.5 * self.h)?;
         let (mut slopes, mut changes) = (vec![Vec::new(); begin.len()], Vec::new());
-        for i in 0..self.stages() {
+        for i in 0..self.method.evaluations() {
             let at = self.moved(&mut graph, values[0], -self.h, self.method.a[i], &slopes[0])?;
             // λ grows by h · λ·∂f/∂y per step back.
             let adjoint = self.moved(&mut graph, adjoints[0], self.h, self.method.a[i], &changes)?;
@@ -254,11 +256,6 @@ impl Stepping<'_> {
         cotangents.for_each(|cotangent| graph.output("cotangent", cotangent));
         sums.into_iter().for_each(|sum| graph.output("sum", sum));
         Ok(graph)
-    }
-
-    /// The stages that the step needs; a last one for the next step alone is left out.
-    fn stages(&self) -> usize {
-        self.method.stages() - usize::from(self.method.first_same_as_last())
     }
 
     fn at(&self, graph: &mut Graph, time: NodeId, by: f64) -> Result<NodeId> {

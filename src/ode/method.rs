@@ -1,6 +1,39 @@
 //! Explicit Runge-Kutta methods as data.
 
+use crate::{Error, Result};
+
 /// An explicit Runge-Kutta method. With stages kᵢ = f(s + cᵢ h, y + h Σⱼ aᵢⱼ kⱼ), a step is y + h Σᵢ bᵢ kᵢ.
+///
+/// A table of your own is as good as one of the library: for a [`Solver`](super::Solver), and by its path in a net.
+///
+/// ```
+/// use ansatz::ode::{Solver, Steps};
+/// use ansatz::prelude::*;
+///
+/// mod mine {
+///     use ansatz::ode::Method;
+///
+///     /// The method of order 2 with the least bound of its error (Ralston 1962).
+///     pub const RALSTON: Method = Method {
+///         name: "ralston",
+///         order: 2,
+///         a: &[&[], &[2.0 / 3.0]],
+///         b: &[0.25, 0.75],
+///         c: &[0.0, 2.0 / 3.0],
+///         error: None,
+///         dense: None,
+///     };
+/// }
+///
+/// let solver = Solver { method: &mine::RALSTON, steps: Steps::Fixed(1000) };
+/// let solved = solver.solve(|_, y, dy| Ok(dy[0] = -y[0]), 0.0..1.0, &[1.0])?;
+/// assert!((solved.y[0] - (-1f64).exp()).abs() < 1e-6);
+///
+/// net! {
+///     pub net Decay(y: [n, 2]) -> [n, 2] { y |> ode(s = 0..1, by = mine::RALSTON(8), |y| y |> linear(2) |> tanh) }
+/// }
+/// # Ok::<(), ansatz::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Method {
     /// What it is called.
@@ -28,10 +61,57 @@ impl Method {
     }
 
     /// Whether the last stage is the derivative at the end of the step, so that the next step has its first stage.
-    pub fn first_same_as_last(&self) -> bool {
-        let last = self.a[self.stages() - 1];
-        self.c[self.stages() - 1] == 1.0 && self.b[..last.len()] == *last && self.b[last.len()] == 0.0
+    pub const fn first_same_as_last(&self) -> bool {
+        let at = self.b.len() - 1;
+        let last = self.a[at];
+        let mut alike = self.c[at] == 1.0 && self.b[at] == 0.0;
+        let mut i = 0;
+        while i < last.len() {
+            alike = alike && self.b[i] == last[i];
+            i += 1;
+        }
+        alike
     }
+
+    /// How often a step evaluates the field: a last stage that is the first of the next step does not count.
+    pub const fn evaluations(&self) -> usize {
+        self.b.len() - self.first_same_as_last() as usize
+    }
+
+    /// Checks that the table is one of an explicit method, and that its steps go as far as they should.
+    pub(super) fn check(&self) -> Result<()> {
+        let Method { name, a, b, c, error, dense, .. } = *self;
+        let wrong =
+            |problem: String| Err(Error::value(format!("the table of `{name}` is not that of a method: {problem}")));
+        if b.is_empty() || (a.len(), c.len()) != (b.len(), b.len()) {
+            let (rows, weights, times) = (a.len(), b.len(), c.len());
+            return wrong(format!("it has {rows} rows, {weights} weights and {times} times, one of each for a stage"));
+        }
+        if let Some((i, row)) = a.iter().enumerate().find(|(i, row)| row.len() != *i) {
+            return wrong(format!("row {i} has {} numbers, and stage {i} comes after {i} others", row.len()));
+        }
+        if let Some((i, sum)) =
+            a.iter().map(|row| row.iter().sum::<f64>()).enumerate().find(|(i, sum)| !near(*sum, c[*i]))
+        {
+            return wrong(format!("row {i} sums to {sum}, but its stage stands at the time {}", c[i]));
+        }
+        let weight: f64 = b.iter().sum();
+        if !near(weight, 1.0) {
+            return wrong(format!("its weights sum to {weight}, and not to 1"));
+        }
+        if let Some(length) = error.map(<[f64]>::len).filter(|length| *length != b.len()) {
+            return wrong(format!("its error has {length} weights for {} stages", b.len()));
+        }
+        match dense.map(<[_]>::len).filter(|length| *length != b.len()) {
+            Some(length) => wrong(format!("it has {length} polynomials within the step for {} stages", b.len())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Equal up to the rounding of printed coefficients.
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * (1.0 + b.abs())
 }
 
 /// Euler's method, of order 1.

@@ -216,6 +216,7 @@ impl Solver {
 
     /// The weights of the error estimate, which adaptive steps need.
     fn check(&self) -> Result<Option<&'static [f64]>> {
+        self.method.check()?;
         match self.steps {
             Steps::Fixed(0) => Err(Error::value("a solution takes at least one step")),
             Steps::Fixed(_) => Ok(None),

@@ -1,9 +1,9 @@
 //! Writes gradients and updates onto the graph of a net.
 
 use super::Recipe;
-use super::recipe::Rates;
+use super::fit::{ACCUMULATED, AVERAGED, Fit, Fitted, spread};
 use crate::grad::grad;
-use crate::graph::{Binary, Compare, DType, Graph, NodeId, Op, ReduceOp, StateKind, Unary};
+use crate::graph::{Binary, Compare, DType, Graph, NodeId, ReduceOp, StateKind, Unary};
 use crate::nn::Slot;
 use crate::{Error, Result};
 
@@ -38,7 +38,7 @@ pub fn record(
     if fitted.is_empty() {
         return Err(Error::value("no parameter is left to fit: the net has none, or all are frozen"));
     }
-    let scalars = declare_scalars(graph, slots, recipe);
+    let scalars = declare_scalars(graph, slots, recipe)?;
     let parameters: Vec<NodeId> = fitted.iter().map(|p| p.node).collect();
     let mut gradients = grad(graph, loss, &parameters)?;
     let mut finite = if recipe.guard { Some(is_finite(graph, loss)?) } else { None };
@@ -64,7 +64,8 @@ pub fn record(
             let new = recipe.optimiser.update(&mut fit)?;
             fit.set(p.node, new)?;
             if let Some(share) = recipe.average {
-                let average = fit.state("average")?;
+                let dims = fit.dims(p.node);
+                let average = fit.slot(AVERAGED, &dims)?;
                 let (kept, entering) = (fit.scale(average, share)?, fit.scale(new, 1.0 - share)?);
                 let moved = fit.add(kept, entering)?;
                 fit.set(average, moved)?;
@@ -77,21 +78,10 @@ pub fn record(
     Ok(norm)
 }
 
-/// A parameter that is fitted.
-struct Fitted {
-    key: String,
-    node: NodeId,
-    /// Its rates, and their place among the distinct ones.
-    rates: (Rates, usize),
-}
-
 fn fitted(graph: &Graph, slots: &[Slot], recipe: &Recipe) -> Vec<Fitted> {
     let distinct = recipe.distinct_rates(slots);
     let mut fitted = Vec::new();
-    for (node, state) in graph.nodes().filter_map(|(id, node)| match node.op {
-        Op::State(i) => Some((id, &graph.states()[i])),
-        _ => None,
-    }) {
+    for (node, state) in graph.nodes().filter_map(|(id, _)| Some((id, graph.state_of(id)?))) {
         let slot = slots.iter().find(|slot| slot.key == state.key && slot.kind == StateKind::Parameter);
         if let Some(rates) = slot.and_then(|slot| recipe.rates(slot))
             && let Some(place) = distinct.iter().position(|r| *r == rates)
@@ -105,7 +95,7 @@ fn fitted(graph: &Graph, slots: &[Slot], recipe: &Recipe) -> Vec<Fitted> {
 type Scalars = Vec<(&'static str, NodeId)>;
 
 /// One input for each scalar of each distinct pair of rates.
-fn declare_scalars(graph: &mut Graph, slots: &[Slot], recipe: &Recipe) -> Vec<Scalars> {
+fn declare_scalars(graph: &mut Graph, slots: &[Slot], recipe: &Recipe) -> Result<Vec<Scalars>> {
     let dtype = graph.states().iter().find(|s| s.kind == StateKind::Parameter).map_or(DType::F64, |s| s.dtype);
     let mut all = Vec::new();
     for (i, rates) in recipe.distinct_rates(slots).iter().enumerate() {
@@ -113,9 +103,14 @@ fn declare_scalars(graph: &mut Graph, slots: &[Slot], recipe: &Recipe) -> Vec<Sc
         recipe.optimiser.scalars(&rates.at(1.0, 1), &mut |name, _| {
             scalars.push((name, graph.input(format!("optimiser.{name}.{i}"), &[], dtype)));
         });
+        let twice =
+            scalars.iter().enumerate().find(|(i, (name, _))| scalars[..*i].iter().any(|(other, _)| other == name));
+        if let Some((_, (name, _))) = twice {
+            return Err(Error::value(format!("the optimiser emits a scalar `{name}` twice; give one another name")));
+        }
         all.push(scalars);
     }
-    all
+    Ok(all)
 }
 
 /// NaN and both infinities are not below the greatest number.
@@ -136,7 +131,8 @@ fn accumulate(
     finite: Option<NodeId>,
 ) -> Result<NodeId> {
     let mut fit = Fit { graph, fitted: p, gradient, scalars: &[], finite };
-    let sum = fit.state("accumulated")?;
+    let dims = fit.dims(p.node);
+    let sum = fit.slot(ACCUMULATED, &dims)?;
     let share = fit.scale(gradient, 1.0 / batches as f64)?;
     let total = fit.add(sum, share)?;
     let next = match phase {
@@ -168,7 +164,8 @@ fn clip(graph: &mut Graph, gradients: &mut [NodeId], longest: f64) -> Result<Nod
     let one = graph.constant_like(1.0, norm);
     let factor = graph.binary(Binary::Min, ratio, one)?;
     for gradient in gradients {
-        let factor = spread(graph, factor, *gradient)?;
+        let dims = graph[*gradient].dims.clone();
+        let factor = spread(graph, factor, &dims)?;
         *gradient = graph.binary(Binary::Mul, *gradient, factor)?;
     }
     Ok(norm)
@@ -176,129 +173,13 @@ fn clip(graph: &mut Graph, gradients: &mut [NodeId], longest: f64) -> Result<Nod
 
 /// Buffers (running statistics) that the forward pass updates keep their value too if the step is not finite.
 fn guard_buffers(graph: &mut Graph, finite: NodeId) -> Result<()> {
-    let buffers: Vec<(NodeId, NodeId)> = graph
-        .nodes()
-        .filter_map(|(id, node)| match node.op {
-            Op::State(i) if graph.states()[i].kind == StateKind::Buffer => Some((id, graph.states()[i].update?)),
-            _ => None,
-        })
-        .collect();
+    let buffer = |id| graph.state_of(id).filter(|slot| slot.kind == StateKind::Buffer);
+    let buffers: Vec<(NodeId, NodeId)> = graph.nodes().filter_map(|(id, _)| Some((id, buffer(id)?.update?))).collect();
     for (buffer, new) in buffers {
-        let finite = spread(graph, finite, buffer)?;
+        let dims = graph[buffer].dims.clone();
+        let finite = spread(graph, finite, &dims)?;
         let kept = graph.select(finite, new, buffer)?;
         graph.update(buffer, kept)?;
     }
     Ok(())
-}
-
-/// A scalar in every element of the shape of `like`.
-fn spread(graph: &mut Graph, scalar: NodeId, like: NodeId) -> Result<NodeId> {
-    let dims = graph[like].dims.clone();
-    let axes: Vec<usize> = (0..dims.len()).collect();
-    graph.broadcast(scalar, &axes, &dims)
-}
-
-/// One parameter as an optimiser sees it: its value, its gradient, the scalars, and arithmetic to record the update in.
-#[allow(missing_debug_implementations)]
-pub struct Fit<'a> {
-    graph: &'a mut Graph,
-    fitted: &'a Fitted,
-    gradient: NodeId,
-    scalars: &'a [(&'static str, NodeId)],
-    finite: Option<NodeId>,
-}
-
-impl Fit<'_> {
-    /// The parameter before the update.
-    pub fn parameter(&self) -> NodeId {
-        self.fitted.node
-    }
-
-    /// The derivative of the loss by the parameter, accumulated and clipped.
-    pub fn gradient(&self) -> NodeId {
-        self.gradient
-    }
-
-    /// The weight decay of this parameter.
-    pub fn weight_decay(&self) -> f64 {
-        self.fitted.rates.0.weight_decay
-    }
-
-    /// A tensor of the optimiser of the parameter's shape, zero at first (the average: the parameter's first value).
-    /// Its key is `optimiser.{name}.{key of the parameter}`.
-    ///
-    /// # Errors
-    /// If the key is taken by something else.
-    pub fn state(&mut self, name: &str) -> Result<NodeId> {
-        let (dims, dtype) = (self.graph[self.fitted.node].dims.clone(), self.graph[self.fitted.node].dtype);
-        self.graph.state(format!("optimiser.{name}.{}", self.fitted.key), StateKind::Optimiser, &dims, dtype)
-    }
-
-    /// Sets the value of a state after the step.
-    ///
-    /// # Errors
-    /// If the shapes differ.
-    pub fn set(&mut self, state: NodeId, value: NodeId) -> Result<()> {
-        let value = match self.finite {
-            None => value,
-            Some(finite) => {
-                let finite = spread(self.graph, finite, state)?;
-                self.graph.select(finite, value, state)?
-            }
-        };
-        self.graph.update(state, value)
-    }
-
-    /// A scalar of the optimiser, by its name, in the shape of the parameter.
-    ///
-    /// # Errors
-    /// If the optimiser emits no such scalar.
-    pub fn scalar(&mut self, name: &str) -> Result<NodeId> {
-        let Some(&(_, scalar)) = self.scalars.iter().find(|(known, _)| *known == name) else {
-            return Err(Error::value(format!("the optimiser reads a scalar `{name}` that it does not emit")));
-        };
-        spread(self.graph, scalar, self.fitted.node)
-    }
-
-    /// a + b.
-    pub fn add(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
-        self.graph.binary(Binary::Add, a, b)
-    }
-
-    /// a − b.
-    pub fn sub(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
-        self.graph.binary(Binary::Sub, a, b)
-    }
-
-    /// a · b, elementwise.
-    pub fn mul(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
-        self.graph.binary(Binary::Mul, a, b)
-    }
-
-    /// a / b, elementwise.
-    pub fn div(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
-        self.graph.binary(Binary::Div, a, b)
-    }
-
-    /// c · a.
-    pub fn scale(&mut self, a: NodeId, c: f64) -> Result<NodeId> {
-        let c = self.graph.constant_like(c, a);
-        self.graph.binary(Binary::Mul, a, c)
-    }
-
-    /// a + c.
-    pub fn shift(&mut self, a: NodeId, c: f64) -> Result<NodeId> {
-        let c = self.graph.constant_like(c, a);
-        self.graph.binary(Binary::Add, a, c)
-    }
-
-    /// a².
-    pub fn square(&mut self, a: NodeId) -> Result<NodeId> {
-        self.graph.unary(Unary::Square, a)
-    }
-
-    /// √a.
-    pub fn sqrt(&mut self, a: NodeId) -> Result<NodeId> {
-        self.graph.unary(Unary::Sqrt, a)
-    }
 }

@@ -45,16 +45,6 @@ impl<K: PartialEq, V> Cache<K, V> {
         let (_, value) = self.entries.last_mut().expect("the value is there or was just added");
         Ok(value)
     }
-
-    /// The number of values.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
 }
 
 impl<K: PartialEq, V> Default for Cache<K, V> {
@@ -79,6 +69,6 @@ mod tests {
             assert_eq!(*cache.get_or_make(&key, make).unwrap(), key);
         }
         assert_eq!(made, [1, 2, 3, 2]);
-        assert_eq!(cache.len(), 2);
+        assert_eq!(cache.entries.len(), 2);
     }
 }

@@ -8,8 +8,7 @@ use std::ops::Deref;
 /// The inputs of a run, in order. Once each buffer has held its largest input, filling it again allocates nothing.
 ///
 /// ```
-/// use ansatz::tensor::{Const, Feed, Indices, from_vec};
-/// use ansatz::run::Data;
+/// use ansatz::tensor::{Const, Data, Feed, Indices, from_vec};
 ///
 /// let mut feed = Feed::default();
 /// for step in 0..2 {

@@ -48,6 +48,8 @@ pub use var::{Erased, Var};
 pub use varying::{Between, Varying};
 pub use window::{Windows, avg_pool, instance_norm, max_pool, upsample_bilinear, upsample_nearest};
 
+pub use crate::run::{Data, DataMut};
+
 #[doc(no_inline)]
 pub use dfdx::shapes::{
     Axes, Axes2, Axes3, Axes4, Axes5, Axes6, Axis, BroadcastShapeTo, Const, ConstDim, ConstShape, Dim, HasAxes,

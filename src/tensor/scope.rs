@@ -1,7 +1,7 @@
 //! Where a net is recorded: a graph under construction and the path of labels.
 
 use super::{Element, Erased, Float, Path, Shape, Var};
-use crate::graph::{Binary, DType, Distribution, Graph, NodeId, Op, StateKind};
+use crate::graph::{Binary, DType, Distribution, Graph, NodeId, StateKind};
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -115,10 +115,7 @@ impl Scope {
     pub fn buffer<S: Shape, E: Float>(&self, name: &str, shape: S) -> Var<S, E> {
         let buffer: Var<S, E> = self.state(name, StateKind::Buffer, shape);
         let id = self.tracer.record(shape.concrete().as_ref(), E::DTYPE, &mut |graph| {
-            Ok(match graph[buffer.id()].op {
-                Op::State(slot) => graph.states()[slot].update.unwrap_or(buffer.id()),
-                _ => buffer.id(),
-            })
+            Ok(graph.state_of(buffer.id()).and_then(|slot| slot.update).unwrap_or(buffer.id()))
         });
         self.var(id, shape)
     }
@@ -341,6 +338,7 @@ impl fmt::Debug for Tracer {
 mod tests {
     use super::super::{Const, add, normal};
     use super::*;
+    use crate::graph::Op;
 
     #[test]
     fn the_first_error_is_kept() {

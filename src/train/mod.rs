@@ -16,4 +16,6 @@ pub use programs::Memory;
 pub use settings::Builder;
 pub use trainer::Trainer;
 
+pub use crate::run::Profile;
+
 use resume::NOTE as TRAINING_NOTE;

@@ -24,7 +24,6 @@ mod pool;
 mod tests;
 
 pub use chain::PreparedChain;
-pub use gemm::Factor;
 pub use limits::LIMITS;
 pub use math::Real;
 pub use scratch::Scratch;

@@ -297,6 +297,7 @@ impl<'n, 'a> Spelling<'n, 'a> {
                     quote! { (#size as #ty) }
                 }
             }
+            Atom::Evaluations(path) => quote! { (#(#path)::*.evaluations() as #ty) },
             Atom::FloorDiv(a, b) | Atom::Quotient(a, b) => self.quotient("div_euclid", a, b, ty),
             Atom::CeilDiv(a, b) => self.quotient("div_ceil", a, b, ty),
         }

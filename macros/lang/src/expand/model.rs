@@ -1,7 +1,7 @@
 //! The struct of a net and its tree of named tensors.
 
 use super::dims::{Mode, structure};
-use super::steps::number;
+use super::steps::{constant, number};
 use super::{Context, allowances, here};
 use crate::ast::Visibility;
 use crate::case::capitals;
@@ -21,6 +21,10 @@ struct Field {
 
 /// How a tensor starts, as Rust.
 fn init(start: &Start) -> TokenStream {
+    if let Some((path, constants)) = &start.own {
+        let constants = constants.iter().map(constant);
+        return quote! { ::ansatz::nn::Init::Own(|start| #(#path)::*(start #(, #constants)*)) };
+    }
     let (name, numbers) = (here(start.name), start.numbers.iter().map(|&value| number(value)));
     let fan = start.fan.map(|fan| {
         let fan = here(fan);

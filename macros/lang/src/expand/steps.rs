@@ -5,7 +5,7 @@ use super::{Context, here};
 use crate::case::capitals;
 use crate::functions::{Runtime, Slot, TypeSlot};
 use crate::infer::{
-    Argument, Call, Constant, Degrees, Kernel, Layer, LayerKind, Naming, Operation, Step, Trace, Type, ValueId,
+    Argument, Call, Constant, Degrees, Kernel, Layer, LayerKind, Method, Naming, Operation, Step, Trace, Type, ValueId,
     key_part,
 };
 use crate::terms::Term;
@@ -144,7 +144,14 @@ impl Context<'_, '_> {
                     None => slope,
                 };
                 let (start, end) = (number(flow.span.0), number(flow.span.1));
-                let (method, steps) = (here(&flow.method.to_uppercase()), Literal::usize_unsuffixed(flow.steps));
+                let method = match &flow.method {
+                    Method::Known(name, _) => {
+                        let name = here(&name.to_uppercase());
+                        quote! { ::ansatz::ode::#name }
+                    }
+                    Method::Own(path) => quote! { #(#path)::* },
+                };
+                let steps = Literal::usize_unsuffixed(flow.steps);
                 let gradient = here(&capitals(flow.gradient));
                 let function = match (&flow.trace, flow.rate) {
                     (Some(_), _) => quote! { ::ansatz::flow::cnf },
@@ -163,7 +170,7 @@ impl Context<'_, '_> {
                         #input,
                         &::ansatz::ode::Integral {
                             span: #start..#end,
-                            method: &::ansatz::ode::#method,
+                            method: &#method,
                             steps: #steps,
                             gradient: ::ansatz::ode::Gradient::#gradient,
                         },
@@ -343,7 +350,7 @@ pub(super) fn number(value: f64) -> TokenStream {
     }
 }
 
-fn constant(constant: &Constant) -> TokenStream {
+pub(super) fn constant(constant: &Constant) -> TokenStream {
     match constant {
         Constant::Whole(whole) => quote! { #whole },
         Constant::Real(real) => number(*real),

@@ -3,7 +3,7 @@
 use super::block::Inference;
 use super::call::count;
 use super::start::Started;
-use super::typed::{Argument, Start};
+use super::typed::{Argument, Method, Start};
 use super::types::Axis;
 use super::value::{Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{self, Expr, ExprKind, Pattern};
@@ -29,7 +29,7 @@ pub(super) enum Gift<'a> {
     /// From a number to a number.
     Span(f64, f64),
     /// A method and its steps.
-    Method(&'static str, usize),
+    Method(Method, usize),
     Choice(&'static str),
     Layer(Rc<LayerValue<'a>>, Place),
     Pattern(&'a Pattern, Environment<'a>),
@@ -327,7 +327,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn is_flag(&self, expr: &Expr, environment: &Environment<'a>) -> bool {
         match &expr.kind {
             ExprKind::Name(name) => environment.iter().any(|binding| binding.name == *name),
-            ExprKind::Call { .. } => false,
+            ExprKind::Call { .. } | ExprKind::Path(_) => false,
             _ => true,
         }
     }

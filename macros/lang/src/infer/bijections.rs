@@ -210,7 +210,7 @@ impl<'a> Inference<'a, '_, '_> {
             Some(position) => position,
             None => {
                 let label = self.label(layer, function.name, true)?;
-                let start = Start { name: "Constant", numbers: vec![0.0], fan: None };
+                let start = Start::known("Constant", vec![0.0]);
                 let kind = LayerKind::Tensor { sizes: sizes.clone(), state: false, start };
                 let signature = (x.ty.to_string(), x.ty.to_string());
                 let part = self.part(label, layer, kind, signature, Term::literal(0));

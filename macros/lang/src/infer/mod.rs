@@ -51,7 +51,7 @@ use std::rc::Rc;
 pub use facts::Assumption;
 pub use signature::results;
 pub use typed::{
-    Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Layer, LayerKind, Naming, Operation, Reach,
+    Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Layer, LayerKind, Method, Naming, Operation, Reach,
     Reading, Start, Step, Trace, TypedNet, ValueId, key, key_part,
 };
 pub use types::{Axis, Element, Type, shape};

@@ -2,14 +2,15 @@
 
 use super::arguments::{Gift, Given};
 use super::block::{Inference, Standing};
-use super::typed::{Flow, Operation, Step, Trace};
+use super::typed::{Flow, Method, Operation, Step, Trace};
 use super::types::Type;
 use super::value::{Callable, Environment, LayerValue, Tensor, Value};
 use crate::ast::{Expr, ExprKind};
 use crate::functions::{Function, Parameter, Rule};
 use crate::report::{Checked, Place, did_you_mean};
-use crate::terms::Term;
+use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
+use proc_macro2::Ident;
 
 /// The methods, as the runtime crate names them, and how often a step evaluates the field.
 const METHODS: [(&str, usize); 7] =
@@ -79,8 +80,11 @@ impl<'a> Inference<'a, '_, '_> {
                 .fail();
         }
         // Each step evaluates the field as often as the method has stages.
-        let stages = METHODS.iter().find(|(name, _)| name == method).map_or(1, |(_, stages)| *stages);
-        let times = Term::literal(stages * steps);
+        let evaluations = match method {
+            Method::Known(_, evaluations) => Term::literal(*evaluations),
+            Method::Own(path) => Term::atom(Atom::Evaluations(path.clone())),
+        };
+        let times = evaluations.times(&Term::literal(*steps));
         for (i, layer) in self.parts.layers.iter_mut().enumerate() {
             let before = work.get(i).cloned().unwrap_or_else(|| Term::literal(0));
             layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(&times));
@@ -96,7 +100,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let flow = Flow {
             trace,
-            method,
+            method: method.clone(),
             steps: *steps,
             span: (*from, *to),
             gradient,
@@ -131,27 +135,20 @@ impl<'a> Inference<'a, '_, '_> {
         }
     }
 
-    /// `rk4(8)`
+    /// `rk4(8)`, `my::RALSTON(8)`
     pub(super) fn method(&mut self, expr: &'a Expr, environment: &Environment<'a>) -> Checked<Gift<'a>> {
-        let names: Vec<&str> = METHODS.iter().map(|(name, _)| *name).collect();
-        let (name, arguments) = match &expr.kind {
-            ExprKind::Call { callee, arguments } => match &callee.kind {
-                ExprKind::Name(name) => (name, &arguments[..]),
-                _ => return self.no_method(expr),
-            },
-            ExprKind::Name(name) => (name, &[][..]),
+        let (callee, arguments) = match &expr.kind {
+            ExprKind::Call { callee, arguments } => (&**callee, &arguments[..]),
+            _ => (expr, &[][..]),
+        };
+        let (text, method) = match &callee.kind {
+            ExprKind::Name(name) => (name.to_string(), self.known_method(name)?),
+            ExprKind::Path(path) => {
+                self.reachable(path, callee)?;
+                (super::text::text(callee), Method::Own(path.clone()))
+            }
             ExprKind::Error(lost) => return Err(*lost),
             _ => return self.no_method(expr),
-        };
-        let text = name.to_string();
-        let Some(&method) = names.iter().find(|known| **known == text) else {
-            let guess = did_you_mean(&text, &names);
-            let error = self.fault(name.span(), format!("there is no method `{text}` for `ode`"));
-            return match guess {
-                Some(guess) => error.help(format!("did you mean `{guess}`?")),
-                None => error.help(format!("there are {}", names.join(", "))),
-            }
-            .fail();
         };
         let [steps] = arguments else {
             let given = arguments.len();
@@ -170,6 +167,24 @@ impl<'a> Inference<'a, '_, '_> {
                 }
             },
         }
+    }
+
+    fn known_method(&mut self, name: &Ident) -> Checked<Method> {
+        let text = name.to_string();
+        if let Some(&(name, evaluations)) = METHODS.iter().find(|(known, _)| *known == text) {
+            return Ok(Method::Known(name, evaluations));
+        }
+        let names: Vec<&str> = METHODS.iter().map(|(name, _)| *name).collect();
+        let guess = did_you_mean(&text, &names);
+        let error = self.fault(name.span(), format!("there is no method `{text}` for `ode`"));
+        match guess {
+            Some(guess) => error.help(format!("did you mean `{guess}`?")),
+            None if text.starts_with(char::is_uppercase) => {
+                error.help(format!("a method of your own is named by its path in Rust: `crate::{text}(8)`"))
+            }
+            None => error.help(format!("there are {}", names.join(", "))),
+        }
+        .fail()
     }
 
     fn no_method<T>(&mut self, expr: &Expr) -> Checked<T> {

@@ -8,6 +8,7 @@ use super::value::{Environment, Value};
 use crate::ast::{Expr, ExprKind, TensorType};
 use crate::report::{Checked, Place};
 use crate::resolve::size;
+use proc_macro2::Ident;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `my::op(y, 3) -> [n, d]`, where a pipeline puts `piped` in front of the arguments.
@@ -24,13 +25,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let (shown, at) = (text(callee), callee.span);
         let ExprKind::Path(path) = &callee.kind else { return self.unexplained(at) };
-        let rooted = path.first().is_some_and(|first| ["$crate", "std", "core"].iter().any(|root| first == root));
-        if self.nets.names.foreign(&self.item.name).is_some() && !rooted {
-            return self
-                .fault(at, format!("`{shown}` is found only where `{}` is declared", self.item.name))
-                .help("there, write its path from the root of the crate: `crate::…`")
-                .fail();
-        }
+        self.reachable(path, callee)?;
         let mut values: Vec<(Value<'a>, Place)> = piped.into_iter().map(|value| (value, at)).collect();
         let mut lost = None;
         for argument in arguments {
@@ -75,6 +70,16 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let operation = Operation::Rust { path: path.clone(), inputs, constants, result: result.clone() };
         self.tensor(operation, ty?, at).map(Value::Tensor)
+    }
+
+    /// A path of Rust leads to the same item wherever the net is used.
+    pub(super) fn reachable(&mut self, path: &[Ident], expr: &Expr) -> Checked<()> {
+        let rooted = path.first().is_some_and(|first| ["$crate", "std", "core"].iter().any(|root| first == root));
+        if self.nets.names.foreign(&self.item.name).is_none() || rooted {
+            return Ok(());
+        }
+        let message = format!("`{}` is found only where `{}` is declared", text(expr), self.item.name);
+        self.fault(expr.span, message).help("there, write its path from the root of the crate: `crate::…`").fail()
     }
 
     /// A type as it is written.

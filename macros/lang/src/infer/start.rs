@@ -10,6 +10,7 @@ use crate::ast::{Argument, Expr, ExprKind};
 use crate::functions::Function;
 use crate::initialisers::{INITIALISERS, find};
 use crate::report::{Checked, Place, did_you_mean};
+use proc_macro2::Ident;
 
 /// What starts: how errors call it, and how many axes it has.
 #[derive(Clone, Copy)]
@@ -25,21 +26,26 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Name(name) => (name, &[]),
             ExprKind::Call { callee, arguments } => match &callee.kind {
                 ExprKind::Name(name) => (name, arguments),
+                ExprKind::Path(path) => return self.own_start(path, callee, arguments, environment),
                 _ => return self.no_start(expr, of),
             },
+            ExprKind::Path(path) => return self.own_start(path, expr, &[], environment),
             ExprKind::Error(lost) => return Err(*lost),
             _ => {
                 return match self.value(expr, environment)? {
-                    Value::Number { value, .. } => Ok(Start { name: "Constant", numbers: vec![value], fan: None }),
+                    Value::Number { value, .. } => Ok(Start::known("Constant", vec![value])),
                     Value::Error(lost) => Err(lost),
                     _ => self.no_start(expr, of),
                 };
             }
         };
-        if let Some(Value::Number { value, .. }) = environment.find(name).map(|binding| binding.value.clone())
-            && arguments.is_empty()
-        {
-            return Ok(Start { name: "Constant", numbers: vec![value], fan: None });
+        match environment.find(name).map(|binding| binding.value.clone()) {
+            Some(Value::Number { value, .. }) if arguments.is_empty() => {
+                return Ok(Start::known("Constant", vec![value]));
+            }
+            // A hyper-parameter of a template, which is not given yet.
+            Some(Value::Error(lost)) => return Err(lost),
+            _ => {}
         }
         let Some(function) = find(&name.to_string()) else {
             let known: Vec<_> = INITIALISERS.iter().map(|f| f.name).collect();
@@ -75,18 +81,17 @@ impl<'a> Inference<'a, '_, '_> {
             Some(Gift::Choice("fan_out")) => "Out",
             _ => "In",
         };
-        let plain = |name, number: Option<f64>| Start { name, numbers: number.into_iter().collect(), fan: None };
+        let plain = |name, number: Option<f64>| Start::known(name, number.into_iter().collect());
+        let fanned = |name, gain| Start { fan: Some(fan), ..Start::known(name, vec![gain]) };
         let relu = number("gain").unwrap_or(std::f64::consts::SQRT_2);
         let start = match function.name {
             "zeros" => plain("Constant", Some(0.0)),
             "ones" => plain("Constant", Some(1.0)),
             "normal" => plain("Normal", number("deviation")),
             "truncated_normal" => plain("TruncatedNormal", number("deviation")),
-            "uniform" => {
-                Start { name: "Uniform", numbers: number("from").into_iter().chain(number("to")).collect(), fan: None }
-            }
-            "kaiming_normal" => Start { name: "KaimingNormal", numbers: vec![relu], fan: Some(fan) },
-            "kaiming_uniform" => Start { name: "KaimingUniform", numbers: vec![relu], fan: Some(fan) },
+            "uniform" => Start::known("Uniform", number("from").into_iter().chain(number("to")).collect()),
+            "kaiming_normal" => fanned("KaimingNormal", relu),
+            "kaiming_uniform" => fanned("KaimingUniform", relu),
             "xavier_normal" => plain("XavierNormal", number("gain")),
             "xavier_uniform" => plain("XavierUniform", number("gain")),
             "orthogonal" => plain("Orthogonal", number("gain")),
@@ -105,6 +110,32 @@ impl<'a> Inference<'a, '_, '_> {
             Some(problem) => self.fault(at, problem).fail(),
             None => Ok(start),
         }
+    }
+
+    /// `my::hippo(2)`: a function of Rust of the tensor that starts, and of numbers.
+    fn own_start(
+        &mut self,
+        path: &[Ident],
+        callee: &Expr,
+        arguments: &'a [Argument],
+        environment: &Environment<'a>,
+    ) -> Checked<Start> {
+        self.reachable(path, callee)?;
+        let mut constants = vec![];
+        for argument in arguments {
+            let value = self.value(&argument.value, environment)?;
+            match value.constant().filter(|_| argument.name.is_none()) {
+                Some(constant) => constants.push(constant),
+                None => {
+                    if let Value::Error(lost) = value {
+                        return Err(lost);
+                    }
+                    let message = format!("`{}` takes numbers, truth values and texts by position", text(callee));
+                    return self.fault(argument.value.span, message).fail();
+                }
+            }
+        }
+        Ok(Start { own: Some((path.to_vec(), constants)), ..Start::known("Own", vec![]) })
     }
 
     fn no_start<T>(&mut self, expr: &Expr, of: Started<'_>) -> Checked<T> {

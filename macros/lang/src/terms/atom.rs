@@ -2,6 +2,7 @@
 
 use super::Term;
 use super::ratio::Ratio;
+use proc_macro2::Ident;
 use std::collections::BTreeMap;
 
 /// What a size is made of.
@@ -22,6 +23,8 @@ pub enum Atom {
     CeilDiv(Term, Term),
     /// `a / b`, where `b` is a sum that does not divide `a` whatever the names stand for: a fact says that it does.
     Quotient(Term, Term),
+    /// How often a step by a method of the user's evaluates its field, which rustc alone knows: the path of the method.
+    Evaluations(Vec<Ident>),
 }
 
 /// A product of powers of atoms, none of them 0. Where no power is negative, the order is lexicographic in the
@@ -38,7 +41,7 @@ impl Atom {
     pub(super) fn least(&self) -> Option<i128> {
         match (self, self.value(&|_| None)) {
             (_, Some(value)) => Some(value),
-            (Atom::RunTime(_) | Atom::Quotient(..), None) => Some(1),
+            (Atom::RunTime(_) | Atom::Quotient(..) | Atom::Evaluations(_), None) => Some(1),
             (Atom::FloorDiv(a, b) | Atom::CeilDiv(a, b), None) => match (a.least()?, b.as_integer()) {
                 (least, Some(by)) if least >= 0 && by > 0 => Some(least.div_euclid(by)),
                 (least, _) if least >= 0 => Some(0),
@@ -56,6 +59,7 @@ impl Atom {
         match self {
             Atom::Nominal { number, .. } => Some(*number as i128),
             Atom::RunTime(name) => size(name).map(|size| size as i128),
+            Atom::Evaluations(_) => None,
             Atom::FloorDiv(a, b) | Atom::Quotient(a, b) => divided(a, b).map(|(quotient, _)| quotient),
             Atom::CeilDiv(a, b) => divided(a, b).map(|(quotient, rest)| quotient + i128::from(rest != 0)),
         }
@@ -63,7 +67,7 @@ impl Atom {
 
     pub(super) fn substitute(&self, replace: &dyn Fn(&str) -> Option<Term>) -> Term {
         match self {
-            Atom::Nominal { .. } => Term::atom(self.clone()),
+            Atom::Nominal { .. } | Atom::Evaluations(_) => Term::atom(self.clone()),
             Atom::RunTime(name) => replace(name).unwrap_or_else(|| Term::atom(self.clone())),
             Atom::FloorDiv(a, b) => a.substitute(replace).floor_div(&b.substitute(replace)),
             Atom::CeilDiv(a, b) => a.substitute(replace).ceil_div(&b.substitute(replace)),

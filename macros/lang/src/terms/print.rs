@@ -72,6 +72,9 @@ impl fmt::Display for Atom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Atom::Nominal { name, .. } | Atom::RunTime(name) => f.write_str(name),
+            Atom::Evaluations(path) => {
+                write!(f, "{}.evaluations", path.last().map(ToString::to_string).unwrap_or_default())
+            }
             Atom::CeilDiv(a, b) => write!(f, "ceil_div({a}, {b})"),
             Atom::Quotient(a, b) => write!(f, "(({a}) / ({b}))"),
             Atom::FloorDiv(a, b) => {

@@ -22,9 +22,7 @@ const FRAC_PI_2_LOWEST: f64 = -1.497_384_904_859_169_8e-33;
 impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    const HALF: Self = 0.5;
     const INFINITY: Self = f64::INFINITY;
-    const NAN: Self = f64::NAN;
     const GREATEST: Self = f64::MAX;
 
     #[inline(always)]

@@ -13,9 +13,7 @@ const LN_2_REST: f32 = (std::f64::consts::LN_2 - LN_2_SHORT as f64) as f32;
 impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    const HALF: Self = 0.5;
     const INFINITY: Self = f32::INFINITY;
-    const NAN: Self = f32::NAN;
     const GREATEST: Self = f32::MAX;
 
     #[inline(always)]

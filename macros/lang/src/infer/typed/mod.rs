@@ -6,7 +6,7 @@ mod steps;
 
 pub use call::{Argument, Call, Degrees};
 pub use reading::Reading;
-pub use steps::{Body, Constant, Flow, Inverse, Naming, Operation, Step, Trace, ValueId, Varying};
+pub use steps::{Body, Constant, Flow, Inverse, Method, Naming, Operation, Step, Trace, ValueId, Varying};
 
 use super::facts::Assumption;
 use super::types::Type;
@@ -198,6 +198,15 @@ pub struct Start {
     pub numbers: Vec<f64>,
     /// The variant of `ansatz::nn::Fan`, where it takes one.
     pub fan: Option<&'static str>,
+    /// For a function of the user's: its path, and what it takes behind the tensor.
+    pub own: Option<(Vec<Ident>, Vec<Constant>)>,
+}
+
+impl Start {
+    /// A start of the library.
+    pub fn known(name: &'static str, numbers: Vec<f64>) -> Self {
+        Start { name, numbers, fan: None, own: None }
+    }
 }
 
 /// The kinds of parts.

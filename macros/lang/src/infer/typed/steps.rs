@@ -124,11 +124,20 @@ pub enum Operation {
     },
 }
 
+/// What a step of a solver does.
+#[derive(Clone, Debug)]
+pub enum Method {
+    /// One of the library: its name in the language, and how often a step evaluates the field.
+    Known(&'static str, usize),
+    /// A table of the user's, by its path in Rust.
+    Own(Vec<Ident>),
+}
+
 /// A differential equation and how it is solved.
 #[derive(Clone, Debug)]
 pub struct Flow {
     /// The method.
-    pub method: &'static str,
+    pub method: Method,
     /// The number of steps.
     pub steps: usize,
     /// From where to where the time runs.
@@ -174,7 +183,7 @@ pub enum Trace {
 }
 
 /// What a function of Rust is given at compile time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Constant {
     /// A whole number: `usize`.
     Whole(usize),
