@@ -135,6 +135,7 @@ const ABSENCES: &[Absence] = &[
         planted: &[
             "fn f(op: &Op) -> bool { match op { Op::MatMul { .. } => true, _ => false } }",
             "fn f(n: &Node) { match (&n.op, 1) { (crate::graph::Op::Cast, 1) => {} (Op::Slice { .. }, _) => {} other => g(other) } }",
+            "use crate::graph::Op::*;\nfn f(op: &Op) -> bool { match op { MatMul { .. } => true, _ => false } }",
             "use crate::graph::Op as O;\nfn f(op: &O) { let g = || match op { O::Cast | O::Select => 1, _ => 2 }; }",
         ],
     },

@@ -68,6 +68,15 @@ impl Reader {
                 _ => break,
             }
         }
+        // What else begins with a capital may be a variant of an enum that is opened by a `use Enum::*;`.
+        let opened = self.imports.last().and_then(|imports| imports.get("*"));
+        if let Some([target @ .., _]) = opened.map(Vec::as_slice)
+            && is_type(&path[0])
+            && !["Some", "None", "Ok", "Err", "Self"].contains(&&*path[0])
+            && path == segments
+        {
+            path.splice(0..0, target.iter().cloned());
+        }
         let ups = path.iter().take_while(|segment| *segment == "super").count();
         if ups > 0 || path[0] == "self" {
             let base = self.module[..self.module.len().saturating_sub(ups)].to_vec();
@@ -153,7 +162,11 @@ fn imports(items: &[syn::Item]) -> HashMap<String, Vec<String>> {
         fn visit_item_use(&mut self, item: &'a syn::ItemUse) {
             if item.leading_colon.is_none() {
                 leaves(&item.tree, &mut Vec::new(), &mut |path, name, _| {
-                    self.0.insert(name.to_owned(), path.to_vec());
+                    // Of what is opened by a star, enums alone say what their names are.
+                    let enumerated = |path: &[String]| path.iter().rev().nth(1).is_some_and(|name| is_type(name));
+                    if name != "*" || enumerated(path) {
+                        self.0.insert(name.to_owned(), path.to_vec());
+                    }
                 });
             }
         }
@@ -194,6 +207,10 @@ fn leaves(tree: &syn::UseTree, path: &mut Vec<String>, leaf: &mut dyn FnMut(&[St
         }
     }
     path.truncate(length);
+}
+
+fn is_type(name: &str) -> bool {
+    name.starts_with(char::is_uppercase)
 }
 
 fn segments(path: &syn::Path) -> Vec<String> {

@@ -27,7 +27,7 @@ const STEPS: usize = 5;
 const EPSILON: f64 = 1e-7;
 
 impl Muon {
-    /// PyTorch's constants: μ = 0.95 with Nesterov's form, λ = 0.1; AdamW at a third of a percent of a step beside it.
+    /// PyTorch's constants: μ = 0.95 with Nesterov's form, λ = 0.1; AdamW at a rate of 0.003 beside it.
     pub fn new(learning_rate: f64) -> Self {
         Muon { learning_rate, momentum: 0.95, nesterov: true, weight_decay: 0.1, others: AdamW::new(3e-3) }
     }
