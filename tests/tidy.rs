@@ -40,7 +40,7 @@ const LIBRARY: House = House {
 const LANGUAGE: House = House {
     src: "macros/lang/src",
     order: &[
-        &["report"],
+        &["report", "case"],
         &["ast"],
         &["terms", "functions"],
         &["initialisers"],
@@ -50,7 +50,7 @@ const LANGUAGE: House = House {
         &["infer"],
         &["expand"],
     ],
-    backward: &[("report.rs", "borders"), ("parse/mod.rs", "borders"), ("infer/instances.rs", "expand")],
+    backward: &[("report.rs", "borders"), ("parse/mod.rs", "borders")],
 };
 
 /// Something that a room must not name.
@@ -92,20 +92,19 @@ const ABSENCES: &[Absence] = &[
         planted: &["fn f(node: &crate::graph::Node) {}", "mod inner { use super::super::super::ops; }"],
     },
     Absence {
+        room: "src/kernel",
+        except: &["src/kernel/cpu"],
+        what: |source| naming(source, &["crate", "kernel", "cpu"]),
+        why: "the launch language knows no device",
+        known: &[],
+        planted: &["use super::cpu::Operand;\nfn f() {}", "fn f(x: crate::kernel::cpu::Scratch) {}"],
+    },
+    Absence {
         room: "src/compile",
         except: &[],
         what: |source| naming(source, &["crate", "kernel", "cpu"]),
         why: "what compile makes is a description for any device: a type of the CPU belongs into run",
-        known: &[
-            "src/compile/fuse/attention.rs",
-            "src/compile/fuse/chain.rs",
-            "src/compile/fuse/kernel.rs",
-            "src/compile/fuse/lookup.rs",
-            "src/compile/fuse/mod.rs",
-            "src/compile/fuse/product.rs",
-            "src/compile/listing.rs",
-            "src/compile/program.rs",
-        ],
+        known: &[],
         planted: &[
             "use crate::{error::Result, kernel::{chain::Chain, cpu::Gemm}};",
             "use crate::kernel;\nfn f() -> usize { kernel::cpu::threads() }",
@@ -117,21 +116,7 @@ const ABSENCES: &[Absence] = &[
         except: &["src/ops"],
         what: wildcards_over_ops,
         why: "each op answers for itself in src/ops: with an arm for all that is left, a new op is forgotten in silence",
-        known: &[
-            "src/compile/fuse/alone.rs",
-            "src/compile/fuse/attention.rs",
-            "src/compile/fuse/homes.rs",
-            "src/compile/fuse/lookup.rs",
-            "src/compile/program.rs",
-            "src/compile/simplify/elementwise.rs",
-            "src/compile/simplify/mod.rs",
-            "src/compile/simplify/nest.rs",
-            "src/compile/simplify/structure.rs",
-            "src/compile/simplify/sums.rs",
-            "src/graph/nest.rs",
-            "src/graph/print.rs",
-            "src/nn/causal.rs",
-        ],
+        known: &[],
         planted: &[
             "fn f(op: &Op) -> bool { match op { Op::MatMul { .. } => true, _ => false } }",
             "fn f(n: &Node) { match (&n.op, 1) { (crate::graph::Op::Cast, 1) => {} (Op::Slice { .. }, _) => {} other => g(other) } }",
@@ -152,7 +137,7 @@ const ABSENCES: &[Absence] = &[
         except: &[],
         what: |source| naming(source, &["crate", "expand"]),
         why: "types are inferred before anything is written",
-        known: &["macros/lang/src/infer/instances.rs"],
+        known: &[],
         planted: &["fn f() -> String { crate::expand::capitals(\"a\") }"],
     },
 ];

@@ -3,6 +3,7 @@
 
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::{BufferId, Home, Schedule};
+use std::collections::{BTreeMap, HashMap};
 
 /// The steps during which memory is in use, both included.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,25 +19,22 @@ pub(super) fn lay_out(schedule: &mut Schedule, limits: &Limits) {
     let owners = owners(schedule, &lives, &size);
 
     // One block for all buffers that take each other's memory over.
-    let mut blocks: Vec<(usize, Life, BufferId)> = Vec::new();
+    let mut blocks: BTreeMap<BufferId, (usize, Life)> = BTreeMap::new();
     for (buffer, life) in lives.iter().enumerate() {
         let Some(life) = life else { continue };
-        let owner = owners[buffer];
-        match blocks.iter_mut().find(|block| block.2 == owner) {
-            Some((_, whole, _)) => {
-                *whole = Life { first: whole.first.min(life.first), last: whole.last.max(life.last) };
-            }
-            None => blocks.push((size(buffer), *life, owner)),
-        }
+        let (_, whole) = blocks.entry(owners[buffer]).or_insert_with(|| (size(buffer), *life));
+        *whole = Life { first: whole.first.min(life.first), last: whole.last.max(life.last) };
     }
+    let mut blocks: Vec<_> = blocks.into_iter().map(|(owner, (size, life))| (size, life, owner)).collect();
     blocks.sort_by_key(|&(size, life, _)| (std::cmp::Reverse(size), life.first));
 
-    let mut placed: Vec<(usize, usize, Life, BufferId)> = Vec::new();
+    let mut places = HashMap::new();
+    let mut placed: Vec<(usize, usize, Life)> = Vec::new();
     for (size, life, owner) in blocks {
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
-            .filter(|(_, _, other, _)| other.first <= life.last && life.first <= other.last)
-            .map(|&(offset, size, ..)| (offset, offset + size))
+            .filter(|(_, _, other)| other.first <= life.last && life.first <= other.last)
+            .map(|&(offset, size, _)| (offset, offset + size))
             .collect();
         taken.sort_unstable();
         let (mut end, mut best) = (0, None);
@@ -46,13 +44,13 @@ pub(super) fn lay_out(schedule: &mut Schedule, limits: &Limits) {
             }
             end = end.max(to);
         }
-        placed.push((best.map_or(end, |(_, offset)| offset), size, life, owner));
+        let offset = best.map_or(end, |(_, offset)| offset);
+        places.insert(owner, offset);
+        placed.push((offset, size, life));
     }
-    schedule.bytes = placed.iter().map(|&(offset, size, ..)| offset + size).max().unwrap_or(0);
+    schedule.bytes = placed.iter().map(|&(offset, size, _)| offset + size).max().unwrap_or(0);
     for (buffer, owner) in owners.into_iter().enumerate().filter(|(buffer, _)| lives[*buffer].is_some()) {
-        if let Some(&(offset, ..)) = placed.iter().find(|block| block.3 == owner) {
-            schedule.buffers[buffer].home = Home::Arena(offset);
-        }
+        schedule.buffers[buffer].home = Home::Arena(places[&owner]);
     }
 }
 

@@ -90,8 +90,8 @@ pub(super) fn float_type(graph: &Graph) -> Result<DType> {
 }
 
 fn has(graph: &Graph, dtype: DType) -> bool {
-    graph.nodes().any(|(_, node)| match &node.op {
-        Op::Loop(nest) => node.dtype == dtype || has(&nest.body, dtype),
-        _ => node.dtype == dtype,
+    graph.nodes().any(|(_, node)| {
+        let within = if let Op::Loop(nest) = &node.op { has(&nest.body, dtype) } else { false };
+        within || node.dtype == dtype
     })
 }

@@ -328,17 +328,16 @@ impl Body {
         let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
         for node in graph.nodes {
             let inputs = node.inputs.iter().map(|x| renamed[x.index()]).collect();
-            renamed.push(match node.op {
-                Op::State(i) => {
-                    let slot = &graph.states[i];
-                    operands.push(outer.state(slot.key.clone(), slot.kind, &slot.dims, slot.dtype)?);
-                    let lifted = body.input(slot.key.clone(), &slot.dims, slot.dtype);
-                    match slot.kind {
-                        StateKind::Key => body.fold_in(lifted, NodeId(0))?,
-                        _ => lifted,
-                    }
+            renamed.push(if let Op::State(i) = node.op {
+                let slot = &graph.states[i];
+                operands.push(outer.state(slot.key.clone(), slot.kind, &slot.dims, slot.dtype)?);
+                let lifted = body.input(slot.key.clone(), &slot.dims, slot.dtype);
+                match slot.kind {
+                    StateKind::Key => body.fold_in(lifted, NodeId(0))?,
+                    _ => lifted,
                 }
-                op => body.push(op, inputs, node.dims, node.dtype),
+            } else {
+                body.push(node.op, inputs, node.dims, node.dtype)
             });
         }
         for (i, value) in next.iter().enumerate() {

@@ -2,13 +2,14 @@
 
 use super::attention::attention;
 use super::homes::Homes;
-use super::lookup::lookup;
 use super::nest::repeat;
 use super::product::products;
 use crate::graph::{Graph, NodeId, Op};
 use crate::kernel::conv::{Convolution, Pass, phases};
+use crate::kernel::lookup::{Kind, Lookup};
 use crate::kernel::pool::Pooling;
 use crate::kernel::schedule::BufferId;
+use crate::kernel::view::View;
 use crate::kernel::work::{FoldIn, Work};
 
 /// The work of a node, and the buffers that it names.
@@ -32,9 +33,17 @@ pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, V
             let (work, operands) = attention(graph, homes, id)?;
             return Ok((Work::Attention(Box::new(work)), operands));
         }
-        Op::Gather | Op::ScatterAdd | Op::Put => {
-            let (work, operands) = lookup(graph, homes, id)?;
-            return Ok((Work::Lookup(work), operands));
+        Op::Gather => {
+            let table = Kind::Gather { table: view(inputs[0])? };
+            Work::Lookup(lookup(graph, table, [inputs[0], inputs[1], id], &mut view)?)
+        }
+        Op::ScatterAdd => {
+            let values = Kind::ScatterAdd { values: view(inputs[0])? };
+            Work::Lookup(lookup(graph, values, [id, inputs[1], id], &mut view)?)
+        }
+        Op::Put => {
+            let both = Kind::Put { table: view(inputs[0])?, values: view(inputs[2])? };
+            Work::Lookup(lookup(graph, both, [inputs[0], inputs[1], id], &mut view)?)
         }
         Op::Pool { pool, window } => Work::Pooling(Pooling {
             pool,
@@ -65,7 +74,23 @@ pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, V
             }))
         }
         Op::FoldIn => Work::FoldIn(FoldIn { key: view(inputs[0])?, number: view(inputs[1])?, to: view(id)? }),
-        _ => return Err(id),
+        Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::Iota { .. } | Op::Random { .. } => return Err(id),
+        Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast | Op::StopGradient => return Err(id),
+        Op::Reduce { .. } | Op::ArgMax { .. } | Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } => {
+            return Err(id);
+        }
+        Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::Part(_) => return Err(id),
     };
     Ok((work, operands))
+}
+
+/// Rows of a table by their indices, from the nodes of table, indices and result.
+fn lookup(
+    graph: &Graph,
+    kind: Kind,
+    [table, index, out]: [NodeId; 3],
+    view: &mut dyn FnMut(NodeId) -> Result<View, NodeId>,
+) -> Result<Lookup, NodeId> {
+    let (rows, width) = (graph[table].dims[0], graph[table].dims[1..].iter().product());
+    Ok(Lookup { kind, rows, width, index: view(index)?, count: graph[index].len(), out: view(out)? })
 }

@@ -33,12 +33,11 @@ pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Att
     let sizes = Sizes::new(dims(0), dims(1), dims(2));
     let Sizes { n, h, g, t, s, e, f } = sizes;
     let last = op.operands();
-    let given = match node.op {
-        Op::Attention(_) => None,
-        _ => {
-            let own = |i: usize| node.inputs[last + i];
-            Some([view(own(0), &rows[..3])?, view(own(1), &rows[..3])?, view(own(2), &rows)?])
-        }
+    let given = if let Op::AttentionGradient(_) = node.op {
+        let own = |i: usize| node.inputs[last + i];
+        Some([view(own(0), &rows[..3])?, view(own(1), &rows[..3])?, view(own(2), &rows)?])
+    } else {
+        None
     };
     let operand = number(&mut operands, homes.home[id.index()].ok_or(id)?);
     let own = |offset: usize, strides: [usize; 4]| View {

@@ -40,16 +40,13 @@ struct Memory<'a> {
 
 impl<'a> Memory<'a> {
     fn new(buffers: &'a [Buffer], limits: &'a Limits) -> Self {
+        let mut states = HashMap::new();
         let first = |(id, buffer): (usize, &Buffer)| match buffer.home {
-            Home::State(_) => buffers.iter().position(|other| other.home == buffer.home).unwrap_or(id),
-            _ => id,
+            Home::State(slot) => *states.entry(slot).or_insert(id),
+            Home::Input(_) | Home::Arena(_) => id,
         };
-        Memory {
-            buffers,
-            axes: limits.axes,
-            limits: &limits.chain,
-            first: buffers.iter().enumerate().map(first).collect(),
-        }
+        let first = buffers.iter().enumerate().map(first).collect();
+        Memory { buffers, axes: limits.axes, limits: &limits.chain, first }
     }
 
     fn bytes(&self, buffer: BufferId) -> usize {

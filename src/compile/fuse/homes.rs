@@ -1,7 +1,9 @@
 //! Which nodes are kept in memory, and where.
 
-use super::Body;
 use super::affine::{groups, strides};
+use super::alone::alone;
+use super::kernel::{Failure, build};
+use super::nest::Body;
 use crate::graph::{DType, Graph, NodeId, Op, ReduceOp};
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::{Buffer, BufferId, Home};
@@ -9,7 +11,6 @@ use crate::kernel::tiled::Fold;
 use crate::kernel::view::View;
 use crate::ops::Kind;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 /// A node seen in memory: element = `offset + Σ position[axis] * strides[axis]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,16 @@ pub(super) enum Task {
     Alone(NodeId),
 }
 
+/// A task, and what it takes to do it alone.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    pub task: Task,
+    /// The node for which it is done: tasks stand in the order of nodes.
+    node: NodeId,
+    /// The buffers that it names, if no node was kept since that it may read.
+    pub operands: Option<Vec<BufferId>>,
+}
+
 /// What is kept and how it comes there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Homes {
@@ -38,7 +49,7 @@ pub(super) struct Homes {
     /// Where a node can be read, itself or through views.
     pub place: Vec<Option<Place>>,
     /// In an order in which each follows what it reads.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<Planned>,
     /// The buffer of each output.
     pub outputs: Vec<BufferId>,
     /// Slots of the state and the buffer that holds the new value.
@@ -49,7 +60,7 @@ pub(super) struct Homes {
 /// The memory of a loop.
 #[derive(Clone, Debug)]
 pub(super) struct LoopHome {
-    pub body: Arc<Body>,
+    pub body: Body,
     /// The buffer of each result.
     pub results: Vec<BufferId>,
     /// What the body works in.
@@ -66,19 +77,14 @@ impl Place {
     }
 }
 
-/// Decides what is kept: what products, reductions and the user need in memory, nodes of `kept`, and what is too dear
-/// to compute again for each use.
-pub(super) fn homes(
-    graph: &Graph,
-    limits: &Limits,
-    kept: &HashSet<NodeId>,
-    nests: &HashMap<NodeId, Arc<Body>>,
-) -> Homes {
+/// Decides what is kept: what products, reductions and the user need in memory, what is too dear to compute again for each
+/// use, and what a task turns out not to be able to compute where it reads it.
+pub(super) fn homes(graph: &Graph, limits: &Limits) -> Homes {
     let mut homes = Homes { home: vec![None; graph.nodes.len()], ..Homes::default() };
     let mut keep: Vec<bool> = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes() {
-        keep[id.index()] = kept.contains(&id) || keep[id.index()] || is_boundary(graph, id);
-        if is_alone(&node.op) || matches!(node.op, Op::Loop(_)) {
+        keep[id.index()] |= is_boundary(&node.op);
+        if matches!(node.op.kind(), Kind::Alone | Kind::Loop) {
             for &operand in node.inputs.iter().filter(|operand| !graph[**operand].is_empty()) {
                 keep[viewed(graph, operand).index()] = true;
             }
@@ -106,43 +112,37 @@ pub(super) fn homes(
     keep_expensive(graph, limits, &mut keep);
 
     for (id, node) in graph.nodes() {
-        if let Op::Loop(nest) = &node.op {
-            homes.repeat(id, nest.results(), &nests[&id]);
-            continue;
-        }
-        if let Op::Part(i) = node.op {
-            let buffer = homes.loops[&node.inputs[0]].results[i];
-            homes.home[id.index()] = Some(buffer);
-            homes.place.push(Some(Place { buffer, offset: 0, strides: strides(&node.dims) }));
-            continue;
-        }
-        let home = match node.op {
-            Op::Input(i) => Some(Home::Input(i)),
-            Op::State(i) => Some(Home::State(i)),
-            _ => keep[id.index()].then_some(Home::Arena(0)),
+        let computed = keep[id.index()] && !matches!(node.op.kind(), Kind::Loop | Kind::Part);
+        let home = stored(&node.op).or(computed.then_some(Home::Arena(0)));
+        homes.home[id.index()] = if let Op::Part(i) = node.op {
+            Some(homes.loops[&node.inputs[0]].results[i])
+        } else {
+            home.map(|home| homes.buffer(node.len(), node.dtype, home))
         };
-        homes.home[id.index()] = home.map(|home| homes.buffer(node.len(), node.dtype, home));
         let place = match homes.home[id.index()] {
             Some(buffer) => Some(Place { buffer, offset: 0, strides: strides(&node.dims) }),
             None => homes.seen(graph, id),
         };
         homes.place.push(place);
-        if home == Some(Home::Arena(0)) {
-            homes.write(graph, id);
+        if let Op::Loop(nest) = &node.op {
+            homes.repeat(id, nest.results(), Body::new(nest, limits));
+        }
+        if home == Some(Home::Arena(0)) || matches!(node.op, Op::Loop(_)) {
+            homes.write(graph, limits, id);
         }
     }
     for (_, output) in &graph.outputs {
         let base = unshaped(graph, *output);
         let buffer = match homes.home[base.index()] {
             Some(buffer) if !is_stored(&graph[base].op) => buffer,
-            _ => homes.copy(graph, base),
+            _ => homes.copy(graph, limits, base),
         };
         homes.outputs.push(buffer);
     }
     for (slot, state) in graph.states.iter().enumerate() {
         let Some(value) = state.update.filter(|&value| graph[value].op != Op::State(slot)) else { continue };
         let buffer = match copied.contains(&slot) {
-            true => homes.copy(graph, value),
+            true => homes.copy(graph, limits, value),
             false => homes.home[unshaped(graph, value).index()].expect("updates that are not copied are kept"),
         };
         homes.updates.push((slot, buffer));
@@ -167,56 +167,91 @@ impl Homes {
     }
 
     /// The buffers of a loop.
-    fn repeat(&mut self, id: NodeId, results: Vec<(Vec<usize>, DType)>, body: &Arc<Body>) {
+    fn repeat(&mut self, id: NodeId, results: Vec<(Vec<usize>, DType)>, body: Body) {
         let buffer = |(dims, dtype): (Vec<usize>, DType)| self.buffer(dims.iter().product(), dtype, Home::Arena(0));
         let results = results.into_iter().map(buffer).collect();
         let memory = self.buffer(body.schedule.bytes, DType::Bool, Home::Arena(0));
         let counter = self.buffer(1, DType::Index, Home::Arena(0));
-        self.loops.insert(id, LoopHome { body: Arc::clone(body), results, memory, counter });
-        self.place.push(None);
-        self.tasks.push(Task::Alone(id));
+        self.loops.insert(id, LoopHome { body, results, memory, counter });
     }
 
     /// A fresh buffer with the values of a node.
-    fn copy(&mut self, graph: &Graph, source: NodeId) -> BufferId {
+    fn copy(&mut self, graph: &Graph, limits: &Limits, source: NodeId) -> BufferId {
         let node = &graph[source];
         let buffer = self.buffer(node.len(), node.dtype, Home::Arena(0));
         if !node.is_empty() {
             let target = Place { buffer, offset: 0, strides: strides(&node.dims) };
-            self.tasks.push(Task::Compute { source, fold: None, target });
+            let end = NodeId(graph.nodes.len() as u32);
+            self.plan(graph, limits, end, Task::Compute { source, fold: None, target });
         }
         buffer
     }
 
-    /// The tasks that fill the home of a node.
-    fn write(&mut self, graph: &Graph, id: NodeId) {
+    /// Keeps a node in memory that is read at all, though this was not foreseen.
+    fn keep(&mut self, graph: &Graph, limits: &Limits, id: NodeId) {
         let node = &graph[id];
-        let Some(target) = self.place[id.index()].clone() else { return };
-        match &node.op {
-            op if is_alone(op) => self.tasks.push(Task::Alone(id)),
-            Op::Reduce { op, axes } => {
-                let fold = match op {
-                    ReduceOp::Sum => Fold::Sum,
-                    ReduceOp::Max => Fold::Max,
-                    ReduceOp::Min => Fold::Min,
-                };
-                let fold = Some((fold, axes.clone()));
-                self.tasks.push(Task::Compute { source: node.inputs[0], fold, target });
+        let known = self.home[id.index()];
+        assert!(known.is_none(), "node {} cannot be laid out although it is kept\n{graph}", id.index());
+        let buffer = self.buffer(node.len(), node.dtype, Home::Arena(0));
+        self.home[id.index()] = Some(buffer);
+        self.place[id.index()] = Some(Place { buffer, offset: 0, strides: strides(&node.dims) });
+        self.write(graph, limits, id);
+    }
+
+    /// Plans the tasks that fill the home of a node.
+    fn write(&mut self, graph: &Graph, limits: &Limits, id: NodeId) {
+        let node = &graph[id];
+        let compute = |homes: &mut Self, source: NodeId, fold: Option<(Fold, Vec<usize>)>, offset: usize| {
+            let Some(place) = homes.place[id.index()].clone() else { return };
+            homes.plan(graph, limits, id, Task::Compute { source, fold, target: Place { offset, ..place } });
+        };
+        if matches!(node.op.kind(), Kind::Alone | Kind::Loop) {
+            self.plan(graph, limits, id, Task::Alone(id));
+        } else if let Op::Reduce { op, axes } = &node.op {
+            let fold = match op {
+                ReduceOp::Sum => Fold::Sum,
+                ReduceOp::Max => Fold::Max,
+                ReduceOp::Min => Fold::Min,
+            };
+            compute(self, node.inputs[0], Some((fold, axes.clone())), 0);
+        } else if let Op::ArgMax { axis } = node.op {
+            compute(self, node.inputs[0], Some((Fold::ArgMax, vec![axis])), 0);
+        } else if let Op::Concat { axis } = node.op {
+            let (step, mut offset) = (strides(&node.dims)[axis], 0);
+            for &source in &node.inputs {
+                compute(self, source, None, offset);
+                offset += graph[source].dims[axis] * step;
             }
-            Op::ArgMax { axis } => {
-                let fold = Some((Fold::ArgMax, vec![*axis]));
-                self.tasks.push(Task::Compute { source: node.inputs[0], fold, target });
-            }
-            Op::Concat { axis } => {
-                let mut offset = 0;
-                for &source in &node.inputs {
-                    let part = Place { offset, ..target.clone() };
-                    offset += graph[source].dims[*axis] * target.strides[*axis];
-                    self.tasks.push(Task::Compute { source, fold: None, target: part });
-                }
-            }
-            _ => self.tasks.push(Task::Compute { source: id, fold: None, target }),
+        } else {
+            compute(self, id, None, 0);
         }
+    }
+
+    /// Puts a task where its node stands, and keeps what it cannot do without. All tasks before it are of earlier nodes,
+    /// so that what is kept now is there when it runs; those behind it read it where they would have computed it.
+    fn plan(&mut self, graph: &Graph, limits: &Limits, node: NodeId, task: Task) {
+        let mut at = self.tasks.partition_point(|planned| planned.node <= node);
+        for planned in &mut self.tasks[at..] {
+            planned.operands = None;
+        }
+        self.tasks.insert(at, Planned { task, node, operands: None });
+        let operands = loop {
+            let missing = match &self.tasks[at].task {
+                Task::Alone(id) => match alone(graph, self, *id) {
+                    Ok((_, operands)) => break operands,
+                    Err(missing) => missing,
+                },
+                Task::Compute { source, .. } => match build(graph, limits, self, &[at], &|_| true) {
+                    Ok(built) => break built.operands,
+                    Err(Failure::Keep(missing)) => missing,
+                    Err(Failure::Conflict) => *source,
+                },
+            };
+            let before = self.tasks.len();
+            self.keep(graph, limits, missing);
+            at += self.tasks.len() - before;
+        };
+        self.tasks[at].operands = Some(operands);
     }
 
     /// Where a view can be read, given where its operand can.
@@ -226,15 +261,16 @@ impl Homes {
             return None;
         }
         let mut place = self.place[node.inputs[0].index()].clone()?;
-        match &node.op {
-            Op::Broadcast { axes } => {
-                for &axis in axes {
-                    place.strides.insert(axis, 0);
-                }
+        if let Op::Broadcast { axes } = &node.op {
+            for &axis in axes {
+                place.strides.insert(axis, 0);
             }
-            Op::Permute { order } => place.strides = order.iter().map(|&axis| place.strides[axis]).collect(),
-            Op::Slice { axis, start } => place.offset += start * place.strides[*axis],
-            _ => place.strides = reshaped(&graph[node.inputs[0]].dims, &place.strides, &node.dims)?,
+        } else if let Op::Permute { order } = &node.op {
+            place.strides = order.iter().map(|&axis| place.strides[axis]).collect();
+        } else if let Op::Slice { axis, start } = node.op {
+            place.offset += start * place.strides[axis];
+        } else {
+            place.strides = reshaped(&graph[node.inputs[0]].dims, &place.strides, &node.dims)?;
         }
         Some(place)
     }
@@ -276,21 +312,24 @@ pub(super) fn is_view(op: &Op) -> bool {
     op.kind() == Kind::View
 }
 
+/// Where values lie that a run is given.
+fn stored(op: &Op) -> Option<Home> {
+    if let Op::Input(i) = *op {
+        Some(Home::Input(i))
+    } else if let Op::State(i) = *op {
+        Some(Home::State(i))
+    } else {
+        None
+    }
+}
+
 fn is_stored(op: &Op) -> bool {
     op.kind() == Kind::Stored
 }
 
-/// Whether the node can only be read from memory.
-pub(super) fn is_boundary(graph: &Graph, id: NodeId) -> bool {
-    let node = &graph[id];
-    // Registers are real numbers, which storing rounds.
-    let rounds = node.op == Op::Cast && node.dtype == DType::Index && graph[node.inputs[0]].dtype.is_float();
-    rounds || matches!(node.op.kind(), Kind::Boundary | Kind::Part | Kind::Alone)
-}
-
-/// Whether a node is a launch of its own, which reads its operands from memory and fills its home.
-fn is_alone(op: &Op) -> bool {
-    op.kind() == Kind::Alone
+/// Whether the values can only be read from memory.
+pub(super) fn is_boundary(op: &Op) -> bool {
+    matches!(op.kind(), Kind::Boundary | Kind::Part | Kind::Alone)
 }
 
 /// What a chain of views looks at.

@@ -43,7 +43,7 @@ pub(super) fn build(
     tasks: &[usize],
     written: &dyn Fn(BufferId) -> bool,
 ) -> Result<Built, Failure> {
-    let Task::Compute { source: first, .. } = &homes.tasks[tasks[0]] else { return Err(Failure::Conflict) };
+    let Task::Compute { source: first, .. } = &homes.tasks[tasks[0]].task else { return Err(Failure::Conflict) };
     let mut space = graph[*first].dims.clone();
     let mut last_split = None;
     loop {
@@ -100,7 +100,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(graph: &'a Graph, homes: &'a Homes, tasks: &[usize], space: &'a [usize]) -> Self {
-        let own = tasks.iter().filter_map(|&task| match &homes.tasks[task] {
+        let own = tasks.iter().filter_map(|&task| match &homes.tasks[task].task {
             Task::Compute { target, .. } => Some(target.buffer),
             Task::Alone(_) => None,
         });
@@ -126,7 +126,7 @@ impl<'a> Builder<'a> {
 
     fn tasks(&mut self, tasks: &[usize], written: &dyn Fn(BufferId) -> bool) -> Result<(), Stop> {
         for &task in tasks {
-            let Task::Compute { source, fold, target } = &self.homes.tasks[task] else {
+            let Task::Compute { source, fold, target } = &self.homes.tasks[task].task else {
                 return Err(Stop::Failure(Failure::Conflict));
             };
             if written(target.buffer) {
@@ -182,7 +182,7 @@ impl<'a> Builder<'a> {
             }
             // Computed by this very kernel: at hand if it is this element, not yet in memory if it is another.
             Some(place) if self.homes.home[node.index()] == Some(place.buffer) => {
-                if is_boundary(self.graph, node) || self.linear_position(node, map) != self.linear {
+                if is_boundary(&self.graph[node].op) || self.linear_position(node, map) != self.linear {
                     return Err(Stop::Failure(Failure::Conflict));
                 }
                 self.compute(node, map)?

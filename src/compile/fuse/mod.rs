@@ -2,8 +2,9 @@
 //!
 //! - `homes` decides which nodes are kept in memory; all others are computed where they are used.
 //! - `kernel` builds one fused kernel from the nodes it stores, folding views into the strides of its loads.
-//! - `product` lays out one matrix product, `lookup` rows by their indices, `nest` one loop, whose body is a schedule of its own; each is launched `alone`.
+//! - `product` lays out one matrix product, `nest` one loop, whose body is a schedule of its own; each is launched `alone`.
 //! - `group` joins stores and reductions over one iteration space into one kernel.
+//! - `depend` keeps what must run before what.
 //! - `order` puts updates of the state in place where that is legal, and all launches in order.
 //! - `chain` lets kernels that agree on an axis run slab after slab.
 
@@ -11,10 +12,10 @@ mod affine;
 mod homes;
 mod kernel;
 mod product;
-mod lookup;
 mod attention;
 mod nest;
 mod alone;
+mod depend;
 mod group;
 mod order;
 mod chain;
@@ -22,42 +23,15 @@ mod chain;
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::Schedule;
-use nest::Body;
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 /// The launches that compute the outputs and updates of `graph`.
 pub(super) fn fuse(graph: &Graph, limits: &Limits) -> Schedule {
     let graph = lower(graph);
-    let mut nests = HashMap::new();
-    for (id, node) in graph.nodes() {
-        if let Op::Loop(nest) = &node.op {
-            nests.insert(id, Arc::new(Body::new(nest, limits)));
-        }
-    }
-    let mut kept = HashSet::new();
-    loop {
-        match attempt(&graph, limits, &kept, &nests) {
-            Ok(schedule) => return schedule,
-            // The node cannot be computed where it is used, so it is kept in memory.
-            Err(node) => {
-                assert!(kept.insert(node), "node {} cannot be laid out although it is kept\n{graph}", node.index())
-            }
-        }
-    }
-}
-
-fn attempt(
-    graph: &Graph,
-    limits: &Limits,
-    kept: &HashSet<NodeId>,
-    nests: &HashMap<NodeId, Arc<Body>>,
-) -> Result<Schedule, NodeId> {
-    let homes = homes::homes(graph, limits, kept, nests);
-    let groups = group::group(graph, limits, &homes)?;
-    let mut schedule = order::order(graph, limits, homes, groups);
+    let homes = homes::homes(&graph, limits);
+    let groups = group::group(&graph, limits, &homes);
+    let mut schedule = order::order(&graph, limits, homes, groups);
     chain::chains(&mut schedule, limits);
-    Ok(schedule)
+    schedule
 }
 
 /// Writes padding as what it is made of: zeros before and after the operand.

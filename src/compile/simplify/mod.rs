@@ -12,6 +12,7 @@ mod sums;
 use crate::graph::{DType, Graph, Node, NodeId, Op};
 use crate::ops::Kind;
 use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
 
 /// An equal graph with fewer and cheaper nodes. Slots of inputs and state stay as they are.
 pub fn simplify(graph: &Graph) -> Graph {
@@ -65,14 +66,22 @@ fn live(graph: &Graph) -> Vec<bool> {
     live
 }
 
-/// What two equal nodes have in common.
-type Identity = (String, Vec<NodeId>, Vec<usize>, DType);
+/// What two equal nodes have in common, and may have with others that differ in their op's attributes.
+type Identity = (Discriminant<Op>, Vec<NodeId>, Vec<usize>, DType);
+
+/// Whether two ops compute the same. Numbers are told apart by their bits: 0 and −0 are two, NaN is one.
+fn same(a: &Op, b: &Op) -> bool {
+    match (a, b) {
+        (Op::Constant(a), Op::Constant(b)) => a.to_bits() == b.to_bits(),
+        (a, b) => a == b,
+    }
+}
 
 /// Builds the new graph: each node is looked at by the rules of its op before it is appended.
 #[derive(Default)]
 struct Rewriter {
     graph: Graph,
-    known: HashMap<Identity, NodeId>,
+    known: HashMap<Identity, Vec<NodeId>>,
 }
 
 impl Rewriter {
@@ -113,13 +122,15 @@ impl Rewriter {
     }
 
     fn append(&mut self, op: Op, inputs: Vec<NodeId>, dims: &[usize], dtype: DType) -> NodeId {
-        let identity = (format!("{op:?}"), inputs, dims.to_vec(), dtype);
-        if let Some(&id) = self.known.get(&identity) {
-            return id;
-        }
-        let id = self.graph.push(op, identity.1.clone(), dims.to_vec(), dtype);
-        self.known.insert(identity, id);
-        id
+        let graph = &mut self.graph;
+        let known = self.known.entry((discriminant(&op), inputs, dims.to_vec(), dtype));
+        let inputs = known.key().1.clone();
+        let alike = known.or_default();
+        alike.iter().copied().find(|&id| same(&graph[id].op, &op)).unwrap_or_else(|| {
+            let id = graph.push(op, inputs, dims.to_vec(), dtype);
+            alike.push(id);
+            id
+        })
     }
 
     fn node(&self, id: NodeId) -> &Node {

@@ -77,10 +77,9 @@ impl Rewriter {
     }
 
     fn is_repeated(&self, x: NodeId, axes: &[usize]) -> bool {
-        match &self.node(x).op {
-            Op::Broadcast { axes: repeated } => axes.iter().all(|axis| repeated.contains(axis)),
-            op => matches!(op, Op::Constant(_)),
-        }
+        let op = &self.node(x).op;
+        let spread = matches!(op, Op::Broadcast { axes: repeated } if axes.iter().all(|axis| repeated.contains(axis)));
+        spread || matches!(op, Op::Constant(_))
     }
 
     /// What is the same along `axes`, without them.
