@@ -80,7 +80,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
         // Each step evaluates the field as often as the method has stages.
         let stages = METHODS.iter().find(|(name, _)| name == method).map_or(1, |(_, stages)| *stages);
-        let times = Term::literal(stages * steps);
+        let times = Term::literal(stages).times(&Term::literal(*steps));
         for (i, layer) in self.parts.layers.iter_mut().enumerate() {
             let before = work.get(i).cloned().unwrap_or_else(|| Term::literal(0));
             layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(&times));
