@@ -1,5 +1,7 @@
 //! What a program says, as the parser leaves it: names unresolved, every part with the span it came from.
 
+mod says;
+
 use crate::report::{Checked, Place, Reported};
 use proc_macro2::{Ident, Span, TokenStream};
 
@@ -360,34 +362,6 @@ pub struct Expr {
     pub kind: ExprKind,
     /// Where an error about it should point.
     pub span: Place,
-}
-
-impl Expr {
-    /// Whether both say the same, wherever they stand. What binds names says the same as itself alone.
-    pub fn says(&self, other: &Self) -> bool {
-        use ExprKind::{Binary, Bool, Call, Label, List, Member, Name, Number, Path, Str, Unary};
-        let all = |a: &[Self], b: &[Self]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says(b));
-        self.number == other.number
-            || match (&self.kind, &other.kind) {
-                (Name(a), Name(b)) => a == b,
-                (Path(a), Path(b)) => a == b,
-                (Number { value: a, integer: i }, Number { value: b, integer: j }) => a == b && i == j,
-                (Bool(a), Bool(b)) => a == b,
-                (Str(a), Str(b)) => a == b,
-                (Member { of: a, name: left }, Member { of: b, name: right })
-                | (Label { inner: a, label: left }, Label { inner: b, label: right }) => left == right && a.says(b),
-                (Unary { operand: a, op: left }, Unary { operand: b, op: right }) => left == right && a.says(b),
-                (Binary { operands: a, op: left }, Binary { operands: b, op: right }) => {
-                    left == right && all(&**a, &**b)
-                }
-                (List(a), List(b)) => all(a, b),
-                (Call { callee: f, arguments: a }, Call { callee: g, arguments: b }) => {
-                    let same = |(a, b): (&Argument, &Argument)| a.name == b.name && a.value.says(&b.value);
-                    f.says(g) && a.len() == b.len() && a.iter().zip(b).all(same)
-                }
-                _ => false,
-            }
-    }
 }
 
 /// The forms of expressions.

@@ -26,6 +26,15 @@ const LAYERS: &str = "
     net Stack(x: [n, Pixels]; block: layer) -> [n, Pixels] { x |> block |> last: linear(Pixels) }
 ";
 
+/// Layers that say the same at two places make one struct.
+const ALIKE: &str = "
+    net Apply(x: [n, 4]; by: layer) -> [n, 4] { x |> by |> linear(4) }
+    pub net F(x: [n, 4]) -> [n, 4] {
+        x |> a: Apply(by = [linear(4); 2]) |> b: Apply(by = [linear(4); 2]) |> c: Apply(by = [linear(4); 3])
+          |> d: Apply(by = [r, (2 k)] -> [r, (2 k)]) |> e: Apply(by = [r, (2 k)] -> [r, (2 k)])
+    }
+";
+
 /// The same with a mistake inside of such a layer, which its error speaks of.
 const MISTAKE: &str = "
     pub dim Pixels = 6;
@@ -123,13 +132,25 @@ fn two_processes_write_the_same() {
 
 #[test]
 fn layers_are_told_apart_by_what_they_say() {
-    let expansion = expand(LAYERS.parse().expect("a program is tokens"));
+    let blocks = structs(LAYERS, "Block");
+    // The template, the four in a row, a list inside of the last, two widths in a list, and what says nothing.
+    assert_eq!(blocks.len(), 1 + 4 + 1 + 2 + 1, "{blocks:?}");
+}
+
+#[test]
+fn layers_that_say_the_same_make_one_struct() {
+    let applied = structs(ALIKE, "Apply");
+    // The template, two layers, three layers, a pattern.
+    assert_eq!(applied.len(), 1 + 3, "{applied:?}");
+}
+
+/// The structs of a right program whose names begin so.
+fn structs(source: &str, beginning: &str) -> Vec<String> {
+    let expansion = expand(source.parse().expect("a program is tokens"));
     let texts: Vec<_> = expansion.diagnostics.iter().map(|diagnostic| diagnostic.text()).collect();
     assert!(texts.is_empty(), "{texts:#?}");
     let text = expansion.tokens.to_string();
     assert!(!text.contains("0x"), "an address stands in the expansion");
     let named = text.split("struct ").skip(1).filter_map(|rest| rest.split([' ', '<']).next());
-    let blocks: Vec<&str> = named.filter(|name| name.starts_with("Block")).collect();
-    // The template, the four in a row, a list inside of the last, two widths in a list, and what says nothing.
-    assert_eq!(blocks.len(), 1 + 4 + 1 + 2 + 1, "{blocks:?}");
+    named.filter(|name| name.starts_with(beginning)).map(str::to_owned).collect()
 }

@@ -41,7 +41,9 @@ pub fn split(parts: usize, work: &(impl Fn(usize) + Sync)) {
     } else {
         // A part that forks does so in place.
         let _forks = Forks::set(false);
-        TEAM.share(parts, work);
+        for first in (0..parts).step_by(OFFERED) {
+            TEAM.share(OFFERED.min(parts - first), &|i| work(first + i));
+        }
     }
 }
 
@@ -50,6 +52,8 @@ pub(crate) fn part(len: usize, i: usize, parts: usize) -> Range<usize> {
     len * i / parts..len * (i + 1) / parts
 }
 
+/// The most parts that an offer can number.
+const OFFERED: usize = 0xffff;
 /// More threads than an offer can number would not help.
 const MOST: usize = 1 << 12;
 /// How often a thread looks again before it lets others run: some ten microseconds.
@@ -280,6 +284,20 @@ mod tests {
             });
             split(parts, &count);
             assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 9), "{parts} parts");
+        }
+    }
+
+    #[test]
+    fn more_parts_than_an_offer_can_number_all_run() {
+        for parts in [OFFERED, OFFERED + 1, 2 * OFFERED + 7] {
+            let (count, sum) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            install(|| {
+                split(parts, &|i| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    sum.fetch_add(i, Ordering::Relaxed);
+                });
+            });
+            assert_eq!((count.into_inner(), sum.into_inner()), (parts, parts * (parts - 1) / 2));
         }
     }
 

@@ -24,7 +24,7 @@ impl Context<'_, '_> {
         lines.push(String::new());
         lines.push("| layer | | output | parameters | multiply-adds |".to_owned());
         lines.push("|:--|:--|:--|--:|--:|".to_owned());
-        let (mut parameters, mut work) = (0, Term::literal(0));
+        let (mut parameters, mut work) = (0_usize, Term::literal(0));
         for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope { .. })) {
             let (key, count, own) = (self.net.key(layer), count(layer, self.nets), layer.multiply_adds.numeric());
             let text = match layer.kind {
@@ -33,7 +33,7 @@ impl Context<'_, '_> {
             };
             let (shown, output) = (grouped(&own.to_string()), &layer.signature.1);
             lines.push(format!("| `{key}` | {text} | `{output}` | `{}` | `{shown}` |", grouped(&count.to_string())));
-            parameters += count;
+            parameters = count.saturating_add(parameters);
             work = work.plus(&own);
         }
         let (parameters, work) = (grouped(&parameters.to_string()), grouped(&work.to_string()));
@@ -83,7 +83,7 @@ fn grouped(text: &str) -> String {
 /// The number of parameters of a layer.
 fn count(layer: &Layer, nets: &[Rc<TypedNet<'_>>]) -> usize {
     match &layer.kind {
-        LayerKind::Net(net) => nets[*net].layers.iter().map(|layer| count(layer, nets)).sum(),
+        LayerKind::Net(net) => nets[*net].layers.iter().map(|layer| count(layer, nets)).fold(0, usize::saturating_add),
         kind => kind.parameters(),
     }
 }

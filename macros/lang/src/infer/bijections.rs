@@ -19,6 +19,9 @@ type Mapped = (Tensor, Option<Tensor>);
 /// Elementwise functions with an inverse.
 const ELEMENTWISE: [&str; 6] = ["sigmoid", "logit", "tanh", "exp", "ln", "leaky_relu"];
 
+/// The numbers of a point that is gone through one by one.
+const MOST_LISTED: usize = 1 << 16;
+
 /// The bins of a spline that has parameters of its own.
 const BINS: usize = 8;
 
@@ -123,6 +126,9 @@ impl<'a> Inference<'a, '_, '_> {
         let (last, size) = self.points(function.name, x, at)?;
         let (y, slope) = match function.name {
             "coupling" | "autoregressive" => {
+                if function.name == "autoregressive" {
+                    self.listed(function.name, size, at)?;
+                }
                 if size < 2 {
                     return self
                         .fault(at, format!("`{}` needs points of 2 numbers or more, not {}", function.name, x.ty))
@@ -136,10 +142,11 @@ impl<'a> Inference<'a, '_, '_> {
                 })?
             }
             name => {
-                let (of, parameters, work) = match name {
-                    "actnorm" => ("ActNorm", 2 * size, Term::literal(0)),
-                    _ => ("InvertibleLinear", size * size, last.clone()),
+                let (of, rows, work) = match name {
+                    "actnorm" => ("ActNorm", 2, Term::literal(0)),
+                    _ => ("InvertibleLinear", size, last.clone()),
                 };
+                let parameters = self.numbers(name, &[rows, size], 0, at)?;
                 let kind = LayerKind::Unit { name: of, sizes: vec![last], acts: Acts::OnLast, parameters, work };
                 let position = self.unit_position(function.name, layer, kind, x, at)?;
                 let method = if inverse { "record_inverse" } else { "record" };
@@ -156,6 +163,15 @@ impl<'a> Inference<'a, '_, '_> {
         self.fixed(callee, &last, at, "take points of")?;
         let size = self.known(last.number(), at)?;
         Ok((last, size))
+    }
+
+    /// Checks that the numbers of a point can be gone through one by one.
+    fn listed(&mut self, callee: &str, size: usize, at: Place) -> Checked<()> {
+        if size <= MOST_LISTED {
+            return Ok(());
+        }
+        let message = format!("`{callee}` goes through the numbers of a point one by one, and {size} are too many");
+        self.fault(at, message).help(format!("{MOST_LISTED} are the most")).fail()
     }
 
     /// A step with two results of the type of `x`.
@@ -175,6 +191,7 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Tensor> {
         let (_, size) = self.points(function.name, x, at)?;
+        self.listed(function.name, size, at)?;
         let seed = match given.get("seed") {
             Some(Gift::Count(seed)) => *seed as u64,
             _ => 0,
@@ -205,7 +222,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => (3 * BINS - 1, Some(self.known(function.number("bound", given), at)?)),
         };
         self.positive_bound(bound.unwrap_or(1.0), at)?;
-        let sizes = vec![Term::literal(size * each)];
+        let sizes = vec![Term::literal(self.numbers(function.name, &[size, each], 0, at)?)];
         let position = match self.parts.at(layer.site) {
             Some(position) => position,
             None => {

@@ -46,7 +46,7 @@ impl<'a> Inference<'a, '_, '_> {
             return self.fault(at, message).help("every group has equally many channels on both sides").fail();
         };
         let taps = &kernel.size[2 - kernel.axes..];
-        let all_taps: usize = taps.iter().product();
+        let all_taps = self.numbers(name, taps, 0, at)?;
         let bias = flag("bias", given, true);
         let (channels, work) = match kernel.behind {
             None => ([inputs_of_group.clone(), outputs.clone()], inputs_of_group),
@@ -57,7 +57,7 @@ impl<'a> Inference<'a, '_, '_> {
             name: kernel.name(bias),
             sizes: channels.into_iter().chain(taps.iter().copied().map(Term::literal)).chain(biased).collect(),
             acts: Acts::OnImages(kernel),
-            parameters: i / groups * o * all_taps + if bias { o } else { 0 },
+            parameters: self.numbers(name, &[i / groups, o, all_taps], if bias { o } else { 0 }, at)?,
             work: work.times(&Term::literal(all_taps)),
         };
         if let Err(Misfit::Size { axis, expected, .. }) = super::units::applied(&kind, &x.ty) {

@@ -42,7 +42,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.positive_bound(bound, at)?;
         match given.get("bins") {
             None => Ok((2, None)),
-            Some(Gift::Count(bins)) if *bins > 1 => Ok((3 * bins - 1, Some(bound))),
+            Some(Gift::Count(bins)) if *bins > 1 => Ok((self.numbers("spline", &[3, *bins], 0, at)? - 1, Some(bound))),
             _ => self.fault(at, "a spline has 2 bins or more").fail(),
         }
     }
@@ -58,7 +58,8 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Tensor> {
         let mut wanted = moved.ty.clone();
-        let count = self.known(wanted.axes.last().and_then(|last| last.size.number()), at)? * each;
+        let last = self.known(wanted.axes.last().and_then(|last| last.size.number()), at)?;
+        let count = self.numbers("coupling", &[last, each], 0, at)?;
         let last = wanted.axes.len() - 1;
         wanted.axes[last] = Axis::from(Term::literal(count));
         let Some(Gift::Layer(net, place)) = given.get("conditioner") else {
@@ -158,6 +159,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<(Tensor, Tensor)> {
         let (each, bound) = self.transformer(given, at)?;
         let widths = self.hidden("autoregressive", given, at)?;
+        let count = self.numbers("autoregressive", &[size, each], 0, at)?;
         let mut known = match inverse {
             true => self.constant(x, Argument::Number(0.0), at)?,
             false => x.clone(),
@@ -165,7 +167,7 @@ impl<'a> Inference<'a, '_, '_> {
         let mut mapped = None;
         for _ in 0..if inverse { size } else { 1 } {
             let (mut h, mut taken) = (known.clone(), Degrees::Elements);
-            for (i, width) in widths.iter().chain([&(size * each)]).enumerate() {
+            for (i, width) in widths.iter().chain([&count]).enumerate() {
                 let hidden = i < widths.len();
                 if i > 0 {
                     h = self.activated(given, &h, at)?;
@@ -199,7 +201,10 @@ impl<'a> Inference<'a, '_, '_> {
         let outputs = Term::literal(width);
         let kind = LayerKind::Unit {
             name: "MaskedLinear",
-            parameters: width * self.known(inputs.number(), at)? + width,
+            parameters: {
+                let taken = self.known(inputs.number(), at)?;
+                self.numbers("autoregressive", &[width, taken], width, at)?
+            },
             sizes: vec![inputs, outputs.clone()],
             acts: Acts::OnLast,
             work: outputs,

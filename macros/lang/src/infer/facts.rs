@@ -188,16 +188,17 @@ impl Inference<'_, '_, '_> {
         if let Some(lost) = self.nets.report.needs_since(self.before) {
             return Err(lost);
         }
-        Ok(Term::literal(self.parts.layers.iter().map(|layer| parameters(layer, self.nets)).sum()))
+        Ok(Term::literal(parameters(&self.parts.layers, self.nets)))
     }
 }
 
-/// The number of parameters of a layer.
-fn parameters(layer: &Layer, nets: &Nets<'_, '_>) -> usize {
-    match &layer.kind {
-        LayerKind::Net(net) => nets.done(*net).layers.iter().map(|layer| parameters(layer, nets)).sum(),
+/// The number of parameters of layers.
+fn parameters(layers: &[Layer], nets: &Nets<'_, '_>) -> usize {
+    let count = |layer: &Layer| match &layer.kind {
+        LayerKind::Net(net) => parameters(&nets.done(*net).layers, nets),
         kind => kind.parameters(),
-    }
+    };
+    layers.iter().map(count).fold(0, usize::saturating_add)
 }
 
 /// `heads = 3`, `2 * Embed = 128`, `3`

@@ -180,8 +180,7 @@ impl<'a> Inference<'a, '_, '_> {
             span: at,
         };
         let label = self.draws(&layer, "normal")?;
-        let none: [&Tensor; 0] = [];
-        self.tensor(Call::new(runtime("normal"), none).draws(label), Type::real(axes), at)
+        self.tensor(Call::new(runtime("normal"), None).draws(label), Type::real(axes), at)
     }
 }
 

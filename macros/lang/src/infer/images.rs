@@ -11,6 +11,9 @@ use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::{Misfit, Size as _, Slide};
 
+/// No kernel reaches further, no window, no step from one to the next.
+const MOST_POSITIONS: usize = u32::MAX as usize;
+
 impl<'a> Inference<'a, '_, '_> {
     /// `max_pool1d`, `max_pool2d`, `avg_pool1d`, `avg_pool2d`
     pub(super) fn pool(
@@ -138,7 +141,7 @@ impl<'a> Inference<'a, '_, '_> {
             name: if name == "batch_norm" { "BatchNorm" } else { "GroupNorm" },
             sizes: vec![channels],
             acts: Acts::OnChannels,
-            parameters: 2 * number,
+            parameters: self.numbers(name, &[2, number], 0, at)?,
             work: Term::literal(0),
         };
         self.unit(name, layer, kind, x, settings, at)
@@ -154,6 +157,10 @@ impl<'a> Inference<'a, '_, '_> {
         at: Place,
     ) -> Checked<Option<Vec<usize>>> {
         match given.get(parameter) {
+            Some(Gift::Counts(counts)) if counts.iter().any(|count| *count > MOST_POSITIONS) => {
+                let message = format!("`{parameter}` of `{callee}` is at most {MOST_POSITIONS}");
+                self.fault(at, message).fail()
+            }
             Some(Gift::Counts(counts)) if counts.len() == 1 => Ok(Some(vec![counts[0]; axes])),
             Some(Gift::Counts(counts)) if counts.len() == axes => Ok(Some(counts.clone())),
             Some(Gift::Counts(counts)) => {

@@ -168,7 +168,13 @@ impl<'a, 'r> Nets<'a, 'r> {
     /// The instance that an alias names.
     fn alias(&mut self, alias: &'a AliasItem) -> Option<usize> {
         let before = self.report.mark();
-        let item = self.names.nets.first()?;
+        let Some(item) = self.names.nets.first() else {
+            let message = format!("`{}` should stand for a net, and there is none here", alias.name);
+            self.report
+                .error(alias.target.span, message)
+                .help("declare one, or take it from elsewhere: `use path::Net;`");
+            return None;
+        };
         let mut inference = Inference::blank(self, item);
         let chosen = inference.target(alias);
         let parameters = chosen.and_then(|chosen| Ok((inference.parameters(&chosen, alias.target.span)?, chosen)));

@@ -67,8 +67,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
         self.known_sizes(axes, at)?;
         let label = self.draws(layer, function.name)?;
-        let none: [&Tensor; 0] = [];
-        self.tensor(Call::new(&function.runtime, none).draws(label).with_all(function.values(given)), ty, at)
+        self.tensor(Call::new(&function.runtime, None).draws(label).with_all(function.values(given)), ty, at)
     }
 
     /// Checks that a shape has no size that only other inputs would know.

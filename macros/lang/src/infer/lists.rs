@@ -11,7 +11,7 @@ use proc_macro2::Ident;
 use std::rc::Rc;
 
 /// More layers than this are a slip of the keyboard.
-const MAX_REPEATS: usize = 4096;
+pub(super) const MAX_REPEATS: usize = 4096;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `[a, b, c]`: layers in sequence, or a list of sizes.
@@ -164,7 +164,9 @@ impl<'a> Inference<'a, '_, '_> {
             Size::Name(name) => {
                 if let Some(binding) = environment.find(name) {
                     match binding.value {
-                        Value::Number { integer: Some(number), .. } if number >= 0 => return Ok(number as usize),
+                        Value::Number { integer: Some(number), .. } if number >= 0 => {
+                            return Ok(usize::try_from(number).unwrap_or(usize::MAX));
+                        }
                         Value::Error(lost) => return Err(lost),
                         Value::Size(_) => {}
                         _ => {
@@ -184,7 +186,9 @@ impl<'a> Inference<'a, '_, '_> {
             Size::Call { name, .. } => name.span().into(),
         };
         let term = crate::resolve::size(size, &self.facts.dims, &self.facts.broken, self.nets.report)?;
-        term.number().ok_or_else(|| {
+        // What no machine counts is too often.
+        let beyond = term.as_integer().map(|number| if number > 0 { usize::MAX } else { 0 });
+        term.number().or(beyond).ok_or_else(|| {
             let message = format!("a layer is repeated {term} times, which is known only at run time");
             let help = "repeat it a number of times, or as often as a declared dimension says";
             self.need(&term, place, message, help.to_owned())

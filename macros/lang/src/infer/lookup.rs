@@ -41,7 +41,7 @@ impl<'a> Inference<'a, '_, '_> {
             name: "Embedding",
             sizes: vec![space, width.clone()],
             acts: Acts::ByIndex,
-            parameters: rows * columns,
+            parameters: self.numbers("embedding", &[rows, columns], 0, at)?,
             work: Term::literal(0),
         };
         self.unit("embedding", layer, kind, x, vec![], at)
@@ -127,8 +127,7 @@ impl<'a> Inference<'a, '_, '_> {
                 .fail();
         }
         let ty = Type { element: Element::Index(space.clone()), axes: axes.clone() };
-        let none: [&Tensor; 0] = [];
-        self.tensor(Call::new(runtime("positions"), none), ty, at)
+        self.tensor(Call::new(runtime("positions"), None), ty, at)
     }
 
     /// The space of a tensor of indices.

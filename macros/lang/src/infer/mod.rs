@@ -93,8 +93,10 @@ pub fn infer<'a>(names: &Names<'a>, report: &mut Report) -> Inferred<'a> {
     // What is wrong with a net of others is told where it is declared.
     if report.is_empty() && names.broken.is_empty() {
         let used = inferred.nets.iter().filter(|net| matches!(net.reach, Reach::Named | Reach::Part));
-        for net in used.filter(|net| net.body.is_err()) {
-            report.unexplained(net.name.span());
+        let nets = used.filter(|net| net.body.is_err()).map(|net| &net.name);
+        let aliases = inferred.aliases.iter().filter(|alias| alias.net.is_none()).map(|alias| &alias.item.name);
+        for name in nets.chain(aliases) {
+            report.unexplained(name.span());
         }
     }
     inferred

@@ -83,6 +83,8 @@ impl<'a> Inference<'a, '_, '_> {
             self.fixed(&name.to_string(), &size, name.span().into(), what)?;
             sizes.push(size);
         }
+        let numbers: Vec<usize> = sizes.iter().filter_map(Term::number).collect();
+        self.numbers(&name.to_string(), &numbers, 0, name.span().into())?;
         Ok(sizes)
     }
 

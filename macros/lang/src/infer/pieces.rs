@@ -2,6 +2,7 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
+use super::lists::MAX_REPEATS;
 use super::typed::{Argument, Call};
 use super::types::{Axis, Element, Type, shape};
 use super::value::{Tensor, Value};
@@ -18,6 +19,9 @@ impl<'a> Inference<'a, '_, '_> {
         let Some(Gift::Count(parts)) = given.get("parts") else { return self.unexplained(at) };
         if *parts == 0 {
             return self.fault(at, "`split` makes at least one part, not 0").fail();
+        }
+        if *parts > MAX_REPEATS {
+            return self.fault(at, format!("`split` makes at most {MAX_REPEATS} parts, not {parts}")).fail();
         }
         let size = self.quotient(&x.ty.axes[axis].size, &Term::literal(*parts), at, x)?;
         let mut pieces = vec![];

@@ -11,6 +11,9 @@ use crate::terms::{Atom, Term};
 use ansatz_shapes::{Misfit, Size as _};
 use proc_macro2::Ident;
 
+/// The numbers of a tensor: about what the addresses of a machine reach.
+const MOST_NUMBERS: usize = 1 << 48;
+
 impl<'a> Inference<'a, '_, '_> {
     /// `x Wᵀ + b`
     pub(super) fn linear(
@@ -33,7 +36,7 @@ impl<'a> Inference<'a, '_, '_> {
             name: if bias { "Linear" } else { "UnbiasedLinear" },
             sizes: vec![inputs, outputs.clone()],
             acts: Acts::OnLast,
-            parameters: i * o + if bias { o } else { 0 },
+            parameters: self.numbers("linear", &[i, o], if bias { o } else { 0 }, at)?,
             work: outputs.clone(),
         };
         self.unit("linear", layer, kind, x, vec![], at)
@@ -55,10 +58,11 @@ impl<'a> Inference<'a, '_, '_> {
         }
         self.fixed(function.name, &width, at, "take")?;
         let number = self.known(width.number(), at)?;
-        let (name, parameters) = match function.name {
-            "layer_norm" => ("LayerNorm", 2 * number),
-            _ => ("RmsNorm", number),
+        let (name, vectors) = match function.name {
+            "layer_norm" => ("LayerNorm", 2),
+            _ => ("RmsNorm", 1),
         };
+        let parameters = self.numbers(function.name, &[vectors, number], 0, at)?;
         let kind = LayerKind::Unit { name, sizes: vec![width], acts: Acts::OnLast, parameters, work: Term::literal(0) };
         self.unit(function.name, layer, kind, x, vec![Argument::Number(eps)], at)
     }
@@ -185,8 +189,8 @@ impl<'a> Inference<'a, '_, '_> {
             }
             Err(misfit) => {
                 let callee = self.parts.layers[position].shown.clone();
-                let mut wanted = vec!["_".to_owned(); x.ty.rank().max(1)];
-                let place = if acts == Acts::OnLast { wanted.len() - 1 } else { 1 };
+                let place = if acts == Acts::OnLast { x.ty.rank().max(1) - 1 } else { 1 };
+                let mut wanted = vec!["_".to_owned(); x.ty.rank().max(place + 1)];
                 wanted[place] = inputs.to_string();
                 let wanted = wanted.join(", ");
                 let message = format!("`{callee}` takes [{wanted}] but is given {}", x.ty);
@@ -195,6 +199,18 @@ impl<'a> Inference<'a, '_, '_> {
                     .note(note)
                     .help("all uses of a layer share its parameters: give it equal widths, or make a second layer")
                     .fail()
+            }
+        }
+    }
+
+    /// How many numbers a tensor of these sizes has, and some more, as far as a machine holds them.
+    pub(super) fn numbers(&mut self, callee: &str, sizes: &[usize], more: usize, at: Place) -> Checked<usize> {
+        let count = sizes.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+        match count.and_then(|count| count.checked_add(more)).filter(|count| *count <= MOST_NUMBERS) {
+            Some(count) => Ok(count),
+            None => {
+                let message = format!("`{callee}` would have more numbers than any machine holds");
+                self.fault(at, message).help(format!("{MOST_NUMBERS} are the most: choose smaller sizes")).fail()
             }
         }
     }
