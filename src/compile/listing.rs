@@ -159,6 +159,10 @@ impl fmt::Display for Title<'_> {
                 write!(f, "{:?} {count} of {rows} rows of {bytes} bytes  {table} at {index} → {to}", lookup.kind)
             }
             Work::FoldIn([key, number, to]) => write!(f, "fold {} into {} → {}", name(*number), name(*key), name(*to)),
+            Work::Call(call) => {
+                let operands: Vec<_> = call.operands.iter().map(|(span, _)| name(span.operand).as_str()).collect();
+                write!(f, "{:?}  {} → {}", call.function, operands.join(", "), name(call.result.operand))
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use super::fuse::{self, Home, Piece, Repeat, Schedule, Work};
 use super::listing::{self, Line};
 use super::memory::Layout;
 use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
+use crate::kernel::call::Call;
 use crate::kernel::conv::Convolution;
 use crate::kernel::cpu::{Attention, Gemm, Lookup, Prepared, PreparedChain, Real};
 use crate::kernel::pool::Pooling;
@@ -80,6 +81,8 @@ pub(crate) enum Launch<T: Real> {
     Loop(Box<Nest<T>>),
     /// A key for random draws: which operands are the key, the number folded in, and the new key.
     FoldIn([usize; 3]),
+    /// A function from outside of the library.
+    Call(Box<Call>),
 }
 
 /// Where an operand begins and how many elements it has.
@@ -243,7 +246,7 @@ fn divides(schedule: &Schedule) -> bool {
         Work::Loop(repeat) => divides(&repeat.nest.schedule),
         Work::Attention(work) => work.threads(2) > 1,
         Work::Lookup(lookup) => lookup.threads(2) > 1,
-        Work::FoldIn(_) => false,
+        Work::FoldIn(_) | Work::Call(_) => false,
     })
 }
 
@@ -263,6 +266,7 @@ fn steps<T: Real>(schedule: &Schedule, layout: &Layout) -> (Vec<Step<T>>, Vec<Sl
             Work::Attention(work) => Launch::Attention(work),
             Work::Lookup(lookup) => Launch::Lookup(lookup),
             Work::FoldIn(operands) => Launch::FoldIn(operands),
+            Work::Call(call) => Launch::Call(call),
         };
         let first = slots.len();
         slots.extend(own);

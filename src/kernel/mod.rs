@@ -1,5 +1,6 @@
 //! Numbers and slices: what the processor executes. Knows no graph and no ops.
 
+pub mod call;
 pub mod chain;
 pub mod cpu;
 pub mod pool;

@@ -147,6 +147,7 @@ unsafe fn walk<T: Real>(
                 }
                 Launch::Attention(work) => work.launch::<T>(operands, threads, scratch),
                 Launch::Lookup(lookup) => lookup.launch::<T>(operands, threads)?,
+                Launch::Call(call) => call.launch::<T>(operands),
                 Launch::FoldIn([key, number, to]) => {
                     let key: [u32; 4] = operands[*key].pointer.cast::<[u32; 4]>().read();
                     let number: u32 = operands[*number].pointer.cast::<u32>().read();

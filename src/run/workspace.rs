@@ -146,7 +146,7 @@ fn scratch_bytes<T: Real>(steps: &[Step<T>], threads: usize) -> usize {
         Launch::Convolution(work) => work.scratch_bytes::<T>(threads),
         Launch::Loop(nest) => scratch_bytes(&nest.steps, threads),
         Launch::Attention(work) => work.scratch_bytes::<T>(threads),
-        Launch::Lookup(_) | Launch::FoldIn(_) => 0,
+        Launch::Lookup(_) | Launch::FoldIn(_) | Launch::Call(_) => 0,
     };
     steps.iter().map(bytes).max().unwrap_or(0)
 }

@@ -7,6 +7,7 @@ use super::nest::repeat;
 use super::product::products;
 use super::{BufferId, Work};
 use crate::graph::{Graph, NodeId, Op};
+use crate::kernel::call::Call;
 use crate::kernel::conv::{Convolution, Pass, phases};
 use crate::kernel::pool::{Pooling, Span};
 
@@ -16,6 +17,19 @@ use crate::kernel::pool::{Pooling, Span};
 /// The operand that has to be kept in memory first.
 pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, Vec<BufferId>, Vec<BufferId>), NodeId> {
     let own = || homes.home[id.index()].ok_or(id);
+    if let Op::Custom(op) = &graph[id].op {
+        let (mut buffers, mut operands) = (Vec::new(), Vec::new());
+        for &x in &graph[id].inputs {
+            let dims = graph[x].dims.clone();
+            let place = homes.place[x.index()].as_ref().filter(|place| place.dense(&dims)).ok_or(x)?;
+            operands.push((Span { operand: buffers.len(), offset: place.offset }, dims));
+            buffers.push(place.buffer);
+        }
+        let result = Span { operand: buffers.len(), offset: 0 };
+        buffers.push(own()?);
+        let call = Call { function: op.0.clone(), operands, result, len: graph[id].len() };
+        return Ok((Work::Call(Box::new(call)), buffers, vec![own()?]));
+    }
     match graph[id].op {
         Op::MatMul { .. } => {
             let (gemms, operands) = products(graph, homes, id)?;

@@ -23,6 +23,7 @@ pub(crate) use nest::Piece;
 pub(super) use nest::{Nest, Repeat};
 
 use crate::graph::{DType, Graph, Node, NodeId, Op};
+use crate::kernel::call::Call;
 use crate::kernel::chain::Chain;
 use crate::kernel::conv::Convolution;
 use crate::kernel::cpu::{Attention, Gemm, Lookup};
@@ -124,6 +125,8 @@ pub(super) enum Work {
     Loop(Repeat),
     /// A key for random draws: which operands are the key, the number folded in, and the new key.
     FoldIn([usize; 3]),
+    /// A function from outside of the library.
+    Call(Box<Call>),
 }
 
 impl Work {
@@ -169,6 +172,10 @@ impl Work {
             Work::Attention(work) => work.views_mut().for_each(|view| view.operand = number[view.operand]),
             Work::Lookup(lookup) => lookup.pieces_mut().for_each(|piece| piece.operand = number[piece.operand]),
             Work::FoldIn(operands) => operands.iter_mut().for_each(|operand| *operand = number[*operand]),
+            Work::Call(call) => {
+                let spans = call.operands.iter_mut().map(|(span, _)| span).chain([&mut call.result]);
+                spans.for_each(|span| span.operand = number[span.operand]);
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod vectorized;
 mod rows;
 mod fold;
 mod strided;
+mod call;
 mod chain;
 mod conv;
 mod layout;
