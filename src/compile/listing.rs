@@ -152,6 +152,10 @@ impl fmt::Display for Title<'_> {
                 let [key, number, to] = [key, number, to].map(|view| name(view.operand));
                 write!(f, "fold {number} into {key} → {to}")
             }
+            Work::Call(call) => {
+                let operands: Vec<_> = call.operands.iter().map(|(view, _)| name(view.operand).as_str()).collect();
+                write!(f, "{:?}  {} → {}", call.function, operands.join(", "), name(call.result.operand))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 mod attention;
 mod build;
 mod conv;
+mod custom;
 mod lookup;
 mod nest;
 mod pool;
@@ -20,6 +21,7 @@ pub use crate::kernel::pool::{Pool, Window};
 pub(crate) use attention::Sizes;
 pub use attention::{Attend, Attention};
 pub(crate) use conv::convolved;
+pub use custom::{Custom, Foreign, Function, Values};
 pub use nest::{Body, Loop, LoopGradient, Looped};
 pub use op::{Distribution, Op, ReduceOp};
 pub(crate) use pool::pooled;

@@ -1,6 +1,6 @@
 //! The closed list of operations. What each one means stands in `ops`.
 
-use super::{Attention, Binary, Compare, Conv, Loop, Pass, Pool, Unary, Window};
+use super::{Attention, Binary, Compare, Conv, Foreign, Loop, Pass, Pool, Unary, Window};
 use std::sync::Arc;
 
 /// What computes a node. Elementwise ops take operands of equal shape; `Broadcast` makes them equal.
@@ -121,6 +121,8 @@ pub enum Op {
     Loop(Arc<Loop>),
     /// The i-th result of a loop.
     Part(usize),
+    /// An op from outside of the library.
+    Custom(Foreign),
 }
 
 /// How a reduction combines elements.

@@ -12,6 +12,7 @@ pub mod attention;
 pub mod conv;
 pub mod pool;
 pub mod lookup;
+pub mod call;
 pub mod nest;
 pub mod work;
 pub mod schedule;

@@ -1,6 +1,7 @@
 //! What a launch does, whatever the device.
 
 use super::attention::Attention;
+use super::call::Call;
 use super::chain::Chain;
 use super::conv::Convolution;
 use super::gemm::Gemm;
@@ -31,6 +32,8 @@ pub enum Work {
     Loop(Nest),
     /// A key for random draws.
     FoldIn(FoldIn),
+    /// A function from outside of the library.
+    Call(Box<Call>),
 }
 
 /// The key that follows from a key of four words and a number, see [`random::fold_in`](super::random::fold_in).
@@ -56,6 +59,7 @@ impl Work {
             Work::Pooling(pooling) => pooling.views_mut(visit),
             Work::Convolution(work) => work.views_mut(visit),
             Work::Loop(nest) => nest.views_mut(visit),
+            Work::Call(call) => call.views_mut(visit),
             Work::FoldIn(FoldIn { key, number, to }) => {
                 visit(Access::Read, key, &[4]);
                 visit(Access::Read, number, &[1]);
@@ -72,7 +76,12 @@ impl Work {
             Work::Chain(chain) => chain.replaces(source, target),
             Work::Lookup(lookup) => lookup.replaces(source, target),
             Work::Loop(nest) => nest.replaces(source, target),
-            Work::Products(_) | Work::Attention(_) | Work::Pooling(_) | Work::Convolution(_) | Work::FoldIn(_) => false,
+            Work::Products(_)
+            | Work::Attention(_)
+            | Work::Pooling(_)
+            | Work::Convolution(_)
+            | Work::FoldIn(_)
+            | Work::Call(_) => false,
         }
     }
 

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// A causal net that reads its input piece by piece: each run goes on where the one before has stopped, as if all had been
 /// one run. Causal attention keeps keys and values, which are updated in place, and `positions` and `rotary` count on.
+/// A net is refused unless it is known to give for the pieces what it gives for the whole.
+///
 /// Weights stay where programs read them, and all choices of run-time dimensions share them and what is kept: a program for
 /// the whole of a prompt, one for each token after it.
 ///

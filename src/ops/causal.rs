@@ -239,6 +239,11 @@ impl Site<'_> {
         self.node
     }
 
+    /// The shapes of the operands.
+    pub fn shapes(&self) -> Vec<&[usize]> {
+        self.node.inputs.iter().map(|&x| &*self.graph[x].dims).collect()
+    }
+
     /// Where the axes of an operand stand in a result that has them all.
     pub fn all(&self, i: usize) -> Vec<Option<usize>> {
         (0..self.operand(i).0.dims.len()).map(Some).collect()

@@ -11,6 +11,7 @@ mod attention;
 mod cases;
 mod causal;
 mod conv;
+mod custom;
 mod elementwise;
 mod index;
 mod interpret;

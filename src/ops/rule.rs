@@ -3,7 +3,7 @@
 use super::cases::Case;
 use super::causal::{Course, Site};
 use super::{attention, conv, leaf, logic, lookup, matmul, nest, pool, reduce, structure};
-use crate::graph::{Binary, Compare, DType, Graph, Loop, Node, NodeId, Op, Unary};
+use crate::graph::{Binary, Compare, DType, Foreign, Graph, Loop, Node, NodeId, Op, Unary};
 use crate::{Error, Result};
 
 /// The reverse walk over a graph: the vector-Jacobian product of pairs (node, cotangent) with respect to some nodes.
@@ -138,6 +138,7 @@ rules! {
     Op::FoldIn => nest::FoldIn: nest::FoldIn;
     Op::Loop(nest) => Loop: **nest;
     Op::Part(i) => nest::Part: nest::Part(*i);
+    Op::Custom(op) => Foreign: *op;
 }
 
 impl Op {

@@ -2,7 +2,7 @@
 
 use super::{Data, State, Workspace};
 use crate::compile::Program;
-use crate::kernel::cpu::Beyond;
+use crate::kernel::cpu::Fault;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -50,10 +50,15 @@ impl Program {
         // SAFETY: schedules are verified when they are made; inputs and state were checked, and a program with updates
         // borrows the state alone.
         let done = unsafe { workspace.engine.run(state.arena.pointer(), inputs) };
-        done.map_err(|Beyond { index, rows }| {
-            Error::value(format!(
-                "an index that the program calculates is {index}, but the table that it points into has {rows} rows"
-            ))
+        done.map_err(|fault| {
+            Error::value(match fault {
+                Fault::Beyond { index, rows } => format!(
+                    "an index that the program calculates is {index}, but the table that it points into has {rows} rows"
+                ),
+                Fault::Count { function, given, expected } => format!(
+                    "`{function}` gave {given} elements, and its shape has {expected}; its value must agree with its shape"
+                ),
+            })
         })
     }
 

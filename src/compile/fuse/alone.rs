@@ -5,6 +5,7 @@ use super::homes::Homes;
 use super::nest::repeat;
 use super::product::products;
 use crate::graph::{Graph, NodeId, Op};
+use crate::kernel::call::Call;
 use crate::kernel::conv::{Convolution, Pass, phases};
 use crate::kernel::lookup::{Kind, Lookup};
 use crate::kernel::pool::Pooling;
@@ -74,6 +75,11 @@ pub(super) fn alone(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Work, V
             }))
         }
         Op::FoldIn => Work::FoldIn(FoldIn { key: view(inputs[0])?, number: view(inputs[1])?, to: view(id)? }),
+        Op::Custom(ref op) => {
+            let operands = inputs.iter().map(|&x| Ok((view(x)?, graph[x].dims.clone()))).collect::<Result<_, _>>()?;
+            let (function, result, len) = (op.0.clone(), view(id)?, graph[id].len());
+            Work::Call(Box::new(Call { function, operands, result, len }))
+        }
         Op::Input(_) | Op::State(_) | Op::Constant(_) | Op::Iota { .. } | Op::Random { .. } => return Err(id),
         Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select | Op::Cast | Op::StopGradient => return Err(id),
         Op::Reduce { .. } | Op::ArgMax { .. } | Op::Broadcast { .. } | Op::Reshape | Op::Permute { .. } => {

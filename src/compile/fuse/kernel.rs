@@ -277,7 +277,7 @@ impl<'a> Builder<'a> {
             }
             Op::Attention(_) | Op::AttentionGradient(_) => return Err(Stop::Failure(Failure::Conflict)),
             Op::Gather | Op::ScatterAdd | Op::Put => return Err(Stop::Failure(Failure::Conflict)),
-            Op::Conv { .. } | Op::Pool { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) => {
+            Op::Conv { .. } | Op::Pool { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) | Op::Custom(_) => {
                 return Err(Stop::Failure(Failure::Conflict));
             }
         })

@@ -116,7 +116,7 @@ impl Rewriter {
             Op::Put if self.node(inputs[1]).is_empty() => Some(inputs[0]),
             Op::ScatterAdd | Op::Put => None,
             Op::Attention(_) | Op::AttentionGradient(_) => self.attention(&op, &inputs, dims, dtype),
-            Op::Pool { .. } | Op::Conv { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) => None,
+            Op::Pool { .. } | Op::Conv { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) | Op::Custom(_) => None,
         };
         simpler.unwrap_or_else(|| self.append(op, inputs, dims, dtype))
     }

@@ -1,7 +1,7 @@
 //! Keys for random draws.
 
 use super::math::Real;
-use super::{Beyond, Kernel, Operand, Scratch};
+use super::{Fault, Kernel, Operand, Scratch};
 use crate::kernel::random;
 use crate::kernel::view::View;
 use crate::kernel::work::FoldIn;
@@ -15,7 +15,7 @@ impl<T: Real> Kernel<T> for FoldIn {
         0
     }
 
-    unsafe fn launch(&mut self, operands: &[Operand], _: usize, _: &mut Scratch) -> Result<(), Beyond> {
+    unsafe fn launch(&mut self, operands: &[Operand], _: usize, _: &mut Scratch) -> Result<(), Fault> {
         let at = |view: &View| operands[view.operand].pointer.cast::<u32>().wrapping_add(view.offset);
         // SAFETY: as the caller says; the key has four words, the number one.
         unsafe {

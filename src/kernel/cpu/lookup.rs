@@ -2,7 +2,7 @@
 //! one thread, which goes through the indices in order.
 
 use super::math::Real;
-use super::{Beyond, Kernel, Operand, Scratch, parallel};
+use super::{Fault, Kernel, Operand, Scratch, parallel};
 use crate::kernel::lookup::{Kind, Lookup};
 use crate::kernel::view::View;
 use std::ops::Range;
@@ -38,12 +38,12 @@ impl<T: Real> Kernel<T> for Lookup {
     }
 
     /// Nothing is written if an index is beyond the table.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, _: &mut Scratch) -> Result<(), Beyond> {
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, _: &mut Scratch) -> Result<(), Fault> {
         let at = |view: &View| operands[view.operand].pointer.wrapping_add(view.offset * view.element.size());
         // SAFETY: as the caller says.
         let index = unsafe { from_raw_parts(at(&self.index).cast::<u32>(), self.count) };
         if let Some(&index) = index.iter().find(|&&index| index as usize >= self.rows) {
-            return Err(Beyond { index, rows: self.rows });
+            return Err(Fault::Beyond { index, rows: self.rows });
         }
         let out = at(&self.out);
         let (table, values) = match &self.kind {

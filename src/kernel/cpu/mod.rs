@@ -16,6 +16,7 @@ mod vectorized;
 mod rows;
 mod fold;
 mod strided;
+mod call;
 mod chain;
 mod conv;
 mod layout;
@@ -42,23 +43,35 @@ pub(crate) trait Kernel<T>: Debug + Send + Sync {
     /// Runs on at most `most` threads.
     ///
     /// # Errors
-    /// If an index is beyond its table.
+    /// What could not be done.
     ///
     /// # Safety
     /// Every view of the work stays inside its operand, which is aligned for the view's elements and holds such. What is
     /// written is used nowhere else during the call, and overlaps what is read only where [`Work::replaces`] says so.
     ///
     /// [`Work::replaces`]: crate::kernel::work::Work::replaces
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond>;
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault>;
 }
 
-/// An index beyond the rows of its table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beyond {
-    /// The index.
-    pub index: u32,
-    /// The number of rows.
-    pub rows: usize,
+/// Why a launch could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An index is beyond the rows of its table.
+    Beyond {
+        /// The index.
+        index: u32,
+        /// The number of rows.
+        rows: usize,
+    },
+    /// A function from outside gave another number of elements than its result has.
+    Count {
+        /// What was called.
+        function: String,
+        /// How many it gave.
+        given: usize,
+        /// How many there should be.
+        expected: usize,
+    },
 }
 
 /// An untyped operand of a launch; the views of the kernel say what its elements are.

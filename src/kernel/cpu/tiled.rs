@@ -7,7 +7,7 @@ use super::rows;
 use super::scratch::Scratch;
 use super::strided::RANK;
 use super::task::{RESULTS, Task};
-use super::{Beyond, Kernel, Operand};
+use super::{Fault, Kernel, Operand};
 use crate::kernel::tiled::{Accumulation, Code, Fold, Kind, Register, Source, Store, Tiled};
 use crate::kernel::view::{DType, View};
 use pulp::Arch;
@@ -382,7 +382,7 @@ impl<T: Real> Kernel<T> for Prepared<T> {
         self.task_bytes() * most.max(1) + BETWEEN_TASKS
     }
 
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let threads = if self.cost < WORTH_A_FORK { 1 } else { most.max(1) };
         // SAFETY: as the caller says.
         unsafe { self.launch_on(operands, threads, scratch) };

@@ -9,7 +9,7 @@ pub(super) use arena::Arena;
 use super::Data;
 use crate::graph::DType;
 use crate::kernel::cpu::denormal::Denormals;
-use crate::kernel::cpu::{Beyond, Scratch, parallel};
+use crate::kernel::cpu::{Fault, Scratch, parallel};
 use crate::kernel::schedule::{Home, Schedule};
 use sequence::Sequence;
 use std::fmt;
@@ -83,7 +83,7 @@ impl Engine {
     /// # Safety
     /// The schedule is [verified](Schedule::verify); the inputs are as many and as long as it says; `state` begins at
     /// `pointer`, holds what the schedule says, and is used nowhere else if the schedule writes to it.
-    pub unsafe fn run(&mut self, state: *mut u8, inputs: &[Data<'_>]) -> Result<(), Beyond> {
+    pub unsafe fn run(&mut self, state: *mut u8, inputs: &[Data<'_>]) -> Result<(), Fault> {
         let Engine { launches, states, bound, scratch, threads, .. } = self;
         let threads = *threads;
         let fresh = std::mem::replace(bound, state) != state;

@@ -1,7 +1,7 @@
 //! Loops on the processor.
 
 use super::sequence::Sequence;
-use crate::kernel::cpu::{Beyond, Operand, Real, Scratch};
+use crate::kernel::cpu::{Fault, Operand, Real, Scratch};
 use crate::kernel::nest::{Moving, Nest};
 use crate::kernel::schedule::Home;
 use crate::kernel::view::View;
@@ -30,7 +30,7 @@ impl<T: Real> Loop<T> {
     ///
     /// # Safety
     /// As for [`Sequence::run`], for the operands of the loop.
-    pub unsafe fn launch(&mut self, operands: &[Operand], threads: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+    pub unsafe fn launch(&mut self, operands: &[Operand], threads: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let Loop { nest, body, moving } = self;
         let first = |view: &View| operands[view.operand].pointer.wrapping_add(view.offset * view.element.size());
         for (begin, carry) in nest.begins.iter().zip(&nest.states) {

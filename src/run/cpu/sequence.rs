@@ -1,7 +1,7 @@
 //! A list of launches over the addresses of their operands.
 
 use super::nest::Loop;
-use crate::kernel::cpu::{Beyond, Kernel, Operand, Prepared, PreparedChain, Real, Scratch};
+use crate::kernel::cpu::{Fault, Kernel, Operand, Prepared, PreparedChain, Real, Scratch};
 use crate::kernel::schedule::{Home, Schedule};
 use crate::kernel::work::Work;
 use std::ops::Range;
@@ -45,6 +45,7 @@ impl<T: Real> What<T> {
             Work::Pooling(pooling) => Box::new(pooling),
             Work::Convolution(work) => work,
             Work::FoldIn(work) => Box::new(work),
+            Work::Call(call) => call,
             Work::Loop(nest) => return What::Loop(Box::new(Loop::new(nest))),
         })
     }
@@ -105,7 +106,7 @@ impl<T: Real> Sequence<T> {
     /// # Safety
     /// The schedule is verified, and the operands have the addresses of memory that holds what it says and that nothing
     /// else uses, except to read what is only read here.
-    pub unsafe fn run(&mut self, threads: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+    pub unsafe fn run(&mut self, threads: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let Sequence { launches, operands, times, .. } = self;
         for (number, launch) in launches.iter_mut().enumerate() {
             let begin = (!times.is_empty()).then(Instant::now);

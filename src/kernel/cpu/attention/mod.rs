@@ -11,7 +11,7 @@ mod softmax;
 
 use super::gemm::{Instructions, Kernels, memory};
 use super::math::Real;
-use super::{Beyond, Kernel, Operand, Scratch, parallel};
+use super::{Fault, Kernel, Operand, Scratch, parallel};
 use crate::kernel::attention::{Attention, Pass};
 use crate::kernel::view::View;
 use std::ops::Range;
@@ -55,7 +55,7 @@ impl<T: Real> Kernel<T> for Attention {
     }
 
     /// For equal `most` the result is always the same.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let threads = self.threads(most);
         let kernels = T::kernels(Instructions::best());
         let memory = Shared(scratch.memory(Kernel::<T>::scratch_bytes(self, threads)).cast::<T>());

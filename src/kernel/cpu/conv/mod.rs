@@ -11,7 +11,7 @@ mod direct;
 use super::gemm::{Instructions, Kernels, Matrix, Source};
 use super::math::Real;
 use super::parallel::{part, split};
-use super::{Beyond, Kernel, Operand, Scratch};
+use super::{Fault, Kernel, Operand, Scratch};
 use crate::kernel::conv::{Convolution, Pass, Phase};
 use crate::kernel::view::View;
 use columns::Image;
@@ -57,7 +57,7 @@ impl<T: Real> Kernel<T> for Convolution {
     }
 
     /// For equal `most` the result is always the same.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let plan = Plan::<T>::new(self, self.threads(most));
         let memory = scratch.memory(plan.shared + plan.own * plan.threads);
         let at = |view: &View| operands[view.operand].pointer.cast::<T>().wrapping_add(view.offset);

@@ -16,7 +16,7 @@ pub(super) use block::{Matrix, Product, memory, multiply};
 pub(super) use tile::{Kernels, Lines, Source, Taps, WIDTH};
 
 use super::math::Real;
-use super::{Beyond, Kernel, Operand, Scratch, parallel};
+use super::{Fault, Kernel, Operand, Scratch, parallel};
 use crate::kernel::gemm::Gemm;
 use crate::kernel::view::View;
 use std::ops::Range;
@@ -49,7 +49,7 @@ impl<T: Real> Kernel<T> for Vec<Gemm> {
     }
 
     /// For equal `most` the result is always the same.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Beyond> {
+    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         for g in &*self {
             // SAFETY: as the caller says; the processor has its best instructions.
             unsafe { gemm_on(g, operands, threads(g, most), T::kernels(Instructions::best()), scratch) };
