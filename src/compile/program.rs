@@ -3,7 +3,8 @@
 use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
 use crate::kernel::schedule::{Home, Schedule};
 use crate::{Error, Result};
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 
 /// A compiled graph: `(state, inputs) → (state, outputs)`. Many workspaces can share one program.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Program {
     pub(crate) schedule: Schedule,
     /// What the workspaces of this program hold as well, to be told from those of others.
     pub(crate) identity: Arc<()>,
+    /// What a device has made of the schedule, for all workspaces to share.
+    pub(crate) prepared: OnceLock<Arc<dyn Any + Send + Sync>>,
     dtype: DType,
 }
 
@@ -43,7 +46,7 @@ impl Program {
         });
         let outputs = outputs.collect();
         let (inputs, states) = (graph.inputs.clone(), graph.states.clone());
-        Program { inputs, states, outputs, schedule, identity: Arc::new(()), dtype }
+        Program { inputs, states, outputs, schedule, identity: Arc::new(()), prepared: OnceLock::new(), dtype }
     }
 
     /// The tensors given to each run.

@@ -40,7 +40,7 @@ impl Program {
             offsets.push(state.layout.offsets[slot]);
         }
         Ok(Workspace {
-            engine: Engine::new(&self.schedule, self.dtype(), offsets),
+            engine: Engine::new(self, offsets),
             layout: Arc::clone(&state.layout),
             program: Arc::clone(&self.identity),
         })

@@ -14,7 +14,7 @@ impl<T: Real> Kernel<T> for Call {
         0
     }
 
-    unsafe fn launch(&mut self, operands: &[Operand], _: usize, _: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn launch(&self, operands: &[Operand], _: usize, _: &mut Scratch) -> Result<(), Fault> {
         let first = |view: &View| operands[view.operand].pointer.cast::<T>().wrapping_add(view.offset);
         let read = |(view, dims): &(View, Vec<usize>)| -> Vec<f64> {
             // SAFETY: as the caller says.

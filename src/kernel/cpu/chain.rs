@@ -77,7 +77,7 @@ impl<T: Real> Kernel<T> for PreparedChain<T> {
     }
 
     /// A slab is computed by one thread, so the result never depends on their number.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn launch(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let threads = most.clamp(1, self.slabs.max(1));
         let share = self.share();
         let memory = Memory(scratch.memory(share * threads));

@@ -15,7 +15,7 @@ impl<T: Real> Kernel<T> for FoldIn {
         0
     }
 
-    unsafe fn launch(&mut self, operands: &[Operand], _: usize, _: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn launch(&self, operands: &[Operand], _: usize, _: &mut Scratch) -> Result<(), Fault> {
         let at = |view: &View| operands[view.operand].pointer.cast::<u32>().wrapping_add(view.offset);
         // SAFETY: as the caller says; the key has four words, the number one.
         unsafe {

@@ -38,7 +38,7 @@ impl<T: Real> Kernel<T> for Lookup {
     }
 
     /// Nothing is written if an index is beyond the table.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, _: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn launch(&self, operands: &[Operand], most: usize, _: &mut Scratch) -> Result<(), Fault> {
         let at = |view: &View| operands[view.operand].pointer.wrapping_add(view.offset * view.element.size());
         // SAFETY: as the caller says.
         let index = unsafe { from_raw_parts(at(&self.index).cast::<u32>(), self.count) };

@@ -50,7 +50,7 @@ pub(crate) trait Kernel<T>: Debug + Send + Sync {
     /// written is used nowhere else during the call, and overlaps what is read only where [`Work::replaces`] says so.
     ///
     /// [`Work::replaces`]: crate::kernel::work::Work::replaces
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault>;
+    unsafe fn launch(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault>;
 }
 
 /// Why a launch could not be done.

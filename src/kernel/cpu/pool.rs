@@ -23,7 +23,7 @@ impl<T: Real> Kernel<T> for Pooling {
     }
 
     /// Each plane is computed by one thread, so the result never depends on their number.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn launch(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let threads = self.threads(most);
         let bytes = self.line_bytes::<T>();
         let memory = Shared(scratch.memory(bytes * threads));

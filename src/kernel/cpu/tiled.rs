@@ -382,7 +382,7 @@ impl<T: Real> Kernel<T> for Prepared<T> {
         self.task_bytes() * most.max(1) + BETWEEN_TASKS
     }
 
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn launch(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let threads = if self.cost < WORTH_A_FORK { 1 } else { most.max(1) };
         // SAFETY: as the caller says.
         unsafe { self.launch_on(operands, threads, scratch) };

@@ -7,19 +7,23 @@ mod nest;
 pub(super) use arena::Arena;
 
 use super::Data;
+use crate::compile::Program;
 use crate::graph::DType;
 use crate::kernel::cpu::denormal::Denormals;
 use crate::kernel::cpu::{Fault, Scratch, parallel};
-use crate::kernel::schedule::{Home, Schedule};
-use sequence::Sequence;
+use crate::kernel::schedule::Home;
+use sequence::{Frame, Sequence};
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A schedule made ready for the processor: memory for its intermediate values, and kernels over the addresses of all
 /// their operands.
 pub(super) struct Engine {
     arena: Arena,
-    launches: Launches,
+    launches: Arc<Launches>,
+    frame: Frame,
     /// Where each tensor of the state begins, and what they were last counted from.
     states: Vec<usize>,
     bound: *mut u8,
@@ -27,7 +31,7 @@ pub(super) struct Engine {
     threads: usize,
 }
 
-/// Launches of one float type.
+/// Launches of one float type, which the engines of a program share.
 enum Launches {
     F32(Sequence<f32>),
     F64(Sequence<f64>),
@@ -50,29 +54,38 @@ unsafe impl Sync for Engine {}
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        launches!(&self.launches, all => write!(f, "{all:?}"))
+        launches!(&*self.launches, all => write!(f, "{all:?}"))
     }
 }
 
 impl Engine {
-    /// Makes a schedule over reals of one type ready. The tensors of its state begin at these bytes of the state's arena.
-    pub fn new(schedule: &Schedule, dtype: DType, states: Vec<usize>) -> Self {
-        let mut launches = match dtype {
-            DType::F64 => Launches::F64(Sequence::new(schedule)),
-            _ => Launches::F32(Sequence::new(schedule)),
+    /// Makes a program ready, or takes what was made for another engine. The tensors of its state begin at these bytes of
+    /// the state's arena.
+    pub fn new(program: &Program, states: Vec<usize>) -> Self {
+        let (schedule, prepared) = (&program.schedule, &program.prepared);
+        let prepare = || -> Arc<dyn Any + Send + Sync> {
+            Arc::new(match program.dtype() {
+                DType::F64 => Launches::F64(Sequence::new(schedule)),
+                _ => Launches::F32(Sequence::new(schedule)),
+            })
         };
+        let launches: Arc<Launches> = Arc::clone(prepared.get_or_init(prepare))
+            .downcast()
+            .expect("a program is prepared for the processor alone");
         let arena = Arena::new(schedule.bytes);
-        let threads = if launches!(&launches, all => all.divides()) { parallel::threads() } else { 1 };
+        let threads = if launches!(&*launches, all => all.divides()) { parallel::threads() } else { 1 };
         let mut scratch = Scratch::new();
-        launches!(&mut launches, all => {
+        let frame = launches!(&*launches, all => {
             scratch.reserve(all.scratch_bytes(threads));
-            all.bind(|home| match home {
+            let mut frame = all.frame();
+            all.bind(&mut frame, |home| match home {
                 Home::Arena(offset) => arena.pointer().wrapping_add(offset),
                 // They are told before each run.
                 Home::Input(_) | Home::State(_) => std::ptr::null_mut(),
             });
+            frame
         });
-        Engine { arena, launches, states, bound: std::ptr::null_mut(), scratch, threads }
+        Engine { arena, launches, frame, states, bound: std::ptr::null_mut(), scratch, threads }
     }
 
     /// Runs all launches. `f32` programs take denormal numbers, below 1.2e-38, for zero.
@@ -81,22 +94,22 @@ impl Engine {
     /// If an index is beyond its table.
     ///
     /// # Safety
-    /// The schedule is [verified](Schedule::verify); the inputs are as many and as long as it says; `state` begins at
+    /// The schedule is verified; the inputs are as many and as long as it says; `state` begins at
     /// `pointer`, holds what the schedule says, and is used nowhere else if the schedule writes to it.
     pub unsafe fn run(&mut self, state: *mut u8, inputs: &[Data<'_>]) -> Result<(), Fault> {
-        let Engine { launches, states, bound, scratch, threads, .. } = self;
+        let Engine { launches, frame, states, bound, scratch, threads, .. } = self;
         let threads = *threads;
         let fresh = std::mem::replace(bound, state) != state;
-        launches!(&mut *launches, all => all.rebind(|home| match home {
+        launches!(&**launches, all => all.rebind(frame, |home| match home {
             Home::Input(i) => Some(pointer(&inputs[i])),
             Home::State(i) if fresh => Some(state.wrapping_add(states[i])),
             Home::State(_) | Home::Arena(_) => None,
         }));
         // SAFETY: as the caller says.
         let mut run = || unsafe {
-            match launches {
-                Launches::F32(all) => Denormals::FLUSHED.during(|| all.run(threads, scratch)),
-                Launches::F64(all) => Denormals::KEPT.during(|| all.run(threads, scratch)),
+            match &**launches {
+                Launches::F32(all) => Denormals::FLUSHED.during(|| all.run(frame, threads, scratch)),
+                Launches::F64(all) => Denormals::KEPT.during(|| all.run(frame, threads, scratch)),
             }
         };
         if threads > 1 { parallel::install(run) } else { run() }
@@ -114,13 +127,13 @@ impl Engine {
 
     /// Starts to measure what each launch takes.
     pub fn start_clock(&mut self) {
-        launches!(&mut self.launches, all => all.start_clock());
+        launches!(&*self.launches, all => all.start_clock(&mut self.frame));
     }
 
     /// Stops to measure. What each launch has taken, those within a loop after the loop.
     pub fn stop_clock(&mut self) -> Vec<Duration> {
         let mut times = Vec::new();
-        launches!(&mut self.launches, all => all.stop_clock(&mut times));
+        launches!(&*self.launches, all => all.stop_clock(&mut self.frame, &mut times));
         times
     }
 }

@@ -1,6 +1,6 @@
 //! Loops on the processor.
 
-use super::sequence::Sequence;
+use super::sequence::{Frame, Sequence};
 use crate::kernel::cpu::{Fault, Operand, Real, Scratch};
 use crate::kernel::nest::{Moving, Nest};
 use crate::kernel::schedule::Home;
@@ -48,17 +48,17 @@ impl<T: Real> Loop<T> {
             (Home::Arena(offset), None) => first(&nest.memory).wrapping_add(offset),
             (Home::Input(_) | Home::State(_), None) => unreachable!("a loop names all inputs and states of its body"),
         };
-        body.bind(|home| address(home, 0));
+        body.bind(frame, |home| address(home, 0));
         let counter = first(&nest.inputs[0].view).cast::<u32>();
         for n in 0..nest.count {
             let position = if nest.reverse { nest.count - 1 - n } else { n };
-            for &i in &*moving {
-                body.operands[i].pointer = address(body.homes[i], position);
+            for &i in moving {
+                frame.operands[i].pointer = address(body.homes[i], position);
             }
             // SAFETY: the counter is aligned and lies in memory of the loop's own; the rest is as the caller says.
             unsafe {
                 counter.write(position as u32);
-                body.run(threads, scratch)?;
+                body.run(frame, threads, scratch)?;
             }
         }
         Ok(())

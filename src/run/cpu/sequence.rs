@@ -1,4 +1,4 @@
-//! A list of launches over the addresses of their operands.
+//! A list of launches, and the addresses of their operands.
 
 use super::nest::Loop;
 use crate::kernel::cpu::{Fault, Kernel, Operand, Prepared, PreparedChain, Real, Scratch};
@@ -7,15 +7,23 @@ use crate::kernel::work::Work;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// The launches of a schedule, prepared, in order.
+/// The launches of a schedule, prepared, in order. Many frames can share them.
 #[derive(Debug)]
 pub(super) struct Sequence<T: Real> {
     launches: Vec<Launch<T>>,
-    /// The operands of all launches, and where they lie.
-    pub operands: Vec<Operand>,
+    /// Where the operands of all launches lie.
     pub homes: Vec<Home>,
+    lens: Vec<usize>,
     /// Operands that are not in the arena.
     outside: Vec<usize>,
+}
+
+/// The addresses of all operands of a sequence.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub operands: Vec<Operand>,
+    /// Those within each loop among the launches, in order.
+    loops: Vec<Frame>,
     /// What each launch has taken, while someone measures.
     times: Vec<Duration>,
 }
@@ -53,16 +61,30 @@ impl<T: Real> What<T> {
 
 impl<T: Real> Sequence<T> {
     pub fn new(schedule: &Schedule) -> Self {
-        let (mut operands, mut homes, mut launches) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut homes, mut lens, mut launches) = (Vec::new(), Vec::new(), Vec::new());
         for step in &schedule.steps {
             let (slots, work) = schedule.resolved(step);
-            let first = operands.len();
-            operands.extend(slots.iter().map(|slot| Operand { pointer: std::ptr::null_mut(), len: slot.len }));
+            let first = homes.len();
             homes.extend(slots.iter().map(|slot| slot.home));
-            launches.push(Launch { what: What::new(work), operands: first..operands.len() });
+            lens.extend(slots.iter().map(|slot| slot.len));
+            launches.push(Launch { what: What::new(work), operands: first..homes.len() });
         }
         let outside = (0..homes.len()).filter(|&i| !matches!(homes[i], Home::Arena(_))).collect();
-        Sequence { launches, operands, homes, outside, times: Vec::new() }
+        Sequence { launches, homes, lens, outside }
+    }
+
+    /// A frame without addresses.
+    pub fn frame(&self) -> Frame {
+        let unbound = |&len: &usize| Operand { pointer: std::ptr::null_mut(), len };
+        let inner = |launch: &Launch<T>| match &launch.what {
+            What::Kernel(_) => None,
+            What::Loop(nest) => Some(nest.body.frame()),
+        };
+        Frame {
+            operands: self.lens.iter().map(unbound).collect(),
+            loops: self.launches.iter().filter_map(inner).collect(),
+            times: Vec::new(),
+        }
     }
 
     /// Whether a launch has enough work for several threads.
@@ -83,17 +105,17 @@ impl<T: Real> Sequence<T> {
     }
 
     /// Gives all operands their addresses.
-    pub fn bind(&mut self, address: impl Fn(Home) -> *mut u8) {
-        for (operand, &home) in self.operands.iter_mut().zip(&self.homes) {
+    pub fn bind(&self, frame: &mut Frame, address: impl Fn(Home) -> *mut u8) {
+        for (operand, &home) in frame.operands.iter_mut().zip(&self.homes) {
             operand.pointer = address(home);
         }
     }
 
     /// Gives operands outside of the arena their addresses, those for which there is one.
-    pub fn rebind(&mut self, address: impl Fn(Home) -> Option<*mut u8>) {
+    pub fn rebind(&self, frame: &mut Frame, address: impl Fn(Home) -> Option<*mut u8>) {
         for &i in &self.outside {
             if let Some(pointer) = address(self.homes[i]) {
-                self.operands[i].pointer = pointer;
+                frame.operands[i].pointer = pointer;
             }
         }
     }
@@ -106,16 +128,20 @@ impl<T: Real> Sequence<T> {
     /// # Safety
     /// The schedule is verified, and the operands have the addresses of memory that holds what it says and that nothing
     /// else uses, except to read what is only read here.
-    pub unsafe fn run(&mut self, threads: usize, scratch: &mut Scratch) -> Result<(), Fault> {
-        let Sequence { launches, operands, times, .. } = self;
-        for (number, launch) in launches.iter_mut().enumerate() {
+    pub unsafe fn run(&self, frame: &mut Frame, threads: usize, scratch: &mut Scratch) -> Result<(), Fault> {
+        let Frame { operands, loops, times } = frame;
+        let mut loops = loops.iter_mut();
+        for (number, launch) in self.launches.iter().enumerate() {
             let begin = (!times.is_empty()).then(Instant::now);
             let operands = &operands[launch.operands.clone()];
             // SAFETY: as the caller says.
             unsafe {
-                match &mut launch.what {
+                match &launch.what {
                     What::Kernel(kernel) => kernel.launch(operands, threads, scratch)?,
-                    What::Loop(nest) => nest.launch(operands, threads, scratch)?,
+                    What::Loop(nest) => {
+                        let inner = loops.next().expect("a frame has a frame for each loop");
+                        nest.launch(operands, inner, threads, scratch)?;
+                    }
                 }
             }
             if let Some(begin) = begin {
@@ -125,26 +151,27 @@ impl<T: Real> Sequence<T> {
         Ok(())
     }
 
-    pub fn start_clock(&mut self) {
-        self.times = vec![Duration::ZERO; self.launches.len()];
-        self.loops().for_each(|(_, nest)| nest.body.start_clock());
+    /// Starts to measure what each launch takes.
+    pub fn start_clock(&self, frame: &mut Frame) {
+        frame.times = vec![Duration::ZERO; self.launches.len()];
+        self.loops().zip(&mut frame.loops).for_each(|((_, nest), inner)| nest.body.start_clock(inner));
     }
 
-    pub fn stop_clock(&mut self, times: &mut Vec<Duration>) {
-        let own = std::mem::take(&mut self.times);
-        let mut loops = self.loops().peekable();
-        for (number, time) in own.into_iter().enumerate() {
+    /// Stops to measure. Adds what each launch has taken, those within a loop after the loop.
+    pub fn stop_clock(&self, frame: &mut Frame, times: &mut Vec<Duration>) {
+        let mut loops = self.loops().zip(&mut frame.loops).peekable();
+        for (number, time) in std::mem::take(&mut frame.times).into_iter().enumerate() {
             times.push(time);
-            if let Some((_, nest)) = loops.next_if(|(at, _)| *at == number) {
-                nest.body.stop_clock(times);
+            if let Some(((_, nest), inner)) = loops.next_if(|((at, _), _)| *at == number) {
+                nest.body.stop_clock(inner, times);
             }
         }
     }
 
-    fn loops(&mut self) -> impl Iterator<Item = (usize, &mut Loop<T>)> {
-        self.launches.iter_mut().enumerate().filter_map(|(number, launch)| match &mut launch.what {
+    fn loops(&self) -> impl Iterator<Item = (usize, &Loop<T>)> {
+        self.launches.iter().enumerate().filter_map(|(number, launch)| match &launch.what {
             What::Kernel(_) => None,
-            What::Loop(nest) => Some((number, &mut **nest)),
+            What::Loop(nest) => Some((number, &**nest)),
         })
     }
 }

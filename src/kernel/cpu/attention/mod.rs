@@ -55,7 +55,7 @@ impl<T: Real> Kernel<T> for Attention {
     }
 
     /// For equal `most` the result is always the same.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn launch(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let threads = self.threads(most);
         let kernels = T::kernels(Instructions::best());
         let memory = Shared(scratch.memory(Kernel::<T>::scratch_bytes(self, threads)).cast::<T>());

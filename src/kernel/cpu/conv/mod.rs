@@ -57,7 +57,7 @@ impl<T: Real> Kernel<T> for Convolution {
     }
 
     /// For equal `most` the result is always the same.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
+    unsafe fn launch(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
         let plan = Plan::<T>::new(self, self.threads(most));
         let memory = scratch.memory(plan.shared + plan.own * plan.threads);
         let at = |view: &View| operands[view.operand].pointer.cast::<T>().wrapping_add(view.offset);

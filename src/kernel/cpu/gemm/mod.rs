@@ -49,8 +49,8 @@ impl<T: Real> Kernel<T> for Vec<Gemm> {
     }
 
     /// For equal `most` the result is always the same.
-    unsafe fn launch(&mut self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
-        for g in &*self {
+    unsafe fn launch(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault> {
+        for g in self {
             // SAFETY: as the caller says; the processor has its best instructions.
             unsafe { gemm_on(g, operands, threads(g, most), T::kernels(Instructions::best()), scratch) };
         }
