@@ -7,6 +7,18 @@ const fn map(name: &'static str, doc: &'static str) -> Function {
     function(name, &["x"], &[], Rule::Map, doc)
 }
 
+const fn map_by(name: &'static str, parameters: &'static [Parameter], doc: &'static str) -> Function {
+    function(name, &["x"], parameters, Rule::Map, doc)
+}
+
+const fn along(name: &'static str, doc: &'static str) -> Function {
+    function(name, &["x"], &[OVER], Rule::Along, doc).typed(forms::ALONG)
+}
+
+const fn dropout(name: &'static str, doc: &'static str) -> Function {
+    function(name, &["x"], &[P], Rule::Dropout, doc).takes(forms::DROPPED)
+}
+
 const fn reduce(name: &'static str, doc: &'static str) -> Function {
     function(name, &["x"], &[OVER], Rule::Reduce, doc).typed(forms::REDUCE)
 }
@@ -83,6 +95,7 @@ const TRANSPOSED: &str =
     "The transpose of such a convolution: each position lays its multiple of the kernel down, and they are added.";
 const MAX_POOL: &str = "The largest of each window; the stride is the kernel unless given.";
 const AVG_POOL: &str = "The mean of each window; the stride is the kernel unless given.";
+const P: Parameter = placed("p", Kind::Probability, Default::Required);
 const OVER: Parameter = named("over", Kind::Axes, Default::Absent);
 const WIDTH: Parameter = placed("width", Kind::Width, Default::Required);
 const SHAPE: Parameter = placed("shape", Kind::Shape, Default::Required);
@@ -90,13 +103,7 @@ const SHAPE: Parameter = placed("shape", Kind::Shape, Default::Required);
 /// The table.
 pub const FUNCTIONS: &[Function] = &[
     map("relu", "The positive part, max(x, 0)."),
-    function(
-        "leaky_relu",
-        &["x"],
-        &[number("slope", Default::Value("0.01"))],
-        Rule::Map,
-        "x where positive, slope · x elsewhere.",
-    ),
+    map_by("leaky_relu", &[number("slope", Default::Value("0.01"))], "x where positive, slope · x elsewhere."),
     map("gelu", "x Φ(x) with the exact normal distribution function Φ."),
     map("gelu_tanh", "The tanh form of GELU, as in GPT-2."),
     map("silu", "x σ(x)."),
@@ -104,13 +111,7 @@ pub const FUNCTIONS: &[Function] = &[
     map("logit", "ln x − ln(1 − x), the inverse of the sigmoid."),
     map("tanh", "The hyperbolic tangent."),
     map("softplus", "ln(1 + eˣ)."),
-    function(
-        "elu",
-        &["x"],
-        &[number("alpha", Default::Value("1.0"))],
-        Rule::Map,
-        "x where positive, alpha · (eˣ − 1) elsewhere.",
-    ),
+    map_by("elu", &[number("alpha", Default::Value("1.0"))], "x where positive, alpha · (eˣ − 1) elsewhere."),
     map("exp", "eˣ."),
     map("ln", "The natural logarithm."),
     map("log1p", "ln(1 + x), exact near 0."),
@@ -146,11 +147,9 @@ pub const FUNCTIONS: &[Function] = &[
         Rule::Power,
         "x to a power: a number, or a tensor that broadcasts with x.",
     ),
-    function(
+    map_by(
         "clamp",
-        &["x"],
         &[number("lo", Default::Required), number("hi", Default::Required)],
-        Rule::Map,
         "x, but at least lo and at most hi.",
     ),
     pair("minimum", "The smaller of two, elementwise."),
@@ -181,16 +180,8 @@ pub const FUNCTIONS: &[Function] = &[
         "Where the largest stands: an index into the axis (the last unless `over` names one).",
     )
     .typed(forms::ARGMAX),
-    function("softmax", &["x"], &[OVER], Rule::Along, "eˣ / Σ eˣ along an axis (the last unless `over` names one).")
-        .typed(forms::ALONG),
-    function(
-        "log_softmax",
-        &["x"],
-        &[OVER],
-        Rule::Along,
-        "x − ln Σ eˣ along an axis (the last unless `over` names one).",
-    )
-    .typed(forms::ALONG),
+    along("softmax", "eˣ / Σ eˣ along an axis (the last unless `over` names one)."),
+    along("log_softmax", "x − ln Σ eˣ along an axis (the last unless `over` names one)."),
     function("linear", &["x"], &[WIDTH, BIAS, INIT], Rule::Linear, "x Wᵀ + b on the last axis."),
     function(
         "embedding",
@@ -248,14 +239,7 @@ pub const FUNCTIONS: &[Function] = &[
         Rule::Upsample,
         "Rows and columns `scale` times as many, by repetition or linear interpolation.",
     ),
-    function(
-        "dropout2d",
-        &["x"],
-        &[placed("p", Kind::Probability, Default::Required)],
-        Rule::Dropout,
-        "In training, each channel is 0 with probability p and x / (1 − p) otherwise.",
-    )
-    .takes(forms::DROPPED),
+    dropout("dropout2d", "In training, each channel is 0 with probability p and x / (1 − p) otherwise."),
     function(
         "attention",
         &["q", "k", "v"],
@@ -290,14 +274,7 @@ pub const FUNCTIONS: &[Function] = &[
         Rule::Freeze,
         "The layer, whose parameters keep their values in training; the gradient goes through it to x.",
     ),
-    function(
-        "dropout",
-        &["x"],
-        &[placed("p", Kind::Probability, Default::Required)],
-        Rule::Dropout,
-        "In training, each element is 0 with probability p and x / (1 − p) otherwise.",
-    )
-    .takes(forms::DROPPED),
+    dropout("dropout", "In training, each element is 0 with probability p and x / (1 − p) otherwise."),
     function(
         "cross_entropy",
         &["logits", "target"],

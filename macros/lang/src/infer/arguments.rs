@@ -273,7 +273,7 @@ impl<'a> Inference<'a, '_, '_> {
             (_, Value::Error(lost)) => Err(lost),
             (Kind::Probability, Value::Number { value, .. }) if !(0.0..1.0).contains(&value) => {
                 let message = format!("`{}` of `{}` lies in [0, 1), {value} does not", parameter.name, function.name);
-                self.fault(expr.span, message).fail()
+                self.fail(expr.span, message)
             }
             (Kind::Number | Kind::Exponent | Kind::Probability, Value::Number { value, .. }) => Ok(Gift::Number(value)),
             (Kind::Count, value) => match self.dimension(&value).and_then(|size| size.number()) {
@@ -359,7 +359,7 @@ impl<'a> Inference<'a, '_, '_> {
             Kind::Tensor => "a tensor",
         };
         let message = format!("`{}` of `{}` is {wanted}, not {}", parameter.name, function.name, value.what());
-        self.fault(expr.span, message).fail()
+        self.fail(expr.span, message)
     }
 
     /// A value as a dimension.
@@ -374,7 +374,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn positive(&mut self, size: Term, span: Place) -> Checked<Term> {
         let literal = size.as_integer().is_some_and(|number| number <= 0);
         if literal || size.number() == Some(0) {
-            return self.fault(span, format!("a dimension has at least size 1, not {size}")).fail();
+            return self.fail(span, format!("a dimension has at least size 1, not {size}"));
         }
         Ok(size)
     }
@@ -386,7 +386,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let axes = items.into_iter().zip(places).map(|(item, span)| match self.dimension(&item) {
             Some(size) => Ok(Axis::from(self.positive(size, span)?)),
-            None => self.fault(span, format!("a shape lists dimensions, not {}", item.what())).fail(),
+            None => self.fail(span, format!("a shape lists dimensions, not {}", item.what())),
         });
         let axes: Vec<Checked<Axis>> = axes.collect();
         axes.into_iter().collect()

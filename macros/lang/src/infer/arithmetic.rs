@@ -62,7 +62,7 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 _ => {
                     let message = format!("`{op}` does not join {} and {}", left.what(), right.what());
-                    self.fault(at, message).fail()
+                    self.fail(at, message)
                 }
             },
         }
@@ -86,7 +86,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (op, other) => {
                 let message = format!("`{op}` does not apply to {}", other.what());
-                self.fault(at, message).fail()
+                self.fail(at, message)
             }
         }
     }
@@ -279,7 +279,7 @@ impl<'a> Inference<'a, '_, '_> {
             "+" => number(left + right),
             "-" => number(left - right),
             "*" => number(left * right),
-            "/" if right == 0.0 => self.fault(at, "a division by 0").fail(),
+            "/" if right == 0.0 => self.fail(at, "a division by 0"),
             "/" => number(left / right),
             "==" => Ok(Value::Flag(left == right)),
             "!=" => Ok(Value::Flag(left != right)),
@@ -292,7 +292,7 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     fn no_operator<T>(&mut self, op: &str, what: &str, at: Place) -> Checked<T> {
-        self.fault(at, format!("`{op}` does not apply to {what}")).fail()
+        self.fail(at, format!("`{op}` does not apply to {what}"))
     }
 }
 

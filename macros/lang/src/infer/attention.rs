@@ -46,7 +46,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.per_sample("start", &axes[..lead], given)?;
         if let Some(Gift::Count(0)) = given.get("window") {
             let message = "`window` counts the positions that a query sees, itself included: at least 1";
-            return self.fault(at, message).fail();
+            return self.fail(at, message);
         }
         let call = Call::new(&function.runtime, [q, k, v]).with_all(function.values(given));
         self.tensor(call, Type::real(axes), at)
@@ -84,7 +84,7 @@ impl<'a> Inference<'a, '_, '_> {
                     "`mask` says by truth values which keys are seen, or adds reals to the scores; this is {}",
                     mask.ty
                 );
-                return self.fault(span, message).fail();
+                return self.fail(span, message);
             }
             (_, true) => mask.ty.axes == keys,
             (_, false) => ansatz_shapes::broadcast(scores, &mask.ty.axes).is_ok_and(|(dims, _)| dims == *scores),
@@ -124,7 +124,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals("rotary", x, at)?;
         let Some([_, width]) = x.ty.axes.last_chunk::<2>() else {
             let message = format!("`rotary` takes positions and what stands there, […, t, e], but is given {}", x.ty);
-            return self.fault(at, message).fail();
+            return self.fail(at, message);
         };
         if self.facts.dims.quotient(&width.size, &Term::literal(2)).is_none() {
             let message =
@@ -133,7 +133,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let base = function.number("base", given).unwrap_or(1e4);
         if !(base.is_finite() && base > 0.0) {
-            return self.fault(at, format!("`base` of `rotary` is positive, {base} is not")).fail();
+            return self.fail(at, format!("`base` of `rotary` is positive, {base} is not"));
         }
         if let Some(Gift::Tensor(start, _)) = given.get("start") {
             let samples = x.ty.axes[..start.ty.rank().min(x.ty.rank() - 2)].to_vec();

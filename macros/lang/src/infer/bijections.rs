@@ -263,7 +263,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let number = function.number("slope", given);
         if number.is_some_and(|slope| slope <= 0.0) {
-            return self.fault(at, "`leaky_relu` has an inverse where its slope is positive").fail();
+            return self.fail(at, "`leaky_relu` has an inverse where its slope is positive");
         }
         let call = Call::new(&runtime::ELEMENTWISE, [x]).with("function", Argument::Word(function.name, number));
         let (y, slope) = self.two(call.with("inverse", Argument::Flag(inverse)), x, at);

@@ -170,6 +170,11 @@ impl<'a> Inference<'a, '_, '_> {
         self.nets.report.error(place, message)
     }
 
+    /// Gives a value up, for which an error at a token stands.
+    pub(super) fn fail<T>(&mut self, place: impl Into<Place>, message: impl Into<String>) -> Checked<T> {
+        self.fault(place, message).fail()
+    }
+
     /// Reports an error at a token that takes a tensor, with how that came about.
     pub(super) fn about(
         &mut self,
@@ -195,7 +200,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn push(&mut self, operation: impl Into<Operation>, ty: Type, span: Place) -> Checked<ValueId> {
         if ty.rank() > MAX_RANK {
             let rank = ty.rank();
-            return self.fault(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}")).fail();
+            return self.fail(span, format!("a tensor has at most {MAX_RANK} axes, {ty} has {rank}"));
         }
         let id = self.body.value(ty).id;
         self.body.steps.push(Step { results: vec![id], operation: operation.into(), span });

@@ -175,7 +175,7 @@ impl<'a> Inference<'a, '_, '_> {
                 let tensors = self.tensors(&layer.text, values)?;
                 let [(x, _)] = tensors.as_slice() else {
                     let message = format!("`{}` takes 1 tensor, not {}", layer.text, tensors.len());
-                    return self.fault(span, message).fail();
+                    return self.fail(span, message);
                 };
                 self.project(embedding, x, span).map(Value::Tensor)
             }
@@ -185,7 +185,7 @@ impl<'a> Inference<'a, '_, '_> {
                     [(x, _)] => self.rearrange(pattern, x, environment, span).map(Value::Tensor),
                     several => {
                         let message = format!("`{}` takes 1 tensor, not {}", layer.text, several.len());
-                        self.fault(span, message).fail()
+                        self.fail(span, message)
                     }
                 }
             }
@@ -241,7 +241,7 @@ impl<'a> Inference<'a, '_, '_> {
             let name = layer.label.as_ref().map_or("the closure".to_owned(), |label| format!("`{}`", label.name));
             let names: Vec<_> = closure.parameters.iter().map(ToString::to_string).collect();
             let message = format!("{name} takes {wanted} values, |{}|, not {}", names.join(", "), values.len());
-            return self.fault(span, message).fail();
+            return self.fail(span, message);
         }
         let mut environment = closure.environment.clone();
         for (name, (value, _)) in closure.parameters.iter().zip(values) {

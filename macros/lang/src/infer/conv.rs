@@ -85,7 +85,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => 1,
         };
         if [size, stride, dilation].concat().contains(&0) || groups == 0 {
-            return self.fault(at, format!("kernel, stride, dilation and groups of `{name}` are at least 1")).fail();
+            return self.fail(at, format!("kernel, stride, dilation and groups of `{name}` are at least 1"));
         }
         let (before, after) = match given.get("padding") {
             Some(Gift::Choice(_)) if stride != [1, 1] => {

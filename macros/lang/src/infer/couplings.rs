@@ -43,7 +43,7 @@ impl<'a> Inference<'a, '_, '_> {
         match given.get("bins") {
             None => Ok((2, None)),
             Some(Gift::Count(bins)) if *bins > 1 => Ok((self.numbers("spline", &[3, *bins], 0, at)? - 1, Some(bound))),
-            _ => self.fault(at, "a spline has 2 bins or more").fail(),
+            _ => self.fail(at, "a spline has 2 bins or more"),
         }
     }
 
@@ -74,7 +74,7 @@ impl<'a> Inference<'a, '_, '_> {
             return Ok(h);
         };
         if given.contains_key("hidden") {
-            return self.fault(at, "`coupling` has a conditioner or `hidden`, not both").fail();
+            return self.fail(at, "`coupling` has a conditioner or `hidden`, not both");
         }
         let net = inside(net, self.here.scope);
         match self.apply(&net, vec![(Value::Tensor(kept.clone()), *place)], *place)? {
@@ -93,9 +93,7 @@ impl<'a> Inference<'a, '_, '_> {
                     .help(format!("{each} parameters for each number of the second half, {}", moved.ty))
                     .fail()
             }
-            other => {
-                self.fault(*place, format!("the conditioner of `coupling` gives {}, not a tensor", other.what())).fail()
-            }
+            other => self.fail(*place, format!("the conditioner of `coupling` gives {}, not a tensor", other.what())),
         }
     }
 
@@ -105,9 +103,7 @@ impl<'a> Inference<'a, '_, '_> {
             Some(Gift::Counts(widths)) if !widths.is_empty() && widths.iter().all(|width| *width > 0) => {
                 Ok(widths.clone())
             }
-            Some(_) => {
-                self.fault(at, format!("`hidden` of `{callee}` lists the widths of hidden layers, at least 1")).fail()
-            }
+            Some(_) => self.fail(at, format!("`hidden` of `{callee}` lists the widths of hidden layers, at least 1")),
             None => {
                 let (or, example) = match callee {
                     "coupling" => (" or a conditioner", "coupling(hidden = (64, 64))"),
@@ -124,7 +120,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         match self.apply(act, vec![(Value::Tensor(h.clone()), *place)], *place)? {
             Value::Tensor(y) if y.ty == h.ty => Ok(y),
-            _ => self.fault(*place, "an activation keeps the shape of what it takes").fail(),
+            _ => self.fail(*place, "an activation keeps the shape of what it takes"),
         }
     }
 

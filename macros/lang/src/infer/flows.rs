@@ -46,7 +46,7 @@ impl<'a> Inference<'a, '_, '_> {
         let at = point.span().into();
         self.reals(&self.item.name.to_string(), &x, at)?;
         if x.ty.rank() == 0 {
-            return self.fault(at, "a flow takes points along the last axis, but is given a scalar []").fail();
+            return self.fail(at, "a flow takes points along the last axis, but is given a scalar []");
         }
         // What the statements make is made in both directions.
         let shared = self.body.steps.clone();
@@ -167,7 +167,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn noise(&mut self, flow: &LayerValue<'a>, sizes: Vec<Value<'a>>, at: Place) -> Checked<Tensor> {
         let axes: Option<Vec<Axis>> = sizes.iter().map(|size| self.dimension(size).map(Axis::from)).collect();
         let Some(axes) = axes else {
-            return self.fault(at, "a shape lists dimensions").fail();
+            return self.fail(at, "a shape lists dimensions");
         };
         self.known_sizes(&axes, at)?;
         let site = Site { frame: self.parts.frame_of(flow.site, 0), ..flow.site };

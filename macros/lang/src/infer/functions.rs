@@ -43,9 +43,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (Rule::Select, [condition, yes, no]) => self.select(condition, yes, no, at),
             (Rule::ToReal, [x]) => match &x.ty.element {
-                Element::Real => {
-                    self.fault(at, "`to_real` takes truth values or indices, but is given real numbers").fail()
-                }
+                Element::Real => self.fail(at, "`to_real` takes truth values or indices, but is given real numbers"),
                 _ => self.tensor(Call::new(&TO_FLOAT, [x]), x.ty.of(Element::Real), at),
             },
             (Rule::Reduce, [x]) => self.reduce(function, x, given, at),

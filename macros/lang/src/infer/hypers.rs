@@ -83,7 +83,7 @@ impl<'a> Inference<'a, '_, '_> {
         let position = item.parameters.iter().position(|parameter| parameter.name == *name);
         if let Some(position) = position {
             if chosen.given.contains_key(&position) {
-                return self.fault(name.span(), format!("`{name}` is given twice")).fail();
+                return self.fail(name.span(), format!("`{name}` is given twice"));
             }
             return Ok(Some(position));
         }
@@ -94,7 +94,7 @@ impl<'a> Inference<'a, '_, '_> {
         let text = name.to_string();
         let of = &item.name;
         if item.inputs.iter().any(|input| input.name == *name) {
-            return self.fault(name.span(), format!("`{name}` is a tensor of `{of}`: give it by position")).fail();
+            return self.fail(name.span(), format!("`{name}` is a tensor of `{of}`: give it by position"));
         }
         let known: Vec<_> = item.parameters.iter().map(|p| p.name.to_string()).collect();
         let guess = did_you_mean(&text, known.iter().cloned().chain(dims.iter().map(ToString::to_string)));
@@ -126,7 +126,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             _ => {
                 let message = format!("the dimension `{name}` is a size that is known here, not {}", value.what());
-                self.fault(expr.span, message).fail()
+                self.fail(expr.span, message)
             }
         }
     }
@@ -237,7 +237,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let (of, name) = (&item.name, &parameter.name);
         let message = format!("`{name}` of `{of}` is {what}, not {}", wanted.what());
-        self.fault(expr.span, message).fail()
+        self.fail(expr.span, message)
     }
 
     /// A layer as a hyper-parameter, with what it mentions.
@@ -258,7 +258,7 @@ impl<'a> Inference<'a, '_, '_> {
         if !self.is_layer(expr, environment) {
             let value = self.value(expr, environment)?;
             let message = format!("`{parameter}` of `{of}` is a layer, not {}", value.what());
-            return self.fault(expr.span, message).fail();
+            return self.fail(expr.span, message);
         }
         let mut names: Vec<&'a Ident> = vec![];
         mentions::expression(expr, &mut |name| names.push(name));
@@ -313,7 +313,7 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let chosen = match &callee.kind {
             ExprKind::Name(name) if *name == alias.name => {
-                return self.fault(name.span(), format!("`{name}` stands for itself")).fail();
+                return self.fail(name.span(), format!("`{name}` stands for itself"));
             }
             ExprKind::Name(name) if self.facts.dims.term(&name.to_string()).is_some() => {
                 return self.no_net(alias);
@@ -327,7 +327,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (chosen, tensors) = self.net_arguments(&chosen, arguments, &environment)?;
         if let Some((value, at)) = tensors.first() {
             let message = format!("an alias fixes hyper-parameters, and this is {}", value.what());
-            return self.fault(*at, message).fail();
+            return self.fail(*at, message);
         }
         Ok(Chosen { name: alias.name.clone(), ..(*chosen).clone() })
     }

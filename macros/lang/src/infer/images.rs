@@ -31,7 +31,7 @@ impl<'a> Inference<'a, '_, '_> {
         let stride = self.counts(name, "stride", given, axes, at)?.unwrap_or_else(|| kernel.clone());
         let padding = self.counts(name, "padding", given, axes, at)?.unwrap_or_else(|| vec![0; axes]);
         if kernel.contains(&0) || stride.contains(&0) {
-            return self.fault(at, format!("`{name}` takes a kernel and a stride of at least 1")).fail();
+            return self.fail(at, format!("`{name}` takes a kernel and a stride of at least 1"));
         }
         if let Some(axis) = (0..axes).find(|&axis| 2 * padding[axis] > kernel[axis]) {
             let (padding, kernel) = (padding[axis], kernel[axis]);
@@ -71,7 +71,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals("upsample", x, at)?;
         let factor = match given.get("scale") {
             Some(Gift::Count(0)) => {
-                return self.fault(at, "the scale of `upsample` is at least 1").fail();
+                return self.fail(at, "the scale of `upsample` is at least 1");
             }
             Some(Gift::Count(factor)) => *factor,
             _ => 2,
@@ -79,7 +79,7 @@ impl<'a> Inference<'a, '_, '_> {
         let rank = x.ty.rank();
         if rank < 2 {
             let message = format!("`upsample` takes rows and columns, the last two axes, but is given {}", x.ty);
-            return self.fault(at, message).fail();
+            return self.fail(at, message);
         }
         let mut axes = x.ty.axes.clone();
         for axis in &mut axes[rank - 2..] {
@@ -107,7 +107,7 @@ impl<'a> Inference<'a, '_, '_> {
         let least = if name == "instance_norm" { 3 } else { 2 };
         if x.ty.rank() < least {
             let axes = if least == 3 { "[n, channels, …]" } else { "[n, channels] or [n, channels, …]" };
-            return self.fault(at, format!("`{name}` takes channels on axis 1, {axes}, but is given {}", x.ty)).fail();
+            return self.fail(at, format!("`{name}` takes channels on axis 1, {axes}, but is given {}", x.ty));
         }
         if name == "instance_norm" {
             return self.map(&function.runtime, &[x], function.values(given), x.ty.clone(), at);
@@ -135,7 +135,7 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(Argument::Count(groups)) = settings.first()
             && (*groups == 0 || !number.is_multiple_of(*groups))
         {
-            return self.fault(at, format!("{groups} groups do not divide the {channels} channels of {}", x.ty)).fail();
+            return self.fail(at, format!("{groups} groups do not divide the {channels} channels of {}", x.ty));
         }
         let kind = LayerKind::Unit {
             name: if name == "batch_norm" { "BatchNorm" } else { "GroupNorm" },
@@ -159,13 +159,13 @@ impl<'a> Inference<'a, '_, '_> {
         match given.get(parameter) {
             Some(Gift::Counts(counts)) if counts.iter().any(|count| *count > MOST_POSITIONS) => {
                 let message = format!("`{parameter}` of `{callee}` is at most {MOST_POSITIONS}");
-                self.fault(at, message).fail()
+                self.fail(at, message)
             }
             Some(Gift::Counts(counts)) if counts.len() == 1 => Ok(Some(vec![counts[0]; axes])),
             Some(Gift::Counts(counts)) if counts.len() == axes => Ok(Some(counts.clone())),
             Some(Gift::Counts(counts)) => {
                 let message = format!("`{parameter}` of `{callee}` has {} numbers for {axes} axes", counts.len());
-                self.fault(at, message).fail()
+                self.fail(at, message)
             }
             _ => Ok(None),
         }

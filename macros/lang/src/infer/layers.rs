@@ -44,11 +44,10 @@ impl<'a> Inference<'a, '_, '_> {
             }
             other => {
                 let what = other.what();
-                self.fault(
+                self.fail(
                     *place,
                     format!("the layer of `checkpoint` gives {what}, and should give one tensor of reals"),
                 )
-                .fail()
             }
         }
     }
@@ -63,7 +62,7 @@ impl<'a> Inference<'a, '_, '_> {
         let Some(Gift::Shape(axes)) = given.get("shape") else { return self.unexplained(at) };
         let ty = Type::real(axes.clone());
         if let Some(p) = function.number("p", given).filter(|p| !(0.0..=1.0).contains(p)) {
-            return self.fault(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not")).fail();
+            return self.fail(at, format!("the probability of `bernoulli` lies in [0, 1], {p} does not"));
         }
         self.known_sizes(axes, at)?;
         let label = self.draws(layer, function.name)?;
@@ -76,7 +75,7 @@ impl<'a> Inference<'a, '_, '_> {
             let known = |name: &str| self.signature.run_time.iter().any(|n| n == name);
             axis.size.atoms().into_iter().any(|atom| matches!(atom, Atom::RunTime(name) if !known(name)))
         }) {
-            return self.fault(at, format!("{} has a size that nothing here knows: {axis}", shape(axes))).fail();
+            return self.fail(at, format!("{} has a size that nothing here knows: {axis}", shape(axes)));
         }
         Ok(())
     }

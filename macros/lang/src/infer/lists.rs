@@ -171,12 +171,10 @@ impl<'a> Inference<'a, '_, '_> {
                         Value::Size(_) => {}
                         _ => {
                             let what = binding.value.what();
-                            return self
-                                .fault(
-                                    name.span(),
-                                    format!("a layer is repeated a whole number of times; `{name}` is {what}"),
-                                )
-                                .fail();
+                            return self.fail(
+                                name.span(),
+                                format!("a layer is repeated a whole number of times; `{name}` is {what}"),
+                            );
                         }
                     }
                 }

@@ -91,7 +91,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn gather(&mut self, table: &Tensor, index: &Tensor, at: Place) -> Checked<Tensor> {
         let space = self.indices("gather", index, at)?;
         let Ok(axes) = ansatz_shapes::gather(&table.ty.axes, &index.ty.axes) else {
-            return self.fault(at, "`gather` takes rows of a table, but is given a scalar []").fail();
+            return self.fail(at, "`gather` takes rows of a table, but is given a scalar []");
         };
         let rows = table.ty.axes[0].size.clone();
         if rows != space {
@@ -116,7 +116,7 @@ impl<'a> Inference<'a, '_, '_> {
         self.known_sizes(axes, at)?;
         self.fixed("positions", space, *place, "give indices into")?;
         let Some(last) = axes.last() else {
-            return self.fault(at, "`positions` counts along the last axis, but [] has none").fail();
+            return self.fail(at, "`positions` counts along the last axis, but [] has none");
         };
         if let (Some(count), Some(size)) = (last.size.number(), space.number())
             && count > size

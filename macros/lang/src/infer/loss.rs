@@ -19,7 +19,7 @@ impl<'a> Inference<'a, '_, '_> {
     ) -> Checked<Tensor> {
         self.reals(function.name, logits, at)?;
         let Some((classes, leading)) = logits.ty.axes.split_last() else {
-            return self.fault(at, "`cross_entropy` takes logits with an axis of classes, but is given []").fail();
+            return self.fail(at, "`cross_entropy` takes logits with an axis of classes, but is given []");
         };
         let Element::Index(space) = &target.ty.element else {
             let message = format!("the target of `cross_entropy` holds indices into {classes}, but is {}", target.ty);
@@ -64,8 +64,7 @@ impl<'a> Inference<'a, '_, '_> {
             && class >= number
         {
             return self
-                .fault(at, format!("`ignore = {class}` is no index into {}, which has size {number}", classes.size))
-                .fail();
+                .fail(at, format!("`ignore = {class}` is no index into {}, which has size {number}", classes.size));
         }
         let label_smoothing = function.number("label_smoothing", given).unwrap_or(0.0);
         let call = Call::new(&function.runtime, [logits, target])

@@ -30,7 +30,7 @@ impl<'a> Inference<'a, '_, '_> {
         let name = function.name;
         self.reals(name, x, at)?;
         if name == "cnf" && x.ty.rank() == 0 {
-            return self.fault(at, "`cnf` takes points along the last axis, but is given a scalar []").fail();
+            return self.fail(at, "`cnf` takes points along the last axis, but is given a scalar []");
         }
         let (Some(Gift::Span(from, to)), Some(Gift::Method(method, steps)), Some(Gift::Layer(field, place))) =
             (given.get("s"), given.get("by"), given.get("field"))
@@ -163,7 +163,7 @@ impl<'a> Inference<'a, '_, '_> {
                 Some(steps) => Ok(Gift::Method(method, steps)),
                 None => {
                     let message = format!("`{text}` takes a number of steps of at least 1, not {}", value.what());
-                    self.fault(steps.value.span, message).fail()
+                    self.fail(steps.value.span, message)
                 }
             },
         }
@@ -213,14 +213,13 @@ impl<'a> Inference<'a, '_, '_> {
                 Value::Error(lost) => return Err(lost),
                 other => {
                     return self
-                        .fault(end.span, format!("a range goes from a number to a number, not {}", other.what()))
-                        .fail();
+                        .fail(end.span, format!("a range goes from a number to a number, not {}", other.what()));
                 }
             };
         }
         let [from, to] = numbers;
         if from == to {
-            return self.fault(expr.span, format!("no time passes from {from} to {to}")).fail();
+            return self.fail(expr.span, format!("no time passes from {from} to {to}"));
         }
         Ok(Gift::Span(from, to))
     }

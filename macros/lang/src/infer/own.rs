@@ -58,9 +58,7 @@ impl<'a> Inference<'a, '_, '_> {
         let name = &own.name;
         if own.ty.space.is_some() {
             let what = if own.state { "a state" } else { "a parameter" };
-            return self
-                .fault(own.ty.span, format!("{what} holds real numbers, and `{name}` would hold indices"))
-                .fail();
+            return self.fail(own.ty.span, format!("{what} holds real numbers, and `{name}` would hold indices"));
         }
         let mut dims = self.facts.dims.clone();
         for binding in environment.iter() {
@@ -131,7 +129,7 @@ impl<'a> Inference<'a, '_, '_> {
             Value::Error(lost) => return Err(lost),
             other => {
                 let message = format!("the new value of `{name}` is a tensor, not {}", other.what());
-                return self.fault(update.value.span, message).fail();
+                return self.fail(update.value.span, message);
             }
         };
         let LayerKind::Tensor { sizes, .. } = &self.parts.layers[layer].kind else {

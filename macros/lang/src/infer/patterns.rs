@@ -140,7 +140,7 @@ impl<'a> Inference<'a, '_, '_> {
             let mut own = vec![];
             for part in parts {
                 let Some(name) = &part.name else {
-                    return self.fault(part.span, "`einsum` names its axes, numbers have no place here").fail();
+                    return self.fail(part.span, "`einsum` names its axes, numbers have no place here");
                 };
                 let text = name.to_string();
                 match named.iter().position(|(known, _)| *known == text) {
@@ -167,7 +167,7 @@ impl<'a> Inference<'a, '_, '_> {
             };
             match label {
                 Some(label) if kept.contains(&label) => {
-                    return self.fault(axis.span, format!("`{}` stands twice in the result", named[label].0)).fail();
+                    return self.fail(axis.span, format!("`{}` stands twice in the result", named[label].0));
                 }
                 Some(label) => kept.push(label),
                 None => {

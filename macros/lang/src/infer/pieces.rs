@@ -18,10 +18,10 @@ impl<'a> Inference<'a, '_, '_> {
         let axis = self.one_axis("split", x, given, at)?;
         let Some(Gift::Count(parts)) = given.get("parts") else { return self.unexplained(at) };
         if *parts == 0 {
-            return self.fault(at, "`split` makes at least one part, not 0").fail();
+            return self.fail(at, "`split` makes at least one part, not 0");
         }
         if *parts > MAX_REPEATS {
-            return self.fault(at, format!("`split` makes at most {MAX_REPEATS} parts, not {parts}")).fail();
+            return self.fail(at, format!("`split` makes at most {MAX_REPEATS} parts, not {parts}"));
         }
         let size = self.quotient(&x.ty.axes[axis].size, &Term::literal(*parts), at, x)?;
         let mut pieces = vec![];
@@ -48,17 +48,13 @@ impl<'a> Inference<'a, '_, '_> {
         match (exact(&length), exact(&rest)) {
             _ if at_least(&length, 1) && at_least(&rest, 0) => {}
             (Some(number), _) if number <= 0 => {
-                return self.fault(*to_place, format!("a slice from {from} to {to} is empty")).fail();
+                return self.fail(*to_place, format!("a slice from {from} to {to} is empty"));
             }
             (_, Some(number)) if number < 0 => {
-                return self
-                    .fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"))
-                    .fail();
+                return self.fail(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
             }
             _ if to.number().is_some() && size.number().is_some_and(|size| to.number() > Some(size)) => {
-                return self
-                    .fault(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"))
-                    .fail();
+                return self.fail(*to_place, format!("a slice to {to} ends after the axis, which has size {size}"));
             }
             (None, _) if !at_least(&length, 1) => {
                 let message = format!("nothing says that {from} is less than {to}");
@@ -151,7 +147,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => (1..x.ty.rank()).collect(),
         };
         let (Some(&first), Some(&last)) = (axes.first(), axes.last()) else {
-            return self.fault(at, format!("`flatten` merges the axes after the first, but is given {}", x.ty)).fail();
+            return self.fail(at, format!("`flatten` merges the axes after the first, but is given {}", x.ty));
         };
         if last - first + 1 != axes.len() {
             return self

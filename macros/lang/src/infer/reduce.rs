@@ -41,8 +41,7 @@ impl<'a> Inference<'a, '_, '_> {
         if axes.is_empty() {
             if matches!(function.name, "var" | "normal_log_prob") {
                 return self
-                    .fault(at, format!("`{}` takes a tensor with axes, but is given a scalar []", function.name))
-                    .fail();
+                    .fail(at, format!("`{}` takes a tensor with axes, but is given a scalar []", function.name));
             }
             return Ok(x);
         }
@@ -82,7 +81,7 @@ impl<'a> Inference<'a, '_, '_> {
             [axis] => Ok(*axis),
             axes => {
                 let message = format!("`{callee}` goes over one axis, not over {}", axes.len());
-                self.fault(over.span, message).fail()
+                self.fail(over.span, message)
             }
         }
     }
@@ -108,7 +107,7 @@ impl<'a> Inference<'a, '_, '_> {
         for name in names {
             let axis = self.axis(callee, name, x)?;
             if axes.contains(&axis) {
-                return self.fault(name.span(), format!("`over` names the axis `{name}` twice")).fail();
+                return self.fail(name.span(), format!("`over` names the axis `{name}` twice"));
             }
             axes.push(axis);
         }

@@ -66,7 +66,7 @@ impl<'a> Inference<'a, '_, '_> {
             let (name_span, value_span) = place(i);
             match names.iter().position(|n| *n == name) {
                 Some(result) if ids[result].is_some() => {
-                    return self.fault(name_span, format!("the result `{name}` is given twice")).fail();
+                    return self.fail(name_span, format!("the result `{name}` is given twice"));
                 }
                 Some(result) => ids[result] = Some(self.result(result, value, value_span)),
                 None => {
@@ -103,7 +103,7 @@ impl<'a> Inference<'a, '_, '_> {
             }
             other => {
                 let message = format!("the result of a net is a tensor, not {}", other.what());
-                return self.fault(at, message).fail();
+                return self.fail(at, message);
             }
         };
         let declared = self.signature.results[index].as_ref().map_err(|lost| *lost)?;

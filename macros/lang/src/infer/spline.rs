@@ -58,6 +58,6 @@ impl<'a> Inference<'a, '_, '_> {
         if bound > 0.0 && bound.is_finite() {
             return Ok(());
         }
-        self.fault(at, format!("the `bound` of `spline` is a positive number, {bound} is not")).fail()
+        self.fail(at, format!("the `bound` of `spline` is a positive number, {bound} is not"))
     }
 }

@@ -107,7 +107,7 @@ impl<'a> Inference<'a, '_, '_> {
             _ => None,
         };
         match problem {
-            Some(problem) => self.fault(at, problem).fail(),
+            Some(problem) => self.fail(at, problem),
             None => Ok(start),
         }
     }

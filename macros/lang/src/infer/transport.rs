@@ -66,7 +66,7 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 _ => continue,
             };
-            return self.fault(at, message).fail();
+            return self.fail(at, message);
         }
         let label = if sliced { self.draws(layer, "sliced_wasserstein")? } else { String::new() };
         let call = Call::new(&function.runtime, [x, y]).draws(label).with_all(values);

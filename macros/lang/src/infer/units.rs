@@ -83,7 +83,7 @@ impl<'a> Inference<'a, '_, '_> {
     pub(super) fn last_axis(&mut self, callee: &str, x: &Tensor, at: Place) -> Checked<Term> {
         self.reals(callee, x, at)?;
         let Some(last) = x.ty.axes.last() else {
-            return self.fault(at, format!("`{callee}` acts on the last axis, but is given a scalar []")).fail();
+            return self.fail(at, format!("`{callee}` acts on the last axis, but is given a scalar []"));
         };
         Ok(last.size.clone())
     }

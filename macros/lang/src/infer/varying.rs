@@ -87,7 +87,7 @@ impl<'a> Inference<'a, '_, '_> {
                 other => {
                     let message =
                         format!("a layer of `varying` gives {}, and should give one tensor of reals", other.what());
-                    return self.fault(place, message).fail();
+                    return self.fail(place, message);
                 }
             }
             work = self.parts.works();
