@@ -1,4 +1,4 @@
-//! What each op means, in one place per op: a file of this room answers for it ([`rule::Rule`]), and the list of ops is
+//! What each op means, in one place per op: a file of this room answers for it (`ops::rule::Rule`), and the list of ops is
 //! closed ([`Op`](crate::graph::Op)), so that a forgotten answer does not compile.
 //!
 //! - [`verify`] is the specification of a well-formed graph.
