@@ -30,7 +30,13 @@ impl<T: Real> Loop<T> {
     ///
     /// # Safety
     /// As for [`Sequence::run`], for the operands of the loop.
-    pub unsafe fn launch(&mut self, operands: &[Operand], threads: usize, scratch: &mut Scratch) -> Result<(), Fault> {
+    pub unsafe fn launch(
+        &self,
+        operands: &[Operand],
+        frame: &mut Frame,
+        threads: usize,
+        scratch: &mut Scratch,
+    ) -> Result<(), Fault> {
         let Loop { nest, body, moving } = self;
         let first = |view: &View| operands[view.operand].pointer.wrapping_add(view.offset * view.element.size());
         for (begin, carry) in nest.begins.iter().zip(&nest.states) {
