@@ -1,6 +1,7 @@
 //! Turns a graph into launches: fused kernels and matrix products, in the order in which they run.
 //!
-//! - `homes` decides which nodes are kept in memory; all others are computed where they are used.
+//! - `keep` decides which nodes are kept in memory, by `cost` and by what launches need; all others are computed where they
+//!   are used. `homes` says where they lie.
 //! - `kernel` builds one fused kernel from the nodes it stores, folding views into the strides of its loads.
 //! - `product` lays out one matrix product, `nest` one loop, whose body is a schedule of its own; each is launched `alone`.
 //! - `group` joins stores and reductions over one iteration space into one kernel.
@@ -10,6 +11,8 @@
 
 mod affine;
 mod homes;
+mod cost;
+mod keep;
 mod kernel;
 mod product;
 mod attention;
@@ -27,7 +30,7 @@ use crate::kernel::schedule::Schedule;
 /// The launches that compute the outputs and updates of `graph`.
 pub(super) fn fuse(graph: &Graph, limits: &Limits) -> Schedule {
     let graph = lower(graph);
-    let homes = homes::homes(&graph, limits);
+    let homes = keep::homes(&graph, limits);
     let groups = group::group(&graph, limits, &homes);
     let mut schedule = order::order(&graph, limits, homes, groups);
     chain::chains(&mut schedule, limits);

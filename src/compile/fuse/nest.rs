@@ -4,55 +4,38 @@
 //! that is legal. So a carry lies where the loop's result lies, and each step writes its position of a stack itself.
 
 use super::fuse;
-use super::homes::{Homes, number};
+use super::homes::{Body, Homes, number};
 use crate::compile::memory;
 use crate::graph::{DType, Graph, Loop, NodeId, Op, StateKind, StateSlot};
 use crate::kernel::limits::Limits;
 use crate::kernel::nest::{Moving, Nest};
-use crate::kernel::schedule::{BufferId, Schedule};
+use crate::kernel::schedule::BufferId;
 use crate::kernel::view::View;
 use std::sync::Arc;
 
-/// The body of a loop, laid out. Its states are the carries, then the stacks.
-#[derive(Clone, Debug)]
-pub(super) struct Body {
-    pub schedule: Arc<Schedule>,
-    /// Elements and type of one step's part of each slice and capture, and of each state.
-    inputs: Vec<(usize, DType)>,
-    states: Vec<(usize, DType)>,
-}
-
-impl Body {
-    /// Lays out the body of a loop.
-    pub fn new(nest: &Loop, limits: &Limits) -> Self {
-        let mut body = nest.body.clone();
-        let outputs = std::mem::take(&mut body.outputs);
-        for node in &mut body.nodes {
-            if let Op::Input(slot @ 1..) = node.op {
-                let carry = slot <= nest.carries;
-                node.op = if carry { Op::State(slot - 1) } else { Op::Input(slot - nest.carries) };
-            }
+/// Lays out the body of a loop.
+pub(super) fn body(nest: &Loop, limits: &Limits) -> Body {
+    let mut graph = nest.body.clone();
+    let outputs = std::mem::take(&mut graph.outputs);
+    for node in &mut graph.nodes {
+        if let Op::Input(slot @ 1..) = node.op {
+            let carry = slot <= nest.carries;
+            node.op = if carry { Op::State(slot - 1) } else { Op::Input(slot - nest.carries) };
         }
-        body.inputs.drain(1..=nest.carries);
-        for (name, value) in &outputs {
-            let node = &body[*value];
-            let (dims, dtype) = (node.dims.clone(), node.dtype);
-            body.states.push(StateSlot {
-                key: name.clone(),
-                kind: StateKind::Session,
-                dims,
-                dtype,
-                update: Some(*value),
-            });
-        }
-        let mut schedule = fuse(&body, limits);
-        memory::lay_out(&mut schedule, limits);
-        let part = |dims: &[usize], dtype: DType| (dims.iter().product(), dtype);
-        Body {
-            schedule: Arc::new(schedule),
-            inputs: body.inputs[1..].iter().map(|slot| part(&slot.dims, slot.dtype)).collect(),
-            states: body.states.iter().map(|slot| part(&slot.dims, slot.dtype)).collect(),
-        }
+    }
+    graph.inputs.drain(1..=nest.carries);
+    for (name, value) in &outputs {
+        let node = &graph[*value];
+        let (dims, dtype) = (node.dims.clone(), node.dtype);
+        graph.states.push(StateSlot { key: name.clone(), kind: StateKind::Session, dims, dtype, update: Some(*value) });
+    }
+    let mut schedule = fuse(&graph, limits);
+    memory::lay_out(&mut schedule, limits);
+    let part = |dims: &[usize], dtype: DType| (dims.iter().product(), dtype);
+    Body {
+        schedule: Arc::new(schedule),
+        inputs: graph.inputs[1..].iter().map(|slot| part(&slot.dims, slot.dtype)).collect(),
+        states: graph.states.iter().map(|slot| part(&slot.dims, slot.dtype)).collect(),
     }
 }
 
