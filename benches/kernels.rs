@@ -2,7 +2,7 @@
 
 use ansatz::engine::compile;
 use ansatz::engine::{Data, State};
-use ansatz::grad::vjp;
+use ansatz::grad::{grad, vjp};
 use ansatz::graph::{Attend, Binary, DType, Graph, NodeId, StateKind, Unary};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -122,5 +122,42 @@ fn attention(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, matmul, elementwise, attention, loops);
+/// A training step of so many equal layers, y = tanh(x·W + b): its time to compile should grow as its text does.
+fn compiling(c: &mut Criterion) {
+    let step = |layers: usize| -> ansatz::Result<Graph> {
+        let mut graph = Graph::new();
+        let mut x = graph.input("x", &[16, 64], DType::F32);
+        let mut parameters = Vec::new();
+        for layer in 0..layers {
+            let weight = graph.state(format!("{layer}.weight"), StateKind::Parameter, &[64, 64], DType::F32)?;
+            let bias = graph.state(format!("{layer}.bias"), StateKind::Parameter, &[64], DType::F32)?;
+            let product = graph.matmul(x, weight, [false, true])?;
+            let wide = graph.broadcast(bias, &[0], &[16, 64])?;
+            let sum = graph.binary(Binary::Add, product, wide)?;
+            x = graph.unary(Unary::Tanh, sum)?;
+            parameters.extend([weight, bias]);
+        }
+        let square = graph.unary(Unary::Square, x)?;
+        let loss = graph.sum(square, &[0, 1])?;
+        let gradients = grad(&mut graph, loss, &parameters)?;
+        for (&parameter, gradient) in parameters.iter().zip(gradients) {
+            let rate = graph.constant_like(0.01, gradient);
+            let change = graph.binary(Binary::Mul, rate, gradient)?;
+            let next = graph.binary(Binary::Sub, parameter, change)?;
+            graph.update(parameter, next)?;
+        }
+        graph.output("loss", loss);
+        Ok(graph)
+    };
+    let mut group = c.benchmark_group("compiling a training step of equal layers");
+    group.sample_size(10);
+    for layers in [10, 100, 1000] {
+        let graph = step(layers).expect("the graph is well-formed");
+        group.throughput(Throughput::Elements(layers as u64));
+        group.bench_function(BenchmarkId::from_parameter(layers), |b| b.iter(|| compile(&graph).expect("one type")));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, matmul, elementwise, attention, loops, compiling);
 criterion_main!(benches);
