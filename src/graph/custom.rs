@@ -77,7 +77,7 @@ pub trait Custom: Function + 'static {
 
 pub use crate::kernel::call::{Function, Tensor as Values};
 
-/// A custom op in a graph. Two are equal if they are one value.
+/// A custom op in a graph. Two are equal if they print alike: `Debug` shows all that tells them apart.
 #[derive(Clone)]
 pub struct Foreign(pub(crate) Arc<dyn Custom>);
 
@@ -89,7 +89,7 @@ impl fmt::Debug for Foreign {
 
 impl PartialEq for Foreign {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0, &other.0) || format!("{self:?}") == format!("{other:?}")
     }
 }
 

@@ -71,10 +71,10 @@ type Identity = (Discriminant<Op>, Vec<NodeId>, Vec<usize>, DType);
 
 /// Whether two ops compute the same. Numbers are told apart by their bits: 0 and −0 are two, NaN is one.
 fn same(a: &Op, b: &Op) -> bool {
-    match (a, b) {
-        (Op::Constant(a), Op::Constant(b)) => a.to_bits() == b.to_bits(),
-        (a, b) => a == b,
+    if let (Op::Constant(a), Op::Constant(b)) = (a, b) {
+        return a.to_bits() == b.to_bits();
     }
+    a == b
 }
 
 /// Builds the new graph: each node is looked at by the rules of its op before it is appended.
