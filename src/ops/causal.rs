@@ -124,7 +124,10 @@ fn walk(
 }
 
 fn obstacle(graph: &Graph, id: NodeId, problem: &str) -> Obstacle {
-    let mut op = format!("{:?}", graph[id].op);
+    let mut op = match &graph[id].op {
+        Op::Custom(own) => format!("{own:?}"),
+        op => format!("{op:?}"),
+    };
     // Long settings say little; the name stays.
     if op.len() > 40 {
         op.truncate(op.find([' ', '(']).unwrap_or(op.len()));
