@@ -152,7 +152,7 @@ impl<'a, T: Real> Backward<'a, T> {
                 row: view.strides[2],
                 column: view.strides[3],
             };
-            let (queries, c) = (view(&q), view(&c));
+            let (queries, c) = (view(q), view(c));
             let product = |[m, n, k]: [usize; 3], a, b, c, add| {
                 multiply(self.kernels, &Product { m, n, k, a, b, c, add }, products);
             };
@@ -180,8 +180,8 @@ impl<'a, T: Real> Backward<'a, T> {
                 rows(element::<T>(view, self.operands, [n, shared, key, 0]), view.strides[2].unsigned_abs())
             };
             let (weights, bars) = (rows(weights, COLUMNS), rows(bars, COLUMNS));
-            product([keys, value_width, count], weights.transposed(), c, to(&dv), true);
-            product([keys, width, count], bars.transposed(), queries, to(&dk), true);
+            product([keys, value_width, count], weights.transposed(), c, to(dv), true);
+            product([keys, width, count], bars.transposed(), queries, to(dk), true);
             let copied_keys = rows(copied_keys.add(skipped * line(width)), line(width));
             let (dq, row) = self.queries(n, head, part);
             product([count, width, keys], bars, copied_keys, rows(dq.add(first * row), row), true);
