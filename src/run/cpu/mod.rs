@@ -91,11 +91,11 @@ impl Engine {
     /// Runs all launches. `f32` programs take denormal numbers, below 1.2e-38, for zero.
     ///
     /// # Errors
-    /// If an index is beyond its table.
+    /// What could not be done.
     ///
     /// # Safety
-    /// The schedule is verified; the inputs are as many and as long as it says; `state` begins at
-    /// `pointer`, holds what the schedule says, and is used nowhere else if the schedule writes to it.
+    /// The schedule is verified; the inputs are as many and as long as it says; `state` is the first byte of a state of
+    /// the layout that the engine was made for, which nothing else uses if the schedule writes to it.
     pub unsafe fn run(&mut self, state: *mut u8, inputs: &[Data<'_>]) -> Result<(), Fault> {
         let Engine { launches, frame, states, bound, scratch, threads, .. } = self;
         let threads = *threads;

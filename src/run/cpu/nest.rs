@@ -26,7 +26,7 @@ impl<T: Real> Loop<T> {
     /// Runs all steps.
     ///
     /// # Errors
-    /// If an index is beyond its table.
+    /// What could not be done.
     ///
     /// # Safety
     /// As for [`Sequence::run`], for the operands of the loop.

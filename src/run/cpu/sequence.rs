@@ -123,7 +123,7 @@ impl<T: Real> Sequence<T> {
     /// Runs all launches.
     ///
     /// # Errors
-    /// If an index is beyond its table.
+    /// What could not be done.
     ///
     /// # Safety
     /// The schedule is verified, and the operands have the addresses of memory that holds what it says and that nothing
