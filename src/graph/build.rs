@@ -245,7 +245,7 @@ impl Graph {
     /// `len` positions of `axis`, beginning at `start`.
     pub fn slice(&mut self, x: NodeId, axis: usize, start: usize, len: usize) -> Result<NodeId> {
         let own = &self[x].dims;
-        let refused = |_| Error::shape("slice", format!("{start}..{} of axis {axis} of {own:?}", start + len));
+        let refused = |_| Error::shape("slice", format!("{len} positions from {start} of axis {axis} of {own:?}"));
         let dims = shapes::slice(own, axis, &start, &len, usize::le).map_err(refused)?;
         let dtype = self[x].dtype;
         Ok(self.push(Op::Slice { axis, start }, vec![x], dims, dtype))
@@ -255,7 +255,8 @@ impl Graph {
     pub fn pad(&mut self, x: NodeId, axis: usize, start: usize, len: usize) -> Result<NodeId> {
         let own = &self[x].dims;
         let refused = || Error::shape("pad", format!("{own:?} at {start} of an axis {axis} of {len}"));
-        let behind = own.get(axis).and_then(|size| len.checked_sub(start + size)).ok_or_else(refused)?;
+        let end = own.get(axis).and_then(|size| start.checked_add(*size));
+        let behind = end.and_then(|end| len.checked_sub(end)).ok_or_else(refused)?;
         let dims = shapes::pad(own, axis, &start, &behind).map_err(|_| refused())?;
         let dtype = self[x].dtype;
         Ok(self.push(Op::Pad { axis, start }, vec![x], dims, dtype))

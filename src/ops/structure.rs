@@ -197,7 +197,7 @@ impl Rule for Pad {
         let x = operand(graph, node, 0);
         // What is left behind the operand.
         let size = |node: &Node| node.dims.get(self.axis).copied().unwrap_or(0);
-        let behind = size(node).saturating_sub(self.start + size(x));
+        let behind = size(node).saturating_sub(self.start.saturating_add(size(x)));
         Ok((fit(shapes::pad(&x.dims, self.axis, &self.start, &behind))?, x.dtype))
     }
 

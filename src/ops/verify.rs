@@ -139,6 +139,17 @@ mod tests {
     }
 
     #[test]
+    fn ends_that_no_machine_counts_are_refused() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[2, 3], DType::F32);
+        assert!(graph.slice(x, 0, usize::MAX, 2).is_err());
+        assert!(graph.pad(x, 0, usize::MAX - 1, usize::MAX).is_err());
+        for op in [Op::Slice { axis: 0, start: usize::MAX }, Op::Pad { axis: 0, start: usize::MAX }] {
+            broken(|graph| graph.nodes[2].op = op);
+        }
+    }
+
+    #[test]
     fn errors_name_the_node_and_the_rule() {
         for (message, expected) in [
             (broken(|g| g.nodes[2].inputs[0] = NodeId(3)), "%2 (Unary(Exp)) uses %3, which does not stand before it"),

@@ -34,8 +34,9 @@ impl Size for usize {
         size
     }
 
+    // A sum that no machine counts is longer than every axis.
     fn plus(&self, other: &Self) -> Self {
-        self + other
+        self.saturating_add(*other)
     }
 
     fn times(&self, other: &Self) -> Self {

@@ -70,9 +70,10 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     pub(super) fn piece(&mut self, x: &Tensor, axis: usize, start: Term, size: Term, at: Place) -> Checked<Tensor> {
-        let mut ty = x.ty.clone();
-        // Part of an axis is another axis.
-        ty.axes[axis] = Axis::from(size);
+        // The caller has seen to it that the axis reaches so far. Part of an axis is another axis.
+        let (from, len) = (Axis::from(start.clone()), Axis::from(size));
+        let axes = self.known(ansatz_shapes::slice(&x.ty.axes, axis, &from, &len, |_, _| true).ok(), at)?;
+        let ty = Type { axes, ..x.ty.clone() };
         let call = Call::new(runtime("slice"), [x]).with("axis", Argument::Count(axis));
         self.tensor(call.with("start", Argument::Size(start)), ty, at)
     }
@@ -85,8 +86,10 @@ impl<'a> Inference<'a, '_, '_> {
         else {
             return self.unexplained(at);
         };
-        let mut ty = x.ty.clone();
-        ty.axes[axis] = Axis { label: ty.axes[axis].label.clone(), size: ty.axes[axis].size.plus(before).plus(after) };
+        let zeros = [before, after].map(|zeros| Axis::from(zeros.clone()));
+        let axes = self.known(ansatz_shapes::pad(&x.ty.axes, axis, &zeros[0], &zeros[1]).ok(), at)?;
+        let mut ty = Type { axes, ..x.ty.clone() };
+        ty.axes[axis].label = x.ty.axes[axis].label.clone();
         let call = Call::new(runtime("pad"), [x]).with("axis", Argument::Count(axis));
         self.tensor(call.with("before", Argument::Size(before.clone())), ty, at)
     }
