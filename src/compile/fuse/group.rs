@@ -28,7 +28,7 @@ pub(super) struct Groups {
     pub groups: Vec<Group>,
     pub dependences: Dependences,
     /// For each buffer the groups that write to it.
-    pub writers: Vec<Vec<GroupId>>,
+    writers: Vec<Vec<GroupId>>,
     /// For each buffer the groups that read it.
     readers: Vec<BTreeSet<GroupId>>,
 }
