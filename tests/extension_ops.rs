@@ -1,8 +1,10 @@
 //! A differentiable op of another crate, as a step of nets.
 #![deny(warnings)]
 
+use ansatz::graph::{Custom, Function, Graph, NodeId, Values};
 use ansatz::nn::Stream;
 use ansatz::prelude::*;
+use ansatz::tensor::{Float, Shape, Var};
 
 net! {
     pub dim Features = 3;
@@ -16,6 +18,10 @@ net! {
     pub net Rows(x: [n, t, Features]) -> [n, t, Features] {
         x |> extension::ops::leaky(0.25) -> [n, t, Features] |> linear(Features)
     }
+    pub net Astray0(x: [n, t, Features]) -> [n, t, Features] { x |> crate::astray(0) -> [n, t, Features] |> linear(Features) }
+    pub net Astray1(x: [n, t, Features]) -> [n, t, Features] { x |> crate::astray(1) -> [n, t, Features] |> linear(Features) }
+    pub net Astray2(x: [n, t, Features]) -> [n, t, Features] { x |> crate::astray(2) -> [n, t, Features] |> linear(Features) }
+    pub net Astray3(x: [n, t, Features]) -> [n, t, Features] { x |> crate::astray(3) -> [n, t, Features] |> linear(Features) }
     pub net Loss(x: [n, t, Features]) -> [] { x |> smooth: Smooth |> rows: Rows |> square |> mean }
 }
 
@@ -42,6 +48,47 @@ fn single_precision_and_training_steps_take_it() {
     }
     let last = trainer.step(&batch).unwrap().loss();
     assert!(last < 0.2 * first, "{first} → {last}");
+}
+
+/// An op that says nothing true of its axes.
+#[derive(Debug)]
+struct Astray(Vec<Vec<Option<usize>>>);
+
+impl Function for Astray {
+    fn value(&self, operands: &[Values<'_>]) -> Vec<f64> {
+        operands[0].elements.to_vec()
+    }
+}
+
+impl Custom for Astray {
+    fn shape(&self, operands: &[&[usize]]) -> std::result::Result<Vec<usize>, String> {
+        Ok(operands[0].to_vec())
+    }
+
+    fn vjp(&self, _: &mut Graph, _: &[NodeId], _: NodeId, c: NodeId) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![Some(c)])
+    }
+
+    fn axes(&self, _: &[&[usize]]) -> Vec<Vec<Option<usize>>> {
+        self.0.clone()
+    }
+}
+
+fn astray<S: Shape, E: Float>(x: &Var<S, E>, case: usize) -> Var<S, E> {
+    let axes = [vec![], vec![vec![Some(0)]], vec![vec![Some(0), Some(1), Some(7)]], vec![vec![None; 3]; 2]];
+    ansatz::tensor::custom(Astray(axes[case].clone()), &[x.erase()], *x.shape())
+}
+
+#[test]
+fn axes_that_are_none_are_refused() {
+    macro_rules! refused {
+        ($($net:ident $batch:ident),*) => {$(
+            let x = from_vec(vec![0.5; 6], (1, 2, Features)).unwrap();
+            let error = Stream::new(&$net::<f32>::init(0), 8).unwrap().run(&$batch { x }).expect_err("is refused");
+            assert!(error.to_string().contains("names other axes"), "{error}");
+        )*};
+    }
+    refused!(Astray0 Astray0Batch, Astray1 Astray1Batch, Astray2 Astray2Batch, Astray3 Astray3Batch);
 }
 
 /// Along features the pieces of a text are independent; along time, of which the op keeps nothing, they are not.

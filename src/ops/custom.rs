@@ -33,7 +33,13 @@ impl Rule for Foreign {
     }
 
     fn course(&self, at: &Site<'_>) -> Result<Course, String> {
-        at.computed(&self.0.axes(&at.shapes()))
+        let (shapes, axes) = (at.shapes(), self.0.axes(&at.shapes()));
+        let named = axes.iter().flatten().flatten().all(|axis| *axis < at.node().dims.len());
+        let each = axes.len() == shapes.len() && axes.iter().zip(&shapes).all(|(axes, dims)| axes.len() == dims.len());
+        match named && each {
+            true => at.computed(&axes),
+            false => Err("names other axes than its operands and its result have".into()),
+        }
     }
 
     fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
