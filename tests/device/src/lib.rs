@@ -1,0 +1,40 @@
+//! A stand-in for NVIDIA's driver and compiler, for machines without a GPU: kernels are compiled for the processor with
+//! `host.h`, and run there block by block.
+//!
+//! It is as late as the driver may be: what a stream is given runs only when somebody waits for it, and streams run in no
+//! order but that of their events. Fresh memory holds NaN. So what does not wait, or reads what nobody wrote, shows in
+//! every run.
+#![allow(non_snake_case, clippy::missing_safety_doc)] // the interface is NVIDIA's, and so are its rules
+
+mod compiler;
+mod device;
+mod driver;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+/// A folder in which the stand-in lies under the names of NVIDIA's libraries, beside the program that runs.
+///
+/// # Panics
+/// If it was not built, or the folder cannot be written.
+pub fn libraries() -> PathBuf {
+    let program = std::env::current_exe().expect("a program knows its file");
+    let built = program.ancestors().skip(1).flat_map(|folder| [folder.to_owned(), folder.join("deps")]);
+    let name = format!("{}ansatz_device{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let library = built.map(|folder| folder.join(&name)).find(|library| library.exists());
+    let library = library.expect("the stand-in is built with the tests");
+    let folder = library.with_file_name("standin");
+    std::fs::create_dir_all(&folder).expect("the folder of the tests can be written");
+    for name in ["libcuda.so.1", "libnvrtc.so.13"] {
+        link(&library, &folder.join(name));
+    }
+    folder
+}
+
+/// Makes `link` lead to a file, whoever else does the same at the same time.
+fn link(to: &Path, link: &Path) {
+    let fresh = link.with_extension(std::process::id().to_string());
+    let made = std::os::unix::fs::symlink(to, &fresh).and_then(|()| std::fs::rename(&fresh, link));
+    made.expect("the folder of the tests can be written");
+}

@@ -1,0 +1,193 @@
+//! The test of the test: faults that a GPU would show as wrong numbers now and then, or not at all, show here every time.
+
+use crate::compiler::*;
+use crate::device::*;
+use crate::driver::*;
+use std::ffi::{CStr, CString, c_void};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The device is one, and once broken it stays so: each test has it for itself and fresh.
+fn fresh() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    with(|device| *device = Device::default());
+    alone
+}
+
+const WORDS: &str =
+    "#include \"host.h\"\n#define KERNEL(threads) extern \"C\" __global__ void __launch_bounds__(threads)\n";
+
+/// A kernel of a text, loaded.
+fn kernel(text: &str) -> usize {
+    let text = CString::new(format!("{WORDS}{text}")).unwrap();
+    let (mut program, mut size, mut module, mut function) = (0, 0, 0, 0);
+    let null = std::ptr::null();
+    unsafe {
+        nvrtcCreateProgram(&mut program, text.as_ptr(), c"k".as_ptr(), 0, null, null);
+        assert_eq!(nvrtcCompileProgram(program, 0, null), SUCCESS);
+        nvrtcGetCUBINSize(program, &mut size);
+        let mut image = vec![0u8; size];
+        nvrtcGetCUBIN(program, image.as_mut_ptr());
+        let nothing = std::ptr::null_mut();
+        assert_eq!(cuModuleLoadDataEx(&mut module, image.as_ptr(), 0, std::ptr::null_mut(), nothing), SUCCESS);
+        assert_eq!(cuModuleGetFunction(&mut function, module, c"k".as_ptr()), SUCCESS);
+    }
+    function
+}
+
+fn stream() -> usize {
+    let mut stream = 0;
+    unsafe { cuStreamCreate(&mut stream, 1) };
+    stream
+}
+
+fn memory(floats: usize) -> u64 {
+    let mut at = 0;
+    assert_eq!(unsafe { cuMemAlloc_v2(&mut at, 4 * floats) }, SUCCESS);
+    at
+}
+
+/// Gives a launch over one operand to a stream.
+fn launch(kernel: usize, stream: usize, [blocks, threads]: [u32; 2], operand: u64) -> Code {
+    let mut operand = operand;
+    let mut places = [std::ptr::from_mut(&mut operand).cast::<c_void>()];
+    unsafe {
+        cuLaunchKernel(kernel, blocks, 1, 1, threads, 1, 1, 4096, stream, places.as_mut_ptr(), std::ptr::null_mut())
+    }
+}
+
+fn read(at: u64, floats: usize, stream: usize) -> Vec<f32> {
+    let mut values = vec![0.0f32; floats];
+    assert_eq!(cuMemcpyDtoHAsync_v2(values.as_mut_ptr().cast(), at, 4 * floats, stream), SUCCESS);
+    assert_eq!(cuStreamSynchronize(stream), SUCCESS);
+    values
+}
+
+/// What the device says after a kernel over 64 threads.
+fn sentence(text: &str) -> String {
+    let (kernel, stream, at) = (kernel(text), stream(), memory(64));
+    assert_eq!(launch(kernel, stream, [1, 64], at), SUCCESS);
+    assert_eq!(cuStreamSynchronize(stream), LAUNCH_FAILED);
+    let mut text = std::ptr::null();
+    unsafe { cuGetErrorString(LAUNCH_FAILED, &mut text) };
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// Reverses the numbers of a block through shared memory, with or without the barrier that this takes.
+fn reversed(barrier: &str) -> Vec<f32> {
+    let (kernel, stream, at) = (
+        kernel(&format!(
+            "KERNEL(64) k(float* x) {{ DYNAMIC_SHARED(memory); float* m = (float*)memory; const int i = threadIdx.x;\n\
+             m[i] = i; {barrier} x[i] = m[63 - i]; }}\n"
+        )),
+        stream(),
+        memory(64),
+    );
+    assert_eq!(launch(kernel, stream, [1, 64], at), SUCCESS);
+    read(at, 64, stream)
+}
+
+#[test]
+fn a_missing_barrier_gives_wrong_numbers() {
+    let _alone = fresh();
+    let expected: Vec<f32> = (0..64).rev().map(|i| i as f32).collect();
+    assert_eq!(reversed("__syncthreads();"), expected);
+    let wrong = reversed("");
+    // Shared memory is not what it was before.
+    assert!(wrong != expected && wrong.iter().any(|x| x.is_nan()), "{wrong:?}");
+}
+
+#[test]
+fn a_barrier_that_some_threads_miss_is_told() {
+    let _alone = fresh();
+    let text = sentence("KERNEL(64) k(float* x) { if (threadIdx.x == 40) return; __syncthreads(); x[0] = 1; }\n");
+    assert_eq!(text, "block (0, 0, 0): threads wait at a barrier that thread 40, which has returned, misses");
+}
+
+#[test]
+fn two_barriers_are_not_one() {
+    let _alone = fresh();
+    let text = sentence(
+        "KERNEL(64) k(float* x) {\nif (threadIdx.x < 32) __syncthreads();\nelse __syncthreads();\nx[0] = 1; }\n",
+    );
+    assert!(text.contains("waits at the barrier of line"), "{text}");
+}
+
+#[test]
+fn lanes_that_do_not_come_are_told() {
+    let _alone = fresh();
+    let absent = "KERNEL(64) k(float* x) { if (threadIdx.x % 32 == 7) return; x[0] = __shfl_sync(~0u, 1.0f, 0); }\n";
+    assert_eq!(sentence(absent), "lane 0 waits for lane 7, which has returned or never was");
+    with(|device| *device = Device::default());
+    let apart = "KERNEL(64) k(float* x) { const int i = threadIdx.x % 32; unsigned m = i < 16 ? 0xffffu : ~0u;\n\
+                 x[threadIdx.x] = __shfl_xor_sync(m, 1.0f, 1); }\n";
+    let text = sentence(apart);
+    assert!(
+        text.contains("different places or with different masks") || text.contains("no thread can go on"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_nobody_has_written_is_nan() {
+    let _alone = fresh();
+    let (kernel, stream, at) =
+        (kernel("KERNEL(64) k(float* x) { if (threadIdx.x < 63) x[threadIdx.x] = 1; }\n"), stream(), memory(64));
+    assert_eq!(launch(kernel, stream, [1, 64], at), SUCCESS);
+    let values = read(at, 64, stream);
+    assert!(values[..63].iter().all(|&x| x == 1.0) && values[63].is_nan());
+}
+
+#[test]
+fn streams_wait_for_nobody() {
+    let _alone = fresh();
+    let kernel = kernel("KERNEL(64) k(float* x) { x[threadIdx.x] = x[threadIdx.x] + 1; }\n");
+    let (first, second, at) = (stream(), stream(), memory(64));
+    let ones = [1.0f32; 64];
+    assert_eq!(unsafe { cuMemcpyHtoDAsync_v2(at, ones.as_ptr().cast(), 256, first) }, SUCCESS);
+    // Nothing orders the kernel behind the copy.
+    assert_eq!(launch(kernel, second, [1, 64], at), SUCCESS);
+    assert!(read(at, 64, second).iter().all(|x| x.is_nan()));
+    assert_eq!(read(at, 64, first), ones);
+}
+
+#[test]
+fn pinned_memory_that_changes_too_early_shows() {
+    let _alone = fresh();
+    let (stream, at) = (stream(), memory(1));
+    let mut pinned = std::ptr::null_mut();
+    unsafe {
+        cuMemHostAlloc(&mut pinned, 4, 0);
+        *pinned.cast::<f32>() = 1.0;
+        assert_eq!(cuMemcpyHtoDAsync_v2(at, pinned, 4, stream), SUCCESS);
+        *pinned.cast::<f32>() = 2.0;
+        assert_eq!(read(at, 1, stream), [2.0]);
+        cuMemFreeHost(pinned);
+    }
+}
+
+#[test]
+fn a_recording_refuses_what_a_driver_refuses() {
+    let _alone = fresh();
+    let stream = stream();
+    assert_eq!(cuStreamBeginCapture_v2(stream, 1), SUCCESS);
+    let mut at = 0;
+    assert_eq!(unsafe { cuMemAlloc_v2(&mut at, 16) }, CAPTURE_UNSUPPORTED);
+    assert_eq!(cuStreamSynchronize(stream), CAPTURE_UNSUPPORTED);
+    let mut graph = 0;
+    assert_eq!(unsafe { cuStreamEndCapture(stream, &mut graph) }, SUCCESS);
+    assert_eq!(cuStreamSynchronize(stream), SUCCESS);
+}
+
+#[test]
+fn copies_stay_inside_their_memory_and_launches_inside_their_limits() {
+    let _alone = fresh();
+    let (kernel, stream, at) = (kernel("KERNEL(64) k(float* x) { x[0] = 1; }\n"), stream(), memory(4));
+    assert_eq!(cuMemsetD8Async(at, 0, 17, stream), ILLEGAL_ADDRESS);
+    assert_eq!(launch(kernel, stream, [1, 2048], at), INVALID_VALUE);
+    assert_eq!(launch(kernel, stream, [0, 64], at), INVALID_VALUE);
+    let (mut large, mut free, mut total) = (0, 0, 0);
+    assert_eq!(unsafe { cuMemAlloc_v2(&mut large, MEMORY) }, OUT_OF_MEMORY);
+    unsafe { cuMemGetInfo_v2(&mut free, &mut total) };
+    assert_eq!((free, total), (MEMORY - 16, MEMORY));
+}
