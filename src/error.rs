@@ -17,6 +17,9 @@ pub enum Error {
     /// A value outside what is meaningful: an index beyond its space, a NaN loss, a negative learning rate.
     #[error("{0}")]
     Value(String),
+    /// A device that is not there, has no memory left, or has failed.
+    #[error("{0}")]
+    Device(String),
     /// A checkpoint that does not fit the model; every mismatch is listed, and the model is unchanged.
     #[error("the checkpoint {path} does not fit the model, which is left unchanged:{}", list(.problems))]
     Checkpoint {

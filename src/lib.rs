@@ -32,6 +32,7 @@ pub mod language {
 }
 
 pub use error::{Error, Result};
+pub use run::Device;
 
 /// What a graph becomes, for the benches and the tests that compile graphs by hand.
 #[doc(hidden)]
@@ -55,5 +56,5 @@ pub mod prelude {
     pub use crate::optim::{Adam, AdamW, Schedule, Sgd};
     pub use crate::tensor::{Const, ConstDim, Cpu, Dim, Indices, Tensor, from_vec, to_vec};
     pub use crate::train::{self, Trainer};
-    pub use crate::{Error, Result};
+    pub use crate::{Device, Error, Result};
 }

@@ -201,7 +201,7 @@ fn check<E: Float, N: Recorded<E>>(
     let mut state = State::new(graph.states());
     for slot in nn::slots::<E, Fit<N>>() {
         let position = state.position(&slot.key).expect("the net uses all it lists");
-        let to = E::slice_mut(state.get_mut(position)).expect("of the element type");
+        let to = E::slice_mut(state.get_mut(position).expect("the processor works")).expect("of the element type");
         to.iter_mut().zip(weights(&slot)).for_each(|(to, value)| *to = <E as Float>::from_f64(value));
     }
     let program = compile(&graph).expect("one float type");

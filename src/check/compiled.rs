@@ -1,8 +1,7 @@
 //! A graph as a compiled program that takes and gives plain vectors of f64, as the interpreter does.
 
 use crate::graph::{DType, Graph, InputSlot};
-use crate::run::compile;
-use crate::run::{Data, DataMut, Program, State, Workspace};
+use crate::run::{Data, DataMut, Device, Program, State, Workspace, compile_for};
 use crate::{Error, Result};
 
 pub(super) struct Compiled {
@@ -14,9 +13,9 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    pub fn new(graph: &Graph) -> Result<Self> {
-        let program = compile(graph)?;
-        let state = State::new(graph.states());
+    pub fn new(graph: &Graph, device: &Device) -> Result<Self> {
+        let program = compile_for(graph, device)?;
+        let state = State::on(device, graph.states())?;
         let workspace = program.workspace(&state)?;
         Ok(Compiled { program, state, workspace, inputs: graph.inputs().to_vec(), outputs: graph.outputs().len() })
     }
@@ -24,7 +23,7 @@ impl Compiled {
     /// Runs the program. States are in the order of the graph's slots; each result has its elements row-major.
     pub fn run(&mut self, states: &[Vec<f64>], inputs: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
         for (i, values) in states.iter().enumerate() {
-            fill(self.state.get_mut(i), values)?;
+            fill(self.state.get_mut(i)?, values)?;
         }
         let stored: Vec<Stored> =
             self.inputs.iter().zip(inputs).map(|(slot, values)| Stored::new(slot.dtype, values)).collect();

@@ -4,7 +4,7 @@ use super::compiled::Compiled;
 use super::{Domain, Failure, Input, Passed, Settings, derivative};
 use crate::graph::{DType, Graph, NodeId, Op, StateKind};
 use crate::nn::{self, Init, Net, Seeded, Source};
-use crate::{Error, Result, grad};
+use crate::{Device, Error, Result, grad};
 use std::cell::RefCell;
 
 /// How a net is checked.
@@ -18,6 +18,8 @@ pub struct NetSettings {
     /// Where the elements of an input or a parameter come from, by its name or key, if not from the usual: inputs from
     /// [−2, 2], parameters from where they start (constant ones from half around).
     pub domains: Vec<(String, Domain)>,
+    /// Where loss and gradient are computed.
+    pub device: Device,
 }
 
 impl Default for NetSettings {
@@ -27,6 +29,7 @@ impl Default for NetSettings {
             settings: Settings { cases: 16, ..Settings::default() },
             sizes: vec![vec![1], vec![2, 3], vec![5, 2]],
             domains: vec![],
+            device: Device::cpu(),
         }
     }
 }
@@ -64,18 +67,24 @@ pub fn net<N: Net<f64>>(settings: &NetSettings) -> Result<Passed, Failure> {
 /// ansatz::gradcheck!(Risk, sizes = [[4], [7]], "x" = Domain::reals(0.1, 1.0));
 /// # }
 /// ```
+///
+/// `gradcheck!(Risk, device = Device::cuda(0))` checks what a GPU computes; the device comes before all else.
 #[macro_export]
 macro_rules! gradcheck {
     ($net:ident $($rest:tt)*) => { $crate::gradcheck!(@ [$net] $net $($rest)*); };
     (@ [$($path:tt)*] $_:ident :: $net:ident $($rest:tt)*) => {
         $crate::gradcheck!(@ [$($path)* :: $net] $net $($rest)*);
     };
-    (@ [$($path:tt)*] $net:ident $(, sizes = [$([$($size:expr),* $(,)?]),* $(,)?])? $(, $name:literal = $domain:expr)* $(,)?) => {
+    (@ [$($path:tt)*] $net:ident $(, device = $device:expr)? $(, sizes = [$([$($size:expr),* $(,)?]),* $(,)?])? $(, $name:literal = $domain:expr)* $(,)?) => {
         #[test]
         #[allow(non_snake_case)]
         fn $net() {
             #[allow(unused_mut)]
             let mut settings = $crate::check::NetSettings::default();
+            $(match $device {
+                ::core::result::Result::Ok(device) => settings.device = device,
+                ::core::result::Result::Err(problem) => ::core::panic!("{problem}"),
+            })?
             $(settings.sizes = ::std::vec![$(::std::vec![$($size),*]),*];)?
             $(settings.domains.push(($name.into(), $domain));)*
             if let ::core::result::Result::Err(failure) = $crate::check::net::<$($path)*<f64>>(&settings) {
@@ -96,7 +105,10 @@ fn at_size<N: Net<f64>>(dims: &[usize], settings: &NetSettings) -> Result<Passed
     let gradient = gradient(&value, loss, &arguments)?;
 
     let inputs: Vec<Input> = arguments.iter().map(|argument| argument.input.clone()).collect();
-    let (value, gradient) = (RefCell::new(Compiled::new(&value)?), RefCell::new(Compiled::new(&gradient)?));
+    let (value, gradient) = (
+        RefCell::new(Compiled::new(&value, &settings.device)?),
+        RefCell::new(Compiled::new(&gradient, &settings.device)?),
+    );
     let run = |program: &RefCell<Compiled>, point: &[Vec<f64>]| {
         let mut states = held.clone();
         let mut inputs = Vec::new();

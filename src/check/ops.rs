@@ -2,6 +2,7 @@
 
 use super::compiled::Compiled;
 use super::{Domain, Input, Settings, derivative};
+use crate::Device;
 use crate::graph::{Binary, DType, Graph, NodeId, Op, Unary};
 use crate::ops::{Case, cases, interpret};
 use crate::{Result, grad};
@@ -87,7 +88,7 @@ fn rounded(values: Vec<f64>, float: DType) -> Vec<f64> {
 /// place of the greatest element. Both get the same inputs.
 fn compare(name: &str, graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>], float: DType) {
     let expected = interpret(graph, states, inputs).unwrap().outputs;
-    let mut program = Compiled::new(graph).unwrap_or_else(|e| panic!("{name}: {e}\n{graph}"));
+    let mut program = Compiled::new(graph, &Device::cpu()).unwrap_or_else(|e| panic!("{name}: {e}\n{graph}"));
     let found = program.run(states, inputs).unwrap_or_else(|e| panic!("{name}: {e}\n{graph}"));
     let epsilon = if float == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
     for (expected, found) in expected.iter().zip(&found) {
@@ -145,7 +146,7 @@ fn special_values_of_every_function() {
             let x: Vec<_> = x.iter().map(|&x| rounded(vec![x], float)).collect();
             let epsilon = if float == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
             let interpreted = interpret(&graph, &[], &x).unwrap().outputs[0][0];
-            let computed = Compiled::new(&graph).unwrap().run(&[], &x).unwrap()[0][0];
+            let computed = Compiled::new(&graph, &Device::cpu()).unwrap().run(&[], &x).unwrap()[0][0];
             for (who, found) in [("interpreter", interpreted), ("program", computed)] {
                 let near = found == *expected || (found - expected).abs() <= 2.0 * epsilon * expected.abs();
                 let same = near && found.is_sign_negative() == expected.is_sign_negative();

@@ -14,7 +14,7 @@ pub(crate) mod sample;
 #[cfg(test)]
 mod faults;
 
-pub use program::Program;
+pub use program::{Output, Program};
 pub use simplify::simplify;
 
 use crate::graph::Graph;

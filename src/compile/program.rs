@@ -4,7 +4,7 @@ use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
 use crate::kernel::schedule::{Home, Schedule};
 use crate::{Error, Result};
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A compiled graph: `(state, inputs) → (state, outputs)`. Many workspaces can share one program.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub struct Program {
     pub(crate) schedule: Schedule,
     /// What the workspaces of this program hold as well, to be told from those of others.
     pub(crate) identity: Arc<()>,
-    /// What a device has made of the schedule, for all workspaces to share.
-    pub(crate) prepared: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// What devices have made of the schedule, for all workspaces to share.
+    prepared: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
     dtype: DType,
 }
 
@@ -46,7 +46,28 @@ impl Program {
         });
         let outputs = outputs.collect();
         let (inputs, states) = (graph.inputs.clone(), graph.states.clone());
-        Program { inputs, states, outputs, schedule, identity: Arc::new(()), prepared: OnceLock::new(), dtype }
+        Program { inputs, states, outputs, schedule, identity: Arc::new(()), prepared: Mutex::default(), dtype }
+    }
+
+    /// What a device has made of the schedule, made if it is not there: the first `P` for which `own` holds.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(crate) fn prepared<P: Any + Send + Sync>(
+        &self,
+        own: impl Fn(&P) -> bool,
+        make: impl FnOnce() -> Result<Arc<P>>,
+    ) -> Result<Arc<P>> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = prepared.iter().filter_map(|known| Arc::clone(known).downcast::<P>().ok()).find(|known| own(known));
+        match known {
+            Some(known) => Ok(known),
+            None => {
+                let made = make()?;
+                prepared.push(Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
+                Ok(made)
+            }
+        }
     }
 
     /// The tensors given to each run.

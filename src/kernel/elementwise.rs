@@ -9,7 +9,8 @@
 //! - `special`: what every device gives at zeros, infinities, NaN and joints, the sign of a zero included;
 //! - `cost`: about how many nanoseconds a point of f32 takes on a core;
 //! - `cpu`: the same function over the [`Real`](super::cpu::Real)s of the processor, compiled for its vectors. One that
-//!   has no vector code of its own goes through `wide`, a number at a time.
+//!   has no vector code of its own goes through `wide`, a number at a time;
+//! - `cuda`: the same function in the words of `kernel/cuda/text`, with equal bits where those words are the project's own.
 
 use std::f64::consts::*;
 
@@ -28,6 +29,7 @@ macro_rules! unary_functions {
                 special: [0.0 => -0.0, -0.0 => 0.0, INFINITY => NEG_INFINITY, NAN => NAN],
                 cost: 0.05,
                 cpu: |x| -x,
+                cuda: "-{x}",
             }
             Abs abs "|x|." {
                 formula: f64::abs,
@@ -37,6 +39,7 @@ macro_rules! unary_functions {
                 special: [-0.0 => 0.0, -2.5 => 2.5, NEG_INFINITY => INFINITY, NAN => NAN],
                 cost: 0.05,
                 cpu: |x| x.abs(),
+                cuda: "abs_({x})",
             }
             Sign sign "−1, 0 or 1." {
                 formula: special::sign,
@@ -45,6 +48,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -1e-30 => -1.0, INFINITY => 1.0, NEG_INFINITY => -1.0, NAN => NAN],
                 cost: 0.05,
                 cpu: |x| x.sign(),
+                cuda: "sign_({x})",
             }
             Recip recip "1 / x." {
                 formula: f64::recip,
@@ -53,6 +57,7 @@ macro_rules! unary_functions {
                 special: [0.0 => INFINITY, -0.0 => NEG_INFINITY, NEG_INFINITY => -0.0, NAN => NAN],
                 cost: 0.2,
                 cpu: |x| T::ONE / x,
+                cuda: "1 / {x}",
             }
             Square square "x²." {
                 formula: |x| x * x,
@@ -61,6 +66,7 @@ macro_rules! unary_functions {
                 special: [-0.0 => 0.0, -1.5 => 2.25, NEG_INFINITY => INFINITY, NAN => NAN],
                 cost: 0.05,
                 cpu: |x| x * x,
+                cuda: "{x} * {x}",
             }
             Sqrt sqrt "√x." {
                 formula: f64::sqrt,
@@ -69,6 +75,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -0.0 => -0.0, 2.25 => 1.5, INFINITY => INFINITY, -1.0 => NAN, NAN => NAN],
                 cost: 0.2,
                 cpu: |x| x.sqrt(),
+                cuda: "root({x})",
             }
             Rsqrt rsqrt "1 / √x." {
                 formula: |x| 1.0 / x.sqrt(),
@@ -77,6 +84,7 @@ macro_rules! unary_functions {
                 special: [0.0 => INFINITY, 4.0 => 0.5, INFINITY => 0.0, -1.0 => NAN, NAN => NAN],
                 cost: 0.2,
                 cpu: |x| x.rsqrt(),
+                cuda: "1 / root({x})",
             }
             Exp exp "eˣ." {
                 formula: f64::exp,
@@ -85,6 +93,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 1.0, -0.0 => 1.0, INFINITY => INFINITY, NEG_INFINITY => 0.0, NAN => NAN],
                 cost: 0.5,
                 cpu: |x| x.exp(),
+                cuda: "exp_({x})",
             }
             Expm1 expm1 "eˣ − 1, exact near 0." {
                 formula: f64::exp_m1,
@@ -93,6 +102,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, INFINITY => INFINITY, NEG_INFINITY => -1.0, NAN => NAN],
                 cost: 0.5,
                 cpu: |x| x.expm1(),
+                cuda: "expm1_({x})",
             }
             Ln ln "The natural logarithm." {
                 formula: f64::ln,
@@ -101,6 +111,7 @@ macro_rules! unary_functions {
                 special: [1.0 => 0.0, 0.0 => NEG_INFINITY, -1.0 => NAN, INFINITY => INFINITY, NAN => NAN],
                 cost: 0.5,
                 cpu: |x| x.ln(),
+                cuda: "ln_({x})",
             }
             Log1p log1p "ln(1 + x), exact near 0." {
                 formula: f64::ln_1p,
@@ -109,6 +120,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -1.0 => NEG_INFINITY, -2.0 => NAN, INFINITY => INFINITY, NAN => NAN],
                 cost: 0.8,
                 cpu: |x| x.log1p(),
+                cuda: "log1p_({x})",
             }
             Sin sin "sin x, x in radians." {
                 formula: f64::sin,
@@ -117,6 +129,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, FRAC_PI_2 => 1.0, INFINITY => NAN, NEG_INFINITY => NAN, NAN => NAN],
                 cost: 0.5,
                 cpu: |x| x.sin(),
+                cuda: "sin_({x})",
             }
             Cos cos "cos x, x in radians." {
                 formula: f64::cos,
@@ -125,6 +138,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 1.0, PI => -1.0, INFINITY => NAN, NEG_INFINITY => NAN, NAN => NAN],
                 cost: 0.5,
                 cpu: |x| x.cos(),
+                cuda: "cos_({x})",
             }
             Tanh tanh "tanh x." {
                 formula: f64::tanh,
@@ -133,6 +147,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -0.0 => -0.0, INFINITY => 1.0, NEG_INFINITY => -1.0, NAN => NAN],
                 cost: 0.5,
                 cpu: |x| x.tanh(),
+                cuda: "tanh_({x})",
             }
             Sigmoid sigmoid "1 / (1 + e⁻ˣ)." {
                 formula: special::sigmoid,
@@ -141,6 +156,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.5, INFINITY => 1.0, NEG_INFINITY => 0.0, NAN => NAN],
                 cost: 0.5,
                 cpu: |x| x.sigmoid(),
+                cuda: "sigmoid_({x})",
             }
             Softplus softplus "ln(1 + eˣ), without overflow." {
                 formula: special::softplus,
@@ -149,6 +165,7 @@ macro_rules! unary_functions {
                 special: [0.0 => LN_2, 1e4 => 1e4, INFINITY => INFINITY, NEG_INFINITY => 0.0, NAN => NAN],
                 cost: 0.8,
                 cpu: |x| x.softplus(),
+                cuda: "softplus_({x})",
             }
             Erf erf "The error function, 2/√π ∫₀ˣ e^(−t²) dt." {
                 formula: special::erf,
@@ -157,6 +174,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -0.0 => -0.0, INFINITY => 1.0, NEG_INFINITY => -1.0, NAN => NAN],
                 cost: 0.5,
                 cpu: |x| x.erf(),
+                cuda: "erf_({x})",
             }
             Relu relu "max(x, 0)." {
                 formula: |x| if x < 0.0 { 0.0 } else { x },
@@ -166,6 +184,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -2.0 => 0.0, INFINITY => INFINITY, NEG_INFINITY => 0.0, NAN => NAN],
                 cost: 0.05,
                 cpu: |x| x.relu(),
+                cuda: "relu_({x})",
             }
             Atan atan "The angle whose tangent is x, between −π/2 and π/2." {
                 formula: f64::atan,
@@ -174,6 +193,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -0.0 => -0.0, INFINITY => FRAC_PI_2, NEG_INFINITY => -FRAC_PI_2, NAN => NAN],
                 cost: 8.0,
                 cpu: |x| x.wide(f64::atan),
+                cuda: "atan((double){x})",
             }
             Log2 log2 "The logarithm to base 2." {
                 formula: f64::log2,
@@ -182,6 +202,7 @@ macro_rules! unary_functions {
                 special: [1.0 => 0.0, 8.0 => 3.0, 0.0 => NEG_INFINITY, -1.0 => NAN, INFINITY => INFINITY, NAN => NAN],
                 cost: 6.0,
                 cpu: |x| x.wide(f64::log2),
+                cuda: "log2((double){x})",
             }
             Exp2 exp2 "2ˣ." {
                 formula: f64::exp2,
@@ -190,6 +211,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 1.0, 3.0 => 8.0, INFINITY => INFINITY, NEG_INFINITY => 0.0, NAN => NAN],
                 cost: 5.0,
                 cpu: |x| x.wide(f64::exp2),
+                cuda: "exp2((double){x})",
             }
             Floor floor "The greatest whole number that is not above x." {
                 formula: f64::floor,
@@ -198,6 +220,7 @@ macro_rules! unary_functions {
                 special: [-0.0 => -0.0, 2.5 => 2.0, -2.5 => -3.0, -0.5 => -1.0, INFINITY => INFINITY, NAN => NAN],
                 cost: 0.1,
                 cpu: |x| x.wide(f64::floor),
+                cuda: "floor((double){x})",
             }
             Round round "The nearest whole number, of two equally near ones the even one." {
                 formula: f64::round_ties_even,
@@ -206,6 +229,7 @@ macro_rules! unary_functions {
                 special: [0.5 => 0.0, -0.5 => -0.0, 1.5 => 2.0, 2.5 => 2.0, -3.5 => -4.0, INFINITY => INFINITY, NAN => NAN],
                 cost: 0.1,
                 cpu: |x| x.wide(f64::round_ties_even),
+                cuda: "rint((double){x})",
             }
             Ceil ceil "The least whole number that is not below x." {
                 formula: f64::ceil,
@@ -214,6 +238,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, 2.5 => 3.0, -2.5 => -2.0, -0.5 => -0.0, NEG_INFINITY => NEG_INFINITY, NAN => NAN],
                 cost: 0.1,
                 cpu: |x| x.wide(f64::ceil),
+                cuda: "ceil((double){x})",
             }
             Cbrt cbrt "The cube root." {
                 formula: f64::cbrt,
@@ -222,6 +247,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -0.0 => -0.0, -8.0 => -2.0, INFINITY => INFINITY, NEG_INFINITY => NEG_INFINITY, NAN => NAN],
                 cost: 10.0,
                 cpu: |x| x.wide(f64::cbrt),
+                cuda: "cbrt((double){x})",
             }
             Asinh asinh "The inverse of sinh." {
                 formula: f64::asinh,
@@ -230,6 +256,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -0.0 => -0.0, INFINITY => INFINITY, NEG_INFINITY => NEG_INFINITY, NAN => NAN],
                 cost: 20.0,
                 cpu: |x| x.wide(f64::asinh),
+                cuda: "asinh_((double){x})",
             }
             Acosh acosh "The positive inverse of cosh, for x from 1." {
                 formula: f64::acosh,
@@ -238,6 +265,7 @@ macro_rules! unary_functions {
                 special: [1.0 => 0.0, 0.5 => NAN, INFINITY => INFINITY, NEG_INFINITY => NAN, NAN => NAN],
                 cost: 15.0,
                 cpu: |x| x.wide(f64::acosh),
+                cuda: "acosh_((double){x})",
             }
             Atanh atanh "The inverse of tanh, for x between −1 and 1." {
                 formula: f64::atanh,
@@ -246,6 +274,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, 1.0 => INFINITY, -1.0 => NEG_INFINITY, 2.0 => NAN, INFINITY => NAN, NAN => NAN],
                 cost: 15.0,
                 cpu: |x| x.wide(f64::atanh),
+                cuda: "atanh_((double){x})",
             }
             Sinh sinh "(eˣ − e⁻ˣ) / 2." {
                 formula: f64::sinh,
@@ -254,6 +283,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -0.0 => -0.0, INFINITY => INFINITY, NEG_INFINITY => NEG_INFINITY, NAN => NAN],
                 cost: 12.0,
                 cpu: |x| x.wide(f64::sinh),
+                cuda: "sinh((double){x})",
             }
             Cosh cosh "(eˣ + e⁻ˣ) / 2." {
                 formula: f64::cosh,
@@ -262,6 +292,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 1.0, INFINITY => INFINITY, NEG_INFINITY => INFINITY, NAN => NAN],
                 cost: 10.0,
                 cpu: |x| x.wide(f64::cosh),
+                cuda: "cosh((double){x})",
             }
             Tan tan "tan x, x in radians." {
                 formula: f64::tan,
@@ -270,6 +301,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, FRAC_PI_4 => 1.0, INFINITY => NAN, NEG_INFINITY => NAN, NAN => NAN],
                 cost: 1.0,
                 cpu: |x| x.sin() / x.cos(),
+                cuda: "sin_({x}) / cos_({x})",
             }
             Asin asin "The angle whose sine is x, between −π/2 and π/2." {
                 formula: f64::asin,
@@ -278,6 +310,7 @@ macro_rules! unary_functions {
                 special: [0.0 => 0.0, -0.0 => -0.0, 1.0 => FRAC_PI_2, -1.0 => -FRAC_PI_2, 2.0 => NAN, NAN => NAN],
                 cost: 10.0,
                 cpu: |x| x.wide(f64::asin),
+                cuda: "asin((double){x})",
             }
             Acos acos "The angle whose cosine is x, between 0 and π." {
                 formula: f64::acos,
@@ -286,6 +319,7 @@ macro_rules! unary_functions {
                 special: [1.0 => 0.0, 0.0 => FRAC_PI_2, -1.0 => PI, 2.0 => NAN, NAN => NAN],
                 cost: 10.0,
                 cpu: |x| x.wide(f64::acos),
+                cuda: "acos((double){x})",
             }
         }
     };
@@ -303,6 +337,7 @@ macro_rules! binary_functions {
                 special: [(-0.0, -0.0) => -0.0, (INFINITY, NEG_INFINITY) => NAN, (NAN, 1.0) => NAN],
                 cost: 0.05,
                 cpu: |x, y| x + y,
+                cuda: "{x} + {y}",
             }
             Sub sub "a − b." {
                 formula: |a, b| a - b,
@@ -311,6 +346,7 @@ macro_rules! binary_functions {
                 special: [(1.0, 1.0) => 0.0, (INFINITY, INFINITY) => NAN, (1.0, NAN) => NAN],
                 cost: 0.05,
                 cpu: |x, y| x - y,
+                cuda: "{x} - {y}",
             }
             Mul mul "a · b, elementwise." {
                 formula: |a, b| a * b,
@@ -319,6 +355,7 @@ macro_rules! binary_functions {
                 special: [(-2.0, 0.0) => -0.0, (0.0, INFINITY) => NAN, (-1.0, INFINITY) => NEG_INFINITY],
                 cost: 0.05,
                 cpu: |x, y| x * y,
+                cuda: "{x} * {y}",
             }
             Div div "a / b." {
                 formula: |a, b| a / b,
@@ -330,6 +367,7 @@ macro_rules! binary_functions {
                 special: [(1.0, -0.0) => NEG_INFINITY, (0.0, 0.0) => NAN, (-1.0, INFINITY) => -0.0],
                 cost: 0.2,
                 cpu: |x, y| x / y,
+                cuda: "{x} / {y}",
             }
             Pow pow "a to the power b." {
                 formula: f64::powf,
@@ -345,6 +383,7 @@ macro_rules! binary_functions {
                     (1.0, NAN) => 1.0, (NAN, 0.0) => 1.0, (INFINITY, -1.0) => 0.0],
                 cost: 4.0,
                 cpu: |x, y| x.pow(y),
+                cuda: "pow_({x}, {y})",
             }
             Min minimum "The lesser of a and b; NaN if either is." {
                 formula: special::least,
@@ -353,6 +392,7 @@ macro_rules! binary_functions {
                 special: [(1.0, NEG_INFINITY) => NEG_INFINITY, (NAN, 1.0) => NAN, (1.0, NAN) => NAN],
                 cost: 0.05,
                 cpu: |x, y| x.nan_min(y),
+                cuda: "min_({x}, {y})",
             }
             Max maximum "The greater of a and b; NaN if either is." {
                 formula: special::greatest,
@@ -361,6 +401,7 @@ macro_rules! binary_functions {
                 special: [(1.0, NEG_INFINITY) => 1.0, (NAN, 1.0) => NAN, (1.0, NAN) => NAN],
                 cost: 0.05,
                 cpu: |x, y| x.nan_max(y),
+                cuda: "max_({x}, {y})",
             }
             Atan2 atan2 "The angle of the point (b, a) to the first axis, between −π and π." {
                 formula: f64::atan2,
@@ -373,6 +414,7 @@ macro_rules! binary_functions {
                     (1.0, 0.0) => FRAC_PI_2, (-1.0, INFINITY) => -0.0, (INFINITY, INFINITY) => FRAC_PI_4, (NAN, 1.0) => NAN],
                 cost: 15.0,
                 cpu: |x, y| x.wide_with(y, f64::atan2),
+                cuda: "atan2((double){x}, (double){y})",
             }
             Rem rem "What is left of a after whole multiples of b, with the sign of a." {
                 formula: |a, b| a % b,
@@ -383,6 +425,7 @@ macro_rules! binary_functions {
                     (INFINITY, 1.0) => NAN, (1.0, INFINITY) => 1.0, (NAN, 1.0) => NAN],
                 cost: 10.0,
                 cpu: |x, y| x.wide_with(y, |x, y| x % y),
+                cuda: "fmod((double){x}, (double){y})",
             }
         }
     };
@@ -407,7 +450,7 @@ pub(crate) use comparisons;
 macro_rules! unary {
     ($($name:ident $function:ident $doc:literal {
         formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr,
-        special: [$($x:expr => $y:expr),*], cost: $cost:expr, $($rest:tt)*
+        special: [$($x:expr => $y:expr),*], cost: $cost:expr, cpu: $cpu:expr, cuda: $cuda:literal,
     })*) => {
         /// Functions of one real number.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -428,6 +471,12 @@ macro_rules! unary {
             pub(crate) fn cost(self) -> f64 {
                 match self { $(Unary::$name => $cost,)* }
             }
+
+            /// The function of `x` in the words of CUDA.
+            #[cfg(feature = "cuda")]
+            pub(crate) fn cuda(self, x: &str) -> String {
+                (match self { $(Unary::$name => $cuda,)* }).replace("{x}", x)
+            }
         }
     };
 }
@@ -436,7 +485,7 @@ unary_functions!(unary);
 macro_rules! binary {
     ($($name:ident $function:ident $doc:literal {
         formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr,
-        special: [$(($a:expr, $b:expr) => $y:expr),*], cost: $cost:expr, $($rest:tt)*
+        special: [$(($a:expr, $b:expr) => $y:expr),*], cost: $cost:expr, cpu: $cpu:expr, cuda: $cuda:literal,
     })*) => {
         /// Functions of two real numbers.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -457,13 +506,19 @@ macro_rules! binary {
             pub(crate) fn cost(self) -> f64 {
                 match self { $(Binary::$name => $cost,)* }
             }
+
+            /// The function of `x` and `y` in the words of CUDA.
+            #[cfg(feature = "cuda")]
+            pub(crate) fn cuda(self, x: &str, y: &str) -> String {
+                (match self { $(Binary::$name => $cuda,)* }).replace("{x}", x).replace("{y}", y)
+            }
         }
     };
 }
 binary_functions!(binary);
 
 macro_rules! compare {
-    ($($name:ident $function:ident $doc:literal { $($rest:tt)* })*) => {
+    ($($name:ident $function:ident $doc:literal { |$x:ident, $y:ident| $holds:expr })*) => {
         /// Comparisons of two reals, indices or truth values.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Compare {
@@ -473,6 +528,14 @@ macro_rules! compare {
         impl Compare {
             /// All of them.
             pub const ALL: &'static [Compare] = &[$(Compare::$name),*];
+
+            /// Whether it holds between `x` and `y`, in the words of CUDA.
+            #[cfg(feature = "cuda")]
+            pub(crate) fn cuda(self, x: &str, y: &str) -> String {
+                match self {
+                    $(Compare::$name => stringify!($holds).replace(stringify!($x), x).replace(stringify!($y), y),)*
+                }
+            }
         }
     };
 }

@@ -20,5 +20,7 @@ mod verify;
 pub mod limits;
 pub mod random;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 
 pub use view::DType;

@@ -2,8 +2,7 @@
 
 use super::{Model, Net, Outputs, Slot, Value, Visitor, slots, trace};
 use crate::graph::{DType, Graph, KEY, StateKind, StateSlot};
-use crate::run::{Cache, Data, State, Workspace};
-use crate::run::{Program, compile};
+use crate::run::{Cache, Data, Device, Program, State, Workspace, compile_for};
 use crate::tensor::{Float, HostTensor, Path};
 use crate::{Error, Result};
 use std::any::TypeId;
@@ -19,13 +18,14 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    pub fn new(graph: &Graph) -> Result<Self> {
-        Ok(Compiled { program: compile(graph)?, draws: graph.states().iter().any(|slot| slot.kind == StateKind::Key) })
+    pub fn new(graph: &Graph, device: &Device) -> Result<Self> {
+        let draws = graph.states().iter().any(|slot| slot.kind == StateKind::Key);
+        Ok(Compiled { program: compile_for(graph, device)?, draws })
     }
 
     /// The net for these run-time dimensions, as it is used after training.
-    pub fn inference<E: Float, M: Net<E>>(dims: &[usize]) -> Result<Self> {
-        Compiled::new(&trace::<E, M>(dims, false)?)
+    pub fn inference<E: Float, M: Net<E>>(dims: &[usize], device: &Device) -> Result<Self> {
+        Compiled::new(&trace::<E, M>(dims, false)?, device)
     }
 
     /// The i-th output of the last run.
@@ -62,7 +62,7 @@ pub(super) fn remembered<M: 'static>(
     let key = (TypeId::of::<M>(), purpose, dims.to_vec());
     let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
     let programs = programs.get_or_insert_with(|| Cache::with_capacity(64));
-    programs.get_or_make(&key, || Ok(Arc::new(Compiled::new(&graph()?)?))).cloned()
+    programs.get_or_make(&key, || Ok(Arc::new(Compiled::new(&graph()?, &Device::cpu())?))).cloned()
 }
 
 /// A state of the tensors of a model and the key of random draws.
@@ -104,8 +104,8 @@ impl<E: Float> Visitor<E> for Writer<'_> {
         if place.is_none() {
             return Err(Error::value(format!("the model shows `{}` where its type lists another tensor", slot.key)));
         }
-        tensor
-            .copy_into(E::slice_mut(self.state.get_mut(self.next)).expect("the slots were made for this element type"));
+        let to = E::slice_mut(self.state.get_mut(self.next)?).expect("the slots were made for this element type");
+        tensor.copy_into(to);
         self.next += 1;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::compiled::{Compiled, state};
 use super::{BatchOf, Net};
 use crate::Result;
-use crate::run::{Cache, State, Workspace};
+use crate::run::{Cache, Device, State, Workspace};
 use crate::tensor::{Feed, Float};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,15 @@ impl<E: Float, M: Net<E>> Session<E, M> {
             step: AtomicU64::new(0),
             net: PhantomData,
         })
+    }
+
+    /// The same session on a device: its weights move there.
+    ///
+    /// # Errors
+    /// If the device has no memory left.
+    pub fn on(self, device: &Device) -> Result<Self> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner).moved(device)?;
+        Ok(Session { state: RwLock::new(state), programs: Mutex::default(), ..self })
     }
 
     /// The same session with another seed for nets that draw; its first run is the seed's step 0.
@@ -79,7 +88,10 @@ impl<E: Float, M: Net<E>> Session<E, M> {
 
     fn ready(&self, dims: &Vec<usize>) -> Result<Arc<Ready>> {
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Ok(Arc::new(Ready { compiled: Compiled::inference::<E, M>(dims)?, idle: Mutex::default() }));
+        let make = || {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            Ok(Arc::new(Ready { compiled: Compiled::inference::<E, M>(dims, state.device())?, idle: Mutex::default() }))
+        };
         programs.get_or_make(dims, make).cloned()
     }
 }

@@ -5,7 +5,7 @@ use super::compiled::{Compiled, state};
 use super::net::trace_on;
 use super::{BatchOf, Net};
 use crate::graph::{StateKind, StateSlot};
-use crate::run::{Cache, Data, DataMut, State, Workspace};
+use crate::run::{Cache, Device, State, Workspace};
 use crate::tensor::{Feed, Float, Scope};
 use crate::{Error, Result};
 use std::marker::PhantomData;
@@ -83,6 +83,14 @@ impl<E: Float, M: Net<E>> Stream<E, M> {
         })
     }
 
+    /// The same stream on a device: its weights and what it has kept move there.
+    ///
+    /// # Errors
+    /// If the device has no memory left.
+    pub fn on(self, device: &Device) -> Result<Self> {
+        Ok(Stream { state: self.state.moved(device)?, programs: Cache::new(), workspaces: Cache::new(), ..self })
+    }
+
     /// The same stream with another seed for nets that draw.
     pub fn with_seed(self, seed: u64) -> Self {
         Stream { seed, step: 0, ..self }
@@ -101,7 +109,9 @@ impl<E: Float, M: Net<E>> Stream<E, M> {
     pub fn run(&mut self, batch: &impl BatchOf<M>) -> Result<M::Output> {
         let dims = batch.dims()?;
         let places = self.places;
-        let ready = Arc::clone(self.programs.get_or_make(&dims, || Ok(Arc::new(ready::<E, M>(&dims, places)?)))?);
+        let device = self.state.device();
+        let ready = || Ok(Arc::new(ready::<E, M>(&dims, places, device)?));
+        let ready = Arc::clone(self.programs.get_or_make(&dims, ready)?);
         let Ready { compiled, length } = &*ready;
         if self.read + length > places {
             return Err(Error::value(format!(
@@ -149,35 +159,32 @@ impl<E: Float, M: Net<E>> Stream<E, M> {
         }
         if !fresh.is_empty() {
             let stays = |slot: &&StateSlot| fresh.iter().all(|wanted| wanted.key != slot.key);
-            self.replace(self.state.slots().iter().filter(stays).cloned().chain(fresh.iter().cloned()).collect());
+            return self
+                .replace(self.state.slots().iter().filter(stays).cloned().chain(fresh.iter().cloned()).collect());
         }
         Ok(())
     }
 
     /// A state of these slots, with the values that are known.
-    fn replace(&mut self, slots: Vec<StateSlot>) {
-        let mut state = State::new(&slots);
+    fn replace(&mut self, slots: Vec<StateSlot>) -> Result<()> {
+        let mut state = State::on(self.state.device(), &slots)?;
         for (slot, to) in slots.iter().enumerate() {
             let known = self.state.position(&to.key).filter(|&known| self.state.slots()[known].dims == to.dims);
-            let Some(known) = known else { continue };
-            match (self.state.get(known), state.get_mut(slot)) {
-                (Data::F32(from), DataMut::F32(to)) => to.copy_from_slice(from),
-                (Data::F64(from), DataMut::F64(to)) => to.copy_from_slice(from),
-                (Data::Index(from), DataMut::Index(to)) => to.copy_from_slice(from),
-                (Data::Bool(from), DataMut::Bool(to)) => to.copy_from_slice(from),
-                _ => unreachable!("a slot keeps its element type"),
+            if let Some(known) = known {
+                state.set(slot, self.state.get(known)?);
             }
         }
         self.state = state;
         // They belong to the old state.
         self.workspaces = Cache::new();
+        Ok(())
     }
 }
 
 /// The program that reads a batch of these run-time dimensions.
-fn ready<E: Float, M: Net<E>>(dims: &[usize], places: usize) -> Result<Ready> {
+fn ready<E: Float, M: Net<E>>(dims: &[usize], places: usize, device: &Device) -> Result<Ready> {
     let length = positions::<E, M>(dims, places)?;
-    let compiled = Compiled::new(&trace_on::<E, M>(&Scope::streaming::<E>(places), dims)?)?;
+    let compiled = Compiled::new(&trace_on::<E, M>(&Scope::streaming::<E>(places), dims)?, device)?;
     Ok(Ready { compiled, length })
 }
 

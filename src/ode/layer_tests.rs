@@ -5,7 +5,7 @@ use crate::Result;
 use crate::grad::grad;
 use crate::graph::{DType, Graph, NodeId, StateKind};
 use crate::run::compile;
-use crate::run::{Data, DataMut, State};
+use crate::run::{Data, State};
 use crate::tensor::{Axes2, Const, Float, Scope, Var, add, broadcast, mul, record, square, sum, tanh};
 
 type Rows<E> = Var<(Const<3>, Const<4>), E>;
@@ -55,8 +55,7 @@ fn run(graph: &Graph, nudge: Option<(usize, usize, f64)>) -> Vec<Vec<f64>> {
     }
     for (key, values) in ["w", "b"].into_iter().zip(&values[1..]) {
         let slot = state.position(key).expect("the state is there");
-        let DataMut::F64(to) = state.get_mut(slot) else { panic!("the state is f64") };
-        to.copy_from_slice(values);
+        assert!(state.set(slot, Data::F64(values)), "the state is f64");
     }
     let mut workspace = program.workspace(&state).expect("there is memory");
     program.run(&mut state, &[Data::F64(&values[0])], &mut workspace).expect("it runs");

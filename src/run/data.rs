@@ -22,6 +22,25 @@ pub enum DataMut<'a> {
     Bool(&'a mut [u8]),
 }
 
+impl<'a> Data<'a> {
+    /// So many elements from an address on.
+    ///
+    /// # Safety
+    /// The address is aligned for the elements, and there are so many, which nobody changes as long as the slice lives.
+    pub(super) unsafe fn at(first: *const u8, len: usize, dtype: DType) -> Self {
+        use std::slice::from_raw_parts;
+        // SAFETY: as the caller says; any bits are a number.
+        unsafe {
+            match dtype {
+                DType::F32 => Data::F32(from_raw_parts(first.cast(), len)),
+                DType::F64 => Data::F64(from_raw_parts(first.cast(), len)),
+                DType::Index => Data::Index(from_raw_parts(first.cast(), len)),
+                DType::Bool => Data::Bool(from_raw_parts(first, len)),
+            }
+        }
+    }
+}
+
 impl Data<'_> {
     /// The number of elements.
     pub fn len(&self) -> usize {
@@ -48,6 +67,21 @@ impl Data<'_> {
         }
     }
 
+    /// The bytes of the elements.
+    #[cfg(feature = "cuda")]
+    pub(super) fn bytes(&self) -> &[u8] {
+        fn of<T>(values: &[T]) -> &[u8] {
+            // SAFETY: numbers without padding, as bytes.
+            unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+        }
+        match self {
+            Data::F32(v) => of(v),
+            Data::F64(v) => of(v),
+            Data::Index(v) => of(v),
+            Data::Bool(v) => v,
+        }
+    }
+
     /// The elements as reals, truth values as 0 and 1.
     pub fn to_f64(&self) -> Vec<f64> {
         match self {
@@ -56,5 +90,19 @@ impl Data<'_> {
             Data::Index(v) => v.iter().map(|&x| f64::from(x)).collect(),
             Data::Bool(v) => v.iter().map(|&x| f64::from(x)).collect(),
         }
+    }
+}
+
+impl DataMut<'_> {
+    /// Copies elements of equal type and number; false if they are not.
+    pub fn copy_from(self, from: Data<'_>) -> bool {
+        match (self, from) {
+            (DataMut::F32(to), Data::F32(from)) if from.len() == to.len() => to.copy_from_slice(from),
+            (DataMut::F64(to), Data::F64(from)) if from.len() == to.len() => to.copy_from_slice(from),
+            (DataMut::Index(to), Data::Index(from)) if from.len() == to.len() => to.copy_from_slice(from),
+            (DataMut::Bool(to), Data::Bool(from)) if from.len() == to.len() => to.copy_from_slice(from),
+            _ => return false,
+        }
+        true
     }
 }

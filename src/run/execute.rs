@@ -1,7 +1,8 @@
 //! The run itself: checks what is given, and lets the device run.
 
+use super::device::{Part, Trouble};
 use super::{Data, State, Workspace};
-use crate::compile::Program;
+use crate::compile::{Output, Program};
 use crate::kernel::cpu::Fault;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -15,7 +16,9 @@ impl Program {
     /// is then unchanged. If the program calculates an index beyond a table; the state may then be partly updated.
     pub fn run(&self, state: &mut State, inputs: &[Data<'_>], workspace: &mut Workspace) -> Result<()> {
         // Borrowed alone, so it may be written.
-        self.launch(state, inputs, workspace)
+        let done = self.launch(state, inputs, workspace);
+        state.memory.updated();
+        done
     }
 
     /// Computes the outputs of a program that updates nothing.
@@ -35,8 +38,8 @@ impl Program {
 
     /// The i-th output of the last run.
     pub fn output<'w>(&self, workspace: &'w Workspace, i: usize) -> Data<'w> {
-        let output = &self.outputs[i];
-        workspace.engine.read(output.offset, output.dims.iter().product(), output.dtype)
+        let Output { dims, dtype, offset, .. } = &self.outputs[i];
+        workspace.engine.output(Part { number: i, offset: *offset, len: dims.iter().product(), dtype: *dtype })
     }
 
     fn launch(&self, state: &State, inputs: &[Data<'_>], workspace: &mut Workspace) -> Result<()> {
@@ -49,16 +52,15 @@ impl Program {
         self.check(inputs)?;
         // SAFETY: schedules are verified when they are made; inputs and state were checked, and a program with updates
         // borrows the state alone.
-        let done = unsafe { workspace.engine.run(state.arena.pointer(), inputs) };
-        done.map_err(|fault| {
-            Error::value(match fault {
-                Fault::Beyond { index, rows } => format!(
-                    "an index that the program calculates is {index}, but the table that it points into has {rows} rows"
-                ),
-                Fault::Count { function, given, expected } => format!(
-                    "`{function}` gave {given} elements, and its shape has {expected}; its value must agree with its shape"
-                ),
-            })
+        let done = unsafe { workspace.engine.run(&state.memory, inputs) };
+        done.map_err(|trouble| match trouble {
+            Trouble::Device(problem) => problem,
+            Trouble::Fault(Fault::Beyond { index, rows }) => Error::value(format!(
+                "an index that the program calculates is {index}, but the table that it points into has {rows} rows"
+            )),
+            Trouble::Fault(Fault::Count { function, given, expected }) => Error::value(format!(
+                "`{function}` gave {given} elements, and its shape has {expected}; its value must agree with its shape"
+            )),
         })
     }
 

@@ -70,11 +70,7 @@ fn outputs(graph: &Graph, dtype: DType) -> (Vec<Vec<f64>>, Program) {
     let mut state = State::new(graph.states());
     for slot in 0..state.slots().len() {
         let values = numbers(state.slots()[slot].dims.iter().product(), 0.5);
-        match state.get_mut(slot) {
-            super::DataMut::F32(to) => to.iter_mut().zip(values).for_each(|(to, x)| *to = x as f32),
-            super::DataMut::F64(to) => to.copy_from_slice(&values),
-            _ => {}
-        }
+        super::tests::set(&mut state, slot, &values);
     }
     let exact = numbers(DIMS.iter().product(), 1.0);
     let single: Vec<f32> = exact.iter().map(|&x| x as f32).collect();

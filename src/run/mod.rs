@@ -2,6 +2,9 @@
 
 mod data;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod device;
 mod state;
 mod workspace;
 mod execute;
@@ -18,11 +21,20 @@ use crate::graph::Graph;
 /// # Errors
 /// If the graph mixes `f32` and `f64`: a program computes in one of them.
 pub fn compile(graph: &Graph) -> Result<Program> {
-    crate::compile::compile(graph, &crate::kernel::cpu::LIMITS)
+    compile_for(graph, &Device::cpu())
+}
+
+/// The program that computes the outputs and updates of `graph` on a device.
+///
+/// # Errors
+/// As for [`compile`].
+pub fn compile_for(graph: &Graph, device: &Device) -> Result<Program> {
+    crate::compile::compile(graph, device.limits())
 }
 
 pub use cache::Cache;
 pub use data::{Data, DataMut};
+pub use device::Device;
 pub use profile::Profile;
 pub use state::State;
 pub use workspace::Workspace;

@@ -1,7 +1,7 @@
 //! Compiled programs against the interpreter.
 
 use super::compile;
-use super::{Data, DataMut, Program, State, Workspace};
+use super::{Data, Device, Program, State, Workspace};
 use crate::compile::sample::sample;
 use crate::graph::{Binary, Compare, DType, Graph, StateKind};
 use crate::ops::{cases, interpret};
@@ -35,20 +35,27 @@ impl Tensor {
     }
 }
 
-fn set(state: &mut State, slot: usize, values: &[f64]) {
-    match state.get_mut(slot) {
-        DataMut::F32(to) => to.iter_mut().zip(values).for_each(|(to, &x)| *to = x as f32),
-        DataMut::F64(to) => to.copy_from_slice(values),
-        DataMut::Index(to) => to.iter_mut().zip(values).for_each(|(to, &x)| *to = x as u32),
-        DataMut::Bool(to) => to.iter_mut().zip(values).for_each(|(to, &x)| *to = x as u8),
-    }
+pub(super) fn set(state: &mut State, slot: usize, values: &[f64]) {
+    let dtype = state.slots()[slot].dtype;
+    assert!(state.set(slot, Tensor::new(values, dtype).data()), "the slot has as many elements");
 }
 
 /// Runs a graph `runs` times, each on the state that the run before has left, and compares every output and tensor of
 /// the state with the interpreter's.
 pub(super) fn agrees(graph: &Graph, inputs: &[Vec<f64>], states: &[Vec<f64>], runs: usize) -> Result<(), String> {
     let program = compile(graph).map_err(|error| error.to_string())?;
-    let mut state = State::new(graph.states());
+    agrees_on(&Device::cpu(), &program, graph, [inputs, states], runs)
+}
+
+/// The same for a program that is compiled, on a device.
+pub(super) fn agrees_on(
+    device: &Device,
+    program: &Program,
+    graph: &Graph,
+    [inputs, states]: [&[Vec<f64>]; 2],
+    runs: usize,
+) -> Result<(), String> {
+    let mut state = State::on(device, graph.states()).map_err(|error| error.to_string())?;
     for (slot, values) in states.iter().enumerate() {
         set(&mut state, slot, values);
     }
@@ -57,7 +64,7 @@ pub(super) fn agrees(graph: &Graph, inputs: &[Vec<f64>], states: &[Vec<f64>], ru
         inputs.iter().zip(graph.inputs()).map(|(values, slot)| Tensor::new(values, slot.dtype)).collect();
     let data: Vec<Data<'_>> = tensors.iter().map(Tensor::data).collect();
     for _ in 0..runs {
-        let before: Vec<Vec<f64>> = (0..state.slots().len()).map(|slot| state.get(slot).to_f64()).collect();
+        let before: Vec<Vec<f64>> = (0..state.slots().len()).map(|slot| values(&state, slot)).collect();
         let expected = interpret(graph, &before, inputs).map_err(|error| error.to_string())?;
         // Rounding grows with the largest value on the way.
         let largest = expected.values.iter().flatten().fold(1.0, |a: f64, x| a.max(x.abs()));
@@ -68,13 +75,17 @@ pub(super) fn agrees(graph: &Graph, inputs: &[Vec<f64>], states: &[Vec<f64>], ru
         program.run(&mut state, &data, &mut workspace).map_err(|error| error.to_string())?;
         for (i, expected) in expected.outputs.iter().enumerate() {
             let found = program.output(&workspace, i).to_f64();
-            close(&format!("output {i}"), expected, &found, tolerance, graph, &program)?;
+            close(&format!("output {i}"), expected, &found, tolerance, graph, program)?;
         }
         for (slot, expected) in expected.states.iter().enumerate() {
-            close(&graph.states()[slot].key, expected, &state.get(slot).to_f64(), tolerance, graph, &program)?;
+            close(&graph.states()[slot].key, expected, &values(&state, slot), tolerance, graph, program)?;
         }
     }
     Ok(())
+}
+
+pub(super) fn values(state: &State, slot: usize) -> Vec<f64> {
+    state.get(slot).expect("the device works").to_f64()
 }
 
 fn close(
@@ -94,7 +105,7 @@ fn close(
 }
 
 /// Whether the graph has reals of both types, which no program computes with.
-fn mixed(graph: &Graph) -> bool {
+pub(super) fn mixed(graph: &Graph) -> bool {
     let has = |dtype| graph.nodes().any(|(_, node)| node.dtype == dtype);
     has(DType::F32) && has(DType::F64)
 }

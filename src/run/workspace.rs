@@ -1,7 +1,7 @@
 //! What a run needs beside state and inputs, made once.
 
 use super::State;
-use super::cpu::Engine;
+use super::device::Engine;
 use super::state::StateLayout;
 use crate::compile::Program;
 use crate::{Error, Result};
@@ -20,7 +20,8 @@ impl Program {
     /// Memory to run this program in, on states like `state`.
     ///
     /// # Errors
-    /// If a tensor that the program uses is not in the state, or has another shape or element type there.
+    /// If a tensor that the program uses is not in the state, or has another shape or element type there, or the device of
+    /// the state has no memory left.
     pub fn workspace(&self, state: &State) -> Result<Workspace> {
         let mut offsets = Vec::with_capacity(self.states.len());
         for wanted in &self.states {
@@ -40,7 +41,7 @@ impl Program {
             offsets.push(state.layout.offsets[slot]);
         }
         Ok(Workspace {
-            engine: Engine::new(self, offsets),
+            engine: Engine::new(state.device(), self, offsets)?,
             layout: Arc::clone(&state.layout),
             program: Arc::clone(&self.identity),
         })

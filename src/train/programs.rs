@@ -3,8 +3,7 @@
 use crate::graph::{Binary, Graph, NodeId, StateKind, StateSlot};
 use crate::nn::{self, Net, Slot};
 use crate::optim::{self, Phase, Recipe};
-use crate::run::compile;
-use crate::run::{Cache, Program, State, Workspace};
+use crate::run::{Cache, Program, State, Workspace, compile_for};
 use crate::tensor::{Float, Scope};
 use crate::{Error, Result};
 use std::fmt;
@@ -63,7 +62,7 @@ pub struct Compiled {
 
 impl Compiled {
     fn new((graph, names): (Graph, Names), state: &State) -> Result<Self> {
-        let program = compile(&graph)?;
+        let program = compile_for(&graph, state.device())?;
         let workspace = program.workspace(state)?;
         Ok(Compiled { program, names, workspace })
     }

@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Entry, TensorFile, decode, name, write};
 use super::settings::Settings;
-use super::trainer::{Clock, Trainer, copy};
+use super::trainer::{Clock, Trainer};
 use crate::Result;
 use crate::graph::{DType, StateKind};
 use crate::nn::{self, Net, Slot, Source, Visitor};
@@ -28,7 +28,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         for (i, slot) in self.state.slots().iter().enumerate() {
             // The key of random draws follows from seed and step, which stand in the note.
             if slot.kind != StateKind::Key {
-                entries.push(Entry { key: &slot.key, dims: &slot.dims, data: self.state.get(i) });
+                entries.push(Entry { key: &slot.key, dims: &slot.dims, data: self.state.get(i)? });
             }
         }
         let mut best = Best(Vec::new());
@@ -71,7 +71,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
                 }
             },
         }
-        let mut state = State::new(self.state.slots());
+        let mut state = State::on(self.state.device(), self.state.slots())?;
         for (i, slot) in self.state.slots().iter().enumerate() {
             if slot.kind != StateKind::Key
                 && let Err(problem) = fill::<E>(&file, &slot.key, &slot.dims, slot.dtype, &mut state, i)
@@ -115,11 +115,11 @@ fn fill<E: Float>(
         return Err(format!("`{key}` is {:?} in the file and {dims:?} in this training", tensor.shape()));
     }
     let values = if tensor.dtype() == super::checkpoint::stored(dtype) { decode::<E>(&tensor) } else { None };
-    let copied = values.and_then(|values| copy(E::data(&values), state.get_mut(slot)));
-    copied.ok_or_else(|| {
-        let expected = name(super::checkpoint::stored(dtype));
-        format!("`{key}` is {} in the file and {expected} in this training", name(tensor.dtype()))
-    })
+    if values.is_some_and(|values| state.set(slot, E::data(&values))) {
+        return Ok(());
+    }
+    let expected = name(super::checkpoint::stored(dtype));
+    Err(format!("`{key}` is {} in the file and {expected} in this training", name(tensor.dtype())))
 }
 
 impl Clock {

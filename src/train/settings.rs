@@ -4,7 +4,7 @@ use super::Trainer;
 use crate::nn::Net;
 use crate::optim::{Group, Optimiser, Recipe, Schedule};
 use crate::tensor::Float;
-use crate::{Error, Result};
+use crate::{Device, Error, Result};
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
@@ -30,6 +30,7 @@ pub(super) struct Settings {
     pub progress: bool,
     pub prefetch: usize,
     pub players: Vec<String>,
+    pub device: Device,
 }
 
 impl<E: Float, N: Net<E>> Builder<N, E> {
@@ -45,6 +46,7 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
             progress: false,
             prefetch: 0,
             players: Vec::new(),
+            device: Device::cpu(),
         };
         Builder { model, recipe: Recipe::new(optimiser), settings, element: PhantomData }
     }
@@ -52,6 +54,13 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
     /// Decides the order of the samples and every random draw; 0 unless set.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = seed;
+        self
+    }
+
+    /// Where the training runs; on this processor unless set. Files, models and data stay on the host: a training can go on
+    /// from a file on another device.
+    pub fn device(mut self, device: &Device) -> Self {
+        self.settings.device = device.clone();
         self
     }
 

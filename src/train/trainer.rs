@@ -6,7 +6,7 @@ use super::settings::{Builder, Settings};
 use crate::data::{Dataset, Pass};
 use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
 use crate::optim::{AVERAGE, Optimiser, Phase, Recipe};
-use crate::run::{Data, DataMut, Profile, State};
+use crate::run::{Profile, State};
 use crate::tensor::{Feed, Float, HostTensor};
 use crate::{Error, Result};
 use std::fmt;
@@ -71,7 +71,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             [] => vec![Turn::all(&slots)],
             players => players.iter().map(|player| Turn::of::<E, N>(player, &slots)).collect::<Result<_>>()?,
         };
-        let mut state = State::new(&state_slots::<E>(&slots, &recipe)?);
+        let mut state = State::on(&settings.device, &state_slots::<E>(&slots, &recipe)?)?;
         model.visit(&nn::Path::root(), &mut IntoState { state: &mut state, prefix: "" })?;
         if recipe.average.is_some() {
             model.visit(&nn::Path::root(), &mut IntoState { state: &mut state, prefix: AVERAGE })?;
@@ -204,7 +204,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     pub fn profile(&mut self, batch: &N::Batch, steps: u32) -> Result<Profile> {
         self.feed_batch(batch)?;
         let turn = self.feed_scalars();
-        let mut state = self.state.clone();
+        let mut state = self.state.copy()?;
         state.set_key(self.settings.seed, self.clock.steps);
         let key = (Mode::Train(Phase::Update, turn), self.dims.clone());
         let compiled = compiled::<E, N>(&mut self.programs, &key, &self.turns[turn], &self.recipe, &self.state)?;
@@ -317,7 +317,7 @@ impl<E: Float> Visitor<E> for IntoState<'_> {
             return if self.prefix.is_empty() { Err(missing(&slot.key)) } else { Ok(()) };
         };
         let values = tensor.to_vec();
-        copy(E::data(&values), self.state.get_mut(position)).ok_or_else(|| missing(&slot.key))
+        if self.state.set(position, E::data(&values)) { Ok(()) } else { Err(missing(&slot.key)) }
     }
 }
 
@@ -331,20 +331,8 @@ impl<E: Float> Source<E> for FromState<'_> {
     fn tensor(&mut self, slot: &Slot) -> Result<Vec<E>> {
         let position = self.state.position(&format!("{}{}", self.prefix, slot.key));
         let position = position.or_else(|| self.state.position(&slot.key)).ok_or_else(|| missing(&slot.key))?;
-        E::slice(&self.state.get(position)).map(<[E]>::to_vec).ok_or_else(|| missing(&slot.key))
+        E::slice(&self.state.get(position)?).map(<[E]>::to_vec).ok_or_else(|| missing(&slot.key))
     }
-}
-
-/// Copies elements of equal type and number.
-pub(super) fn copy(from: Data<'_>, to: DataMut<'_>) -> Option<()> {
-    match (from, to) {
-        (Data::F32(from), DataMut::F32(to)) if from.len() == to.len() => to.copy_from_slice(from),
-        (Data::F64(from), DataMut::F64(to)) if from.len() == to.len() => to.copy_from_slice(from),
-        (Data::Index(from), DataMut::Index(to)) if from.len() == to.len() => to.copy_from_slice(from),
-        (Data::Bool(from), DataMut::Bool(to)) if from.len() == to.len() => to.copy_from_slice(from),
-        _ => return None,
-    }
-    Some(())
 }
 
 fn missing(key: &str) -> Error {

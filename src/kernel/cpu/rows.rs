@@ -12,7 +12,7 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
     macro_rules! one {
         ($($name:ident $function:ident $doc:literal {
             formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr, special: $special:tt,
-            cost: $cost:expr, cpu: |$x:ident| $cpu:expr,
+            cost: $cost:expr, cpu: |$x:ident| $cpu:expr, $($rest:tt)*
         })*) => {
             |out: &mut [T], f: Unary| match f {
                 $(Unary::$name => unary(arch, out, a, #[inline(always)] |$x| $cpu),)*
@@ -22,7 +22,7 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
     macro_rules! two {
         ($($name:ident $function:ident $doc:literal {
             formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr, special: $special:tt,
-            cost: $cost:expr, cpu: |$x:ident, $y:ident| $cpu:expr,
+            cost: $cost:expr, cpu: |$x:ident, $y:ident| $cpu:expr, $($rest:tt)*
         })*) => {
             |out: &mut [T], f: Binary| match f {
                 $(Binary::$name => binary(arch, out, a, b, #[inline(always)] |$x, $y| $cpu),)*

@@ -43,16 +43,8 @@ impl Arena {
     /// `len` elements that begin at byte `offset`, a multiple of their size.
     pub fn read(&self, offset: usize, len: usize, dtype: DType) -> Data<'_> {
         self.check(offset, len, dtype);
-        // SAFETY: inside the arena, aligned, and any bits are a number.
-        unsafe {
-            let first = self.pointer().add(offset);
-            match dtype {
-                DType::F32 => Data::F32(std::slice::from_raw_parts(first.cast(), len)),
-                DType::F64 => Data::F64(std::slice::from_raw_parts(first.cast(), len)),
-                DType::Index => Data::Index(std::slice::from_raw_parts(first.cast(), len)),
-                DType::Bool => Data::Bool(std::slice::from_raw_parts(first, len)),
-            }
-        }
+        // SAFETY: inside the arena, aligned, and only shared references to it are left.
+        unsafe { Data::at(self.pointer().add(offset), len, dtype) }
     }
 
     /// The same, to write to.

@@ -13,7 +13,6 @@ use crate::kernel::cpu::denormal::Denormals;
 use crate::kernel::cpu::{Fault, Scratch, parallel};
 use crate::kernel::schedule::Home;
 use sequence::{Frame, Sequence};
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,16 +61,14 @@ impl Engine {
     /// Makes a program ready, or takes what was made for another engine. The tensors of its state begin at these bytes of
     /// the state's arena.
     pub fn new(program: &Program, states: Vec<usize>) -> Self {
-        let (schedule, prepared) = (&program.schedule, &program.prepared);
-        let prepare = || -> Arc<dyn Any + Send + Sync> {
-            Arc::new(match program.dtype() {
+        let schedule = &program.schedule;
+        let prepare = || {
+            Ok(Arc::new(match program.dtype() {
                 DType::F64 => Launches::F64(Sequence::new(schedule)),
                 _ => Launches::F32(Sequence::new(schedule)),
-            })
+            }))
         };
-        let launches: Arc<Launches> = Arc::clone(prepared.get_or_init(prepare))
-            .downcast()
-            .expect("a program is prepared for the processor alone");
+        let launches = program.prepared(|_: &Launches| true, prepare).expect("the processor can prepare every launch");
         let arena = Arena::new(schedule.bytes);
         let threads = if launches!(&*launches, all => all.divides()) { parallel::threads() } else { 1 };
         let mut scratch = Scratch::new();

@@ -1,0 +1,145 @@
+//! A schedule as a device runs it: kernels compiled, operands named.
+
+use super::{Device, told};
+use crate::Result;
+use crate::compile::Program;
+use crate::graph::DType;
+use crate::kernel::call::Call;
+use crate::kernel::cuda::driver::{Function, Module};
+use crate::kernel::cuda::print::{Source, Task};
+use crate::kernel::nest::Nest;
+use crate::kernel::schedule::{Home, Schedule, Slot};
+use crate::kernel::work::Work;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What workspaces of a program share on a device.
+#[derive(Debug)]
+pub(in crate::run) struct Plan {
+    pub device: Device,
+    pub(super) sequence: Sequence,
+    /// The kernels by their numbers in the source.
+    pub functions: Arc<[Function]>,
+    /// What launches use for themselves.
+    pub scratch: usize,
+    pub float: DType,
+    /// Has loaded the functions.
+    _module: Arc<Module>,
+}
+
+/// The launches of a schedule, in order.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    pub launches: Vec<Launch>,
+    /// The operands of all launches.
+    pub slots: Vec<Slot>,
+}
+
+/// A launch, and its operands among those of the sequence.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub what: What,
+    pub operands: Range<usize>,
+}
+
+/// How a launch is done.
+#[derive(Debug)]
+pub(super) enum What {
+    /// By the device.
+    Tasks(Vec<Task>),
+    /// By launching the body again and again.
+    Loop(Nest, Box<Sequence>),
+    /// By the host.
+    Call(Call),
+}
+
+impl Plan {
+    /// The plan of a program on a device.
+    ///
+    /// # Errors
+    /// If a kernel cannot be compiled.
+    pub fn of(device: &Device, program: &Program) -> Result<Arc<Self>> {
+        let own = |plan: &Plan| plan.device == *device;
+        program.prepared(own, || Ok(Self::make(device, program.dtype(), &[program])?.remove(0)))
+    }
+
+    /// Compiles the kernels of several programs together, which is faster than one by one.
+    #[cfg(test)]
+    pub fn prepare(device: &Device, programs: &[&Program]) -> Result<()> {
+        for float in [DType::F32, DType::F64] {
+            let alike: Vec<&Program> = programs.iter().copied().filter(|program| program.dtype() == float).collect();
+            for (program, plan) in alike.iter().zip(Self::make(device, float, &alike)?) {
+                program.prepared(|plan: &Plan| plan.device == *device, || Ok(plan))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make(device: &Device, float: DType, programs: &[&Program]) -> Result<Vec<Arc<Self>>> {
+        let mut source = Source::new(float);
+        let print = |program: &&Program| told(Sequence::new(&program.schedule, &mut source));
+        let sequences = programs.iter().map(print).collect::<Result<Vec<_>>>()?;
+        let module = Arc::new(told(device.0.module(&source.text(), source.flush()))?);
+        let function = |(number, &shared): (usize, &u32)| told(module.function(&Source::name(number), shared));
+        let functions = source.shared().iter().enumerate().map(function).collect::<Result<Arc<[_]>>>()?;
+        let plan = |sequence| {
+            Arc::new(Plan {
+                device: device.clone(),
+                sequence,
+                functions: Arc::clone(&functions),
+                scratch: source.scratch_bytes(),
+                float,
+                _module: Arc::clone(&module),
+            })
+        };
+        Ok(sequences.into_iter().map(plan).collect())
+    }
+}
+
+impl Sequence {
+    fn new(schedule: &Schedule, source: &mut Source) -> Result<Self, String> {
+        let (mut slots, mut launches) = (Vec::new(), Vec::new());
+        for step in &schedule.steps {
+            let (own, work) = schedule.resolved(step);
+            let operands = slots.len()..slots.len() + own.len();
+            slots.extend(own);
+            let what = match work {
+                Work::Loop(nest) => {
+                    let body = Box::new(Sequence::new(&nest.body, source)?);
+                    What::Loop(nest, body)
+                }
+                Work::Call(call) => What::Call(*call),
+                work => What::Tasks(source.tasks(&work)?),
+            };
+            launches.push(Launch { what, operands });
+        }
+        Ok(Sequence { launches, slots })
+    }
+
+    /// Where an operand lies.
+    pub fn home(&self, launch: &Launch, operand: usize) -> Home {
+        self.slots[launch.operands.start + operand].home
+    }
+
+    /// How many tasks a run has; none if the host has to do some of the work.
+    pub fn tasks(&self) -> Option<usize> {
+        let tasks = |launch: &Launch| match &launch.what {
+            What::Tasks(tasks) => Some(tasks.len()),
+            What::Loop(nest, body) => Some(nest.count * body.tasks()?),
+            What::Call(_) => None,
+        };
+        self.launches.iter().map(tasks).sum()
+    }
+
+    /// How many launches there are, those of loops once.
+    pub fn len(&self) -> usize {
+        let within = |launch: &Launch| if let What::Loop(_, body) = &launch.what { body.len() } else { 0 };
+        self.launches.iter().map(|launch| 1 + within(launch)).sum()
+    }
+}
+
+/// Adds the kernels of a schedule to a source.
+#[cfg(test)]
+pub(super) fn print(schedule: &Schedule, source: &mut Source) -> Result<(), String> {
+    Sequence::new(schedule, source).map(|_| ())
+}
