@@ -154,6 +154,11 @@ fn wildcards_over_ops(source: &Source) -> Vec<(usize, String)> {
     over.map(|wildcard| (wildcard.line, "a `match` over `Op` with an arm for all that is left".to_owned())).collect()
 }
 
+/// The root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 /// The files of a folder with what they say outside of tests, by their paths from the root of the repository. Files that only
 /// tests have are left out.
 fn sources(folder: &str) -> HashMap<String, Source> {
@@ -167,7 +172,7 @@ fn sources(folder: &str) -> HashMap<String, Source> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = &root();
     let mut files = Vec::new();
     rust_files(&root.join(folder), &mut files);
     let mut sources = HashMap::new();
@@ -330,7 +335,7 @@ const PUBLIC: [&str; 18] = [
 
 #[test]
 fn the_rooms_that_a_user_names_are_public() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let hidden = |attributes: &[syn::Attribute]| {
         attributes.iter().any(|attribute| attribute.parse_args::<syn::Ident>().is_ok_and(|word| word == "hidden"))
     };
@@ -346,7 +351,7 @@ fn the_rooms_that_a_user_names_are_public() {
 
 #[test]
 fn no_golden_message_shows_type_level_digits() {
-    let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
+    let ui = root().join("tests/ui");
     for entry in fs::read_dir(ui).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "stderr") {

@@ -9,9 +9,9 @@ mod fuse;
 mod memory;
 mod program;
 mod listing;
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 pub(crate) mod sample;
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod faults;
 
 pub use program::Program;
