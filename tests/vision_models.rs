@@ -2,6 +2,7 @@
 //! steps of training.
 #![deny(warnings)]
 
+use crate::formula::{Sketch, seed, uniform};
 use ansatz::engine::State;
 use ansatz::engine::compile;
 use ansatz::grad::grad;
@@ -17,7 +18,6 @@ use ansatz::optim::Optimiser;
 use ansatz::prelude::*;
 use ansatz::tensor::{Feed, Float, HostTensor, Scope, constant_like, mse};
 use ansatz::train::{Load, load, load_into};
-use crate::formula::{Sketch, seed, uniform};
 
 /// A model with the loss of the fixture: the mean of (y − ½)².
 struct Fit<N>(N);

@@ -21,6 +21,10 @@ use crate::graph::Graph;
 use crate::kernel::limits::Limits;
 use crate::{Error, Result};
 
+/// What tests compile for: the processor, with chains of even the smallest tensors.
+#[cfg(test)]
+pub(crate) const LIMITS: Limits = crate::kernel::cpu::LIMITS.chaining_all();
+
 /// The program that computes the outputs and updates of `graph`, in launches that keep to the limits of a device.
 ///
 /// # Errors

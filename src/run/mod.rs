@@ -11,14 +11,18 @@ mod cache;
 pub use crate::compile::Program;
 
 use crate::Result;
+#[cfg(test)]
+use crate::compile::LIMITS;
 use crate::graph::Graph;
+#[cfg(not(test))]
+use crate::kernel::cpu::LIMITS;
 
 /// The program that computes the outputs and updates of `graph` on this processor.
 ///
 /// # Errors
 /// If the graph mixes `f32` and `f64`: a program computes in one of them.
 pub fn compile(graph: &Graph) -> Result<Program> {
-    crate::compile::compile(graph, &crate::kernel::cpu::LIMITS)
+    crate::compile::compile(graph, &LIMITS)
 }
 
 pub use cache::Cache;

@@ -2,7 +2,7 @@
 
 use super::math::Real;
 use super::vectorized::vectorized;
-use crate::kernel::tiled::Fold;
+use crate::tiled::Fold;
 use pulp::Arch;
 
 /// Partial results that run side by side, so that the processor need not wait for each addition.

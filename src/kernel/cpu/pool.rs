@@ -3,8 +3,8 @@
 use super::math::Real;
 use super::vectorized::vectorized;
 use super::{Fault, Kernel, Operand, Scratch, parallel};
-use crate::kernel::pool::{Pool, Pooling, Window};
-use crate::kernel::view::View;
+use crate::pool::{Pool, Pooling, Window};
+use crate::view::View;
 use pulp::Arch;
 use std::ops::Range;
 use std::slice::{from_raw_parts, from_raw_parts_mut};

@@ -1,11 +1,11 @@
-//! Random draws in vectors, see [`random`](crate::kernel::random).
+//! Random draws in vectors, see [`random`](crate::random).
 
 use super::math::Real;
 use super::vectorized::vectorized;
-use crate::kernel::random::{BLOCKS, GROUP, STEP, Stream};
+use crate::random::{BLOCKS, GROUP, STEP, Stream};
 use pulp::Arch;
 
-pub use crate::kernel::random::uniform;
+pub use crate::random::uniform;
 
 /// A standard normal draw, by Box and Muller's formula.
 pub fn normal(key: [u32; 4], path: u64, position: u64) -> f64 {

@@ -2,8 +2,8 @@
 
 use super::math::Real;
 use super::vectorized::vectorized;
-use crate::kernel::elementwise::{Binary, Compare, Unary, binary_functions, comparisons, unary_functions};
-use crate::kernel::tiled::Code;
+use crate::elementwise::{Binary, Compare, Unary, binary_functions, comparisons, unary_functions};
+use crate::tiled::Code;
 use pulp::Arch;
 
 /// Computes `code` for every point of a tile. An operand of one element is the same for all points; those that `code` does

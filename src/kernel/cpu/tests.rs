@@ -2,10 +2,10 @@
 
 use super::random;
 use super::{Operand, Prepared, Real, Scratch};
-use crate::kernel::elementwise::{Binary, Compare, Unary};
-use crate::kernel::random::Stream;
-use crate::kernel::tiled::{Accumulation, Code, Fold, Kind, Register, Row, Source, Store, Tiled};
-use crate::kernel::view::{DType, View};
+use crate::elementwise::{Binary, Compare, Unary};
+use crate::random::Stream;
+use crate::tiled::{Accumulation, Code, Fold, Kind, Register, Row, Source, Store, Tiled};
+use crate::view::{DType, View};
 use proptest::prelude::*;
 
 /// Everything that a row can compute.

@@ -2,11 +2,11 @@
 
 use super::softmax::Block;
 use super::{Attention, COLUMNS, LANES, ROWS, element, line};
-use crate::kernel::cpu::Operand;
-use crate::kernel::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::vectorized::vectorized;
-use crate::kernel::view::View;
+use crate::cpu::Operand;
+use crate::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
+use crate::cpu::math::Real;
+use crate::cpu::vectorized::vectorized;
+use crate::view::View;
 use pulp::Arch;
 use std::ops::Range;
 use std::slice::from_raw_parts_mut;

@@ -1,8 +1,8 @@
 //! The columns of a convolution: for every position what its taps see.
 
-use crate::kernel::conv::{Phase, Tap};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::vectorized::vectorized;
+use crate::conv::{Phase, Tap};
+use crate::cpu::math::Real;
+use crate::cpu::vectorized::vectorized;
 use pulp::Arch;
 use std::ops::Range;
 

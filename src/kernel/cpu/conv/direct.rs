@@ -1,10 +1,10 @@
 //! Convolutions of single channels, row by row: there is nothing that a product could use twice.
 
 use super::Run;
-use crate::kernel::conv::{Convolution, Pass, Tap};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::parallel::{part, split};
-use crate::kernel::cpu::vectorized::vectorized;
+use crate::conv::{Convolution, Pass, Tap};
+use crate::cpu::math::Real;
+use crate::cpu::parallel::{part, split};
+use crate::cpu::vectorized::vectorized;
 use pulp::Arch;
 
 /// Sums that are kept side by side.

@@ -4,11 +4,11 @@
 
 use super::columns::{Image, copy, zeros};
 use super::{Group, Run, bytes};
-use crate::kernel::conv::{Convolution, Pass, Phase};
-use crate::kernel::cpu::gemm::{Kernels, Lines, Source, Taps, WIDTH};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::parallel::part;
-use crate::kernel::cpu::vectorized::vectorized;
+use crate::conv::{Convolution, Pass, Phase};
+use crate::cpu::gemm::{Kernels, Lines, Source, Taps, WIDTH};
+use crate::cpu::math::Real;
+use crate::cpu::parallel::part;
+use crate::cpu::vectorized::vectorized;
 use pulp::Arch;
 use std::ops::Range;
 

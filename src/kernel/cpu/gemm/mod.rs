@@ -17,8 +17,8 @@ pub(super) use tile::{Kernels, Lines, Source, Taps, WIDTH};
 
 use super::math::Real;
 use super::{Fault, Kernel, Operand, Scratch, parallel};
-use crate::kernel::gemm::Gemm;
-use crate::kernel::view::View;
+use crate::gemm::Gemm;
+use crate::view::View;
 use std::ops::Range;
 
 /// Products of fewer multiply-adds stay on one thread. One thread needs about 11 µs for as many, two threads 7.

@@ -3,15 +3,15 @@
 use super::lanes::Lanes;
 
 /// Most vectors in a row of a tile on any processor.
-pub(in crate::kernel::cpu) const WIDTH: usize = 3;
+pub(in crate::cpu) const WIDTH: usize = 3;
 /// Most rows of a tile on any processor.
-pub(in crate::kernel::cpu) const MOST_ROWS: usize = 8;
+pub(in crate::cpu) const MOST_ROWS: usize = 8;
 
 /// A tile of a product: `c[i, j] = Σ a[i, p] b[p, j]`.
 ///
 /// Rows of `b` are read in whole vectors, side by side; `c` is row-major.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Tile<T> {
+pub(in crate::cpu) struct Tile<T> {
     pub k: usize,
     pub a: *const T,
     pub a_row: isize,
@@ -30,7 +30,7 @@ pub(in crate::kernel::cpu) struct Tile<T> {
 ///
 /// Each vector of columns lies somewhere else: it has a `b` and a `c` of its own.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Taps<T> {
+pub(in crate::cpu) struct Taps<T> {
     pub k: usize,
     pub a: *const T,
     pub a_row: isize,
@@ -45,7 +45,7 @@ pub(in crate::kernel::cpu) struct Taps<T> {
 /// A tile of a convolution's derivative by the weights: `c[i, j] += Σ a[rows[i] + lines[l] + x] b[l, x, j]`, the sum over
 /// the positions `x` of some lines.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Lines<T> {
+pub(in crate::cpu) struct Lines<T> {
     /// The first position of each line.
     pub lines: *const usize,
     pub count: usize,
@@ -62,7 +62,7 @@ pub(in crate::kernel::cpu) struct Lines<T> {
 
 /// A block of a matrix that is copied into panels.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Source<T> {
+pub(in crate::cpu) struct Source<T> {
     pub from: *const T,
     /// Rows follow one another in the panel.
     pub rows: usize,
@@ -73,7 +73,7 @@ pub(in crate::kernel::cpu) struct Source<T> {
 
 /// `Σ x[p] w[i, p]` for the rows of a matrix: `c[i * c_stride]`.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Dots<T> {
+pub(in crate::cpu) struct Dots<T> {
     pub n: usize,
     pub k: usize,
     pub x: *const T,
@@ -85,7 +85,7 @@ pub(in crate::kernel::cpu) struct Dots<T> {
 }
 
 /// The microkernels of an element type for an instruction set.
-pub(in crate::kernel::cpu) struct Kernels<T: 'static> {
+pub(in crate::cpu) struct Kernels<T: 'static> {
     /// Numbers in a vector.
     pub lanes: usize,
     /// Rows of a full tile, and its vectors: as many as registers hold besides what each step reads.

@@ -8,7 +8,10 @@ mod double;
 #[cfg(test)]
 mod tests;
 
+use super::Kernel;
 use super::gemm::Factor;
+use crate::nest::Nest;
+use crate::work::Work;
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -35,6 +38,13 @@ pub trait Real:
     const INFINITY: Self;
     /// The greatest finite number.
     const GREATEST: Self;
+
+    /// Work over such numbers, ready to run; a loop is given back, since its body is a list of launches. What this calls is
+    /// compiled here, for each type once, and not again in every crate that runs something.
+    ///
+    /// # Errors
+    /// The loop.
+    fn prepare(work: Work) -> Result<Box<dyn Kernel<Self>>, Box<Nest>>;
 
     /// The nearest value.
     fn from_f64(value: f64) -> Self;

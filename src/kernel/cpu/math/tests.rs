@@ -2,9 +2,9 @@
 #![allow(clippy::excessive_precision)] // digits as published
 
 use super::Real;
-use crate::kernel::cpu::rows::apply;
-use crate::kernel::elementwise::{Binary, Unary};
-use crate::kernel::tiled::Code;
+use crate::cpu::rows::apply;
+use crate::elementwise::{Binary, Unary};
+use crate::tiled::Code;
 use pulp::Arch;
 
 /// A function, its reference, and what it may be off: in f32 units in the last place, in f64 relative.
