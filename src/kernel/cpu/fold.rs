@@ -1,9 +1,8 @@
 //! Folds of tiles `[outer, reduced, inner]` over the middle axis.
 
 use super::math::Real;
-use super::vectorized::vectorized;
+use super::vectorized::{Instructions, vectorized};
 use crate::tiled::Fold;
-use pulp::Arch;
 
 /// Partial results that run side by side, so that the processor need not wait for each addition.
 const LANES: usize = 64;
@@ -36,7 +35,7 @@ pub(super) fn identity<T: Real>(fold: Fold) -> T {
 /// greatest and `index` its position, counted from `first`. Other folds go on from what `out` holds if they are `onto` it.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn tile<T: Real>(
-    arch: Arch,
+    arch: Instructions,
     fold: Fold,
     [outer, reduced, inner]: [usize; 3],
     tile: &[T],
@@ -84,7 +83,7 @@ pub(super) fn tile<T: Real>(
 /// Combines the results `[value, correction]` of all tiles so far with those of one more. A sum is the value minus
 /// the correction (Kahan), so that it is as good for many tiles as for one.
 pub(super) fn merge<T: Real>(
-    arch: Arch,
+    arch: Instructions,
     fold: Fold,
     [value, correction]: [&mut [T]; 2],
     index: &mut [u32],
@@ -122,7 +121,7 @@ pub(super) fn merge<T: Real>(
 
 /// Folds `[reduced, inner]` to `[inner]`.
 #[inline(always)]
-fn one<T: Real>(arch: Arch, tile: &[T], out: &mut [T], onto: bool, identity: T, f: impl Fn(T, T) -> T + Copy) {
+fn one<T: Real>(arch: Instructions, tile: &[T], out: &mut [T], onto: bool, identity: T, f: impl Fn(T, T) -> T + Copy) {
     vectorized(
         arch,
         #[inline(always)]
@@ -229,7 +228,7 @@ fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> 
 }
 
 /// NaN counts as greatest.
-fn argmax<T: Real>(arch: Arch, tile: &[T], out: &mut [T], index: &mut [u32], first: u32) {
+fn argmax<T: Real>(arch: Instructions, tile: &[T], out: &mut [T], index: &mut [u32], first: u32) {
     if let ([out], [index]) = (&mut *out, &mut *index) {
         *out = vectorized(
             arch,

@@ -1,11 +1,10 @@
 //! Pooling: down the columns of a window first, a row of the plane at a time, then along the rows.
 
 use super::math::Real;
-use super::vectorized::vectorized;
+use super::vectorized::{Instructions, vectorized};
 use super::{Fault, Kernel, Operand, Scratch, parallel};
 use crate::pool::{Pool, Pooling, Window};
 use crate::view::View;
-use pulp::Arch;
 use std::ops::Range;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
@@ -27,7 +26,7 @@ impl<T: Real> Kernel<T> for Pooling {
         let threads = self.threads(most);
         let bytes = self.line_bytes::<T>();
         let memory = Shared(scratch.memory(bytes * threads));
-        let arch = Arch::new();
+        let arch = Instructions::best();
         parallel::split(threads, &|i| {
             // SAFETY: every thread has its own lines; planes are disjoint.
             unsafe {
@@ -64,7 +63,7 @@ impl Pooling {
     /// As for `launch`.
     unsafe fn planes<T: Real>(
         &self,
-        arch: Arch,
+        arch: Instructions,
         operands: &[Operand],
         planes: Range<usize>,
         values: &mut [T],
@@ -119,7 +118,7 @@ impl Pooling {
     #[inline(always)]
     fn fold<T: Real>(
         &self,
-        arch: Arch,
+        arch: Instructions,
         x: &[T],
         y: &mut [T],
         line: &mut [T],
@@ -158,7 +157,7 @@ impl Pooling {
         );
     }
 
-    fn argmax<T: Real>(&self, arch: Arch, x: &[T], y: &mut [u32], values: &mut [T], positions: &mut [u32]) {
+    fn argmax<T: Real>(&self, arch: Instructions, x: &[T], y: &mut [u32], values: &mut [T], positions: &mut [u32]) {
         let Window { size: [_, w], kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } = self.window;
         vectorized(
             arch,
@@ -201,7 +200,7 @@ impl Pooling {
         );
     }
 
-    fn spread<T: Real>(&self, arch: Arch, x: &[T], y: &mut [T], line: &mut [T]) {
+    fn spread<T: Real>(&self, arch: Instructions, x: &[T], y: &mut [T], line: &mut [T]) {
         let Window { size: [h, w], kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } = self.window;
         vectorized(
             arch,

@@ -1,14 +1,13 @@
 //! The loops that compute one row of a fused kernel over one tile.
 
 use super::math::Real;
-use super::vectorized::vectorized;
+use super::vectorized::{Instructions, vectorized};
 use crate::elementwise::{Binary, Compare, Unary, binary_functions, comparisons, unary_functions};
 use crate::tiled::Code;
-use pulp::Arch;
 
 /// Computes `code` for every point of a tile. An operand of one element is the same for all points; those that `code` does
 /// not take may be empty.
-pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [&[T]; 3]) {
+pub(super) fn apply<T: Real>(arch: Instructions, code: Code, out: &mut [T], [a, b, c]: [&[T]; 3]) {
     macro_rules! one {
         ($($name:ident $function:ident $doc:literal {
             formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr, special: $special:tt,
@@ -56,7 +55,7 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
 }
 
 /// Whether a relation holds between two numbers, as 1 or 0.
-pub(super) fn compare<T: Real, S: Copy + PartialOrd>(arch: Arch, f: Compare, out: &mut [T], a: &[S], b: &[S]) {
+pub(super) fn compare<T: Real, S: Copy + PartialOrd>(arch: Instructions, f: Compare, out: &mut [T], a: &[S], b: &[S]) {
     macro_rules! truth {
         ($($name:ident $function:ident $doc:literal { |$x:ident, $y:ident| $holds:expr })*) => {
             match f {
@@ -68,7 +67,7 @@ pub(super) fn compare<T: Real, S: Copy + PartialOrd>(arch: Arch, f: Compare, out
 }
 
 /// One of two indices, by a truth value.
-pub(super) fn select_index<T: Real>(arch: Arch, out: &mut [u32], a: &[T], b: &[u32], c: &[u32]) {
+pub(super) fn select_index<T: Real>(arch: Instructions, out: &mut [u32], a: &[T], b: &[u32], c: &[u32]) {
     ternary(
         arch,
         out,
@@ -81,7 +80,7 @@ pub(super) fn select_index<T: Real>(arch: Arch, out: &mut [u32], a: &[T], b: &[u
 }
 
 /// Indices as real numbers.
-pub(super) fn to_real<T: Real>(arch: Arch, out: &mut [T], a: &[u32]) {
+pub(super) fn to_real<T: Real>(arch: Instructions, out: &mut [T], a: &[u32]) {
     unary(
         arch,
         out,
@@ -92,7 +91,7 @@ pub(super) fn to_real<T: Real>(arch: Arch, out: &mut [T], a: &[u32]) {
 }
 
 /// Real numbers as indices.
-pub(super) fn to_index<T: Real>(arch: Arch, out: &mut [u32], a: &[T]) {
+pub(super) fn to_index<T: Real>(arch: Instructions, out: &mut [u32], a: &[T]) {
     unary(
         arch,
         out,
@@ -112,7 +111,7 @@ pub(super) fn cost(code: Code) -> f64 {
 }
 
 #[inline(always)]
-fn unary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], f: impl Fn(A) -> O) {
+fn unary<A: Copy, O: Copy>(arch: Instructions, out: &mut [O], a: &[A], f: impl Fn(A) -> O) {
     let n = out.len();
     vectorized(
         arch,
@@ -129,7 +128,7 @@ fn unary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], f: impl Fn(A) -> 
 }
 
 #[inline(always)]
-fn binary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], b: &[A], f: impl Fn(A, A) -> O) {
+fn binary<A: Copy, O: Copy>(arch: Instructions, out: &mut [O], a: &[A], b: &[A], f: impl Fn(A, A) -> O) {
     let n = out.len();
     vectorized(
         arch,
@@ -165,7 +164,7 @@ fn repeats<A: Copy>(a: &[A], points: usize) -> Option<A> {
 }
 
 #[inline(always)]
-fn ternary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], b: &[O], c: &[O], f: impl Fn(A, O, O) -> O) {
+fn ternary<A: Copy, O: Copy>(arch: Instructions, out: &mut [O], a: &[A], b: &[O], c: &[O], f: impl Fn(A, O, O) -> O) {
     let n = out.len();
     vectorized(
         arch,

@@ -6,9 +6,8 @@ use super::{Attention, COLUMNS, LANES, Pass, ROWS, element, line};
 use crate::cpu::Operand;
 use crate::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
 use crate::cpu::math::Real;
-use crate::cpu::vectorized::vectorized;
+use crate::cpu::vectorized::{Instructions, vectorized};
 use crate::view::View;
-use pulp::Arch;
 use std::slice::from_raw_parts_mut;
 
 /// One thread's part of a backward pass.
@@ -168,7 +167,7 @@ impl<'a, T: Real> Backward<'a, T> {
             });
             let block = Block { scores: weights, stride: COLUMNS, columns, at, rows: count, position, key };
             vectorized(
-                Arch::new(),
+                Instructions::best(),
                 #[inline(always)]
                 || {
                     let left = block.finish(self.a, self.operands);

@@ -5,9 +5,8 @@ use super::{Attention, COLUMNS, LANES, ROWS, element, line};
 use crate::cpu::Operand;
 use crate::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
 use crate::cpu::math::Real;
-use crate::cpu::vectorized::vectorized;
+use crate::cpu::vectorized::{Instructions, vectorized};
 use crate::view::View;
-use pulp::Arch;
 use std::ops::Range;
 use std::slice::from_raw_parts_mut;
 
@@ -108,7 +107,7 @@ impl<T: Real> Forward<'_, T> {
     unsafe fn block(&self, at: [usize; 3], shared: usize, rows: usize, position: isize, memory: &Memory<T>) {
         let Attention { ref q, ref k, ref v, width, value_width, queries, .. } = *self.a;
         let [n, head, first] = at;
-        let arch = Arch::new();
+        let arch = Instructions::best();
         // SAFETY: all positions are inside their operands, and the memory is this thread's.
         unsafe {
             let [greatest, sums, shrink] = [0, 1, 2].map(|i| from_raw_parts_mut(memory.rows.add(i * ROWS), rows));

@@ -9,8 +9,9 @@ mod backward;
 mod forward;
 mod softmax;
 
-use super::gemm::{Instructions, Kernels, memory};
+use super::gemm::{Kernels, memory};
 use super::math::Real;
+use super::vectorized::Instructions;
 use super::{Fault, Kernel, Operand, Scratch, parallel};
 use crate::attention::{Attention, Pass};
 use crate::view::View;

@@ -2,8 +2,7 @@
 
 use crate::conv::{Phase, Tap};
 use crate::cpu::math::Real;
-use crate::cpu::vectorized::vectorized;
-use pulp::Arch;
+use crate::cpu::vectorized::{Instructions, vectorized};
 use std::ops::Range;
 
 /// The tensor that taps read, from some channel on.
@@ -39,7 +38,7 @@ impl<T: Real> Image<T> {
     pub unsafe fn columns(self, phase: &Phase, rows: Range<usize>, columns: Range<usize>, to: *mut T, stride: usize) {
         let positions = phase.grid[0] * phase.grid[1];
         vectorized(
-            Arch::new(),
+            Instructions::best(),
             #[inline(always)]
             || {
                 for (i, row) in rows.clone().enumerate() {

@@ -4,8 +4,7 @@ use super::Run;
 use crate::conv::{Convolution, Pass, Tap};
 use crate::cpu::math::Real;
 use crate::cpu::parallel::{part, split};
-use crate::cpu::vectorized::vectorized;
-use pulp::Arch;
+use crate::cpu::vectorized::{Instructions, vectorized};
 
 /// Sums that are kept side by side.
 const SUMS: usize = 16;
@@ -15,7 +14,7 @@ impl<T: Real> Run<'_, T> {
     /// As for the launch.
     pub(super) unsafe fn direct(&self) {
         let Convolution { pass, conv, batch, inputs, outputs, .. } = *self.work;
-        let arch = Arch::new();
+        let arch = Instructions::best();
         let (threads, groups) = (self.plan.threads, conv.groups);
         // A thread has its own planes of the result, or its own groups of the weights.
         let parts = match pass {

@@ -8,8 +8,7 @@ use crate::conv::{Convolution, Pass, Phase};
 use crate::cpu::gemm::{Kernels, Lines, Source, Taps, WIDTH};
 use crate::cpu::math::Real;
 use crate::cpu::parallel::part;
-use crate::cpu::vectorized::vectorized;
-use pulp::Arch;
+use crate::cpu::vectorized::{Instructions, vectorized};
 use std::ops::Range;
 
 /// For more results products with columns are as fast.
@@ -148,7 +147,7 @@ impl Band {
         let [height, width] = source.size.map(|size| size as isize);
         let step = self.step[1] as isize;
         vectorized(
-            Arch::new(),
+            Instructions::best(),
             #[inline(always)]
             || {
                 for part in 0..self.parts {

@@ -8,9 +8,10 @@ mod products;
 mod lines;
 mod direct;
 
-use super::gemm::{Instructions, Kernels, Matrix, Source};
+use super::gemm::{Kernels, Matrix, Source};
 use super::math::Real;
 use super::parallel::{part, split};
+use super::vectorized::Instructions;
 use super::{Fault, Kernel, Operand, Scratch};
 use crate::conv::{Convolution, Pass, Phase};
 use crate::view::View;

@@ -9,13 +9,14 @@ mod x86;
 #[cfg(test)]
 mod tests;
 
-pub use dispatch::{Factor, Instructions};
+pub use dispatch::Factor;
 
 /// What other kernels build on: products on the thread at hand.
 pub(super) use block::{Matrix, Product, memory, multiply};
 pub(super) use tile::{Kernels, Lines, Source, Taps, WIDTH};
 
 use super::math::Real;
+use super::vectorized::Instructions;
 use super::{Fault, Kernel, Operand, Scratch, parallel};
 use crate::gemm::Gemm;
 use crate::view::View;

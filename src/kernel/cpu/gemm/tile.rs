@@ -117,17 +117,17 @@ pub(super) unsafe fn tile<L: Lanes, const R: usize, const W: usize>(t: &Tile<L::
             }
             for (i, sums) in sums.iter_mut().enumerate() {
                 let x = L::splat(a.offset(i as isize * t.a_row));
-                for (sum, vector) in sums.iter_mut().zip(row) {
-                    *sum = L::multiply_add(x, vector, *sum);
+                for (sum, vector) in sums.iter_mut().zip(&row) {
+                    *sum = L::multiply_add(x, *vector, *sum);
                 }
             }
             a = a.offset(t.a_column);
             b = b.offset(t.b_row);
         }
-        for (i, sums) in sums.into_iter().enumerate() {
+        for (i, sums) in sums.iter().enumerate() {
             let row = t.c.offset(i as isize * t.c_row);
-            for (j, sum) in sums.into_iter().enumerate() {
-                put::<L>(row.add(j * L::LANES), sum, if j + 1 < W { L::LANES } else { t.last }, t.add);
+            for (j, sum) in sums.iter().enumerate() {
+                put::<L>(row.add(j * L::LANES), *sum, if j + 1 < W { L::LANES } else { t.last }, t.add);
             }
         }
     }
@@ -156,22 +156,24 @@ pub(super) unsafe fn taps<L: Lanes, const R: usize, const W: usize>(t: &Taps<L::
     // SAFETY: inside the tensors, as the caller says.
     unsafe {
         let mut sums = [[L::zero(); W]; R];
-        let b: [_; W] = std::array::from_fn(|j| t.b[j]);
-        let mut a = t.a;
+        let (mut a, b) = (t.a, t.b);
         for p in 0..t.k {
             let offset = *t.offsets.add(p);
-            let row = b.map(|b| L::load(b.add(offset)));
+            let mut row = [L::zero(); W];
+            for (vector, b) in row.iter_mut().zip(&b) {
+                *vector = L::load(b.add(offset));
+            }
             for (i, sums) in sums.iter_mut().enumerate() {
                 let x = L::splat(a.offset(i as isize * t.a_row));
-                for (sum, vector) in sums.iter_mut().zip(row) {
-                    *sum = L::multiply_add(x, vector, *sum);
+                for (sum, vector) in sums.iter_mut().zip(&row) {
+                    *sum = L::multiply_add(x, *vector, *sum);
                 }
             }
             a = a.add(1);
         }
-        for (i, sums) in sums.into_iter().enumerate() {
-            for (j, sum) in sums.into_iter().enumerate() {
-                put::<L>(t.c[j].offset(i as isize * t.c_row), sum, L::LANES, t.add);
+        for (i, sums) in sums.iter().enumerate() {
+            for (sum, c) in sums.iter().zip(&t.c) {
+                put::<L>(c.offset(i as isize * t.c_row), *sum, L::LANES, t.add);
             }
         }
     }
@@ -184,25 +186,31 @@ pub(super) unsafe fn lines<L: Lanes, const R: usize, const W: usize>(t: &Lines<L
     // SAFETY: inside the tensors, as the caller says.
     unsafe {
         let mut sums = [[L::zero(); W]; R];
-        let rows: [_; R] = std::array::from_fn(|i| t.a.add(*t.rows.add(i)));
+        let mut rows = [t.a; R];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = t.a.add(*t.rows.add(i));
+        }
         let mut b = t.b;
         for l in 0..t.count {
             let first = *t.lines.add(l);
             for x in first..first + t.len {
-                let row: [_; W] = std::array::from_fn(|j| L::load(b.add(j * L::LANES)));
-                for (sums, from) in sums.iter_mut().zip(rows) {
+                let mut row = [L::zero(); W];
+                for (j, vector) in row.iter_mut().enumerate() {
+                    *vector = L::load(b.add(j * L::LANES));
+                }
+                for (sums, from) in sums.iter_mut().zip(&rows) {
                     let x = L::splat(from.add(x));
-                    for (sum, vector) in sums.iter_mut().zip(row) {
-                        *sum = L::multiply_add(x, vector, *sum);
+                    for (sum, vector) in sums.iter_mut().zip(&row) {
+                        *sum = L::multiply_add(x, *vector, *sum);
                     }
                 }
                 b = b.add(W * L::LANES);
             }
         }
-        for (i, sums) in sums.into_iter().enumerate() {
+        for (i, sums) in sums.iter().enumerate() {
             let row = t.c.offset(i as isize * t.c_row);
-            for (j, sum) in sums.into_iter().enumerate() {
-                put::<L>(row.add(j * L::LANES), sum, if j + 1 < W { L::LANES } else { t.last }, true);
+            for (j, sum) in sums.iter().enumerate() {
+                put::<L>(row.add(j * L::LANES), *sum, if j + 1 < W { L::LANES } else { t.last }, true);
             }
         }
     }
@@ -324,7 +332,7 @@ where
                 *sum = L::multiply_add(L::load_first(w.offset(i as isize * d.w_row).add(p), d.k - p), x, *sum);
             }
         }
-        for (i, sum) in sums.into_iter().enumerate() {
+        for (i, &sum) in sums.iter().enumerate() {
             let mut parts = [zero::<L>(); 16];
             L::store(parts.as_mut_ptr(), sum);
             let mut half = L::LANES / 2;

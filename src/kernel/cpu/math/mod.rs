@@ -1,7 +1,7 @@
 //! Elementary functions without branches, which the compiler vectorises wherever they are inlined into a loop.
 //!
 //! They are accurate to a few units in the last place, in f64 to about one. Loops over them belong inside
-//! `pulp::Arch::dispatch`: elsewhere `mul_add` is a slow call on x86 (the result is the same).
+//! `vectorized`: elsewhere `mul_add` is a slow call on x86 (the result is the same).
 
 mod single;
 mod double;
