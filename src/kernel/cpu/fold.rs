@@ -90,7 +90,7 @@ pub(super) fn merge<T: Real>(
     next: &[T],
     next_index: &[u32],
 ) {
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || match fold {
@@ -122,7 +122,7 @@ pub(super) fn merge<T: Real>(
 /// Folds `[reduced, inner]` to `[inner]`.
 #[inline(always)]
 fn one<T: Real>(arch: Instructions, tile: &[T], out: &mut [T], onto: bool, identity: T, f: impl Fn(T, T) -> T + Copy) {
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || match out {
@@ -230,7 +230,7 @@ fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> 
 /// NaN counts as greatest.
 fn argmax<T: Real>(arch: Instructions, tile: &[T], out: &mut [T], index: &mut [u32], first: u32) {
     if let ([out], [index]) = (&mut *out, &mut *index) {
-        *out = vectorized(
+        *out = vectorized::<T, _>(
             arch,
             #[inline(always)]
             || row(tile, -T::INFINITY, |x, y| x.nan_max(y)),
@@ -241,7 +241,7 @@ fn argmax<T: Real>(arch: Instructions, tile: &[T], out: &mut [T], index: &mut [u
         return;
     }
     let inner = out.len();
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || {

@@ -126,7 +126,7 @@ impl Pooling {
         f: impl Fn(T, T) -> T + Copy,
     ) {
         let Window { size: [_, w], kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } = self.window;
-        vectorized(
+        vectorized::<T, _>(
             arch,
             #[inline(always)]
             || {
@@ -159,7 +159,7 @@ impl Pooling {
 
     fn argmax<T: Real>(&self, arch: Instructions, x: &[T], y: &mut [u32], values: &mut [T], positions: &mut [u32]) {
         let Window { size: [_, w], kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } = self.window;
-        vectorized(
+        vectorized::<T, _>(
             arch,
             #[inline(always)]
             || {
@@ -202,7 +202,7 @@ impl Pooling {
 
     fn spread<T: Real>(&self, arch: Instructions, x: &[T], y: &mut [T], line: &mut [T]) {
         let Window { size: [h, w], kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } = self.window;
-        vectorized(
+        vectorized::<T, _>(
             arch,
             #[inline(always)]
             || {

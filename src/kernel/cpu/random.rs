@@ -15,7 +15,7 @@ pub fn normal(key: [u32; 4], path: u64, position: u64) -> f64 {
 
 /// Fills `out` with the draws of consecutive positions from `first`.
 pub(super) fn fill<T: Real>(stream: &Stream, arch: Instructions, out: &mut [T], first: u64, normal: bool) {
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || {

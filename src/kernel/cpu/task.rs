@@ -347,7 +347,7 @@ impl<'a, T: Real> Task<'a, T> {
             Fill::Load(place) => {
                 let strides = &place.strides[..rank];
                 // SAFETY: the tile lies inside the view.
-                vectorized(
+                vectorized::<T, _>(
                     self.arch,
                     #[inline(always)]
                     || unsafe {
@@ -418,7 +418,7 @@ impl<'a, T: Real> Task<'a, T> {
         convert: impl Fn(S) -> D,
     ) {
         let rank = self.kernel.layout.dims.len();
-        vectorized(
+        vectorized::<T, _>(
             self.arch,
             #[inline(always)]
             || {

@@ -1,5 +1,6 @@
 //! The vector instructions of the processor at hand, and loops compiled for them.
 
+use super::math::Real;
 use std::sync::OnceLock;
 
 /// Vector instructions that this processor has.
@@ -55,17 +56,17 @@ impl Instructions {
     }
 }
 
-/// Runs `work`, compiled for these instructions. Closures must be `#[inline(always)]`: the processor's features apply only
+/// Runs `work` over numbers of type `T`, compiled for these instructions. Closures must be `#[inline(always)]`: the processor's features apply only
 /// to what is inlined.
 #[inline(always)]
-pub(super) fn vectorized<R>(instructions: Instructions, work: impl FnOnce() -> R) -> R {
+pub(super) fn vectorized<T: Real, R>(instructions: Instructions, work: impl FnOnce() -> R) -> R {
     match instructions.0 {
         // SAFETY: there are only `Instructions` that the processor has.
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => unsafe { with_avx512(work) },
-        // SAFETY: as above.
+        Set::Avx512 if const { T::WIDEST } => unsafe { with_avx512(work) },
+        // SAFETY: as above; where there is AVX-512, there is AVX2.
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => unsafe { with_avx2(work) },
+        Set::Avx2 | Set::Avx512 => unsafe { with_avx2(work) },
         Set::Portable => portably(work),
     }
 }

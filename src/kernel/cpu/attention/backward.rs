@@ -166,7 +166,7 @@ impl<'a, T: Real> Backward<'a, T> {
                 own
             });
             let block = Block { scores: weights, stride: COLUMNS, columns, at, rows: count, position, key };
-            vectorized(
+            vectorized::<T, _>(
                 Instructions::best(),
                 #[inline(always)]
                 || {

@@ -145,7 +145,7 @@ impl<T: Real> Forward<'_, T> {
                 let scores = Product { m: rows, n: n_columns, k: width, a, b, c, add: false };
                 multiply(self.kernels, &scores, memory.products);
                 let block = Block { scores: memory.scores, stride: COLUMNS, columns, at, rows, position, key };
-                vectorized(
+                vectorized::<T, _>(
                     arch,
                     #[inline(always)]
                     || {
@@ -177,7 +177,7 @@ impl<T: Real> Forward<'_, T> {
                 block_start += COLUMNS;
             }
             let logarithms = element::<T>(self.logarithms, self.operands, [n, head, first, 0]);
-            vectorized(
+            vectorized::<T, _>(
                 arch,
                 #[inline(always)]
                 || {

@@ -37,7 +37,7 @@ impl<T: Real> Image<T> {
     /// The channels of the rows and the images of the columns exist; the memory has room for the block.
     pub unsafe fn columns(self, phase: &Phase, rows: Range<usize>, columns: Range<usize>, to: *mut T, stride: usize) {
         let positions = phase.grid[0] * phase.grid[1];
-        vectorized(
+        vectorized::<T, _>(
             Instructions::best(),
             #[inline(always)]
             || {

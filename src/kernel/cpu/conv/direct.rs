@@ -24,7 +24,7 @@ impl<T: Real> Run<'_, T> {
         };
         split(threads, &|thread| {
             for number in part(parts, thread, threads) {
-                vectorized(
+                vectorized::<T, _>(
                     arch,
                     #[inline(always)]
                     // SAFETY: as the caller says.

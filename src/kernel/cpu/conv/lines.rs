@@ -146,7 +146,7 @@ impl Band {
         let first = (lines.start * self.step[0]) as isize + self.low[0];
         let [height, width] = source.size.map(|size| size as isize);
         let step = self.step[1] as isize;
-        vectorized(
+        vectorized::<T, _>(
             Instructions::best(),
             #[inline(always)]
             || {

@@ -27,6 +27,7 @@ impl Real for f64 {
     const ONE: Self = 1.0;
     const INFINITY: Self = f64::INFINITY;
     const GREATEST: Self = f64::MAX;
+    const WIDEST: bool = false;
 
     fn prepare(work: Work) -> Result<Box<dyn Kernel<Self>>, Box<Nest>> {
         prepare::prepare(work)

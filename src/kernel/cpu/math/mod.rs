@@ -38,6 +38,8 @@ pub trait Real:
     const INFINITY: Self;
     /// The greatest finite number.
     const GREATEST: Self;
+    /// Whether loops are compiled for AVX-512 too; `f64`, in which gradients are checked, does without.
+    const WIDEST: bool;
 
     /// Work over such numbers, ready to run; a loop is given back, since its body is a list of launches. What this calls is
     /// compiled here, for each type once, and not again in every crate that runs something.

@@ -18,6 +18,7 @@ impl Real for f32 {
     const ONE: Self = 1.0;
     const INFINITY: Self = f32::INFINITY;
     const GREATEST: Self = f32::MAX;
+    const WIDEST: bool = true;
 
     fn prepare(work: Work) -> Result<Box<dyn Kernel<Self>>, Box<Nest>> {
         prepare::prepare(work)
