@@ -4,7 +4,7 @@
 extern crate self as ansatz;
 
 pub mod error;
-mod kernel;
+use ansatz_kernel as kernel;
 pub mod graph;
 pub mod ops;
 pub mod grad;

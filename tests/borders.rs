@@ -150,7 +150,7 @@ mod elsewhere {
         use blocks::Attention;
         pub net Model(x: [n, t, 4]) -> [] { x |> Attention(2) |> square |> mean }
     }
-    ansatz::gradcheck!(crate::elsewhere::Model);
+    ansatz::gradcheck!(crate::borders::elsewhere::Model);
 }
 
 #[test]

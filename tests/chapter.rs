@@ -22,7 +22,7 @@ fn functions() -> String {
 /// Compares what the chapter lists between two comments, or writes it.
 fn stands_in_the_chapter(name: &str, table: String) {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/language.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/language.md");
     let chapter = std::fs::read_to_string(path).expect("the chapter is there");
     let (before, rest) = chapter.split_once(&begin).expect("the list has a beginning");
     let (listed, after) = rest.split_once(&end).expect("the list has an end");

@@ -71,7 +71,7 @@ fn problems<T: std::fmt::Debug>(result: Result<T>) -> Vec<String> {
     }
 }
 
-const PYTORCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/checkpoint.safetensors");
+const PYTORCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/checkpoint.safetensors");
 
 #[test]
 fn a_file_of_pytorch_is_read() {

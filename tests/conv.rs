@@ -1,8 +1,7 @@
 //! Convolutional nets from the outside: values against plain loops and PyTorch, gradients.
 #![deny(warnings)]
 
-mod formula;
-
+use crate::formula::{Sketch, uniform};
 use ansatz::dfdx::tensor::TensorFromVec;
 use ansatz::engine::compile;
 use ansatz::engine::{Data, State};
@@ -10,7 +9,6 @@ use ansatz::grad::grad;
 use ansatz::graph::{Binary, Conv, DType, Graph, NodeId, Pass};
 use ansatz::prelude::*;
 use ansatz::tensor::{Const, Cpu, Tensor};
-use formula::{Sketch, uniform};
 
 net! {
     pub net Plain(x: [n, 4, 7, 9]) -> [n, 6, 5, 7] { x |> conv: conv2d(6) }

@@ -1,6 +1,5 @@
 //! Nets on a GPU, from outside the crate: a driver that stands in for NVIDIA's runs the kernels on the processor, so that no
 //! GPU is needed. What a GPU gives is what the processor gives, up to rounding.
-#![cfg(feature = "cuda")]
 #![deny(warnings)]
 
 use ansatz::nn::{self, Batch, Net, Path, Slot, Stream, Visitor};

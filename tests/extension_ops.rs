@@ -18,10 +18,10 @@ net! {
     pub net Rows(x: [n, t, Features]) -> [n, t, Features] {
         x |> extension::ops::leaky(0.25) -> [n, t, Features] |> linear(Features)
     }
-    pub net Astray0(x: [n, t, Features]) -> [n, t, Features] { x |> crate::astray(0) -> [n, t, Features] |> linear(Features) }
-    pub net Astray1(x: [n, t, Features]) -> [n, t, Features] { x |> crate::astray(1) -> [n, t, Features] |> linear(Features) }
-    pub net Astray2(x: [n, t, Features]) -> [n, t, Features] { x |> crate::astray(2) -> [n, t, Features] |> linear(Features) }
-    pub net Astray3(x: [n, t, Features]) -> [n, t, Features] { x |> crate::astray(3) -> [n, t, Features] |> linear(Features) }
+    pub net Astray0(x: [n, t, Features]) -> [n, t, Features] { x |> self::astray(0) -> [n, t, Features] |> linear(Features) }
+    pub net Astray1(x: [n, t, Features]) -> [n, t, Features] { x |> self::astray(1) -> [n, t, Features] |> linear(Features) }
+    pub net Astray2(x: [n, t, Features]) -> [n, t, Features] { x |> self::astray(2) -> [n, t, Features] |> linear(Features) }
+    pub net Astray3(x: [n, t, Features]) -> [n, t, Features] { x |> self::astray(3) -> [n, t, Features] |> linear(Features) }
     pub net Loss(x: [n, t, Features]) -> [] { x |> smooth: Smooth |> rows: Rows |> square |> mean }
 }
 

@@ -45,7 +45,7 @@ fn gpt2() -> Mapping {
         .transposed("h.*.c_*.weight")
 }
 
-const GPT2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gpt2");
+const GPT2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/gpt2");
 
 #[test]
 fn a_gpt2_of_transformers_is_read_from_its_shards() {

@@ -80,7 +80,7 @@ struct Expected {
 
 impl Expected {
     fn of(name: &str, load: Load) -> Self {
-        let folder = format!("{}/tests/fixtures/models/{name}", env!("CARGO_MANIFEST_DIR"));
+        let folder = format!("{}/fixtures/models/{name}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(format!("{folder}/run.txt")).expect("the fixture");
         Expected { folder, text, load: load.model_prefix("model") }
     }
@@ -196,7 +196,7 @@ fn the_models_have_the_sizes_of_their_papers() {
 #[test]
 fn a_file_of_another_model_is_refused_in_full() {
     let mut reading: TinyGpt2Reading = nn::init(1);
-    let path = format!("{}/tests/fixtures/models/llama/weights.safetensors", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/fixtures/models/llama/weights.safetensors", env!("CARGO_MANIFEST_DIR"));
     let error = load_into(&mut reading, path, &gpt2::transformers().model_prefix("model")).unwrap_err();
     let ansatz::Error::Checkpoint { problems, .. } = error else { panic!("{error}") };
     assert_eq!(problems.len(), nn::slots::<f32, TinyGpt2>().len(), "{problems:#?}");

@@ -4,7 +4,7 @@
 
 #[test]
 fn every_mistake_has_one_error() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+    trybuild::TestCases::new().compile_fail("ui/*.rs");
 }
 
 /// Mistakes in the code around `net!` that rustc itself words: how many lines its longest error takes, and what fills
@@ -28,7 +28,7 @@ fn every_error_is_short() {
 
 /// The expected texts by their names.
 fn goldens() -> Vec<(String, String)> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
     let paths =
         std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("it can be read").path());
     let texts = paths.filter(|path| path.extension().is_some_and(|extension| extension == "stderr")).map(|path| {

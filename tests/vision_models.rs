@@ -2,8 +2,7 @@
 //! steps of training.
 #![deny(warnings)]
 
-mod formula;
-
+use crate::formula::{Sketch, seed, uniform};
 use ansatz::engine::State;
 use ansatz::engine::compile;
 use ansatz::grad::grad;
@@ -19,7 +18,6 @@ use ansatz::optim::Optimiser;
 use ansatz::prelude::*;
 use ansatz::tensor::{Feed, Float, HostTensor, Scope, constant_like, mse};
 use ansatz::train::{Load, load, load_into};
-use formula::{Sketch, seed, uniform};
 
 /// A model with the loss of the fixture: the mean of (y − ½)².
 struct Fit<N>(N);
@@ -349,7 +347,7 @@ net! {
 
 #[test]
 fn a_state_dict_of_torchvision_loads_unchanged() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/state_dict.safetensors");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/state_dict.safetensors");
     let model: Narrow = load(file).expect("the file fits");
     let pixels = uniform("image", 2 * 3 * 1024).into_iter().map(|x| x as f32).collect();
     let answer = model.forward(from_vec(pixels, (2, Const, 32, 32)).unwrap()).unwrap();

@@ -1,5 +1,5 @@
 //! Training steps and inference of fixed nets, weights and batches that other libraries run too, as one JSON line:
-//! `cargo bench --bench peers -- mlp` (without a name it lists them).
+//! `cargo bench -p ansatz-benches --bench peers -- mlp` (without a name it lists them).
 //!
 //! `PEER_SECS` sets how long the timed phase lasts; the first and the eighth loss show whether two libraries compute the
 //! same. `PEER_PROFILE=1` lists the launches of a training step and the time of each instead.

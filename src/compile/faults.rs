@@ -1,9 +1,8 @@
 //! Faults planted in schedules, which their verification must find.
 
-use super::compile;
 use super::sample::sample;
+use super::{LIMITS, compile};
 use crate::graph::DType;
-use crate::kernel::cpu::LIMITS;
 use crate::kernel::schedule::{BufferId, Home, Schedule};
 use crate::kernel::tiled::{Source, Tiled};
 use crate::kernel::view::{Access, View};

@@ -96,10 +96,10 @@ fn owners(schedule: &Schedule, lives: &[Option<Life>], size: &dyn Fn(BufferId) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::LIMITS;
     use crate::compile::fuse::fuse;
     use crate::compile::simplify;
     use crate::graph::{DType, Graph, Unary};
-    use crate::kernel::cpu::LIMITS;
 
     #[test]
     fn a_chain_of_kernels_needs_one_buffer() {

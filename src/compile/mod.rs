@@ -9,9 +9,9 @@ mod fuse;
 mod memory;
 mod program;
 mod listing;
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 pub(crate) mod sample;
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod faults;
 
 pub use program::{Output, Program};
@@ -20,6 +20,10 @@ pub use simplify::simplify;
 use crate::graph::Graph;
 use crate::kernel::limits::Limits;
 use crate::{Error, Result};
+
+/// What tests compile for: the processor, with chains of even the smallest tensors.
+#[cfg(test)]
+pub(crate) const LIMITS: Limits = crate::kernel::cpu::LIMITS.chaining_all();
 
 /// The program that computes the outputs and updates of `graph`, in launches that keep to the limits of a device.
 ///

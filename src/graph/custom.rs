@@ -75,6 +75,7 @@ pub trait Custom: Function + 'static {
     fn axes(&self, operands: &[&[usize]]) -> Vec<Vec<Option<usize>>>;
 }
 
+#[doc(inline)]
 pub use crate::kernel::call::{Function, Tensor as Values};
 
 /// A custom op in a graph. Two are equal if they print alike: `Debug` shows all that tells them apart.

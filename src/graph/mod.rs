@@ -14,9 +14,13 @@ mod pool;
 mod op;
 mod print;
 
+#[doc(inline)]
 pub use crate::kernel::DType;
+#[doc(inline)]
 pub use crate::kernel::conv::{Conv, Pass};
+#[doc(inline)]
 pub use crate::kernel::elementwise::{Binary, Compare, Unary};
+#[doc(inline)]
 pub use crate::kernel::pool::{Pool, Window};
 pub(crate) use attention::Sizes;
 pub use attention::{Attend, Attention};

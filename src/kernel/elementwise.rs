@@ -19,6 +19,8 @@ const NEG_INFINITY: f64 = f64::NEG_INFINITY;
 const NAN: f64 = f64::NAN;
 
 /// Calls a macro with all functions of one real number.
+#[macro_export]
+#[doc(hidden)]
 macro_rules! unary_functions {
     ($with:ident) => {
         $with! {
@@ -324,9 +326,11 @@ macro_rules! unary_functions {
         }
     };
 }
-pub(crate) use unary_functions;
+pub use unary_functions;
 
 /// Calls a macro with all functions of two real numbers. Their derivative is (a, b, y, c) ↦ (c · ∂f/∂a, c · ∂f/∂b).
+#[macro_export]
+#[doc(hidden)]
 macro_rules! binary_functions {
     ($with:ident) => {
         $with! {
@@ -430,9 +434,11 @@ macro_rules! binary_functions {
         }
     };
 }
-pub(crate) use binary_functions;
+pub use binary_functions;
 
 /// Calls a macro with all comparisons: of reals, of indices, of truth values. They cost as little as a sum.
+#[macro_export]
+#[doc(hidden)]
 macro_rules! comparisons {
     ($with:ident) => {
         $with! {
@@ -445,7 +451,7 @@ macro_rules! comparisons {
         }
     };
 }
-pub(crate) use comparisons;
+pub use comparisons;
 
 macro_rules! unary {
     ($($name:ident $function:ident $doc:literal {
@@ -468,7 +474,7 @@ macro_rules! unary {
             }
 
             /// About how many nanoseconds a point of f32 takes.
-            pub(crate) fn cost(self) -> f64 {
+            pub fn cost(self) -> f64 {
                 match self { $(Unary::$name => $cost,)* }
             }
 
@@ -503,7 +509,7 @@ macro_rules! binary {
             }
 
             /// About how many nanoseconds a point of f32 takes.
-            pub(crate) fn cost(self) -> f64 {
+            pub fn cost(self) -> f64 {
                 match self { $(Binary::$name => $cost,)* }
             }
 

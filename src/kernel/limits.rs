@@ -29,3 +29,10 @@ pub struct ChainLimits {
     /// The most views of a kernel.
     pub views: usize,
 }
+
+impl Limits {
+    /// These with chains of even the smallest tensors, so that tests over a few elements see them.
+    pub const fn chaining_all(self) -> Self {
+        Limits { chain: ChainLimits { large: 1, slab: 16, fewest_slabs: 2, ..self.chain }, ..self }
+    }
+}

@@ -1,5 +1,7 @@
 //! What devices execute: launches as pure data, and the kernels of each device. Knows no graph and no ops.
 //!
+//! A crate of its own, so that what uses it can change without compiling kernels again. Only the library should depend on it.
+//!
 //! `work` is the launch language: kinds of work over views of operands, the same for every device. Nothing of it knows
 //! threads, scratch memory, caches or addresses; `cpu` does.
 

@@ -141,7 +141,7 @@ fn conv_cases(pass: Pass, float: DType) -> Result<Vec<Case>> {
     CASES.iter().map(case).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod tests {
     use super::*;
     use crate::ops::interpret;

@@ -172,7 +172,7 @@ fn pool_cases(pool: Pool, float: DType) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod tests {
     use super::*;
     use crate::ops::interpret;

@@ -4,6 +4,7 @@
 //! Text is set in Ubuntu Light (Ubuntu Font Licence 1.0), which is part of the program, so no system library is needed.
 
 mod plane;
+mod file;
 
 pub use plane::{Board, Plane};
 
@@ -93,7 +94,6 @@ impl Figure {
     /// If the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let failed = |e: &dyn std::fmt::Display| Error::io("write", path, std::io::Error::other(e.to_string()));
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
         }
@@ -102,11 +102,9 @@ impl Figure {
         let (boards_width, boards_height) = boards.fold((0, 0), |(w, h), size| (w + size.0, h.max(size.1)));
         let width = (PANEL.0 * columns + boards_width).max(PANEL.0);
         let height = HEADER + if columns == 0 { boards_height.max(1) } else { boards_height.max(PANEL.1) };
-        let fine = self.draw(width * FINE, height * FINE).map_err(|e| failed(&e))?;
-        let pixels = coarsen(&fine, width as usize, height as usize);
-        let mut file = BitMapBackend::new(path, (width, height));
-        file.blit_bitmap((0, 0), (width, height), &pixels).map_err(|e| failed(&e))?;
-        file.present().map_err(|e| failed(&e))
+        let failed = |problem| Error::io("write", path, std::io::Error::other(problem));
+        let fine = self.draw(width * FINE, height * FINE).map_err(failed)?;
+        file::write(path, width, height, &coarsen(&fine, width as usize, height as usize))
     }
 
     fn draw(&self, width: u32, height: u32) -> Result<Vec<u8>, String> {

@@ -4,9 +4,13 @@ use super::cpu::{self, Arena};
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::{Data, DataMut};
+#[cfg(test)]
+use crate::compile::LIMITS;
 use crate::compile::Program;
 use crate::graph::{DType, StateSlot};
-use crate::kernel::cpu::{Fault, LIMITS};
+use crate::kernel::cpu::Fault;
+#[cfg(not(test))]
+use crate::kernel::cpu::LIMITS;
 use crate::kernel::limits::Limits;
 use crate::{Error, Result};
 use std::fmt;

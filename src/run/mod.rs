@@ -39,9 +39,9 @@ pub use profile::Profile;
 pub use state::State;
 pub use workspace::Workspace;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod tests;
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod attention;
 #[cfg(test)]
 mod loops;

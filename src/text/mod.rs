@@ -42,5 +42,5 @@ pub use tokens::Tokens;
 pub use windows::Windows;
 pub use writer::TokenWriter;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod tests;

@@ -149,7 +149,7 @@ impl Sampler {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -49,5 +49,5 @@ pub fn squared_distances<P: AsRef<[f64]>>(x: &[P], y: &[P]) -> Result<Vec<f64>> 
     Ok(x.iter().flat_map(|a| y.iter().map(move |b| square(a, b))).collect())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod tests;

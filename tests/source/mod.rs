@@ -36,7 +36,7 @@ pub struct Source {
 pub fn module(file: &str) -> Vec<String> {
     let path = file.trim_end_matches(".rs");
     let path = path.strip_suffix("/mod").unwrap_or(path);
-    let inside = path.split('/').filter(|name| *name != "lib");
+    let inside = path.split('/').filter(|name| !["lib", "mod"].contains(name));
     std::iter::once("crate").chain(inside).map(str::to_owned).collect()
 }
 

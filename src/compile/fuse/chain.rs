@@ -244,10 +244,10 @@ fn split(tiled: &Tiled, view: &View, stride: usize, size: usize) -> Option<(Tile
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compile::LIMITS;
     use crate::compile::fuse::fuse;
     use crate::compile::simplify;
     use crate::graph::{Binary, DType, Graph, Unary};
-    use crate::kernel::cpu::LIMITS;
 
     fn works(graph: &Graph) -> Vec<Work> {
         fuse(&simplify(graph), &LIMITS).steps.into_iter().map(|step| step.work).collect()

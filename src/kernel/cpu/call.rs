@@ -1,8 +1,8 @@
 //! Calls of functions that the library does not know: with their operands in f64, whatever the program computes in.
 
 use super::{Fault, Kernel, Operand, Real, Scratch};
-use crate::kernel::call::{Call, Tensor};
-use crate::kernel::view::View;
+use crate::call::{Call, Tensor};
+use crate::view::View;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 impl<T: Real> Kernel<T> for Call {

@@ -4,7 +4,7 @@ use super::limits::MOST_OPERANDS;
 use super::math::Real;
 use super::tiled::{ALIGN, Prepared};
 use super::{Fault, Kernel, Operand, Scratch, parallel};
-use crate::kernel::chain::{Chain, Link};
+use crate::chain::{Chain, Link};
 
 /// A chain with all decisions taken.
 #[derive(Debug)]

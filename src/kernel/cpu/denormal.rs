@@ -78,7 +78,7 @@ fn set_register(_: u32) {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::cpu::parallel;
+    use crate::cpu::parallel;
     use std::hint::black_box;
 
     fn denormal() -> f32 {

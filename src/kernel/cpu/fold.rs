@@ -1,9 +1,8 @@
 //! Folds of tiles `[outer, reduced, inner]` over the middle axis.
 
 use super::math::Real;
-use super::vectorized::vectorized;
-use crate::kernel::tiled::Fold;
-use pulp::Arch;
+use super::vectorized::{Instructions, vectorized};
+use crate::tiled::Fold;
 
 /// Partial results that run side by side, so that the processor need not wait for each addition.
 const LANES: usize = 64;
@@ -36,7 +35,7 @@ pub(super) fn identity<T: Real>(fold: Fold) -> T {
 /// greatest and `index` its position, counted from `first`. Other folds go on from what `out` holds if they are `onto` it.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn tile<T: Real>(
-    arch: Arch,
+    arch: Instructions,
     fold: Fold,
     [outer, reduced, inner]: [usize; 3],
     tile: &[T],
@@ -84,14 +83,14 @@ pub(super) fn tile<T: Real>(
 /// Combines the results `[value, correction]` of all tiles so far with those of one more. A sum is the value minus
 /// the correction (Kahan), so that it is as good for many tiles as for one.
 pub(super) fn merge<T: Real>(
-    arch: Arch,
+    arch: Instructions,
     fold: Fold,
     [value, correction]: [&mut [T]; 2],
     index: &mut [u32],
     next: &[T],
     next_index: &[u32],
 ) {
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || match fold {
@@ -122,8 +121,8 @@ pub(super) fn merge<T: Real>(
 
 /// Folds `[reduced, inner]` to `[inner]`.
 #[inline(always)]
-fn one<T: Real>(arch: Arch, tile: &[T], out: &mut [T], onto: bool, identity: T, f: impl Fn(T, T) -> T + Copy) {
-    vectorized(
+fn one<T: Real>(arch: Instructions, tile: &[T], out: &mut [T], onto: bool, identity: T, f: impl Fn(T, T) -> T + Copy) {
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || match out {
@@ -229,9 +228,9 @@ fn columns<T: Real>(tile: &[T], out: &mut [T], identity: T, f: impl Fn(T, T) -> 
 }
 
 /// NaN counts as greatest.
-fn argmax<T: Real>(arch: Arch, tile: &[T], out: &mut [T], index: &mut [u32], first: u32) {
+fn argmax<T: Real>(arch: Instructions, tile: &[T], out: &mut [T], index: &mut [u32], first: u32) {
     if let ([out], [index]) = (&mut *out, &mut *index) {
-        *out = vectorized(
+        *out = vectorized::<T, _>(
             arch,
             #[inline(always)]
             || row(tile, -T::INFINITY, |x, y| x.nan_max(y)),
@@ -242,7 +241,7 @@ fn argmax<T: Real>(arch: Arch, tile: &[T], out: &mut [T], index: &mut [u32], fir
         return;
     }
     let inner = out.len();
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || {

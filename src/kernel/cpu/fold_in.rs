@@ -2,9 +2,9 @@
 
 use super::math::Real;
 use super::{Fault, Kernel, Operand, Scratch};
-use crate::kernel::random;
-use crate::kernel::view::View;
-use crate::kernel::work::FoldIn;
+use crate::random;
+use crate::view::View;
+use crate::work::FoldIn;
 
 impl<T: Real> Kernel<T> for FoldIn {
     fn divides(&self) -> bool {

@@ -1,7 +1,7 @@
 //! How an iteration space is cut into tiles.
 
 use super::strided::RANK;
-use crate::kernel::tiled::{Source, Tiled};
+use crate::tiled::{Source, Tiled};
 
 /// Bytes of a tile's registers that should stay in the first-level cache.
 const CACHE: usize = 24 << 10;

@@ -1,12 +1,12 @@
 //! What the processor asks of launches.
 
 use super::strided::RANK;
-use crate::kernel::limits::{ChainLimits, Limits};
+use crate::limits::{ChainLimits, Limits};
 
 /// The most views of a kernel in a chain.
 pub(super) const MOST_OPERANDS: usize = 32;
 
-/// The limits of the processor. Tests chain even the smallest tensors.
+/// The limits of the processor.
 pub const LIMITS: Limits = Limits {
     axes: RANK,
     // A kernel's registers should fit in the first-level cache.
@@ -15,11 +15,11 @@ pub const LIMITS: Limits = Limits {
     // Cache lines.
     align: 64,
     chain: ChainLimits {
-        large: if cfg!(test) { 1 } else { 128 << 10 },
+        large: 128 << 10,
         // A part of the second-level cache.
-        slab: if cfg!(test) { 16 } else { 192 << 10 },
+        slab: 192 << 10,
         largest_slab: 4 << 20,
-        fewest_slabs: if cfg!(test) { 2 } else { 4 },
+        fewest_slabs: 4,
         views: MOST_OPERANDS,
     },
 };

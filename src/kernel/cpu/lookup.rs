@@ -3,8 +3,8 @@
 
 use super::math::Real;
 use super::{Fault, Kernel, Operand, Scratch, parallel};
-use crate::kernel::lookup::{Kind, Lookup};
-use crate::kernel::view::View;
+use crate::lookup::{Kind, Lookup};
+use crate::view::View;
 use std::ops::Range;
 use std::ptr::copy_nonoverlapping;
 use std::slice::{from_raw_parts, from_raw_parts_mut};

@@ -1,6 +1,6 @@
 //! The processor: vectorised mathematics, fused kernels, matrix products, random numbers.
 
-pub mod tiled;
+mod tiled;
 mod task;
 mod attention;
 pub mod gemm;
@@ -20,20 +20,21 @@ mod call;
 mod chain;
 mod conv;
 mod layout;
+mod prepare;
 mod pool;
 #[cfg(test)]
 mod tests;
 
-pub use chain::PreparedChain;
+use chain::PreparedChain;
 pub use limits::LIMITS;
 pub use math::Real;
 pub use scratch::Scratch;
-pub use tiled::Prepared;
+use tiled::Prepared;
 
 use std::fmt::Debug;
 
 /// Work that the processor is ready to run, over reals of type `T`.
-pub(crate) trait Kernel<T>: Debug + Send + Sync {
+pub trait Kernel<T>: Debug + Send + Sync {
     /// Whether it has enough work for several threads; a small program loses more by waking one than it gains.
     fn divides(&self) -> bool;
 
@@ -49,7 +50,7 @@ pub(crate) trait Kernel<T>: Debug + Send + Sync {
     /// Every view of the work stays inside its operand, which is aligned for the view's elements and holds such. What is
     /// written is used nowhere else during the call, and overlaps what is read only where [`Work::replaces`] says so.
     ///
-    /// [`Work::replaces`]: crate::kernel::work::Work::replaces
+    /// [`Work::replaces`]: crate::work::Work::replaces
     unsafe fn launch(&self, operands: &[Operand], most: usize, scratch: &mut Scratch) -> Result<(), Fault>;
 }
 

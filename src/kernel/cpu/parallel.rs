@@ -35,7 +35,7 @@ pub fn install<R>(work: impl FnOnce() -> R) -> R {
 
 /// Calls `work` with each of `0..parts`, side by side, and returns when all are done. Each part takes denormal numbers as
 /// the calling thread does. A fork within a part, or outside of `install`, is no fork: its parts follow one another.
-pub fn split(parts: usize, work: &(impl Fn(usize) + Sync)) {
+pub fn split(parts: usize, work: &Part<'_>) {
     if parts <= 1 || !FORKS.get() {
         (0..parts).for_each(work);
     } else {

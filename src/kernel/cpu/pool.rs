@@ -1,11 +1,10 @@
 //! Pooling: down the columns of a window first, a row of the plane at a time, then along the rows.
 
 use super::math::Real;
-use super::vectorized::vectorized;
+use super::vectorized::{Instructions, vectorized};
 use super::{Fault, Kernel, Operand, Scratch, parallel};
-use crate::kernel::pool::{Pool, Pooling, Window};
-use crate::kernel::view::View;
-use pulp::Arch;
+use crate::pool::{Pool, Pooling, Window};
+use crate::view::View;
 use std::ops::Range;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
@@ -27,7 +26,7 @@ impl<T: Real> Kernel<T> for Pooling {
         let threads = self.threads(most);
         let bytes = self.line_bytes::<T>();
         let memory = Shared(scratch.memory(bytes * threads));
-        let arch = Arch::new();
+        let arch = Instructions::best();
         parallel::split(threads, &|i| {
             // SAFETY: every thread has its own lines; planes are disjoint.
             unsafe {
@@ -64,7 +63,7 @@ impl Pooling {
     /// As for `launch`.
     unsafe fn planes<T: Real>(
         &self,
-        arch: Arch,
+        arch: Instructions,
         operands: &[Operand],
         planes: Range<usize>,
         values: &mut [T],
@@ -119,7 +118,7 @@ impl Pooling {
     #[inline(always)]
     fn fold<T: Real>(
         &self,
-        arch: Arch,
+        arch: Instructions,
         x: &[T],
         y: &mut [T],
         line: &mut [T],
@@ -127,7 +126,7 @@ impl Pooling {
         f: impl Fn(T, T) -> T + Copy,
     ) {
         let Window { size: [_, w], kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } = self.window;
-        vectorized(
+        vectorized::<T, _>(
             arch,
             #[inline(always)]
             || {
@@ -158,9 +157,9 @@ impl Pooling {
         );
     }
 
-    fn argmax<T: Real>(&self, arch: Arch, x: &[T], y: &mut [u32], values: &mut [T], positions: &mut [u32]) {
+    fn argmax<T: Real>(&self, arch: Instructions, x: &[T], y: &mut [u32], values: &mut [T], positions: &mut [u32]) {
         let Window { size: [_, w], kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } = self.window;
-        vectorized(
+        vectorized::<T, _>(
             arch,
             #[inline(always)]
             || {
@@ -201,9 +200,9 @@ impl Pooling {
         );
     }
 
-    fn spread<T: Real>(&self, arch: Arch, x: &[T], y: &mut [T], line: &mut [T]) {
+    fn spread<T: Real>(&self, arch: Instructions, x: &[T], y: &mut [T], line: &mut [T]) {
         let Window { size: [h, w], kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } = self.window;
-        vectorized(
+        vectorized::<T, _>(
             arch,
             #[inline(always)]
             || {

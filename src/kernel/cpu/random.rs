@@ -1,11 +1,10 @@
-//! Random draws in vectors, see [`random`](crate::kernel::random).
+//! Random draws in vectors, see [`random`](crate::random).
 
 use super::math::Real;
-use super::vectorized::vectorized;
-use crate::kernel::random::{BLOCKS, GROUP, STEP, Stream};
-use pulp::Arch;
+use super::vectorized::{Instructions, vectorized};
+use crate::random::{BLOCKS, GROUP, STEP, Stream};
 
-pub use crate::kernel::random::uniform;
+pub use crate::random::uniform;
 
 /// A standard normal draw, by Box and Muller's formula.
 pub fn normal(key: [u32; 4], path: u64, position: u64) -> f64 {
@@ -15,8 +14,8 @@ pub fn normal(key: [u32; 4], path: u64, position: u64) -> f64 {
 }
 
 /// Fills `out` with the draws of consecutive positions from `first`.
-pub(super) fn fill<T: Real>(stream: &Stream, arch: Arch, out: &mut [T], first: u64, normal: bool) {
-    vectorized(
+pub(super) fn fill<T: Real>(stream: &Stream, arch: Instructions, out: &mut [T], first: u64, normal: bool) {
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || {
@@ -79,9 +78,9 @@ mod tests {
             let mut uniforms = vec![0.0f32; len];
             let mut normals = vec![0.0f32; len];
             let mut exact = vec![0.0f64; len];
-            fill(&stream, Arch::new(), &mut uniforms, first, false);
-            fill(&stream, Arch::new(), &mut normals, first, true);
-            fill(&stream, Arch::new(), &mut exact, first, true);
+            fill(&stream, Instructions::best(), &mut uniforms, first, false);
+            fill(&stream, Instructions::best(), &mut normals, first, true);
+            fill(&stream, Instructions::best(), &mut exact, first, true);
             for i in 0..len {
                 let position = first + i as u64;
                 assert_eq!(f64::from(uniforms[i]), uniform(KEY, 42, position));
@@ -110,13 +109,13 @@ mod tests {
         let mut draws = vec![0.0f32; n];
         // Five standard errors.
         let bound = 5.0 / (n as f64).sqrt();
-        fill(&Stream::new(KEY, 1), Arch::new(), &mut draws, 0, false);
+        fill(&Stream::new(KEY, 1), Instructions::best(), &mut draws, 0, false);
         let (mean, variance, correlation) = moments(&draws);
         assert!((mean - 0.5).abs() < bound * (1.0f64 / 12.0).sqrt(), "{mean}");
         assert!((variance - 1.0 / 12.0).abs() < bound * (1.0f64 / 180.0).sqrt(), "{variance}");
         assert!(correlation < bound, "{correlation}");
         assert!(draws.iter().all(|x| (0.0..1.0).contains(x)));
-        fill(&Stream::new(KEY, 1), Arch::new(), &mut draws, 0, true);
+        fill(&Stream::new(KEY, 1), Instructions::best(), &mut draws, 0, true);
         let (mean, variance, correlation) = moments(&draws);
         assert!(mean.abs() < bound, "{mean}");
         assert!((variance - 1.0).abs() < bound * 2f64.sqrt(), "{variance}");

@@ -1,21 +1,20 @@
 //! The loops that compute one row of a fused kernel over one tile.
 
 use super::math::Real;
-use super::vectorized::vectorized;
-use crate::kernel::elementwise::{Binary, Compare, Unary, binary_functions, comparisons, unary_functions};
-use crate::kernel::tiled::Code;
-use pulp::Arch;
+use super::vectorized::{Instructions, vectorized};
+use crate::elementwise::{Binary, Compare, Unary, binary_functions, comparisons, unary_functions};
+use crate::tiled::Code;
 
 /// Computes `code` for every point of a tile. An operand of one element is the same for all points; those that `code` does
 /// not take may be empty.
-pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [&[T]; 3]) {
+pub(super) fn apply<T: Real>(arch: Instructions, code: Code, out: &mut [T], [a, b, c]: [&[T]; 3]) {
     macro_rules! one {
         ($($name:ident $function:ident $doc:literal {
             formula: $formula:expr, derivative: $derivative:expr, domain: $domain:expr, special: $special:tt,
             cost: $cost:expr, cpu: |$x:ident| $cpu:expr, $($rest:tt)*
         })*) => {
             |out: &mut [T], f: Unary| match f {
-                $(Unary::$name => unary(arch, out, a, #[inline(always)] |$x| $cpu),)*
+                $(Unary::$name => unary::<T, _, _>(arch, out, a, #[inline(always)] |$x| $cpu),)*
             }
         };
     }
@@ -25,7 +24,7 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
             cost: $cost:expr, cpu: |$x:ident, $y:ident| $cpu:expr, $($rest:tt)*
         })*) => {
             |out: &mut [T], f: Binary| match f {
-                $(Binary::$name => binary(arch, out, a, b, #[inline(always)] |$x, $y| $cpu),)*
+                $(Binary::$name => binary::<T, _, _>(arch, out, a, b, #[inline(always)] |$x, $y| $cpu),)*
             }
         };
     }
@@ -33,7 +32,7 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
         Code::Unary(f) => unary_functions!(one)(out, f),
         Code::Binary(f) => binary_functions!(two)(out, f),
         Code::Compare(f) => compare(arch, f, out, a, b),
-        Code::MulAdd => ternary(
+        Code::MulAdd => ternary::<T, _, _>(
             arch,
             out,
             a,
@@ -42,7 +41,7 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
             #[inline(always)]
             |x, y, z| x.mul_add(y, z),
         ),
-        Code::Select => ternary(
+        Code::Select => ternary::<T, _, _>(
             arch,
             out,
             a,
@@ -56,11 +55,11 @@ pub(super) fn apply<T: Real>(arch: Arch, code: Code, out: &mut [T], [a, b, c]: [
 }
 
 /// Whether a relation holds between two numbers, as 1 or 0.
-pub(super) fn compare<T: Real, S: Copy + PartialOrd>(arch: Arch, f: Compare, out: &mut [T], a: &[S], b: &[S]) {
+pub(super) fn compare<T: Real, S: Copy + PartialOrd>(arch: Instructions, f: Compare, out: &mut [T], a: &[S], b: &[S]) {
     macro_rules! truth {
         ($($name:ident $function:ident $doc:literal { |$x:ident, $y:ident| $holds:expr })*) => {
             match f {
-                $(Compare::$name => binary(arch, out, a, b, #[inline(always)] |$x, $y| T::truth($holds)),)*
+                $(Compare::$name => binary::<T, _, _>(arch, out, a, b, #[inline(always)] |$x, $y| T::truth($holds)),)*
             }
         };
     }
@@ -68,8 +67,8 @@ pub(super) fn compare<T: Real, S: Copy + PartialOrd>(arch: Arch, f: Compare, out
 }
 
 /// One of two indices, by a truth value.
-pub(super) fn select_index<T: Real>(arch: Arch, out: &mut [u32], a: &[T], b: &[u32], c: &[u32]) {
-    ternary(
+pub(super) fn select_index<T: Real>(arch: Instructions, out: &mut [u32], a: &[T], b: &[u32], c: &[u32]) {
+    ternary::<T, _, _>(
         arch,
         out,
         a,
@@ -81,8 +80,8 @@ pub(super) fn select_index<T: Real>(arch: Arch, out: &mut [u32], a: &[T], b: &[u
 }
 
 /// Indices as real numbers.
-pub(super) fn to_real<T: Real>(arch: Arch, out: &mut [T], a: &[u32]) {
-    unary(
+pub(super) fn to_real<T: Real>(arch: Instructions, out: &mut [T], a: &[u32]) {
+    unary::<T, _, _>(
         arch,
         out,
         a,
@@ -92,8 +91,8 @@ pub(super) fn to_real<T: Real>(arch: Arch, out: &mut [T], a: &[u32]) {
 }
 
 /// Real numbers as indices.
-pub(super) fn to_index<T: Real>(arch: Arch, out: &mut [u32], a: &[T]) {
-    unary(
+pub(super) fn to_index<T: Real>(arch: Instructions, out: &mut [u32], a: &[T]) {
+    unary::<T, _, _>(
         arch,
         out,
         a,
@@ -112,33 +111,34 @@ pub(super) fn cost(code: Code) -> f64 {
 }
 
 #[inline(always)]
-fn unary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], f: impl Fn(A) -> O) {
+fn unary<T: Real, A: Copy, O: Copy>(arch: Instructions, out: &mut [O], a: &[A], f: impl Fn(A) -> O) {
     let n = out.len();
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
-        || match repeats(a, n) {
-            None => {
-                for (out, &a) in out.iter_mut().zip(a) {
-                    *out = f(a);
-                }
+        || {
+            let points = if repeats(a, n).is_some() { 1 } else { n };
+            for (out, &a) in out[..points].iter_mut().zip(a) {
+                *out = f(a);
             }
-            Some(a) => out.fill(f(a)),
+            repeat(out, points);
         },
     );
 }
 
 #[inline(always)]
-fn binary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], b: &[A], f: impl Fn(A, A) -> O) {
+fn binary<T: Real, A: Copy, O: Copy>(arch: Instructions, out: &mut [O], a: &[A], b: &[A], f: impl Fn(A, A) -> O) {
     let n = out.len();
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || match (repeats(a, n), repeats(b, n)) {
-            (None, None) => {
-                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            (None, None) | (Some(_), Some(_)) => {
+                let points = n.min(a.len());
+                for ((out, &a), &b) in out[..points].iter_mut().zip(a).zip(b) {
                     *out = f(a, b);
                 }
+                repeat(out, points);
             }
             (None, Some(b)) => {
                 for (out, &a) in out.iter_mut().zip(a) {
@@ -150,9 +150,18 @@ fn binary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], b: &[A], f: impl
                     *out = f(a, b);
                 }
             }
-            (Some(a), Some(b)) => out.fill(f(a, b)),
         },
     );
+}
+
+/// Gives all points the value of the first, if that alone was computed.
+#[inline(always)]
+fn repeat<O: Copy>(out: &mut [O], points: usize) {
+    if points < out.len()
+        && let Some(&first) = out.first()
+    {
+        out.fill(first);
+    }
 }
 
 /// The one element of an operand that is the same for all of several points.
@@ -165,16 +174,25 @@ fn repeats<A: Copy>(a: &[A], points: usize) -> Option<A> {
 }
 
 #[inline(always)]
-fn ternary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], b: &[O], c: &[O], f: impl Fn(A, O, O) -> O) {
+fn ternary<T: Real, A: Copy, O: Copy>(
+    arch: Instructions,
+    out: &mut [O],
+    a: &[A],
+    b: &[O],
+    c: &[O],
+    f: impl Fn(A, O, O) -> O,
+) {
     let n = out.len();
-    vectorized(
+    vectorized::<T, _>(
         arch,
         #[inline(always)]
         || match (repeats(a, n), repeats(b, n), repeats(c, n)) {
-            (None, None, None) => {
-                for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
+            (None, None, None) | (Some(_), Some(_), Some(_)) => {
+                let points = n.min(a.len());
+                for (((out, &a), &b), &c) in out[..points].iter_mut().zip(a).zip(b).zip(c) {
                     *out = f(a, b, c);
                 }
+                repeat(out, points);
             }
             (None, None, Some(c)) => {
                 for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -206,7 +224,6 @@ fn ternary<A: Copy, O: Copy>(arch: Arch, out: &mut [O], a: &[A], b: &[O], c: &[O
                     *out = f(a, b, c);
                 }
             }
-            (Some(a), Some(b), Some(c)) => out.fill(f(a, b, c)),
         },
     );
 }

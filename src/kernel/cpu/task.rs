@@ -3,12 +3,11 @@
 use super::math::Real;
 use super::strided::{RANK, gather, runs, scatter};
 use super::tiled::{ALIGN, Fill, Output, Place, Prepared, Step};
-use super::vectorized::vectorized;
+use super::vectorized::{Instructions, vectorized};
 use super::{Operand, fold, random, rows};
-use crate::kernel::random::Stream;
-use crate::kernel::tiled::{Code, Fold, Kind};
-use crate::kernel::view::DType;
-use pulp::Arch;
+use crate::random::Stream;
+use crate::tiled::{Code, Fold, Kind};
+use crate::view::DType;
 use std::ops::Range;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
@@ -16,7 +15,7 @@ use std::slice::{from_raw_parts, from_raw_parts_mut};
 pub(super) struct Task<'a, T: Real> {
     kernel: &'a Prepared<T>,
     operands: &'a [Operand],
-    arch: Arch,
+    arch: Instructions,
     direct: u64,
     /// Where each register's tile lies.
     registers: *mut *mut T,
@@ -62,7 +61,7 @@ impl<'a, T: Real> Task<'a, T> {
         operands: &'a [Operand],
         memory: *mut u8,
         direct: u64,
-        arch: Arch,
+        arch: Instructions,
     ) -> Self {
         let pointers = (kernel.slots.len() * size_of::<*mut T>()).next_multiple_of(ALIGN);
         // SAFETY: all inside `task_bytes`.
@@ -348,7 +347,7 @@ impl<'a, T: Real> Task<'a, T> {
             Fill::Load(place) => {
                 let strides = &place.strides[..rank];
                 // SAFETY: the tile lies inside the view.
-                vectorized(
+                vectorized::<T, _>(
                     self.arch,
                     #[inline(always)]
                     || unsafe {
@@ -419,7 +418,7 @@ impl<'a, T: Real> Task<'a, T> {
         convert: impl Fn(S) -> D,
     ) {
         let rank = self.kernel.layout.dims.len();
-        vectorized(
+        vectorized::<T, _>(
             self.arch,
             #[inline(always)]
             || {

@@ -1,11 +1,12 @@
 //! Fused kernels against a naive evaluation, point by point, of random kernels.
 
 use super::random;
+use super::vectorized::Instructions;
 use super::{Operand, Prepared, Real, Scratch};
-use crate::kernel::elementwise::{Binary, Compare, Unary};
-use crate::kernel::random::Stream;
-use crate::kernel::tiled::{Accumulation, Code, Fold, Kind, Register, Row, Source, Store, Tiled};
-use crate::kernel::view::{DType, View};
+use crate::elementwise::{Binary, Compare, Unary};
+use crate::random::Stream;
+use crate::tiled::{Accumulation, Code, Fold, Kind, Register, Row, Source, Store, Tiled};
+use crate::view::{DType, View};
 use proptest::prelude::*;
 
 /// Everything that a row can compute.
@@ -272,7 +273,7 @@ fn scalar<T: Real>(code: Code, args: [Value<T>; 3]) -> Value<T> {
         _ => {
             let mut out = [T::ZERO];
             let all: Vec<[T; 1]> = (0..3).map(|i| [if i < code.arity() { real(i) } else { T::ZERO }]).collect();
-            super::rows::apply(pulp::Arch::Scalar, code, &mut out, [&all[0], &all[1], &all[2]]);
+            super::rows::apply(Instructions::PORTABLE, code, &mut out, [&all[0], &all[1], &all[2]]);
             Value::Real(out[0])
         }
     }
@@ -282,7 +283,7 @@ fn scalar<T: Real>(code: Code, args: [Value<T>; 3]) -> Value<T> {
 fn evaluate<T: Real>(kernel: &Tiled, memory: &[Memory<T>]) -> Vec<Vec<Value<T>>> {
     let normals = |path, i| {
         let mut out = [T::ZERO];
-        random::fill(&Stream::new([7, 8, 9, 10], path), pulp::Arch::Scalar, &mut out, i, true);
+        random::fill(&Stream::new([7, 8, 9, 10], path), Instructions::PORTABLE, &mut out, i, true);
         out[0]
     };
     let point = |(i, position): (usize, Vec<usize>)| {

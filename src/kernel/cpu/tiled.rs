@@ -7,10 +7,10 @@ use super::rows;
 use super::scratch::Scratch;
 use super::strided::RANK;
 use super::task::{RESULTS, Task};
+use super::vectorized::Instructions;
 use super::{Fault, Kernel, Operand};
-use crate::kernel::tiled::{Accumulation, Code, Fold, Kind, Register, Source, Store, Tiled};
-use crate::kernel::view::{DType, View};
-use pulp::Arch;
+use crate::tiled::{Accumulation, Code, Fold, Kind, Register, Source, Store, Tiled};
+use crate::view::{DType, View};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -277,7 +277,7 @@ impl<T: Real> Prepared<T> {
         let bytes = self.task_bytes();
         let memory = Memory(scratch.memory(bytes * threads + BETWEEN_TASKS));
         let direct = self.direct(operands);
-        let arch = Arch::new();
+        let arch = Instructions::best();
         // SAFETY: every task has its own part of the scratch memory; the caller vouches for the operands.
         let task =
             |i: usize| unsafe { Task::new(self, operands, memory.part(BETWEEN_TASKS + i * bytes), direct, arch) };
@@ -322,7 +322,7 @@ impl<T: Real> Prepared<T> {
     pub(super) unsafe fn run_alone(&self, operands: &[Operand], memory: *mut u8) {
         // SAFETY: as the caller says.
         unsafe {
-            let mut task = Task::new(self, operands, memory, self.direct(operands), Arch::new());
+            let mut task = Task::new(self, operands, memory, self.direct(operands), Instructions::best());
             task.prepare();
             for group in 0..self.groups() {
                 task.run(group, 0..self.layout.steps());

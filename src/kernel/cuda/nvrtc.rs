@@ -19,7 +19,6 @@ pub struct Image {
     /// For the driver to load.
     pub code: Vec<u8>,
     /// Registers, stack and spills of each kernel, where the compiler was asked for them.
-    #[cfg_attr(not(test), allow(dead_code))] // the tests ask
     pub log: String,
 }
 

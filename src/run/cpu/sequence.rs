@@ -1,7 +1,7 @@
 //! A list of launches, and the addresses of their operands.
 
 use super::nest::Loop;
-use crate::kernel::cpu::{Fault, Kernel, Operand, Prepared, PreparedChain, Real, Scratch};
+use crate::kernel::cpu::{Fault, Kernel, Operand, Real, Scratch};
 use crate::kernel::schedule::{Home, Schedule};
 use crate::kernel::work::Work;
 use std::ops::Range;
@@ -44,18 +44,10 @@ enum What<T: Real> {
 impl<T: Real> What<T> {
     /// Decides how to run the work.
     fn new(work: Work) -> Self {
-        What::Kernel(match work {
-            Work::Fused(tiled) => Box::new(Prepared::new(&tiled)),
-            Work::Chain(chain) => Box::new(PreparedChain::new(&chain)),
-            Work::Products(gemms) => Box::new(gemms),
-            Work::Attention(work) => work,
-            Work::Lookup(lookup) => Box::new(lookup),
-            Work::Pooling(pooling) => Box::new(pooling),
-            Work::Convolution(work) => work,
-            Work::FoldIn(work) => Box::new(work),
-            Work::Call(call) => call,
-            Work::Loop(nest) => return What::Loop(Box::new(Loop::new(nest))),
-        })
+        match T::prepare(work) {
+            Ok(kernel) => What::Kernel(kernel),
+            Err(nest) => What::Loop(Box::new(Loop::new(*nest))),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 mod plan;
 mod engine;
 mod tensors;
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod tests;
 
 pub(super) use engine::Engine;

@@ -3,12 +3,11 @@
 
 use super::softmax::Block;
 use super::{Attention, COLUMNS, LANES, Pass, ROWS, element, line};
-use crate::kernel::cpu::Operand;
-use crate::kernel::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::vectorized::vectorized;
-use crate::kernel::view::View;
-use pulp::Arch;
+use crate::cpu::Operand;
+use crate::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
+use crate::cpu::math::Real;
+use crate::cpu::vectorized::{Instructions, vectorized};
+use crate::view::View;
 use std::slice::from_raw_parts_mut;
 
 /// One thread's part of a backward pass.
@@ -167,8 +166,8 @@ impl<'a, T: Real> Backward<'a, T> {
                 own
             });
             let block = Block { scores: weights, stride: COLUMNS, columns, at, rows: count, position, key };
-            vectorized(
-                Arch::new(),
+            vectorized::<T, _>(
+                Instructions::best(),
                 #[inline(always)]
                 || {
                     let left = block.finish(self.a, self.operands);

@@ -2,12 +2,11 @@
 
 use super::softmax::Block;
 use super::{Attention, COLUMNS, LANES, ROWS, element, line};
-use crate::kernel::cpu::Operand;
-use crate::kernel::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::vectorized::vectorized;
-use crate::kernel::view::View;
-use pulp::Arch;
+use crate::cpu::Operand;
+use crate::cpu::gemm::{Kernels, Matrix, Product, Source, multiply};
+use crate::cpu::math::Real;
+use crate::cpu::vectorized::{Instructions, vectorized};
+use crate::view::View;
 use std::ops::Range;
 use std::slice::from_raw_parts_mut;
 
@@ -108,7 +107,7 @@ impl<T: Real> Forward<'_, T> {
     unsafe fn block(&self, at: [usize; 3], shared: usize, rows: usize, position: isize, memory: &Memory<T>) {
         let Attention { ref q, ref k, ref v, width, value_width, queries, .. } = *self.a;
         let [n, head, first] = at;
-        let arch = Arch::new();
+        let arch = Instructions::best();
         // SAFETY: all positions are inside their operands, and the memory is this thread's.
         unsafe {
             let [greatest, sums, shrink] = [0, 1, 2].map(|i| from_raw_parts_mut(memory.rows.add(i * ROWS), rows));
@@ -146,7 +145,7 @@ impl<T: Real> Forward<'_, T> {
                 let scores = Product { m: rows, n: n_columns, k: width, a, b, c, add: false };
                 multiply(self.kernels, &scores, memory.products);
                 let block = Block { scores: memory.scores, stride: COLUMNS, columns, at, rows, position, key };
-                vectorized(
+                vectorized::<T, _>(
                     arch,
                     #[inline(always)]
                     || {
@@ -178,7 +177,7 @@ impl<T: Real> Forward<'_, T> {
                 block_start += COLUMNS;
             }
             let logarithms = element::<T>(self.logarithms, self.operands, [n, head, first, 0]);
-            vectorized(
+            vectorized::<T, _>(
                 arch,
                 #[inline(always)]
                 || {

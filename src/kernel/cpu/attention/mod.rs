@@ -9,11 +9,12 @@ mod backward;
 mod forward;
 mod softmax;
 
-use super::gemm::{Instructions, Kernels, memory};
+use super::gemm::{Kernels, memory};
 use super::math::Real;
+use super::vectorized::Instructions;
 use super::{Fault, Kernel, Operand, Scratch, parallel};
-use crate::kernel::attention::{Attention, Pass};
-use crate::kernel::view::View;
+use crate::attention::{Attention, Pass};
+use crate::view::View;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

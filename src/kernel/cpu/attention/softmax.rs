@@ -1,8 +1,8 @@
 //! What happens to a block of scores: who is hidden, and the softmax of rows that are not complete yet.
 
 use super::{Attention, LANES, element};
-use crate::kernel::cpu::Operand;
-use crate::kernel::cpu::math::Real;
+use crate::cpu::Operand;
+use crate::cpu::math::Real;
 use std::ops::Range;
 use std::slice::from_raw_parts_mut;
 

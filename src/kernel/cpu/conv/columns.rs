@@ -1,9 +1,8 @@
 //! The columns of a convolution: for every position what its taps see.
 
-use crate::kernel::conv::{Phase, Tap};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::vectorized::vectorized;
-use pulp::Arch;
+use crate::conv::{Phase, Tap};
+use crate::cpu::math::Real;
+use crate::cpu::vectorized::{Instructions, vectorized};
 use std::ops::Range;
 
 /// The tensor that taps read, from some channel on.
@@ -38,8 +37,8 @@ impl<T: Real> Image<T> {
     /// The channels of the rows and the images of the columns exist; the memory has room for the block.
     pub unsafe fn columns(self, phase: &Phase, rows: Range<usize>, columns: Range<usize>, to: *mut T, stride: usize) {
         let positions = phase.grid[0] * phase.grid[1];
-        vectorized(
-            Arch::new(),
+        vectorized::<T, _>(
+            Instructions::best(),
             #[inline(always)]
             || {
                 for (i, row) in rows.clone().enumerate() {

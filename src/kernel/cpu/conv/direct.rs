@@ -1,11 +1,10 @@
 //! Convolutions of single channels, row by row: there is nothing that a product could use twice.
 
 use super::Run;
-use crate::kernel::conv::{Convolution, Pass, Tap};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::parallel::{part, split};
-use crate::kernel::cpu::vectorized::vectorized;
-use pulp::Arch;
+use crate::conv::{Convolution, Pass, Tap};
+use crate::cpu::math::Real;
+use crate::cpu::parallel::{part, split};
+use crate::cpu::vectorized::{Instructions, vectorized};
 
 /// Sums that are kept side by side.
 const SUMS: usize = 16;
@@ -15,7 +14,7 @@ impl<T: Real> Run<'_, T> {
     /// As for the launch.
     pub(super) unsafe fn direct(&self) {
         let Convolution { pass, conv, batch, inputs, outputs, .. } = *self.work;
-        let arch = Arch::new();
+        let arch = Instructions::best();
         let (threads, groups) = (self.plan.threads, conv.groups);
         // A thread has its own planes of the result, or its own groups of the weights.
         let parts = match pass {
@@ -25,7 +24,7 @@ impl<T: Real> Run<'_, T> {
         };
         split(threads, &|thread| {
             for number in part(parts, thread, threads) {
-                vectorized(
+                vectorized::<T, _>(
                     arch,
                     #[inline(always)]
                     // SAFETY: as the caller says.

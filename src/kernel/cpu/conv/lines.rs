@@ -4,12 +4,11 @@
 
 use super::columns::{Image, copy, zeros};
 use super::{Group, Run, bytes};
-use crate::kernel::conv::{Convolution, Pass, Phase};
-use crate::kernel::cpu::gemm::{Kernels, Lines, Source, Taps, WIDTH};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::parallel::part;
-use crate::kernel::cpu::vectorized::vectorized;
-use pulp::Arch;
+use crate::conv::{Convolution, Pass, Phase};
+use crate::cpu::gemm::{Kernels, Lines, Source, Taps, WIDTH};
+use crate::cpu::math::Real;
+use crate::cpu::parallel::part;
+use crate::cpu::vectorized::{Instructions, vectorized};
 use std::ops::Range;
 
 /// For more results products with columns are as fast.
@@ -147,8 +146,8 @@ impl Band {
         let first = (lines.start * self.step[0]) as isize + self.low[0];
         let [height, width] = source.size.map(|size| size as isize);
         let step = self.step[1] as isize;
-        vectorized(
-            Arch::new(),
+        vectorized::<T, _>(
+            Instructions::best(),
             #[inline(always)]
             || {
                 for part in 0..self.parts {

@@ -8,12 +8,13 @@ mod products;
 mod lines;
 mod direct;
 
-use super::gemm::{Instructions, Kernels, Matrix, Source};
+use super::gemm::{Kernels, Matrix, Source};
 use super::math::Real;
 use super::parallel::{part, split};
+use super::vectorized::Instructions;
 use super::{Fault, Kernel, Operand, Scratch};
-use crate::kernel::conv::{Convolution, Pass, Phase};
-use crate::kernel::view::View;
+use crate::conv::{Convolution, Pass, Phase};
+use crate::view::View;
 use columns::Image;
 use lines::Bands;
 use products::Blocks;

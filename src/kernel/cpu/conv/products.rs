@@ -2,10 +2,10 @@
 
 use super::columns::Image;
 use super::{Group, Run, bytes};
-use crate::kernel::conv::{Convolution, Pass, Phase};
-use crate::kernel::cpu::gemm::{Kernels, Matrix, Product, memory, multiply};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::parallel::part;
+use crate::conv::{Convolution, Pass, Phase};
+use crate::cpu::gemm::{Kernels, Matrix, Product, memory, multiply};
+use crate::cpu::math::Real;
+use crate::cpu::parallel::part;
 use std::ops::Range;
 
 /// Bytes of a row of a block of columns.

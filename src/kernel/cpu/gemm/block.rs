@@ -6,8 +6,8 @@
 //! of `A` are scattered.
 
 use super::tile::{Dots, Kernels, MOST_ROWS, Source, Tile, WIDTH};
-use crate::kernel::cpu::math::Real;
-use crate::kernel::cpu::parallel::part;
+use crate::cpu::math::Real;
+use crate::cpu::parallel::part;
 use std::ops::Range;
 
 /// Bytes of a row of a strip.
@@ -21,7 +21,7 @@ const NEAR: usize = 1088;
 
 /// A matrix: its first element and the elements between rows and between columns.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Matrix<T> {
+pub(in crate::cpu) struct Matrix<T> {
     pub first: *mut T,
     pub row: isize,
     pub column: isize,
@@ -45,7 +45,7 @@ impl<T> Matrix<T> {
 
 /// `C = A·B`, or `C += A·B`, with `A` `[m, k]` and `B` `[k, n]`.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Product<T> {
+pub(in crate::cpu) struct Product<T> {
     pub m: usize,
     pub n: usize,
     pub k: usize,
@@ -64,7 +64,7 @@ fn blocks<T: Real>(kernels: &Kernels<T>, n: usize, k: usize) -> (usize, usize) {
 }
 
 /// Elements of memory that `multiply` uses for products of at most `n` columns.
-pub(in crate::kernel::cpu) fn memory<T: Real>(kernels: &Kernels<T>, n: usize, k: usize) -> usize {
+pub(in crate::cpu) fn memory<T: Real>(kernels: &Kernels<T>, n: usize, k: usize) -> usize {
     // Blocks are smaller for some smaller `n`, never larger than the limit and one panel.
     let (depth, _) = blocks(kernels, n, k);
     let vectors = n.div_ceil(kernels.lanes).min((BLOCK / size_of::<T>() / depth / kernels.lanes).max(WIDTH));
@@ -76,7 +76,7 @@ pub(in crate::kernel::cpu) fn memory<T: Real>(kernels: &Kernels<T>, n: usize, k:
 /// # Safety
 /// The processor has the instructions of `kernels`; the matrices are valid and `C` overlaps neither `A` nor `B` nor
 /// itself; `scratch` has room for `memory` elements and begins on a cache line.
-pub(in crate::kernel::cpu) unsafe fn multiply<T: Real>(kernels: &Kernels<T>, p: &Product<T>, scratch: *mut T) {
+pub(in crate::cpu) unsafe fn multiply<T: Real>(kernels: &Kernels<T>, p: &Product<T>, scratch: *mut T) {
     let Product { m, n, k, a, b, c, .. } = *p;
     if m == 1 && a.column == 1 && b.row == 1 {
         // What it costs is reading `B`, which lies in order.

@@ -66,8 +66,12 @@ macro_rules! portable {
 
             #[inline(always)]
             unsafe fn load_first(from: *const $float, n: usize) -> [$float; 4] {
-                // SAFETY: as the caller says.
-                std::array::from_fn(|i| if i < n { unsafe { *from.add(i) } } else { 0.0 })
+                let mut x = [0.0; 4];
+                for (i, x) in x.iter_mut().enumerate().take(n) {
+                    // SAFETY: as the caller says.
+                    *x = unsafe { *from.add(i) };
+                }
+                x
             }
 
             #[inline(always)]
@@ -79,18 +83,23 @@ macro_rules! portable {
             }
 
             #[inline(always)]
-            unsafe fn multiply_add(a: [$float; 4], b: [$float; 4], c: [$float; 4]) -> [$float; 4] {
-                // Rounding once would be a slow call where there is no such instruction.
-                if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
-                    std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
-                } else {
-                    std::array::from_fn(|i| a[i] * b[i] + c[i])
+            unsafe fn multiply_add(a: [$float; 4], b: [$float; 4], mut c: [$float; 4]) -> [$float; 4] {
+                for i in 0..4 {
+                    // Rounding once would be a slow call where there is no such instruction.
+                    c[i] = match cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+                        true => a[i].mul_add(b[i], c[i]),
+                        false => a[i] * b[i] + c[i],
+                    };
                 }
+                c
             }
 
             #[inline(always)]
-            unsafe fn add(a: [$float; 4], b: [$float; 4]) -> [$float; 4] {
-                std::array::from_fn(|i| a[i] + b[i])
+            unsafe fn add(mut a: [$float; 4], b: [$float; 4]) -> [$float; 4] {
+                for i in 0..4 {
+                    a[i] += b[i];
+                }
+                a
             }
 
             #[inline(always)]

@@ -9,16 +9,17 @@ mod x86;
 #[cfg(test)]
 mod tests;
 
-pub use dispatch::{Factor, Instructions};
+pub use dispatch::Factor;
 
 /// What other kernels build on: products on the thread at hand.
 pub(super) use block::{Matrix, Product, memory, multiply};
 pub(super) use tile::{Kernels, Lines, Source, Taps, WIDTH};
 
 use super::math::Real;
+use super::vectorized::Instructions;
 use super::{Fault, Kernel, Operand, Scratch, parallel};
-use crate::kernel::gemm::Gemm;
-use crate::kernel::view::View;
+use crate::gemm::Gemm;
+use crate::view::View;
 use std::ops::Range;
 
 /// Products of fewer multiply-adds stay on one thread. One thread needs about 11 µs for as many, two threads 7.

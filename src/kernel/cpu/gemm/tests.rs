@@ -1,7 +1,7 @@
 //! Products against naive sums, with every instruction set that the processor has.
 
 use super::*;
-use crate::kernel::view::DType;
+use crate::view::DType;
 use proptest::prelude::*;
 
 /// A view of matrices `[rows, columns]`, row by row, column by column, or with gaps, and its number of elements.

@@ -3,15 +3,15 @@
 use super::lanes::Lanes;
 
 /// Most vectors in a row of a tile on any processor.
-pub(in crate::kernel::cpu) const WIDTH: usize = 3;
+pub(in crate::cpu) const WIDTH: usize = 3;
 /// Most rows of a tile on any processor.
-pub(in crate::kernel::cpu) const MOST_ROWS: usize = 8;
+pub(in crate::cpu) const MOST_ROWS: usize = 8;
 
 /// A tile of a product: `c[i, j] = Σ a[i, p] b[p, j]`.
 ///
 /// Rows of `b` are read in whole vectors, side by side; `c` is row-major.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Tile<T> {
+pub(in crate::cpu) struct Tile<T> {
     pub k: usize,
     pub a: *const T,
     pub a_row: isize,
@@ -30,7 +30,7 @@ pub(in crate::kernel::cpu) struct Tile<T> {
 ///
 /// Each vector of columns lies somewhere else: it has a `b` and a `c` of its own.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Taps<T> {
+pub(in crate::cpu) struct Taps<T> {
     pub k: usize,
     pub a: *const T,
     pub a_row: isize,
@@ -45,7 +45,7 @@ pub(in crate::kernel::cpu) struct Taps<T> {
 /// A tile of a convolution's derivative by the weights: `c[i, j] += Σ a[rows[i] + lines[l] + x] b[l, x, j]`, the sum over
 /// the positions `x` of some lines.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Lines<T> {
+pub(in crate::cpu) struct Lines<T> {
     /// The first position of each line.
     pub lines: *const usize,
     pub count: usize,
@@ -62,7 +62,7 @@ pub(in crate::kernel::cpu) struct Lines<T> {
 
 /// A block of a matrix that is copied into panels.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Source<T> {
+pub(in crate::cpu) struct Source<T> {
     pub from: *const T,
     /// Rows follow one another in the panel.
     pub rows: usize,
@@ -73,7 +73,7 @@ pub(in crate::kernel::cpu) struct Source<T> {
 
 /// `Σ x[p] w[i, p]` for the rows of a matrix: `c[i * c_stride]`.
 #[derive(Clone, Copy)]
-pub(in crate::kernel::cpu) struct Dots<T> {
+pub(in crate::cpu) struct Dots<T> {
     pub n: usize,
     pub k: usize,
     pub x: *const T,
@@ -85,7 +85,7 @@ pub(in crate::kernel::cpu) struct Dots<T> {
 }
 
 /// The microkernels of an element type for an instruction set.
-pub(in crate::kernel::cpu) struct Kernels<T: 'static> {
+pub(in crate::cpu) struct Kernels<T: 'static> {
     /// Numbers in a vector.
     pub lanes: usize,
     /// Rows of a full tile, and its vectors: as many as registers hold besides what each step reads.
@@ -117,17 +117,17 @@ pub(super) unsafe fn tile<L: Lanes, const R: usize, const W: usize>(t: &Tile<L::
             }
             for (i, sums) in sums.iter_mut().enumerate() {
                 let x = L::splat(a.offset(i as isize * t.a_row));
-                for (sum, vector) in sums.iter_mut().zip(row) {
-                    *sum = L::multiply_add(x, vector, *sum);
+                for (sum, vector) in sums.iter_mut().zip(&row) {
+                    *sum = L::multiply_add(x, *vector, *sum);
                 }
             }
             a = a.offset(t.a_column);
             b = b.offset(t.b_row);
         }
-        for (i, sums) in sums.into_iter().enumerate() {
+        for (i, sums) in sums.iter().enumerate() {
             let row = t.c.offset(i as isize * t.c_row);
-            for (j, sum) in sums.into_iter().enumerate() {
-                put::<L>(row.add(j * L::LANES), sum, if j + 1 < W { L::LANES } else { t.last }, t.add);
+            for (j, sum) in sums.iter().enumerate() {
+                put::<L>(row.add(j * L::LANES), *sum, if j + 1 < W { L::LANES } else { t.last }, t.add);
             }
         }
     }
@@ -156,22 +156,24 @@ pub(super) unsafe fn taps<L: Lanes, const R: usize, const W: usize>(t: &Taps<L::
     // SAFETY: inside the tensors, as the caller says.
     unsafe {
         let mut sums = [[L::zero(); W]; R];
-        let b: [_; W] = std::array::from_fn(|j| t.b[j]);
-        let mut a = t.a;
+        let (mut a, b) = (t.a, t.b);
         for p in 0..t.k {
             let offset = *t.offsets.add(p);
-            let row = b.map(|b| L::load(b.add(offset)));
+            let mut row = [L::zero(); W];
+            for (vector, b) in row.iter_mut().zip(&b) {
+                *vector = L::load(b.add(offset));
+            }
             for (i, sums) in sums.iter_mut().enumerate() {
                 let x = L::splat(a.offset(i as isize * t.a_row));
-                for (sum, vector) in sums.iter_mut().zip(row) {
-                    *sum = L::multiply_add(x, vector, *sum);
+                for (sum, vector) in sums.iter_mut().zip(&row) {
+                    *sum = L::multiply_add(x, *vector, *sum);
                 }
             }
             a = a.add(1);
         }
-        for (i, sums) in sums.into_iter().enumerate() {
-            for (j, sum) in sums.into_iter().enumerate() {
-                put::<L>(t.c[j].offset(i as isize * t.c_row), sum, L::LANES, t.add);
+        for (i, sums) in sums.iter().enumerate() {
+            for (sum, c) in sums.iter().zip(&t.c) {
+                put::<L>(c.offset(i as isize * t.c_row), *sum, L::LANES, t.add);
             }
         }
     }
@@ -184,25 +186,31 @@ pub(super) unsafe fn lines<L: Lanes, const R: usize, const W: usize>(t: &Lines<L
     // SAFETY: inside the tensors, as the caller says.
     unsafe {
         let mut sums = [[L::zero(); W]; R];
-        let rows: [_; R] = std::array::from_fn(|i| t.a.add(*t.rows.add(i)));
+        let mut rows = [t.a; R];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = t.a.add(*t.rows.add(i));
+        }
         let mut b = t.b;
         for l in 0..t.count {
             let first = *t.lines.add(l);
             for x in first..first + t.len {
-                let row: [_; W] = std::array::from_fn(|j| L::load(b.add(j * L::LANES)));
-                for (sums, from) in sums.iter_mut().zip(rows) {
+                let mut row = [L::zero(); W];
+                for (j, vector) in row.iter_mut().enumerate() {
+                    *vector = L::load(b.add(j * L::LANES));
+                }
+                for (sums, from) in sums.iter_mut().zip(&rows) {
                     let x = L::splat(from.add(x));
-                    for (sum, vector) in sums.iter_mut().zip(row) {
-                        *sum = L::multiply_add(x, vector, *sum);
+                    for (sum, vector) in sums.iter_mut().zip(&row) {
+                        *sum = L::multiply_add(x, *vector, *sum);
                     }
                 }
                 b = b.add(W * L::LANES);
             }
         }
-        for (i, sums) in sums.into_iter().enumerate() {
+        for (i, sums) in sums.iter().enumerate() {
             let row = t.c.offset(i as isize * t.c_row);
-            for (j, sum) in sums.into_iter().enumerate() {
-                put::<L>(row.add(j * L::LANES), sum, if j + 1 < W { L::LANES } else { t.last }, true);
+            for (j, sum) in sums.iter().enumerate() {
+                put::<L>(row.add(j * L::LANES), *sum, if j + 1 < W { L::LANES } else { t.last }, true);
             }
         }
     }
@@ -324,7 +332,7 @@ where
                 *sum = L::multiply_add(L::load_first(w.offset(i as isize * d.w_row).add(p), d.k - p), x, *sum);
             }
         }
-        for (i, sum) in sums.into_iter().enumerate() {
+        for (i, &sum) in sums.iter().enumerate() {
             let mut parts = [zero::<L>(); 16];
             L::store(parts.as_mut_ptr(), sum);
             let mut half = L::LANES / 2;

@@ -7,6 +7,9 @@
 #![allow(clippy::excessive_precision)] // as published
 
 use super::{Real, clamp, polynomial, signed_power};
+use crate::cpu::{Kernel, prepare};
+use crate::nest::Nest;
+use crate::work::Work;
 
 /// 1.5·2⁵²: adding it rounds to the nearest integer, which then stands in the low bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
@@ -24,6 +27,11 @@ impl Real for f64 {
     const ONE: Self = 1.0;
     const INFINITY: Self = f64::INFINITY;
     const GREATEST: Self = f64::MAX;
+    const WIDEST: bool = false;
+
+    fn prepare(work: Work) -> Result<Box<dyn Kernel<Self>>, Box<Nest>> {
+        prepare::prepare(work)
+    }
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {

@@ -1,14 +1,17 @@
 //! Elementary functions without branches, which the compiler vectorises wherever they are inlined into a loop.
 //!
 //! They are accurate to a few units in the last place, in f64 to about one. Loops over them belong inside
-//! `pulp::Arch::dispatch`: elsewhere `mul_add` is a slow call on x86 (the result is the same).
+//! `vectorized`: elsewhere `mul_add` is a slow call on x86 (the result is the same).
 
 mod single;
 mod double;
 #[cfg(test)]
 mod tests;
 
+use super::Kernel;
 use super::gemm::Factor;
+use crate::nest::Nest;
+use crate::work::Work;
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -35,6 +38,15 @@ pub trait Real:
     const INFINITY: Self;
     /// The greatest finite number.
     const GREATEST: Self;
+    /// Whether loops are compiled for AVX-512 too; `f64`, in which gradients are checked, does without.
+    const WIDEST: bool;
+
+    /// Work over such numbers, ready to run; a loop is given back, since its body is a list of launches. What this calls is
+    /// compiled here, for each type once, and not again in every crate that runs something.
+    ///
+    /// # Errors
+    /// The loop.
+    fn prepare(work: Work) -> Result<Box<dyn Kernel<Self>>, Box<Nest>>;
 
     /// The nearest value.
     fn from_f64(value: f64) -> Self;

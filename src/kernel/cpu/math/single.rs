@@ -2,6 +2,9 @@
 #![allow(clippy::excessive_precision)] // the digits of the fit
 
 use super::{Real, clamp, polynomial, signed_power};
+use crate::cpu::{Kernel, prepare};
+use crate::nest::Nest;
+use crate::work::Work;
 
 /// 1.5·2²³: adding it rounds to the nearest integer, which then stands in the low bits.
 const ROUND: f32 = 12_582_912.0;
@@ -15,6 +18,11 @@ impl Real for f32 {
     const ONE: Self = 1.0;
     const INFINITY: Self = f32::INFINITY;
     const GREATEST: Self = f32::MAX;
+    const WIDEST: bool = true;
+
+    fn prepare(work: Work) -> Result<Box<dyn Kernel<Self>>, Box<Nest>> {
+        prepare::prepare(work)
+    }
 
     #[inline(always)]
     fn from_f64(value: f64) -> Self {

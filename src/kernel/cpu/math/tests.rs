@@ -2,10 +2,10 @@
 #![allow(clippy::excessive_precision)] // digits as published
 
 use super::Real;
-use crate::kernel::cpu::rows::apply;
-use crate::kernel::elementwise::{Binary, Unary};
-use crate::kernel::tiled::Code;
-use pulp::Arch;
+use crate::cpu::rows::apply;
+use crate::cpu::vectorized::Instructions;
+use crate::elementwise::{Binary, Unary};
+use crate::tiled::Code;
 
 /// A function, its reference, and what it may be off: in f32 units in the last place, in f64 relative.
 struct Case {
@@ -55,7 +55,7 @@ fn erf(x: f64) -> f64 {
 
 fn run<T: Real>(code: Code, [x, y]: [&[T]; 2]) -> Vec<T> {
     let mut out = vec![T::ZERO; x.len()];
-    apply(Arch::new(), code, &mut out, [x, y, &[]]);
+    apply(Instructions::best(), code, &mut out, [x, y, &[]]);
     out
 }
 

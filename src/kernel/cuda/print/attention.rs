@@ -2,8 +2,8 @@
 
 use super::special::{constants, operand};
 use super::{Argument, NARROW, Place, Source, Task};
-use crate::kernel::attention::{Attention, Pass};
-use crate::kernel::view::{DType, View};
+use crate::attention::{Attention, Pass};
+use crate::view::{DType, View};
 
 const ATTENTION: &str = include_str!("../text/attention.cuh");
 /// Queries or keys of a block, a warp each.

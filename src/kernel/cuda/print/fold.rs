@@ -2,7 +2,7 @@
 
 use super::point::{at, counter, written};
 use super::{LANES, NARROW, Parameters, Source, THREADS, Task, positions, threads};
-use crate::kernel::tiled::{Accumulation, Fold, Tiled};
+use crate::tiled::{Accumulation, Fold, Tiled};
 use std::fmt::Write;
 
 /// Warps of a block at most.

@@ -8,8 +8,8 @@ mod fold;
 mod point;
 mod special;
 
-use crate::kernel::view::{DType, View};
-use crate::kernel::work::Work;
+use crate::view::{DType, View};
+use crate::work::Work;
 use std::collections::HashMap;
 use std::fmt::Write;
 

@@ -1,8 +1,8 @@
 //! What happens at a point of a fused kernel, and the kernel that does it everywhere.
 
 use super::{BLOCKS, NARROW, Parameters, Source, Task, offset, positions, threads};
-use crate::kernel::tiled::{Code, Kind, Row, Source as From, Tiled};
-use crate::kernel::view::{DType, View};
+use crate::tiled::{Code, Kind, Row, Source as From, Tiled};
+use crate::view::{DType, View};
 use std::fmt::Write;
 
 impl Source {

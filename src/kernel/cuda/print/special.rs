@@ -1,12 +1,12 @@
 //! Kernels that are written by hand, as instances of templates over the numbers of a launch.
 
 use super::{Argument, BLOCKS, NARROW, Place, Source, THREADS, Task, element, threads};
-use crate::kernel::conv::{self, Convolution};
-use crate::kernel::gemm::Gemm;
-use crate::kernel::lookup::{Kind, Lookup};
-use crate::kernel::pool::{Pool, Pooling};
-use crate::kernel::view::View;
-use crate::kernel::work::FoldIn;
+use crate::conv::{self, Convolution};
+use crate::gemm::Gemm;
+use crate::lookup::{Kind, Lookup};
+use crate::pool::{Pool, Pooling};
+use crate::view::View;
+use crate::work::FoldIn;
 
 const PRODUCTS: &str = include_str!("../text/products.cuh");
 const PLANES: &str = include_str!("../text/planes.cuh");

@@ -1,0 +1,16 @@
+//! What is computed: functions and ops, derivatives, optimisers, flows.
+
+mod attention;
+mod bijections;
+mod conv;
+mod custom;
+mod extension_optimisers;
+mod flows;
+mod formula;
+mod functions;
+mod gradcheck;
+mod matching;
+mod norms;
+mod optimisers;
+mod varying;
+mod vision;

@@ -1,0 +1,6 @@
+//! What is trained, kept in files and streamed.
+
+mod checkpoint;
+mod foreign;
+mod streams;
+mod train;
