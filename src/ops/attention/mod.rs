@@ -1,17 +1,26 @@
 //! Scaled dot-product attention. Its derivative is an op of its own, which computes the scores again; the derivative of
 //! that is the derivative of its formula written out in other ops.
 
+mod build;
+mod launch;
+
+pub(crate) use build::Sizes;
+pub use build::{Attend, Attention};
+
 use super::cases::{Case, Domain};
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::Kind;
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use crate::Result;
-use crate::graph::{Attend, Attention, Binary, Compare, DType, Graph, Node, NodeId, Op, Sizes, Unary};
+use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, Unary};
 use ansatz_shapes as shapes;
+use launch::launch;
 
 /// Attention.
 pub(super) struct Forward<'a>(pub &'a Attention);
 
-impl Rule for Forward<'_> {
+impl<'a> Rule<'a> for Forward<'a> {
     fn arity(&self) -> Option<usize> {
         Some(self.0.operands())
     }
@@ -20,8 +29,8 @@ impl Rule for Forward<'_> {
         result(graph, node, self.0, false)
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'a> {
+        Kind::Alone(launch)
     }
 
     fn passes(&self) -> usize {
@@ -41,6 +50,17 @@ impl Rule for Forward<'_> {
         attention_vjp(graph, y, c, self.0)
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        // Zeros, and the logarithms of empty sums.
+        let sizes = sizes(to.graph(), &node.inputs);
+        if sizes.t > 0 && sizes.s > 0 {
+            return None;
+        }
+        let result = to.constant(0.0, &[sizes.result()], node.dtype);
+        let logarithms = to.constant(f64::NEG_INFINITY, &[sizes.logarithms()], node.dtype);
+        Some(to.make(Op::Concat { axis: 0 }, vec![result, logarithms], &node.dims, node.dtype))
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         attention_cases(float)
     }
@@ -49,7 +69,7 @@ impl Rule for Forward<'_> {
 /// The derivative of attention.
 pub(super) struct Backward<'a>(pub &'a Attention);
 
-impl Rule for Backward<'_> {
+impl<'a> Rule<'a> for Backward<'a> {
     fn arity(&self) -> Option<usize> {
         Some(self.0.operands() + 3)
     }
@@ -58,8 +78,8 @@ impl Rule for Backward<'_> {
         result(graph, node, self.0, true)
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'a> {
+        Kind::Alone(launch)
     }
 
     fn passes(&self) -> usize {
@@ -78,6 +98,11 @@ impl Rule for Backward<'_> {
     fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, walk: Walk) -> Result<Vec<Option<NodeId>>> {
         let c = c.one()?;
         gradient_vjp(graph, y, c, self.0, walk)
+    }
+
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        let Sizes { t, s, .. } = sizes(to.graph(), &node.inputs);
+        (t == 0 || s == 0).then(|| to.constant(0.0, &node.dims, node.dtype))
     }
 
     fn cases(float: DType) -> Result<Vec<Case>> {
