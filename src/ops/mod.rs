@@ -15,6 +15,7 @@ mod causal;
 mod conv;
 mod custom;
 mod elementwise;
+mod flip;
 mod index;
 mod interpret;
 mod joins;
@@ -115,6 +116,11 @@ ops! {
         /// The first position taken.
         start: usize
     } => views::Slice: views::Slice { axis: *axis, start: *start };
+    /// The elements of an axis in the opposite order.
+    Flip {
+        /// The axis whose elements change places.
+        axis: usize
+    } => flip::Flip: flip::Flip(*axis);
     /// Zeros around the operand along an axis: the operand begins at `start`, the node's own size says where it ends.
     Pad {
         /// The axis that grows.
