@@ -44,7 +44,7 @@ pub use lookup::{gather, positions};
 pub use loss::{CrossEntropy, bce_with_logits, cross_entropy, mse};
 pub use path::Path;
 pub use random::{bernoulli, dropout, dropout2d, normal, uniform};
-pub use reduce::{argmax, log_softmax, logsumexp, max, mean, min, normal_log_prob, softmax, sum, var};
+pub use reduce::{argmax, flip, log_softmax, logsumexp, max, mean, min, normal_log_prob, softmax, sum, var};
 pub use scope::Scope;
 pub use var::{Erased, Var};
 pub use varying::{Between, Varying};
