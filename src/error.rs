@@ -1,9 +1,10 @@
 //! The one error type of the library. Every message is a sentence that names what was wrong and what to try.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// What can go wrong at run time, with the names, shapes and files involved.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Shapes or element types that an op cannot take.
@@ -59,6 +60,13 @@ impl Error {
 
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Error::Io { action, path: path.into(), source }
+    }
+}
+
+/// The sentence itself, so that `fn main() -> Result<()>` shows it as it is meant to be read.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -4,11 +4,12 @@ use super::metrics::{Epoch, History, Metrics, MetricsFile};
 use super::programs::GRADIENT_NORM;
 use super::progress::Bar;
 use super::settings::Settings;
-use super::trainer::Trainer;
+use super::trainer::{Clock, Trainer};
 use crate::data::{Dataset, epoch_order};
 use crate::nn::Net;
 use crate::tensor::Float;
 use crate::{Error, Result};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl<E: Float, N: Net<E>> Trainer<N, E> {
@@ -39,6 +40,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             if let Some(file) = &mut metrics_file {
                 file.write(&epoch)?;
             }
+            bar.epoch(&epoch);
             history.epochs.push(epoch);
             history.best_epoch = self.clock.best_epoch;
             if let Some(path) = self.settings.checkpoint.clone() {
@@ -49,8 +51,14 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
                 break;
             }
         }
+        if self.is_stopped() && self.clock.epoch < self.settings.epochs {
+            history.interrupted = true;
+            if let Some(path) = self.settings.checkpoint.clone() {
+                self.save(path)?;
+            }
+        }
         if let Some(last) = history.epochs.last() {
-            bar.finish(last.epoch, last.train.loss(), last.validation.as_ref().map(Metrics::loss));
+            bar.finish(last);
         }
         Ok(history)
     }
@@ -77,7 +85,11 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     }
 
     fn is_done(&self) -> bool {
-        self.settings.updates.is_some_and(|updates| self.clock.updates >= updates)
+        self.is_stopped() || self.settings.updates.is_some_and(|updates| self.clock.updates >= updates)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.settings.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// The batches of an epoch that are left; nothing if the updates ran out within it.
@@ -100,17 +112,13 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             for (sum, value) in clock.sums.iter_mut().zip(&metrics.values) {
                 *sum += rows.len() as f64 * value;
             }
-            bar.advance(rows.len(), clock.epoch + 1, clock.sums[metrics.loss] / clock.samples as f64);
+            bar.advance(rows.len(), clock.epoch + 1, &|| clock.means(metrics).to_string());
             Ok(true)
         })?;
         if !whole {
             return Ok(None);
         }
-        let seen = self.clock.samples as f64;
-        // The norm of the gradients is a fact about single updates, not a mean over samples.
-        let names: Vec<&str> = self.metrics.names.iter().copied().filter(|name| *name != GRADIENT_NORM).collect();
-        let values = self.clock.sums.iter().take(names.len()).map(|sum| sum / seen).collect();
-        let train = Metrics { names: self.metrics.names[..names.len()].to_vec(), values, loss: self.metrics.loss };
+        let train = self.clock.means(&self.metrics);
         self.clock.epoch += 1;
         self.clock.position = 0;
         self.clock.samples = 0;
@@ -139,5 +147,14 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             self.clock.waited += 1;
         }
         Ok(())
+    }
+}
+
+impl Clock {
+    /// The means of the results over the epoch so far. The norm of the gradients is a fact about single updates.
+    fn means(&self, last: &Metrics) -> Metrics {
+        let names: Vec<&'static str> = last.names.iter().copied().filter(|name| *name != GRADIENT_NORM).collect();
+        let values = self.sums.iter().take(names.len()).map(|sum| sum / self.samples as f64).collect();
+        Metrics { names, values, loss: last.loss }
     }
 }

@@ -7,6 +7,8 @@ use crate::tensor::Float;
 use crate::{Error, Result};
 use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A training that is being described; [`Builder::build`] makes the trainer.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct Settings {
     pub patience: Option<u64>,
     pub metrics: Option<PathBuf>,
     pub checkpoint: Option<PathBuf>,
+    pub stop: Option<Arc<AtomicBool>>,
     pub progress: bool,
     pub prefetch: usize,
     pub players: Vec<String>,
@@ -42,6 +45,7 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
             patience: None,
             metrics: None,
             checkpoint: None,
+            stop: None,
             progress: false,
             prefetch: 0,
             players: Vec::new(),
@@ -166,7 +170,23 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
         self
     }
 
-    /// Shows a bar with the loss and the samples per second (with the feature `progress`).
+    /// Ends [`Trainer::fit`] after the batch in which this becomes true, as a handler of signals may say: the training
+    /// file is written, and [`Trainer::resume`] goes on as if nothing had been.
+    ///
+    /// ```no_run
+    /// # use ansatz::{optim::AdamW, train::Trainer, nn::Net};
+    /// # use std::sync::{Arc, atomic::AtomicBool};
+    /// # fn example<Risk: Net<f32>>(risk: Risk, told: Arc<AtomicBool>) -> ansatz::Result<()> {
+    /// let builder = Trainer::builder(risk, AdamW::new(1e-3)).checkpoint("training.safetensors").stop(told);
+    /// # builder.build().map(drop) }
+    /// ```
+    pub fn stop(mut self, told: Arc<AtomicBool>) -> Self {
+        self.settings.stop = Some(told);
+        self
+    }
+
+    /// Shows a bar with the results, the samples per second and the time that is left; where the output is no terminal, a
+    /// line for each epoch (with the feature `progress`).
     pub fn progress(mut self) -> Self {
         self.settings.progress = true;
         self
