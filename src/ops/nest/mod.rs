@@ -371,7 +371,8 @@ fn given_vjp(
 }
 
 /// The nodes of a loop's body whose values the reverse body, which has them at `values` and goes on from `again`, reads:
-/// all but those that it has anyway, that cost nothing, or that depend on the number of the step and captures alone.
+/// all but those that it has anyway, that cost nothing, or that depend on the number of the step and captures alone. A loop
+/// within the body is no value, and has by now results of its own for its own derivative: it runs again.
 fn read_again(nest: &Loop, reverse: &Graph, values: &[NodeId], again: usize) -> Vec<NodeId> {
     let mut varies: Vec<bool> = Vec::with_capacity(nest.body.nodes.len());
     let mut free = varies.clone();
@@ -389,7 +390,8 @@ fn read_again(nest: &Loop, reverse: &Graph, values: &[NodeId], again: usize) -> 
     for x in backward.chain(reverse.outputs.iter().map(|(_, id)| id)) {
         read[x.index()] = true;
     }
-    let nodes = nest.body.nodes().map(|(id, _)| id);
+    let values_of = nest.body.nodes().filter(|(_, node)| !matches!(node.op.kind(), Kind::Loop(_)));
+    let nodes = values_of.map(|(id, _)| id);
     nodes.filter(|id| varies[id.index()] && !free[id.index()] && read[values[id.index()].index()]).collect()
 }
 
