@@ -40,9 +40,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// The number of elements.
+    /// The number of elements; the greatest number where there are more than can be counted, which no program computes.
     pub fn len(&self) -> usize {
-        self.dims.iter().product()
+        self.dims.iter().fold(1, |len, &size| len.saturating_mul(size))
     }
 
     /// Whether there is no element: an axis has size 0.

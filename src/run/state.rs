@@ -27,8 +27,9 @@ impl State {
         let mut bytes: usize = 0;
         for slot in slots {
             offsets.push(bytes);
-            let size = slot.dims.iter().product::<usize>() * slot.dtype.size();
-            bytes = (bytes + size).next_multiple_of(64);
+            // More than can be counted is more than there is, and ends at the allocation.
+            let len = slot.dims.iter().fold(slot.dtype.size(), |len, &size| len.saturating_mul(size));
+            bytes = bytes.saturating_add(len).checked_next_multiple_of(64).unwrap_or(usize::MAX);
         }
         let slots = slots.iter().map(|slot| StateSlot { update: None, ..slot.clone() }).collect();
         State { layout: Arc::new(StateLayout { slots, offsets }), arena: Arena::new(bytes) }

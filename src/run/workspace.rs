@@ -20,7 +20,8 @@ impl Program {
     /// Memory to run this program in, on states like `state`.
     ///
     /// # Errors
-    /// If a tensor that the program uses is not in the state, or has another shape or element type there.
+    /// If a tensor that the program uses is not in the state, or has another shape or element type there, or the system does
+    /// not give the memory.
     pub fn workspace(&self, state: &State) -> Result<Workspace> {
         let mut offsets = Vec::with_capacity(self.states.len());
         for wanted in &self.states {
@@ -39,11 +40,13 @@ impl Program {
             }
             offsets.push(state.layout.offsets[slot]);
         }
-        Ok(Workspace {
-            engine: Engine::new(self, offsets),
-            layout: Arc::clone(&state.layout),
-            program: Arc::clone(&self.identity),
-        })
+        let engine = Engine::new(self, offsets).ok_or_else(|| {
+            let bytes = self.workspace_bytes();
+            Error::value(format!(
+                "intermediate values take {bytes} bytes, which the system does not give; take smaller batches"
+            ))
+        })?;
+        Ok(Workspace { engine, layout: Arc::clone(&state.layout), program: Arc::clone(&self.identity) })
     }
 }
 
