@@ -78,8 +78,15 @@ impl<E: Float, M: Net<E>> Session<E, M> {
     }
 
     fn ready(&self, dims: &Vec<usize>) -> Result<Arc<Ready>> {
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Ok(Arc::new(Ready { compiled: Compiled::inference::<E, M>(dims)?, idle: Mutex::default() }));
-        programs.get_or_make(dims, make).cloned()
+        let kept = |make: &mut dyn FnMut() -> Option<Arc<Ready>>| {
+            let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+            programs.get_or(dims, make).cloned()
+        };
+        if let Some(known) = kept(&mut || None) {
+            return Ok(known);
+        }
+        // Nothing is locked while the net is recorded, which may call functions of Rust.
+        let made = Arc::new(Ready { compiled: Compiled::inference::<E, M>(dims)?, idle: Mutex::default() });
+        Ok(kept(&mut || Some(Arc::clone(&made))).unwrap_or(made))
     }
 }
