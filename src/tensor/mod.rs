@@ -37,6 +37,7 @@ pub use einsum::einsum;
 pub use element::{Element, Float, In};
 pub use elementwise::*;
 pub use facts::{Divides, Product, SameSize};
+pub(crate) use feed::Rows;
 pub use feed::{Feed, Inputs};
 pub use host::{HostTensor, copy_into, cpu, from_vec, realize, to_vec};
 pub use indices::Indices;
