@@ -70,6 +70,24 @@ impl fmt::Debug for Error {
     }
 }
 
+/// The known word that is the fewest changes of a letter away, if they are few.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |other: &str| {
+        let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+        for (i, a) in word.chars().enumerate() {
+            let mut corner = std::mem::replace(&mut row[0], i + 1);
+            for (j, b) in other.chars().enumerate() {
+                let change = corner + usize::from(a != b);
+                corner = row[j + 1];
+                row[j + 1] = change.min(row[j] + 1).min(corner + 1);
+            }
+        }
+        row.last().copied().unwrap_or(0)
+    };
+    let best = known.map(|other| (distance(other), other)).min()?;
+    (best.0 <= word.chars().count().div_ceil(3)).then_some(best.1)
+}
+
 fn list(problems: &[String]) -> String {
     problems.iter().map(|p| format!("\n  - {p}")).collect()
 }

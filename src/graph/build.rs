@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::kernel::schedule::Home;
+use crate::ops::Kind;
 use crate::{Error, Result};
 use ansatz_shapes::{self as shapes, Misfit};
 
@@ -35,6 +36,16 @@ impl Graph {
     /// The named results.
     pub fn outputs(&self) -> &[(String, NodeId)] {
         &self.outputs
+    }
+
+    /// Whether a node is several results at once, which has no value of its own.
+    pub(crate) fn is_whole(&self, node: NodeId) -> bool {
+        matches!(self[node].op.kind(), Kind::Loop(_))
+    }
+
+    /// Lets the state stay as it is.
+    pub(crate) fn forget_updates(&mut self) {
+        self.states.iter_mut().for_each(|slot| slot.update = None);
     }
 
     /// A named result.

@@ -124,7 +124,8 @@ fn walk(
     Ok(courses)
 }
 
-fn obstacle(graph: &Graph, id: NodeId, problem: &str) -> Obstacle {
+/// A node as a message names it.
+pub(crate) fn obstacle(graph: &Graph, id: NodeId, problem: &str) -> Obstacle {
     let mut op = match &graph[id].op {
         Op::Custom(own) => format!("{own:?}"),
         op => format!("{op:?}"),

@@ -42,7 +42,7 @@ pub use reduce::ReduceOp;
 pub use rule::Walk;
 pub use verify::verify;
 
-pub(crate) use causal::{Obstacle, causal, tells_apart};
+pub(crate) use causal::{Obstacle, causal, obstacle, tells_apart};
 #[cfg(test)]
 pub(crate) use elementwise::{binary_domains, jumps, unary_domain};
 pub(crate) use interpret::evaluate;

@@ -1,6 +1,8 @@
 //! The loop over epochs.
 
+use super::batches::countable;
 use super::metrics::{Epoch, History, Metrics, MetricsFile};
+use super::origin::Origin;
 use super::programs::GRADIENT_NORM;
 use super::progress::Bar;
 use super::settings::Settings;
@@ -16,8 +18,8 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// Trains for the epochs that are left, in a new seeded order each; evaluates on the validation samples after each.
     ///
     /// # Errors
-    /// If there is no sample, one cannot be read, a file cannot be written, or the loss is not finite; the state is
-    /// then that of the last good step.
+    /// If there is no sample, one cannot be read, a file cannot be written, or the loss or a gradient is not finite (unless
+    /// such batches are [passed over](super::NotFinite::Skip)); the state is then that of the last good step.
     pub fn fit(
         &mut self,
         train: &dyn Dataset<N::Batch>,
@@ -25,6 +27,23 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     ) -> Result<History> {
         if train.is_empty() || validation.is_some_and(|data| data.is_empty()) {
             return Err(Error::value("there is no sample to train on or to validate with"));
+        }
+        if self.settings.drop_last && train.len() < self.settings.batch_size {
+            return Err(Error::value(format!(
+                "{} samples are less than a batch of {}, and `drop_last` leaves out what is less",
+                train.len(),
+                self.settings.batch_size
+            )));
+        }
+        countable(train)?;
+        // Without a file nobody asks for it.
+        if self.settings.checkpoint.is_some() || self.resumed.is_some() || self.data.is_some() {
+            let data = Origin::of(train)?;
+            if let Some(before) = self.resumed {
+                before.check(&data)?;
+                self.resumed = None;
+            }
+            self.data = Some(data);
         }
         let mut metrics_file = self.settings.metrics.as_deref().map(MetricsFile::open).transpose()?;
         let mut history = History { best_epoch: self.clock.best_epoch, ..History::default() };
@@ -95,7 +114,9 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// The batches of an epoch that are left; nothing if the updates ran out within it.
     fn epoch(&mut self, train: &dyn Dataset<N::Batch>, order: &[u32], bar: &mut Bar) -> Result<Option<Epoch>> {
         let begin = Instant::now();
-        let batches = order.chunks(self.settings.batch_size).skip(self.clock.position as usize);
+        let Settings { batch_size, drop_last, .. } = self.settings;
+        let whole_ones = if drop_last { order.len() / batch_size } else { usize::MAX };
+        let batches = order.chunks(batch_size).take(whole_ones).skip(self.clock.position as usize);
         let mut samples = 0;
         let mut learning_rate = self.learning_rate();
         let whole = self.each_batch(train, self.training_pass(), batches, |trainer, rows| {
@@ -103,9 +124,14 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
                 return Ok(false);
             }
             learning_rate = trainer.learning_rate();
+            let skipped = trainer.skipped();
             trainer.step_on_feed()?;
+            let taken = trainer.skipped() == skipped;
             let Trainer { clock, metrics, .. } = trainer;
             clock.position += 1;
+            if !taken {
+                return Ok(true);
+            }
             clock.samples += rows.len() as u64;
             samples += rows.len();
             clock.sums.resize(metrics.values.len().max(clock.sums.len()), 0.0);
