@@ -7,10 +7,13 @@
 //! cargo run --release --example attention_particles
 //! ```
 
+mod shared;
+
 use ansatz::data::normal_points;
 use ansatz::nn::{Path, Slot, Source};
 use ansatz::plot::{Board, Figure, Plane as Picture};
 use ansatz::prelude::*;
+use shared::{Program, say};
 use std::f64::consts::PI;
 use std::ops::Range;
 
@@ -33,6 +36,13 @@ net! {
     pub net Plane(x: [n, t, 2]) -> [n, t, 2] { x + (x |> attention: Move(1, false)) / 16 }
 }
 
+const PROGRAM: Program = Program {
+    name: "attention_particles",
+    about: "Shows how attention by itself moves tokens, and they gather.",
+    length: (0, ""),
+    options: &[],
+    words: "",
+};
 /// The steps of a token in a layer are 1/16 long.
 const STEPS: usize = 16;
 /// Tokens in a sequence.
@@ -63,38 +73,41 @@ impl Source<f32> for Plain {
 type Course<const D: usize> = Vec<Vec<[f64; D]>>;
 
 fn main() -> Result<()> {
+    let options = PROGRAM.options()?;
+    let seed = options.seed + 6;
     let mut pictures = vec![];
 
     for (beta, causal) in [(2.0, false), (8.0, false), (2.0, true), (8.0, true)] {
-        let course = if causal { course::<3, CausalCircle>(beta, 16)? } else { course::<3, Circle>(beta, 16)? };
+        let course =
+            if causal { course::<3, CausalCircle>(beta, 16, seed)? } else { course::<3, Circle>(beta, 16, seed)? };
         let order = if causal { ", causal" } else { "" };
-        println!("circle, β = {beta}{order}: clusters {}", counts(&course));
+        say!("circle, β = {beta}{order}: clusters {}", counts(&course));
         pictures.push(world_lines(format!("circle over depth, β = {beta}{order}"), &course));
     }
     for causal in [false, true] {
-        let course = if causal { course::<3, CausalSphere>(6.0, 32)? } else { course::<3, Sphere>(6.0, 32)? };
+        let course =
+            if causal { course::<3, CausalSphere>(6.0, 32, seed)? } else { course::<3, Sphere>(6.0, 32, seed)? };
         let order = if causal { ", causal" } else { "" };
-        println!("sphere, β = 6{order}: clusters {}", counts(&course));
+        say!("sphere, β = 6{order}: clusters {}", counts(&course));
         for time in [0, 2, 6, 32] {
             pictures.push(globe(format!("sphere{order}, depth {time}"), &course[..=time * STEPS]));
         }
     }
-    let course = course::<2, Plane>(1.0, 8)?;
-    println!("plane: clusters of directions {}", counts(&course));
+    let course = course::<2, Plane>(1.0, 8, seed)?;
+    say!("plane: clusters of directions {}", counts(&course));
     for time in [0, 1, 2, 8] {
         pictures.push(plane(time, &course[..=time * STEPS]));
     }
 
+    let picture = options.path("attention_particles.png");
     let title = "On a circle (angle over depth), on a sphere, in the plane; in causal order, orange tokens come after blue ones";
-    Figure::new("Attention moves tokens, and they gather")
-        .board(Board::new(title, 4, pictures))
-        .save("out/attention_particles.png")?;
-    println!("out/attention_particles.png");
+    Figure::new("Attention moves tokens, and they gather").board(Board::new(title, 4, pictures)).save(&picture)?;
+    say!("{}", picture.display());
     Ok(())
 }
 
 /// Sends tokens through layers that share their weights, for so long a time.
-fn course<const D: usize, N>(beta: f32, time: usize) -> Result<Course<D>>
+fn course<const D: usize, N>(beta: f32, time: usize, seed: u64) -> Result<Course<D>>
 where
     N: Net<
             f32,
@@ -104,7 +117,8 @@ where
 {
     let net = N::build(&Path::root(), &mut Plain { beta })?;
     let session = Session::new(&net)?;
-    let mut x: Vec<f32> = normal_points(TOKENS * D, 7).as_flattened()[..TOKENS * D].iter().map(|&x| x as f32).collect();
+    let mut x: Vec<f32> =
+        normal_points(TOKENS * D, seed).as_flattened()[..TOKENS * D].iter().map(|&x| x as f32).collect();
     let mut course = vec![];
     for _ in 0..=time * STEPS {
         x = to_vec(&session.run(&N::Batch::from(from_vec(x, (1, TOKENS, Const))?))?);

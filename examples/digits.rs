@@ -4,10 +4,14 @@
 //! cargo run --release --example digits
 //! ```
 
+mod shared;
+
 use ansatz::data::{Labelled, digits};
 use ansatz::plot::{Diagram, Figure, Grid, Picture};
 use ansatz::prelude::*;
 use ansatz::train::History;
+use shared::{Program, say};
+use std::path::Path;
 
 net! {
     /// 8 × 8 grey values.
@@ -28,35 +32,41 @@ net! {
     }
 }
 
-const EPOCHS: u64 = 60;
+const PROGRAM: Program = Program {
+    name: "digits",
+    about: "Trains a multi-layer perceptron on handwritten digits and shows what it learned.",
+    length: (60, "epochs"),
+    options: &[],
+    words: "",
+};
 const BATCH: usize = 64;
 
 fn main() -> Result<()> {
+    let options = PROGRAM.options()?;
     let (train, test) = digits::<Pixels, Digit, f32>()?.split(0.8, 1)?;
-    let updates = EPOCHS * train.len().div_ceil(BATCH) as u64;
+    let updates = options.length * train.len().div_ceil(BATCH) as u64;
 
-    let mut trainer = Trainer::builder(Risk::init(1), AdamW { weight_decay: 0.05, ..AdamW::new(2e-3) })
-        .seed(1)
+    let builder = Trainer::builder(Risk::init(options.seed), AdamW { weight_decay: 0.05, ..AdamW::new(2e-3) })
+        .seed(options.seed)
         .batch_size(BATCH)
-        .epochs(EPOCHS)
-        .schedule(Schedule::cosine(updates / 20, updates))
-        .progress()
-        .build()?;
-    println!("{} parameters; memory {}", Mlp::PARAMETERS, trainer.memory(&[BATCH])?);
-    let history = trainer.fit(&train, Some(&test))?;
+        .epochs(options.length)
+        .schedule(Schedule::cosine(updates / 20, updates));
+    say!("{} parameters", Mlp::PARAMETERS);
+    let (trainer, history) = options.fit("digits", builder, &train, Some(&test))?;
 
     let model = trainer.model()?.mlp;
-    model.save("out/digits.safetensors")?;
-    let accuracy = draw(&model, &test, &history, "out/digits.png")?;
+    let (weights, picture) = (options.path("digits.safetensors"), options.path("digits.png"));
+    model.save(&weights)?;
+    let accuracy = draw(&model, &test, &history, &picture)?;
 
-    println!("test accuracy: {accuracy:.4}");
-    println!("out/digits.safetensors");
-    println!("out/digits.png");
+    say!("test accuracy: {accuracy:.4}");
+    say!("{}", weights.display());
+    say!("{}", picture.display());
     Ok(())
 }
 
 /// Draws the loss, the accuracy and some test digits; gives the share of right answers on all of them.
-fn draw(model: &Mlp, test: &Labelled<Pixels, Digit, f32>, history: &History, path: &str) -> Result<f64> {
+fn draw(model: &Mlp, test: &Labelled<Pixels, Digit, f32>, history: &History, path: &Path) -> Result<f64> {
     let logits = to_vec(&model.forward(test.features())?);
     let answers: Vec<u32> = logits.chunks_exact(10).map(greatest).collect();
     let (labels, pixels) = (test.labels(), to_vec(&test.features()));

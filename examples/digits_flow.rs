@@ -7,11 +7,15 @@
 //! cargo run --release --example digits_flow -- --quick   # less than one, and no claim
 //! ```
 
+mod shared;
+
 use ansatz::data::{Images, digits, normal_points};
 use ansatz::ode::{self, Trajectory};
 use ansatz::plot::{Diagram, Figure, Grid, Picture};
 use ansatz::prelude::*;
 use ansatz::train::History;
+use shared::{Options, Program, say};
+use std::path::Path;
 
 net! {
     pub dim Digit  = 10;
@@ -68,21 +72,25 @@ net! {
 
 type Digits = Images<Const<1>, Const<8>, Const<8>, Digit>;
 
+const PROGRAM: Program = Program {
+    name: "digits_flow",
+    about: "Draws handwritten digits on demand, by flow matching with classifier-free guidance.",
+    length: (120, "epochs"),
+    options: &[("quick", "", "ten epochs, less than a minute, and no claim")],
+    words: "",
+};
 /// How many digits of each class are judged.
 const EACH: usize = 100;
 const BATCH: usize = 128;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quick = match &arguments[..] {
-        [] => false,
-        [flag] if flag == "--quick" => true,
-        other => return Err(Error::Value(format!("there is no option {other:?}; there is --quick"))),
-    };
+    let options = PROGRAM.options()?;
+    let epochs = if options.has("quick") { 10 } else { options.length };
 
     let classifier = classifier()?;
-    let (velocity, history) = train(if quick { 10 } else { 120 })?;
-    velocity.save("out/digits_flow.safetensors")?;
+    let (velocity, history) = train(&options, epochs)?;
+    let (weights, picture) = (options.path("digits_flow.safetensors"), options.path("digits_flow.png"));
+    velocity.save(&weights)?;
 
     let flow = Flow { session: Session::new(&Guided { velocity })? };
     let asked: Vec<u32> = (0..10 * EACH as u32).map(|i| i % 10).collect();
@@ -90,14 +98,14 @@ fn main() -> Result<()> {
     let logits = to_vec(&classifier.forward(images(&path.end.y)?)?);
     let read: Vec<u32> = logits.chunks_exact(10).map(greatest).collect();
     let recognised = asked.iter().zip(&read).filter(|(asked, read)| asked == read).count() as f64 / asked.len() as f64;
-    draw(&path, &read, &history, "out/digits_flow.png")?;
+    draw(&path, &read, &history, &picture)?;
 
-    match quick {
-        true => println!("recognised after a short training, of which nothing is claimed: {recognised:.3}"),
-        false => println!("recognised: {recognised:.3}"),
+    match epochs < PROGRAM.length.0 {
+        true => say!("recognised after a short training, of which nothing is claimed: {recognised:.3}"),
+        false => say!("recognised: {recognised:.3}"),
     }
-    println!("out/digits_flow.safetensors");
-    println!("out/digits_flow.png");
+    say!("{}", weights.display());
+    say!("{}", picture.display());
     Ok(())
 }
 
@@ -111,27 +119,25 @@ fn classifier() -> Result<Mlp> {
         .schedule(Schedule::cosine(60, 60 * train.len().div_ceil(64) as u64))
         .build()?;
     trainer.fit(&train, None)?;
-    println!("a classifier reads real digits that it has not seen: {}", trainer.evaluate(&test)?);
+    say!("a classifier reads real digits that it has not seen: {}", trainer.evaluate(&test)?);
     Ok(trainer.model()?.mlp)
 }
 
 /// The averaged velocity field after so many passes over the same real digits.
-fn train(epochs: u64) -> Result<(Velocity, History)> {
+fn train(options: &Options, epochs: u64) -> Result<(Velocity, History)> {
     // Pixels from −1, paper, to 1, ink.
     let (train, _) = Digits::digits()?.split(0.8, 1)?;
     let train = train.normalise(&[0.5], &[0.5])?;
     let updates = epochs * train.len().div_ceil(BATCH) as u64;
-    let mut trainer = Trainer::builder(Matching::init(1), Adam::new(2e-3))
-        .seed(1)
+    let builder = Trainer::builder(Matching::init(options.seed), Adam::new(2e-3))
+        .seed(options.seed)
         .batch_size(BATCH)
         .epochs(epochs)
         .schedule(Schedule::cosine(updates / 20, updates))
         .clip(1.0)
-        .average(0.995)
-        .progress()
-        .build()?;
-    println!("{} parameters; memory {}", Velocity::PARAMETERS, trainer.memory(&[BATCH])?);
-    let history = trainer.fit(&train, None)?;
+        .average(0.995);
+    say!("{} parameters", Velocity::PARAMETERS);
+    let (trainer, history) = options.fit("digits_flow", builder, &train, None)?;
     Ok((trainer.averaged()?.velocity, history))
 }
 
@@ -172,7 +178,7 @@ fn greatest(logits: &[f32]) -> u32 {
 }
 
 /// The loss; one digit of each class from noise to the end; and more of them, as they are read.
-fn draw(path: &Trajectory, read: &[u32], history: &History, file: &str) -> Result<()> {
+fn draw(path: &Trajectory, read: &[u32], history: &History, file: &Path) -> Result<()> {
     let picture = |flat: &[f64], i: usize, caption: String, wrong: bool| Picture {
         width: 8,
         pixels: flat[64 * i..64 * (i + 1)].iter().map(|&x| ink(x)).collect(),

@@ -8,6 +8,8 @@
 //! `--transport` pairs noise and data within each batch by optimal transport, which straightens the paths (Tong et al.
 //! 2024, "minibatch OT").
 
+mod shared;
+
 use ansatz::data::{Pass, Toy, normal_points};
 use ansatz::ode;
 use ansatz::plot::{Board, Diagram, Figure, Plane as Picture};
@@ -15,6 +17,7 @@ use ansatz::prelude::*;
 use ansatz::tensor::Feed;
 use ansatz::train::History;
 use ansatz::transport::{Pairing, directions, sliced_wasserstein};
+use shared::{Options, Program, say};
 
 net! {
     pub dim Plane = 2;
@@ -36,26 +39,29 @@ net! {
 
 const SAMPLES: usize = 1 << 16;
 const BATCH: usize = 256;
-const EPOCHS: u64 = 40;
+const PROGRAM: Program = Program {
+    name: "flow_matching",
+    about: "Learns to carry normal noise to distributions of the plane by flow matching, and shows how it goes there.",
+    length: (40, "epochs"),
+    options: &[("transport", "", "pairs noise and data within each batch by optimal transport")],
+    words: "moons checkerboard pinwheel swissroll gaussians …",
+};
 /// Points of a distance, directions, and pairs of clouds that it is the mean of.
 const CLOUD: usize = 1000;
 const DIRECTIONS: usize = 200;
 const PAIRS: u64 = 10;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (flags, names): (Vec<&String>, Vec<&String>) = arguments.iter().partition(|a| a.starts_with("--"));
-    if let Some(flag) = flags.iter().find(|flag| **flag != "--transport") {
-        return Err(Error::Value(format!("there is no option `{flag}`; there is --transport")));
-    }
-    let toys = match &names[..] {
+    let options = PROGRAM.options()?;
+    let toys = match &options.words[..] {
         [] => vec![Toy::Moons, Toy::Checkerboard],
         names => names.iter().map(|name| name.parse()).collect::<Result<_>>()?,
     };
 
     let (mut losses, mut pictures, mut lines) = (Diagram::new("flow matching loss"), Vec::new(), Vec::new());
     for &toy in &toys {
-        let (model, history) = train(toy, if flags.is_empty() { Pairing::Independent } else { Pairing::Exact })?;
+        let pairing = if options.has("transport") { Pairing::Exact } else { Pairing::Independent };
+        let (model, history) = train(&options, toy, pairing)?;
         losses = losses.curve(toy.name(), history.train_loss());
         let flow = Flow { session: Session::new(&model)? };
         pictures.extend(show(&flow, toy)?);
@@ -63,26 +69,25 @@ fn main() -> Result<()> {
     }
     let title = "From noise at s = 0 to data at s = 1, paths, and the velocity at s = 0.5";
     let figure = Figure::new("Flow matching").diagram(losses).board(Board::new(title, 6, pictures));
-    figure.save("out/flow_matching.png")?;
-    lines.iter().for_each(|line| println!("{line}"));
-    println!("out/flow_matching.png");
+    let picture = options.path("flow_matching.png");
+    figure.save(&picture)?;
+    lines.iter().for_each(|line| say!("{line}"));
+    say!("{}", picture.display());
     Ok(())
 }
 
 /// The averaged velocity field after a training.
-fn train(toy: Toy, pairing: Pairing) -> Result<(Velocity, History)> {
-    println!("{toy}");
+fn train(options: &Options, toy: Toy, pairing: Pairing) -> Result<(Velocity, History)> {
+    say!("{toy}");
     let pairs = Pairs { x0: normal_points(SAMPLES, 1), x1: toy.sample(SAMPLES, 2), pairing };
-    let updates = EPOCHS * SAMPLES.div_ceil(BATCH) as u64;
-    let mut trainer = Trainer::builder(FlowMatching::init(1), Adam::new(2e-3))
-        .seed(1)
+    let updates = options.length * SAMPLES.div_ceil(BATCH) as u64;
+    let builder = Trainer::builder(FlowMatching::init(options.seed), Adam::new(2e-3))
+        .seed(options.seed)
         .batch_size(BATCH)
-        .epochs(EPOCHS)
+        .epochs(options.length)
         .schedule(Schedule::cosine(updates / 20, updates))
-        .average(0.998)
-        .progress()
-        .build()?;
-    let history = trainer.fit(&pairs, None)?;
+        .average(0.998);
+    let (trainer, history) = options.fit(&format!("flow_matching.{toy}"), builder, &pairs, None)?;
     Ok((trainer.averaged()?.velocity, history))
 }
 

@@ -5,6 +5,8 @@
 //! cargo run --release --example generators
 //! ```
 
+mod shared;
+
 use ansatz::data::{Samples, Toy, normal_points};
 use ansatz::nn::Net;
 use ansatz::optim::Group;
@@ -12,6 +14,7 @@ use ansatz::plot::{Board, Diagram, Figure, Plane as Picture};
 use ansatz::prelude::*;
 use ansatz::train::{Builder, History};
 use ansatz::transport::{directions, sliced_wasserstein};
+use shared::{Options, Program, say};
 
 net! {
     pub dim Plane = 2;
@@ -50,19 +53,27 @@ net! {
     }
 }
 
+const PROGRAM: Program = Program {
+    name: "generators",
+    about: "Learns a generator of eight normal distributions in three ways: a game, and two distances of transport.",
+    length: (100, "epochs"),
+    options: &[],
+    words: "",
+};
 const SAMPLES: usize = 1 << 14;
 const BATCH: usize = 256;
 const EDGE: f64 = 4.2;
 
 fn main() -> Result<()> {
+    let options = PROGRAM.options()?;
     let data = Toy::Gaussians.sample(SAMPLES, 1);
     let mut pictures = vec![Picture::new("data", -EDGE, EDGE).points(Toy::Gaussians.sample(2000, 2), 0)];
     let (mut losses, mut lines) = (vec![], vec![]);
 
-    let game = Trainer::builder(Gan::init(1), Adam { betas: (0.5, 0.99), ..Adam::new(1e-3) })
+    let game = Trainer::builder(Gan::init(options.seed), Adam { betas: (0.5, 0.99), ..Adam::new(1e-3) })
         .alternate(["discriminator", "generator"])
         .group(Group::matching("generator.*").learning_rate(5e-4));
-    let (gan, history) = fit(game, Samples::new(&GanBatch { x: tensor(&data)? })?, 100)?;
+    let (gan, history) = fit(&options, "game", game, Samples::new(&GanBatch { x: tensor(&data)? })?, options.length)?;
     let of = |name: &str| history.epochs.iter().filter_map(|epoch| epoch.train.get(name)).collect();
     let players =
         Diagram::new("the game").curve("discriminator", of("discriminator")).curve("generator", of("generator"));
@@ -70,43 +81,48 @@ fn main() -> Result<()> {
     judge("game", &gan.generator, &mut pictures, &mut lines)?;
 
     let (net, history) = fit(
-        Trainer::builder(BySinkhorn::init(1), Adam::new(2e-3)),
+        &options,
+        "sinkhorn",
+        Trainer::builder(BySinkhorn::init(options.seed), Adam::new(2e-3)),
         Samples::new(&BySinkhornBatch { x: tensor(&data)? })?,
-        12,
+        (options.length * 12).div_ceil(100),
     )?;
     losses.push(Diagram::new("Sinkhorn divergence").logarithmic().curve("training", history.train_loss()));
     judge("Sinkhorn", &net.generator, &mut pictures, &mut lines)?;
 
     let (net, history) = fit(
-        Trainer::builder(BySlices::init(1), Adam::new(2e-3)),
+        &options,
+        "slices",
+        Trainer::builder(BySlices::init(options.seed), Adam::new(2e-3)),
         Samples::new(&BySlicesBatch { x: tensor(&data)? })?,
-        25,
+        options.length.div_ceil(4),
     )?;
     losses.push(Diagram::new("squared sliced distance").logarithmic().curve("training", history.train_loss()));
     judge("slices", &net.generator, &mut pictures, &mut lines)?;
 
     let figure = Figure::new("Generators of eight normal distributions");
     let figure = losses.into_iter().fold(figure, Figure::diagram);
-    figure.board(Board::new("What they make of normal noise", 4, pictures)).save("out/generators.png")?;
-    lines.iter().for_each(|line| println!("{line}"));
-    println!("out/generators.png");
+    let picture = options.path("generators.png");
+    figure.board(Board::new("What they make of normal noise", 4, pictures)).save(&picture)?;
+    lines.iter().for_each(|line| say!("{line}"));
+    say!("{}", picture.display());
     Ok(())
 }
 
-fn fit<N: Net<f32>>(builder: Builder<N>, data: Samples<N::Batch>, epochs: u64) -> Result<(N, History)>
+fn fit<N: Net<f32>>(
+    options: &Options,
+    by: &str,
+    builder: Builder<N>,
+    data: Samples<N::Batch>,
+    epochs: u64,
+) -> Result<(N, History)>
 where
     Samples<N::Batch>: Dataset<N::Batch>,
 {
     let updates = epochs * (SAMPLES / BATCH) as u64;
-    let mut trainer = builder
-        .seed(1)
-        .batch_size(BATCH)
-        .epochs(epochs)
-        .schedule(Schedule::cosine(updates / 20, updates))
-        .average(0.995)
-        .progress()
-        .build()?;
-    let history = trainer.fit(&data, None)?;
+    let schedule = Schedule::cosine(updates / 20, updates);
+    let builder = builder.seed(options.seed).batch_size(BATCH).epochs(epochs).schedule(schedule).average(0.995);
+    let (trainer, history) = options.fit(&format!("generators.{by}"), builder, &data, None)?;
     Ok((trainer.averaged()?, history))
 }
 

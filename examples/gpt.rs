@@ -9,15 +9,15 @@
 //! cargo run --release --features tokenizers --example gpt -- --bpe 1024  # pieces of words instead of bytes
 //! ```
 
+mod shared;
+
 use ansatz::nn::Stream;
 use ansatz::prelude::*;
 use ansatz::tensor::Named;
 use ansatz::text::{
     Bytes, Sampler, Tokenizer, Tokens, Windows, bits_per_byte, generate, gzip_bits_per_byte, rust_sources,
 };
-use std::io::Write;
-use std::path::Path;
-use std::process::ExitCode;
+use shared::{Options, Program, say, show};
 
 net! {
     pub dim Byte = 256;
@@ -63,22 +63,24 @@ const CRATES: [&str; 8] =
     ["rand", "rayon-core", "proptest", "png", "plotters", "serde_json", "safetensors", "aho-corasick"];
 const CONTEXT: usize = 256;
 const BATCH: usize = 6;
-const UPDATES: u64 = 2100;
 /// Most updates between two looks at the model; a short training is looked at four times.
 const STAGE: u64 = 500;
 /// Tokens of a completion.
 const LENGTH: usize = 600;
-const CHECKPOINT: &str = "out/gpt/checkpoint.safetensors";
-const TOKENIZER: &str = "out/gpt/tokenizer.json";
+const CHECKPOINT: &str = "gpt/checkpoint.safetensors";
+const TOKENIZER: &str = "gpt/tokenizer.json";
 
-/// What is asked for.
-struct Options {
-    text: Option<String>,
-    updates: u64,
-    resume: bool,
-    generate: Option<String>,
-    bpe: Option<usize>,
-}
+const PROGRAM: Program = Program {
+    name: "gpt",
+    about: "Trains a causal transformer on text and lets it write.",
+    length: (2100, "updates"),
+    options: &[
+        ("text", "FILE", "learns from this text instead of sources of some dependencies"),
+        ("generate", "TEXT", "completes it with the last checkpoint"),
+        ("bpe", "N", "so many pieces of words instead of bytes (with the feature `tokenizers`)"),
+    ],
+    words: "",
+};
 
 /// A text to learn from and one to be judged on, and how a sample begins.
 struct Text {
@@ -87,39 +89,35 @@ struct Text {
     prompt: String,
 }
 
-fn main() -> ExitCode {
-    match options(std::env::args().skip(1)).and_then(run) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(options: Options) -> Result<()> {
+fn main() -> Result<()> {
+    let options = PROGRAM.options()?;
     // Pieces have their tokenizer beside the checkpoint.
-    let has_pieces = || Path::new(TOKENIZER).exists();
-    if let Some(prompt) = &options.generate {
-        return if has_pieces() {
-            write(&train::load::<f32, PieceReading>(CHECKPOINT)?.writer, &*pieces::load()?, prompt, LENGTH)
+    let (checkpoint, tokenizer) = (options.path(CHECKPOINT), options.path(TOKENIZER));
+    if let Some(prompt) = options.value("generate") {
+        return if tokenizer.exists() {
+            write(&train::load::<f32, PieceReading>(&checkpoint)?.writer, &*pieces::load(&tokenizer)?, prompt, LENGTH)
         } else {
-            write(&train::load::<f32, Reading>(CHECKPOINT)?.writer, &Bytes, prompt, LENGTH)
+            write(&train::load::<f32, Reading>(&checkpoint)?.writer, &Bytes, prompt, LENGTH)
         };
     }
-    let text = match &options.text {
+    let text = match options.value("text") {
         Some(path) => own(path)?,
         None => sources()?,
     };
-    println!("{} bytes to learn from, {} held out", text.training.len(), text.held_out.len());
-    if let Some(count) = options.bpe {
-        let tokenizer = if options.resume { pieces::load()? } else { pieces::train(&text.training, count)? };
-        return learn(&options, &text, &*tokenizer, PieceReading::init(1), |reading| reading.writer);
+    say!("{} bytes to learn from, {} held out", text.training.len(), text.held_out.len());
+    if let Some(count) = options.value("bpe") {
+        let count = count.parse().map_err(|_| Error::Value(format!("`--bpe {count}` is no number of pieces")))?;
+        let pieces = match options.resume {
+            true => pieces::load(&tokenizer)?,
+            false => pieces::train(&text.training, count, &tokenizer)?,
+        };
+        return learn(&options, &text, &*pieces, PieceReading::init(options.seed), |reading| reading.writer);
     }
-    if has_pieces() && !options.resume {
-        std::fs::remove_file(TOKENIZER).map_err(|e| Error::Value(format!("{TOKENIZER} cannot be removed: {e}")))?;
+    if tokenizer.exists() && !options.resume {
+        let told = |e| Error::Value(format!("{} cannot be removed: {e}", tokenizer.display()));
+        std::fs::remove_file(&tokenizer).map_err(told)?;
     }
-    learn(&options, &text, &Bytes, Reading::init(1), |reading| reading.writer)
+    learn(&options, &text, &Bytes, Reading::init(options.seed), |reading| reading.writer)
 }
 
 /// Trains on a text in stages, and shows after each how well the model reads what is held out, and what it writes.
@@ -144,30 +142,35 @@ where
     let eighth = all.clone().stride(8 * CONTEXT);
 
     let mut trainer = Trainer::builder(start, AdamW { weight_decay: 0.1, ..AdamW::new(3e-3) })
-        .seed(1)
+        .seed(options.seed)
         .batch_size(BATCH)
-        .epochs(options.updates.div_ceil(steps))
-        .schedule(Schedule::cosine(options.updates / 20, options.updates))
+        .epochs(options.length.div_ceil(steps))
+        .schedule(Schedule::cosine(options.length / 20, options.length))
         .clip(1.0)
+        .stop(shared::told_to_stop())
         .progress()
         .build()?;
+    let checkpoint = options.path(CHECKPOINT);
     if options.resume {
-        trainer.resume(CHECKPOINT)?;
+        trainer.resume(&checkpoint)?;
     }
-    println!("{} parameters; memory {}", W::PARAMETERS, trainer.memory(&[BATCH, CONTEXT])?);
-    let stage = options.updates.div_ceil(4).clamp(1, STAGE);
-    while trainer.updates() < options.updates {
+    say!("{} parameters; memory {}", W::PARAMETERS, trainer.memory(&[BATCH, CONTEXT])?);
+    let stage = options.length.div_ceil(4).clamp(1, STAGE);
+    while trainer.updates() < options.length {
         let stage = (trainer.updates() / stage + 1) * stage;
-        trainer.until(stage.min(options.updates)).fit(&windows, None)?;
-        trainer.save(CHECKPOINT)?;
+        let history = trainer.until(stage.min(options.length)).fit(&windows, None)?;
+        trainer.save(&checkpoint)?;
+        if history.interrupted {
+            options.stopped(&checkpoint.display().to_string());
+        }
         let bits = bits(trainer.evaluate(&eighth)?.loss());
-        println!("\nafter {} updates: {bits:.3} bits per byte of an eighth of what is held out", trainer.updates());
+        say!("\nafter {} updates: {bits:.3} bits per byte of an eighth of what is held out", trainer.updates());
         write(&writer(trainer.model()?), tokenizer, &text.prompt, LENGTH / 2)?;
     }
     let ours = bits(trainer.evaluate(&all)?.loss());
     let gzip = gzip_bits_per_byte(text.training.as_bytes(), text.held_out.as_bytes())?;
-    println!("\nheld-out bits per byte: {ours:.3} (gzip -9: {gzip:.3})");
-    println!("{CHECKPOINT}");
+    say!("\nheld-out bits per byte: {ours:.3} (gzip -9: {gzip:.3})");
+    say!("{}", checkpoint.display());
     Ok(())
 }
 
@@ -182,15 +185,15 @@ where
     let mut tokens = tokenizer.encode(prompt)?;
     let end = tokens.len() + count;
     let mut shown = String::new();
-    let mut show = |tokens: &[u32]| -> Result<()> {
+    let mut show_all = |tokens: &[u32]| -> Result<()> {
         let text = tokenizer.decode(tokens)?;
         // The last character may not be whole yet.
         let whole = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
-        print!("{}", whole.strip_prefix(&shown).unwrap_or_default());
+        show(format_args!("{}", whole.strip_prefix(&shown).unwrap_or_default()));
         shown = whole.to_owned();
-        std::io::stdout().flush().map_err(|e| Error::Value(format!("the text cannot be shown: {e}")))
+        Ok(())
     };
-    show(&tokens)?;
+    show_all(&tokens)?;
     while tokens.len() < end {
         // A full stream begins anew with the second half of what it has read.
         let seen = tokens[tokens.len().saturating_sub(CONTEXT / 2)..].to_vec();
@@ -198,14 +201,14 @@ where
         let mut failed = None;
         generate(&mut stream, &[seen], &mut sampler, room, |_, token| {
             tokens.push(token);
-            failed = show(&tokens).err();
+            failed = show_all(&tokens).err();
             failed.is_none()
         })?;
         if let Some(error) = failed {
             return Err(error);
         }
     }
-    println!();
+    say!("");
     Ok(())
 }
 
@@ -228,47 +231,25 @@ fn own(path: &str) -> Result<Text> {
     Ok(Text { training: training.to_owned(), held_out: held_out.to_owned(), prompt })
 }
 
-fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
-    let mut options = Options { text: None, updates: UPDATES, resume: false, generate: None, bpe: None };
-    while let Some(name) = arguments.next() {
-        let mut value = |what: &str| arguments.next().ok_or_else(|| Error::Value(format!("`{name}` takes {what}")));
-        let number = |text: String| {
-            text.parse().map_err(|_| Error::Value(format!("`{name}` takes a whole number, and `{text}` is none")))
-        };
-        match &*name {
-            "--text" => options.text = Some(value("the name of a file")?),
-            "--updates" => options.updates = number(value("a number of updates")?)?,
-            "--resume" => options.resume = true,
-            "--generate" => options.generate = Some(value("the beginning of a text")?),
-            "--bpe" => options.bpe = Some(number(value("a number of pieces")?)? as usize),
-            _ => {
-                return Err(Error::Value(format!(
-                    "there is no option `{name}`, but --text, --updates, --resume, --generate and --bpe"
-                )));
-            }
-        }
-    }
-    Ok(options)
-}
-
 /// The tokenizer of pieces.
 #[cfg(feature = "tokenizers")]
 mod pieces {
-    use super::{Piece, TOKENIZER};
+    use super::Piece;
     use ansatz::prelude::*;
     use ansatz::text::{Bpe, Tokenizer};
+    use std::path::Path;
 
-    pub fn train(text: &str, count: usize) -> Result<Box<dyn Tokenizer>> {
+    pub fn train(text: &str, count: usize, file: &Path) -> Result<Box<dyn Tokenizer>> {
         if count > Piece::SIZE {
             return Err(Error::Value(format!("`--bpe {count}` is more than the {} pieces of the model", Piece::SIZE)));
         }
         let bpe = Bpe::train([text], count, &[])?;
-        bpe.save(TOKENIZER)?;
+        bpe.save(file)?;
         Ok(Box::new(bpe))
     }
 
-    pub fn load() -> Result<Box<dyn Tokenizer>> {
-        Ok(Box::new(Bpe::load(TOKENIZER)?))
+    pub fn load(file: &Path) -> Result<Box<dyn Tokenizer>> {
+        Ok(Box::new(Bpe::load(file)?))
     }
 }
 
@@ -277,15 +258,16 @@ mod pieces {
 mod pieces {
     use ansatz::prelude::*;
     use ansatz::text::Tokenizer;
+    use std::path::Path;
 
     const ABSENT: &str = "pieces of words need the feature `tokenizers`: \
                           cargo run --release --features tokenizers --example gpt -- --bpe 1024";
 
-    pub fn train(_: &str, _: usize) -> Result<Box<dyn Tokenizer>> {
+    pub fn train(_: &str, _: usize, _: &Path) -> Result<Box<dyn Tokenizer>> {
         Err(Error::Value(ABSENT.to_owned()))
     }
 
-    pub fn load() -> Result<Box<dyn Tokenizer>> {
-        train("", 0)
+    pub fn load(file: &Path) -> Result<Box<dyn Tokenizer>> {
+        train("", 0, file)
     }
 }

@@ -4,10 +4,13 @@
 //! cargo run --release --example neural_ode
 //! ```
 
+mod shared;
+
 use ansatz::data::{Samples, Toy};
 use ansatz::ode::{self, Trajectory};
 use ansatz::plot::{Board, Diagram, Figure, Plane as Picture};
 use ansatz::prelude::*;
+use shared::{Program, say};
 
 net! {
     pub dim Plane = 2;
@@ -32,27 +35,33 @@ net! {
 }
 
 const SAMPLES: usize = 4096;
-const EPOCHS: u64 = 160;
+const PROGRAM: Program = Program {
+    name: "neural_ode",
+    about: "Tells two spirals apart by a differential equation that unrolls them: depth as time.",
+    length: (160, "epochs"),
+    options: &[],
+    words: "",
+};
 const BATCH: usize = 128;
 
 fn main() -> Result<()> {
+    let options = PROGRAM.options()?;
     let (points, arms) = spirals(SAMPLES, 1);
     let (train, test) = Samples::new(&batch(&points, &arms)?)?.split(0.75, 1)?;
-    let updates = EPOCHS * (SAMPLES * 3 / 4 / BATCH) as u64;
-    let mut trainer = Trainer::builder(Risk::init(3), Adam::new(3e-3))
-        .seed(1)
+    let updates = options.length * (SAMPLES * 3 / 4 / BATCH) as u64;
+    let builder = Trainer::builder(Risk::init(options.seed + 2), Adam::new(3e-3))
+        .seed(options.seed)
         .batch_size(BATCH)
-        .epochs(EPOCHS)
+        .epochs(options.length)
         .schedule(Schedule::cosine(updates / 20, updates))
-        .clip(1.0)
-        .progress()
-        .build()?;
-    println!("{} parameters; memory {}", Classify::PARAMETERS, trainer.memory(&[BATCH])?);
-    let history = trainer.fit(&train, Some(&test))?;
+        .clip(1.0);
+    say!("{} parameters", Classify::PARAMETERS);
+    let (mut trainer, history) = options.fit("neural_ode", builder, &train, Some(&test))?;
     let accuracy = trainer.evaluate(&test)?.get("correct").unwrap_or_default();
 
     let correct = |of: &dyn Fn(&ansatz::train::Epoch) -> Option<f64>| history.epochs.iter().filter_map(of).collect();
     let net = trainer.model()?.classify;
+    let picture = options.path("neural_ode.png");
     let title = "Depth as time: the equation unrolls the spirals until a line parts them";
     Figure::new("Neural differential equation, two spirals")
         .diagram(
@@ -67,9 +76,9 @@ fn main() -> Result<()> {
                 .curve("test", correct(&|epoch| epoch.validation.as_ref()?.get("correct"))),
         )
         .board(Board::new(title, 4, pictures(&net)?))
-        .save("out/neural_ode.png")?;
-    println!("test accuracy: {accuracy:.4}");
-    println!("out/neural_ode.png");
+        .save(&picture)?;
+    say!("test accuracy: {accuracy:.4}");
+    say!("{}", picture.display());
     Ok(())
 }
 

@@ -6,11 +6,14 @@
 //! cargo run --release --example normalizing_flow -- pinwheel
 //! ```
 
+mod shared;
+
 use ansatz::data::{Samples, Toy, normal_points};
 use ansatz::nn::{Batch, Net};
 use ansatz::plot::{Board, Diagram, Figure, Plane as Picture};
 use ansatz::prelude::*;
-use ansatz::train::History;
+use ansatz::train::{Builder, History};
+use shared::{Options, Program, say};
 
 net! {
     pub dim Plane = 2;
@@ -56,24 +59,31 @@ net! {
 type Points = Tensor<(usize, Plane), f32, Cpu>;
 
 const SAMPLES: usize = 1 << 14;
-const EPOCHS: u64 = 16;
+const PROGRAM: Program = Program {
+    name: "normalizing_flow",
+    about: "Learns the density of distributions of the plane, by a continuous normalizing flow and by couplings of splines.",
+    length: (16, "epochs"),
+    options: &[],
+    words: "moons gaussians checkerboard pinwheel swissroll …",
+};
 const BATCH: usize = 256;
 /// Cells of the density in a row, and how far it reaches.
 const CELLS: usize = 200;
 const EDGE: f64 = 4.0;
 
 fn main() -> Result<()> {
-    let names: Vec<String> = std::env::args().skip(1).collect();
-    let toys = match &names[..] {
+    let options = PROGRAM.options()?;
+    let toys = match &options.words[..] {
         [] => vec![Toy::Moons, Toy::Gaussians],
         names => names.iter().map(|name| name.parse()).collect::<Result<_>>()?,
     };
     let (mut figure, mut pictures, mut lines) = (Figure::new("Normalizing flows"), Vec::new(), Vec::new());
     for &toy in &toys {
-        println!("{toy}");
+        say!("{toy}");
         pictures.push(frame(toy, "data").points(toy.sample(3000, 3), 0));
 
-        let (model, curve, found) = train(toy, Likelihood::init(1), 4e-3, |x| LikelihoodBatch { x })?;
+        let net = Trainer::builder(Likelihood::init(options.seed), Adam::new(4e-3));
+        let (model, curve, found) = train(&options, toy, "continuous", net, |x| LikelihoodBatch { x })?;
         figure = figure.diagram(diagram(toy, "continuous flow", &curve));
         let field = model.density.field;
         let fine = Fine { field: field.clone() };
@@ -82,7 +92,8 @@ fn main() -> Result<()> {
         lines
             .push(format!("{toy}: continuous flow, held-out log-likelihood {found:.4}, mass on the picture {mass:.4}"));
 
-        let (model, curve, found) = train(toy, CouplingsLikelihood::init(1), 2e-3, |x| CouplingsLikelihoodBatch { x })?;
+        let net = Trainer::builder(CouplingsLikelihood::init(options.seed), Adam::new(2e-3));
+        let (model, curve, found) = train(&options, toy, "couplings", net, |x| CouplingsLikelihoodBatch { x })?;
         figure = figure.diagram(diagram(toy, "couplings", &curve));
         let flow = model.couplings;
         let mass = show(toy, "couplings", |grid| flow.log_prob(grid), &flow.sample(3000, 5)?, &mut pictures)?;
@@ -92,17 +103,19 @@ fn main() -> Result<()> {
         }
     }
     let board = Board::new("Data; density and samples of the continuous flow; of the couplings", 5, pictures);
-    figure.board(board).save("out/normalizing_flow.png")?;
-    lines.iter().for_each(|line| println!("{line}"));
-    println!("out/normalizing_flow.png");
+    let picture = options.path("normalizing_flow.png");
+    figure.board(board).save(&picture)?;
+    lines.iter().for_each(|line| say!("{line}"));
+    say!("{}", picture.display());
     Ok(())
 }
 
 /// Fits a net to a distribution; gives the model, how it learned, and the held-out log-likelihood.
 fn train<N: Net<f32>>(
+    options: &Options,
     toy: Toy,
-    model: N,
-    learning_rate: f64,
+    by: &str,
+    builder: Builder<N>,
     batch: impl Fn(Points) -> N::Batch,
 ) -> Result<(N, History, f64)>
 where
@@ -110,16 +123,10 @@ where
 {
     let samples = |count, seed| Samples::new(&batch(tensor(&toy.sample(count, seed))?));
     let (train, test) = (samples(SAMPLES, 1)?, samples(4000, 2)?);
-    let updates = EPOCHS * SAMPLES.div_ceil(BATCH) as u64;
-    let mut trainer = Trainer::builder(model, Adam::new(learning_rate))
-        .seed(1)
-        .batch_size(BATCH)
-        .epochs(EPOCHS)
-        .schedule(Schedule::cosine(updates / 20, updates))
-        .clip(5.0)
-        .progress()
-        .build()?;
-    let history = trainer.fit(&train, Some(&test))?;
+    let updates = options.length * SAMPLES.div_ceil(BATCH) as u64;
+    let schedule = Schedule::cosine(updates / 20, updates);
+    let builder = builder.seed(options.seed).batch_size(BATCH).epochs(options.length).schedule(schedule).clip(5.0);
+    let (mut trainer, history) = options.fit(&format!("normalizing_flow.{toy}.{by}"), builder, &train, Some(&test))?;
     let held_out = -trainer.evaluate(&test)?.loss();
     Ok((trainer.model()?, history, held_out))
 }

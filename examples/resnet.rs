@@ -7,12 +7,16 @@
 //!
 //! `--resume` goes on where an interrupted run has ended, after its last whole epoch, bit for bit as if it had not been.
 
+mod shared;
+
 use ansatz::data::{Augment, Dataset, Images, Part};
 use ansatz::nn::Net;
 use ansatz::plot::{Diagram, Figure, Grid, Picture};
 use ansatz::prelude::*;
 use ansatz::tensor::Const;
 use ansatz::train::History;
+use shared::{Options, Program, say};
+use std::path::Path;
 
 net! {
     use ansatz::models::resnet::CifarResNet;
@@ -34,23 +38,30 @@ net! {
     }
 }
 
+const PROGRAM: Program = Program {
+    name: "resnet",
+    about: "Trains a residual network on images and shows which classes it confuses.",
+    length: (24, "epochs"),
+    options: &[("cifar", "FOLDER", "CIFAR-10, the folder cifar-10-batches-bin, instead of digits; takes longer")],
+    words: "",
+};
+
 type Digits = Images<Const<1>, Const<8>, Const<8>, Class>;
 type Cifar = Images<Const<3>, Const<32>, Const<32>, Class>;
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let folder = arguments.iter().position(|a| a == "--cifar").and_then(|i| arguments.get(i + 1));
-    let resume = arguments.iter().any(|a| a == "--resume");
+    let options = PROGRAM.options()?;
+    let folder = options.value("cifar");
     let mut accuracies = vec![];
     let (mut confused, mut classes, mut history) = (vec![0_u32; 100], vec![], None);
-    for seed in 1..=if folder.is_some() { 1 } else { 3 } {
+    for seed in options.seed..options.seed + if folder.is_some() { 1 } else { 3 } {
         let (answers, labels, names, run) = match folder {
-            Some(folder) => cifar(folder, seed, resume)?,
-            None => digits(seed, resume)?,
+            Some(folder) => cifar(&options, folder, seed)?,
+            None => digits(&options, seed)?,
         };
         let right = answers.iter().zip(&labels).filter(|(answer, label)| answer == label).count();
         accuracies.push(right as f64 / labels.len() as f64);
-        println!("seed {seed}: {:.4}", accuracies[accuracies.len() - 1]);
+        say!("seed {seed}: {:.4}", accuracies[accuracies.len() - 1]);
         for (answer, label) in answers.iter().zip(&labels) {
             confused[10 * *label as usize + *answer as usize] += 1;
         }
@@ -58,34 +69,35 @@ fn main() -> Result<()> {
         (classes, history) = (names, Some(run).filter(|run| !run.epochs.is_empty()));
     }
     if let Some(history) = history {
-        draw(&confused, &classes, &history, "out/resnet.png")?;
-        println!("out/resnet.png");
+        let picture = options.path("resnet.png");
+        draw(&confused, &classes, &history, &picture)?;
+        say!("{}", picture.display());
     }
-    println!("test accuracy: {:.4}", accuracies.iter().sum::<f64>() / accuracies.len() as f64);
+    say!("test accuracy: {:.4}", accuracies.iter().sum::<f64>() / accuracies.len() as f64);
     Ok(())
 }
 
 /// What the net answers, the labels, the names of the classes, and how it went.
 type Run = (Vec<u32>, Vec<u32>, Vec<String>, History);
 
-fn digits(seed: u64, resume: bool) -> Result<Run> {
+fn digits(options: &Options, seed: u64) -> Result<Run> {
     let (train, test) = Digits::digits()?.split(0.8, seed)?;
     let (mean, deviation) = train.statistics();
     let train = train.normalise(&mean, &deviation)?.augment(Augment::new().crop(1));
     let test = test.normalise(&mean, &deviation)?;
-    let (risk, history) = fit(DigitsRisk::init(seed), &train, &test, 24, seed, resume)?;
-    risk.save("out/resnet.safetensors")?;
+    let (risk, history) = fit(options, DigitsRisk::init(seed), &train, &test, seed)?;
+    risk.save(options.path("resnet.safetensors"))?;
     let output = risk.session()?.run(&DigitsRiskBatch::from((test.pixels(), test.labels())))?;
     Ok((output.answer.values().to_vec(), test.labels().values().to_vec(), test.classes().to_vec(), history))
 }
 
-fn cifar(folder: &str, seed: u64, resume: bool) -> Result<Run> {
+fn cifar(options: &Options, folder: &str, seed: u64) -> Result<Run> {
     let (train, test) = (Cifar::cifar10(folder, Part::Train)?, Cifar::cifar10(folder, Part::Test)?);
     let (mean, deviation) = train.statistics();
     let train = train.normalise(&mean, &deviation)?.augment(Augment::new().crop(4).flip());
     let test = test.normalise(&mean, &deviation)?;
-    let (risk, history) = fit(CifarRisk::init(seed), &train, &test, 30, seed, resume)?;
-    risk.save("out/resnet.safetensors")?;
+    let (risk, history) = fit(options, CifarRisk::init(seed), &train, &test, seed)?;
+    risk.save(options.path("resnet.safetensors"))?;
     let (session, mut answers) = (risk.session()?, vec![]);
     for rows in (0..test.len() as u32).collect::<Vec<_>>().chunks(500) {
         let part = test.select(rows)?;
@@ -96,32 +108,25 @@ fn cifar(folder: &str, seed: u64, resume: bool) -> Result<Run> {
 }
 
 /// Trains with augmented images, which a second thread prepares.
-fn fit<N, D>(risk: N, train: &D, test: &D, epochs: u64, seed: u64, resume: bool) -> Result<(N, History)>
+fn fit<N, D>(options: &Options, risk: N, train: &D, test: &D, seed: u64) -> Result<(N, History)>
 where
     N: Net<f32>,
     D: Dataset<N::Batch> + Sync,
 {
     let batch = 32;
-    let updates = epochs * train.len().div_ceil(batch) as u64;
-    let checkpoint = format!("out/resnet.{}.{seed}.safetensors", N::NAME);
-    let mut trainer = Trainer::builder(risk, AdamW { weight_decay: 0.05, ..AdamW::new(4e-3) })
+    let updates = options.length * train.len().div_ceil(batch) as u64;
+    let builder = Trainer::builder(risk, AdamW { weight_decay: 0.05, ..AdamW::new(4e-3) })
         .seed(seed)
         .batch_size(batch)
-        .epochs(epochs)
+        .epochs(options.length)
         .schedule(Schedule::cosine(updates / 20, updates))
-        .checkpoint(&checkpoint)
-        .prefetch(4)
-        .progress()
-        .build()?;
-    if resume && std::fs::exists(&checkpoint).unwrap_or(false) {
-        trainer.resume(&checkpoint)?;
-    }
-    let history = trainer.fit(train, Some(test))?;
+        .prefetch(4);
+    let (trainer, history) = options.fit(&format!("resnet.{}.{seed}", N::NAME), builder, train, Some(test))?;
     Ok((trainer.model()?, history))
 }
 
 /// Draws how the last run went, and how often each class was taken for each other.
-fn draw(confused: &[u32], classes: &[String], history: &History, path: &str) -> Result<()> {
+fn draw(confused: &[u32], classes: &[String], history: &History, path: &Path) -> Result<()> {
     // One cell of the table is a square of pixels; the root lets single mistakes be seen.
     const CELL: usize = 18;
     let share = |label: usize, answer: usize| {

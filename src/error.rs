@@ -1,9 +1,10 @@
 //! The one error type of the library. Every message is a sentence that names what was wrong and what to try.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// What can go wrong at run time, with the names, shapes and files involved.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Shapes or element types that an op cannot take.
@@ -63,6 +64,31 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Error::Io { action, path: path.into(), source }
     }
+}
+
+/// The sentence itself, so that `fn main() -> Result<()>` shows it as it is meant to be read.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The known word that is the fewest changes of a letter away, if they are few.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distance = |other: &str| {
+        let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+        for (i, a) in word.chars().enumerate() {
+            let mut corner = std::mem::replace(&mut row[0], i + 1);
+            for (j, b) in other.chars().enumerate() {
+                let change = corner + usize::from(a != b);
+                corner = row[j + 1];
+                row[j + 1] = change.min(row[j] + 1).min(corner + 1);
+            }
+        }
+        row.last().copied().unwrap_or(0)
+    };
+    let best = known.map(|other| (distance(other), other)).min()?;
+    (best.0 <= word.chars().count().div_ceil(3)).then_some(best.1)
 }
 
 fn list(problems: &[String]) -> String {

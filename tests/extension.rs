@@ -174,6 +174,7 @@ fn parameters_start_as_functions_of_another_crate_say() {
     let overfull = std::panic::catch_unwind(|| -> Overfull { Overfull::init(0) });
     let message = *overfull.expect_err("too many values").downcast::<String>().expect("a text");
     assert_eq!(message, "`w` of shape [2, 2] starts from 5 values, and takes 4");
+    assert_eq!(nn::try_init::<f32, Overfull>(0).map(drop).unwrap_err().to_string(), message);
 }
 
 #[test]

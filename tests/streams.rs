@@ -49,6 +49,9 @@ net! {
         attention(h, h, h, causal = true, start = first) |> [n, 2, t, e] -> [n, t, (2 e)]
     }
     net Shifted(x: [n, t, D]) -> [n, t, D] { x |> [n, t, d] -> [n, d, t] |> conv1d(D, padding = 1) |> [n, d, t] -> [n, t, d] }
+    /// Each row of heads backwards, which leaves positions alone.
+    net Backwards(x: [n, t, D]) -> [n, t, D] { x |> flip |> [n, t, (2 e)] -> [n, t, 2, e] |> flip |> [n, t, 2, e] -> [n, t, (2 e)] }
+    net Reversed(x: [n, t, D]) -> [n, t, D] { x + flip(x, over = t) }
     net Products(x: [n, t, D]) -> [n, t, D] {
         let products = einsum(x[n, i, d], x[n, i, e] -> [n, d, e]);
         einsum(x[n, t, d], products[n, d, e] -> [n, t, e])
@@ -178,6 +181,11 @@ fn what_mixes_positions_is_refused() {
         Shifted,
         ShiftedBatch::from,
         "Conv goes over positions, which causal attention alone may do, behind `conv1d1`"
+    );
+    refused!(
+        Reversed,
+        ReversedBatch::from,
+        "Flip { axis: 1 } goes over positions, which causal attention alone may do"
     );
     refused!(Products, ProductsBatch::from, "MatMul goes over positions, which causal attention alone may do");
     let begun = |x| BegunBatch { x, first: Indices::new(vec![0, 0], (2,)).unwrap() };

@@ -4,3 +4,4 @@ mod checkpoint;
 mod foreign;
 mod streams;
 mod train;
+mod trust;

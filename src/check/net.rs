@@ -2,7 +2,8 @@
 
 use super::compiled::Compiled;
 use super::{Domain, Failure, Input, Passed, Settings, derivative};
-use crate::graph::{DType, Graph, NodeId, Op, StateKind};
+use crate::graph::{DType, Graph, NodeId, StateKind};
+use crate::kernel::schedule::Home;
 use crate::nn::{self, Init, Net, Seeded, Source};
 use crate::{Device, Error, Result, grad};
 use std::cell::RefCell;
@@ -184,7 +185,7 @@ fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> Result<(Vec<
     }
     let mut arguments = Vec::new();
     for (id, node) in graph.nodes() {
-        if let Op::State(i) = node.op
+        if let Some(Home::State(i)) = node.given()
             && graph.states()[i].kind == StateKind::Parameter
         {
             let key = &graph.states()[i].key;
@@ -198,7 +199,7 @@ fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> Result<(Vec<
             };
             arguments.push(argument(key, domain, Place::State(i), id));
         }
-        if let Op::Input(i) = node.op {
+        if let Some(Home::Input(i)) = node.given() {
             let slot = &graph.inputs()[i];
             let domain = match slot.dtype {
                 DType::F32 | DType::F64 => Domain::reals(-2.0, 2.0),
@@ -210,11 +211,9 @@ fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> Result<(Vec<
         }
     }
     // Inputs come in the order of the run.
-    arguments.sort_by_key(
-        |argument| {
-            if let Op::Input(i) = graph[argument.node].op { (1, i) } else { (0, argument.node.index()) }
-        },
-    );
+    arguments.sort_by_key(|argument| {
+        if let Some(Home::Input(i)) = graph[argument.node].given() { (1, i) } else { (0, argument.node.index()) }
+    });
     Ok((arguments, held))
 }
 

@@ -4,6 +4,7 @@ use super::compiled::Compiled;
 use super::{Domain, Input, Settings, derivative};
 use crate::Device;
 use crate::graph::{Binary, DType, Graph, NodeId, Op, Unary};
+use crate::kernel::schedule::Home;
 use crate::ops::{Case, cases, interpret};
 use crate::{Result, grad};
 
@@ -29,7 +30,7 @@ fn differentiated(case: &Case) -> Case {
 }
 
 fn real_inputs(graph: &Graph) -> Vec<NodeId> {
-    let real = graph.nodes().filter(|(_, node)| matches!(node.op, Op::Input(_)) && node.dtype.is_float());
+    let real = graph.nodes().filter(|(_, node)| matches!(node.given(), Some(Home::Input(_))) && node.dtype.is_float());
     real.map(|(id, _)| id).collect()
 }
 
@@ -205,4 +206,30 @@ fn compiled_values_at_special_points() {
         }
     }
     assert!(ops >= 2 * 25, "only {ops} elementwise ops were compared");
+}
+
+/// A function that gives zero at a zero gives it the sign that its formula has there, in every type and on every path.
+#[test]
+fn zeros_keep_their_signs() {
+    let mut wrong = Vec::new();
+    for float in [DType::F32, DType::F64] {
+        for &f in Unary::ALL {
+            let mut graph = Graph::new();
+            let x = graph.input("x", &[37], float);
+            let y = graph.unary(f, x).unwrap();
+            graph.output("y", y);
+            // Numbers between, so that vectors are mixed, and zeros at their ends.
+            let x: Vec<f64> = (0..37).map(|i| [0.0, -0.0, 0.25, -0.25, 1e-30, -1e-30][i % 6]).collect();
+            let x = vec![rounded(x, float)];
+            let expected = interpret(&graph, &[], &x).unwrap().outputs;
+            let found = Compiled::new(&graph, &Device::cpu()).unwrap().run(&[], &x).unwrap();
+            for ((x, expected), found) in x[0].iter().zip(&expected[0]).zip(&found[0]) {
+                let zero = *expected == 0.0 && *found == 0.0;
+                if zero && expected.is_sign_negative() != found.is_sign_negative() {
+                    wrong.push(format!("{f:?}({x:?}) in {float:?} is {expected:?}, and the program gives {found:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

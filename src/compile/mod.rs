@@ -19,17 +19,37 @@ pub use simplify::simplify;
 
 use crate::graph::Graph;
 use crate::kernel::limits::Limits;
+use crate::ops::Kind;
 use crate::{Error, Result};
 
 /// What tests compile for: the processor, with chains of even the smallest tensors.
 #[cfg(test)]
 pub(crate) const LIMITS: Limits = crate::kernel::cpu::LIMITS.chaining_all();
 
+/// Whether the bytes of all nodes together can be counted, those of loop bodies included: places in memory are numbers, and
+/// what wraps around would be another place.
+fn countable(graph: &Graph, total: &mut usize) -> Result<()> {
+    for (_, node) in graph.nodes() {
+        *total = node.len().saturating_mul(node.dtype.size()).saturating_add(*total);
+        // Room for what is copied and rounded up.
+        if *total > isize::MAX as usize / 8 {
+            let (op, dims, dtype) = (&node.op, &node.dims, node.dtype);
+            let problem = format!("{op:?} gives {dtype:?}{dims:?}, which is more than any memory holds");
+            return Err(Error::shape("compile", problem));
+        }
+        if let Kind::Loop(nest) = node.op.kind() {
+            countable(&nest.body, total)?;
+        }
+    }
+    Ok(())
+}
+
 /// The program that computes the outputs and updates of `graph`, in launches that keep to the limits of a device.
 ///
 /// # Errors
 /// If the graph mixes `f32` and `f64`: a program computes in one of them.
 pub fn compile(graph: &Graph, limits: &Limits) -> Result<Program> {
+    countable(graph, &mut 0)?;
     let graph = simplify(graph);
     let dtype = program::float_type(&graph)?;
     let mut schedule = fuse::fuse(&graph, limits);

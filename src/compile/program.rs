@@ -1,7 +1,8 @@
 //! The program: what is launched, on what.
 
-use crate::graph::{DType, Graph, InputSlot, Op, StateSlot};
+use crate::graph::{DType, Graph, InputSlot, StateSlot};
 use crate::kernel::schedule::{Home, Schedule};
+use crate::ops::Kind;
 use crate::{Error, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,7 +116,7 @@ pub(super) fn float_type(graph: &Graph) -> Result<DType> {
 
 fn has(graph: &Graph, dtype: DType) -> bool {
     graph.nodes().any(|(_, node)| {
-        let within = if let Op::Loop(nest) = &node.op { has(&nest.body, dtype) } else { false };
+        let within = if let Kind::Loop(nest) = node.op.kind() { has(&nest.body, dtype) } else { false };
         within || node.dtype == dtype
     })
 }

@@ -123,7 +123,7 @@ impl Maker<'_> {
     }
 
     fn node(&mut self) -> Option<(NodeId, Exact)> {
-        match self.choose(26) {
+        match self.choose(27) {
             0 => self.unary(),
             1..=3 => self.arithmetic(),
             4 => {
@@ -182,6 +182,11 @@ impl Maker<'_> {
                 let (x, exact) = self.any();
                 let dims = self.other_shape(x);
                 Some((self.graph.reshape(x, &dims).unwrap(), exact))
+            }
+            26 => {
+                let (x, exact) = self.any();
+                let axis = self.axis(x)?;
+                Some((self.graph.flip(x, axis).unwrap(), exact))
             }
             14 => {
                 let (x, exact) = self.any();

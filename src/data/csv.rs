@@ -51,7 +51,14 @@ fn parse<X: Named, Y: Named, E: Float>(
                 let value: f64 = field
                     .parse()
                     .map_err(|_| format!("line {line}: `{field}` in column `{}` is no number", &header[column]))?;
-                features.push(<E as Float>::from_f64(value));
+                let value = <E as Float>::from_f64(value);
+                if !Float::to_f64(value).is_finite() {
+                    let column = &header[column];
+                    return Err(format!(
+                        "line {line}: `{field}` in column `{column}` is not finite; leave such lines out"
+                    ));
+                }
+                features.push(value);
             }
         }
     }
@@ -104,6 +111,9 @@ mod tests {
         for (text, part) in [
             ("a,b\n1,2\n", "no column `kind`; its columns are `a`, `b`"),
             ("a,b,kind\n1,2,0\n1,x,0\n", "line 3: `x` in column `b`"),
+            ("a,b,kind\n1,nan,0\n", "line 2: `nan` in column `b` is not finite"),
+            ("a,b,kind\n1,2,0\n-inf,1,0\n", "line 3: `-inf` in column `a` is not finite"),
+            ("a,b,kind\n1e400,1,0\n", "line 2: `1e400` in column `a` is not finite"),
             ("a,b,kind\n1,2\n", "line 2: has 2 fields, the header has 3"),
             ("a,b,kind\n1,2,-1\n", "line 2: `-1` is no class"),
             ("a,b,kind\n1,2,3\n", "the label 3"),

@@ -2,7 +2,7 @@
 
 use super::split;
 use crate::nn::Batch;
-use crate::tensor::Feed;
+use crate::tensor::{Feed, Rows};
 use crate::{Error, Result};
 use std::fmt;
 use std::marker::PhantomData;
@@ -53,7 +53,8 @@ pub struct Samples<B> {
 }
 
 impl<B: Batch> Samples<B> {
-    /// The rows of a batch. The first axis of every input must be the net's first run-time dimension.
+    /// The rows of a batch: the first axis of its inputs is the net's first run-time dimension. An input whose shape is known
+    /// at compile time, such as a weight for each class, is the same for all samples, and goes whole into every batch.
     ///
     /// # Errors
     /// If the inputs disagree on a dimension, or one of them has no row for each sample.
@@ -64,10 +65,17 @@ impl<B: Batch> Samples<B> {
         let Some(&len) = dims.first() else {
             return Err(Error::value("the net has no run-time dimension, so its batch has no rows to draw from"));
         };
-        if let Some(input) = all.data().iter().position(|data| data.len() % len.max(1) != 0) {
+        for (input, (data, rows)) in all.data().iter().zip(all.known_rows()).enumerate() {
+            let problem = match *rows {
+                Rows::Shared => continue,
+                Rows::First(rows) if rows != len => format!("has {rows} rows"),
+                Rows::Behind => "counts no samples along its first axis, whose size is fixed".to_owned(),
+                _ if data.len() % len.max(1) != 0 => format!("has {} elements, which are no equal rows", data.len()),
+                _ => continue,
+            };
             return Err(Error::value(format!(
-                "input {input} of the batch has {} elements, which are no {len} equal rows",
-                all.data()[input].len()
+                "input {input} of the batch {problem}, where the first run-time dimension of the net is {len}: samples are \
+                 counted along it, so it comes first in every input that has a part for each sample"
             )));
         }
         Ok(Samples { all: Arc::new(all), dims: dims.into(), rows: (0..len as u32).collect(), batch: PhantomData })
@@ -109,7 +117,11 @@ impl<B: Batch> Dataset<B> for Samples<B> {
         for &row in rows {
             self.row(row)?;
         }
-        for data in self.all.data().iter() {
+        for (data, known) in self.all.data().iter().zip(self.all.known_rows()) {
+            if *known == Rows::Shared {
+                feed.rows(*data, data.len(), std::iter::once(0));
+                continue;
+            }
             let width = data.len() / self.dims[0].max(1);
             feed.rows(*data, width, rows.iter().map(|&row| self.rows[row as usize] as usize));
         }

@@ -1,7 +1,7 @@
 //! Monotone splines of rational quadratics (Gregory, Delbourgo 1982; Durkan et al. 2019, "Neural spline flows").
 
 use crate::graph::{Binary, Compare, Graph, NodeId, Unary};
-use crate::tensor::composite::{back, logsumexp, scale};
+use crate::tensor::composite::{back, clamp, logsumexp, scale};
 use crate::tensor::{Float, Shape, Var, record_two};
 use crate::{Error, Result};
 
@@ -44,6 +44,10 @@ fn map(g: &mut Graph, x: NodeId, parameters: NodeId, bound: f64, inverse: bool) 
         return Err(Error::shape("spline", format!("the bound of a spline is positive, {bound} is not")));
     }
     let bins = each.div_ceil(3);
+    if LEAST * bins as f64 >= 1.0 {
+        let most = (1.0 / LEAST) as usize - 1;
+        return Err(Error::shape("spline", format!("{bins} bins leave no room between knots; take {most} at most")));
+    }
     let x = g.reshape(x, &[elements])?;
     let parameters = g.reshape(parameters, &[elements, each])?;
     let widths = g.slice(parameters, 1, 0, bins)?;
@@ -75,6 +79,8 @@ fn map(g: &mut Graph, x: NodeId, parameters: NodeId, bound: f64, inverse: bool) 
         let along = g.binary(Binary::Sub, z, left)?;
         g.binary(Binary::Div, along, width)?
     };
+    // Rounding may leave the bin by a little.
+    let share = clamp(g, share, 0.0, 1.0)?;
     let one = g.constant_like(1.0, share);
     let rest = g.binary(Binary::Sub, one, share)?;
     let product = g.binary(Binary::Mul, share, rest)?;
@@ -111,6 +117,7 @@ fn map(g: &mut Graph, x: NodeId, parameters: NodeId, bound: f64, inverse: bool) 
     if inverse {
         slope = g.unary(Unary::Neg, slope)?;
     }
+    let value = clamp(g, value, -bound, bound)?;
     Ok([g.select(inside, value, x)?, g.select(inside, slope, zero)?])
 }
 
@@ -174,22 +181,31 @@ fn bend(g: &mut Graph, before: NodeId, after: NodeId, mean: NodeId) -> Result<No
 /// How far along its bin the map takes the value y: the root of a quadratic equation (equations 6 to 8 and 29), in the
 /// form that does not cancel.
 fn share_of_height(g: &mut Graph, y: NodeId, [low, height, mean, before, after]: [NodeId; 5]) -> Result<NodeId> {
+    // All in shares of the height, so that no number is as small as a product of two lengths.
     let up = g.binary(Binary::Sub, y, low)?;
+    let up = g.binary(Binary::Div, up, height)?;
     let bend = bend(g, before, after, mean)?;
     let bent = g.binary(Binary::Mul, up, bend)?;
     let a = g.binary(Binary::Sub, mean, before)?;
-    let a = g.binary(Binary::Mul, height, a)?;
     let a = g.binary(Binary::Add, a, bent)?;
-    let b = g.binary(Binary::Mul, height, before)?;
-    let b = g.binary(Binary::Sub, b, bent)?;
+    let b = g.binary(Binary::Sub, before, bent)?;
     let c = g.binary(Binary::Mul, mean, up)?;
     let c = g.unary(Unary::Neg, c)?;
     let square = g.unary(Unary::Square, b)?;
     let product = g.binary(Binary::Mul, a, c)?;
     let product = scale(g, product, 4.0)?;
     let discriminant = g.binary(Binary::Sub, square, product)?;
+    // It is positive, and rounding may say that it is not.
+    let least = g.constant_like(1e-20, discriminant);
+    let large = g.compare(Compare::Gt, discriminant, least)?;
+    let discriminant = g.select(large, discriminant, least)?;
     let root = g.unary(Unary::Sqrt, discriminant)?;
-    let sum = g.binary(Binary::Add, b, root)?;
-    let twice = scale(g, c, -2.0)?;
-    g.binary(Binary::Div, twice, sum)
+    // −2c / (b + √…) where b is positive, and (√… − b) / 2a where it is not: neither takes the difference of two numbers
+    // that are nearly one.
+    let zero = g.constant_like(0.0, b);
+    let positive = g.compare(Compare::Ge, b, zero)?;
+    let up = [scale(g, c, -2.0)?, g.binary(Binary::Sub, root, b)?];
+    let down = [g.binary(Binary::Add, b, root)?, scale(g, a, 2.0)?];
+    let (up, down) = (g.select(positive, up[0], up[1])?, g.select(positive, down[0], down[1])?);
+    g.binary(Binary::Div, up, down)
 }

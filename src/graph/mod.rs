@@ -4,14 +4,7 @@
 //! A graph describes a function `(state, inputs) → (state, outputs)`. Nodes stand in topological order: the inputs
 //! of a node have smaller ids than the node.
 
-mod attention;
 mod build;
-mod conv;
-mod custom;
-mod lookup;
-mod nest;
-mod pool;
-mod op;
 mod print;
 
 #[doc(inline)]
@@ -22,13 +15,10 @@ pub use crate::kernel::conv::{Conv, Pass};
 pub use crate::kernel::elementwise::{Binary, Compare, Unary};
 #[doc(inline)]
 pub use crate::kernel::pool::{Pool, Window};
-pub(crate) use attention::Sizes;
-pub use attention::{Attend, Attention};
-pub(crate) use conv::convolved;
-pub use custom::{Custom, Foreign, Function, Values};
-pub use nest::{Body, Loop, LoopGradient, Looped};
-pub use op::{Distribution, Op, ReduceOp};
-pub(crate) use pool::pooled;
+pub use crate::ops::{
+    Attend, Attention, Body, Custom, Distribution, Foreign, Function, Loop, LoopGradient, Looped, Op, ReduceOp, Values,
+};
+pub(crate) use build::misfit;
 
 /// The name of a node within its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,9 +44,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// The number of elements.
+    /// The number of elements; the greatest number where there are more than can be counted, which no program computes.
     pub fn len(&self) -> usize {
-        self.dims.iter().product()
+        self.dims.iter().fold(1, |len, &size| len.saturating_mul(size))
     }
 
     /// Whether there is no element: an axis has size 0.

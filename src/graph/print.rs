@@ -1,6 +1,8 @@
 //! Prints a graph, one node a line; the body of a loop stands under it, indented.
 
-use super::{Graph, Op};
+use super::Graph;
+use crate::kernel::schedule::Home;
+use crate::ops::Kind;
 use std::fmt;
 
 impl fmt::Display for Graph {
@@ -13,7 +15,7 @@ fn print(graph: &Graph, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result
     let indent = "    ".repeat(depth);
     for (id, node) in graph.nodes() {
         write!(f, "{indent}%{} : {:?}{:?} = ", id.0, node.dtype, node.dims)?;
-        let nest = if let Op::Loop(nest) = &node.op { Some(nest) } else { None };
+        let nest = if let Kind::Loop(nest) = node.op.kind() { Some(nest) } else { None };
         match nest {
             Some(nest) => {
                 write!(f, "Loop {}{}", nest.count, if nest.reverse { " in reverse" } else { "" })?;
@@ -24,10 +26,10 @@ fn print(graph: &Graph, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result
         for input in &node.inputs {
             write!(f, " %{}", input.0)?;
         }
-        if let Op::State(i) = node.op {
+        if let Some(Home::State(i)) = node.given() {
             write!(f, "  # {}", graph.states[i].key)?;
         }
-        if let Op::Input(i) = node.op {
+        if let Some(Home::Input(i)) = node.given() {
             write!(f, "  # {}", graph.inputs[i].name)?;
         }
         writeln!(f)?;

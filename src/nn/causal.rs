@@ -3,7 +3,8 @@
 
 use super::net::trace_on;
 use super::{Net, trace};
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, NodeId};
+use crate::kernel::schedule::Home;
 use crate::ops::{Obstacle, causal, tells_apart};
 use crate::tensor::{Float, Scope};
 use crate::{Error, Result};
@@ -54,7 +55,7 @@ fn pair(dims: &[usize], i: usize, graph: &dyn Fn(&[usize]) -> Result<Graph>) -> 
 
 /// The input that says how many positions were read before.
 fn start(graph: &Graph) -> Option<NodeId> {
-    graph.nodes().find(|(_, node)| node.op == Op::Input(0)).map(|(id, _)| id)
+    graph.nodes().find(|(_, node)| node.given() == Some(Home::Input(0))).map(|(id, _)| id)
 }
 
 fn refusal(net: &str, Obstacle { op, problem, behind }: &Obstacle) -> Error {

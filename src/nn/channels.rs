@@ -62,7 +62,8 @@ impl<C: ConstDim, E: Float> BatchNorm<C, E> {
             if count < 2 {
                 return Err(Error::shape(
                     "batch_norm",
-                    "a batch of one element a channel has no variance; train on more samples, or on larger images",
+                    "a batch of one element a channel has no variance; train on more samples or larger images, or leave \
+                     a last batch of one out by `Builder::drop_last`",
                 ));
             }
             let (mean, centered, variance) = moments(g, x, &others)?;

@@ -60,9 +60,17 @@ pub(super) fn remembered<M: 'static>(
     graph: impl FnOnce() -> Result<Graph>,
 ) -> Result<Arc<Compiled>> {
     let key = (TypeId::of::<M>(), purpose, dims.to_vec());
-    let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
-    let programs = programs.get_or_insert_with(|| Cache::with_capacity(64));
-    programs.get_or_make(&key, || Ok(Arc::new(Compiled::new(&graph()?, &Device::cpu())?))).cloned()
+    let kept = |make: &mut dyn FnMut() -> Option<Arc<Compiled>>| {
+        let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.get_or_insert_with(|| Cache::with_capacity(64)).get_or(&key, make).cloned()
+    };
+    if let Some(known) = kept(&mut || None) {
+        return Ok(known);
+    }
+    // Nothing is locked while a net is recorded: a function of Rust in it may run nets of its own. Of two threads that
+    // compile the same, the first one's program is kept.
+    let made = Arc::new(Compiled::new(&graph()?, &Device::cpu())?);
+    Ok(kept(&mut || Some(Arc::clone(&made))).unwrap_or(made))
 }
 
 /// A state of the tensors of a model and the key of random draws.

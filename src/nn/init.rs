@@ -152,9 +152,17 @@ fn fans(dims: &[usize]) -> [f64; 2] {
 /// ```
 ///
 /// # Panics
-/// If an initialiser of one's own gives a tensor another number of values than it takes.
+/// If an initialiser of one's own gives a tensor another number of values than it takes; [`try_init`] says it instead.
 pub fn init<E: Float, M: Model<E>>(seed: u64) -> M {
-    M::build(&Path::root(), &mut Seeded::new(seed)).unwrap_or_else(|error| panic!("{error}"))
+    try_init(seed).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// As [`init`], for models whose initialisers are not one's own.
+///
+/// # Errors
+/// If one gives a tensor another number of values than it takes.
+pub fn try_init<E: Float, M: Model<E>>(seed: u64) -> Result<M> {
+    M::build(&Path::root(), &mut Seeded::new(seed))
 }
 
 /// A source that draws every tensor as its slot says, keyed by a seed and the tensor's path.

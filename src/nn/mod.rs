@@ -30,7 +30,7 @@ pub use conv::{
 };
 pub use declared::Declared;
 pub use embedding::Embedding;
-pub use init::{Fan, Init, Seeded, Start, init};
+pub use init::{Fan, Init, Seeded, Start, init, try_init};
 pub use invertible::InvertibleLinear;
 pub use linear::{Linear, UnbiasedLinear};
 pub use masked::{Degrees, MaskedLinear};

@@ -87,11 +87,16 @@ impl<E: Float, M: Net<E>> Session<E, M> {
     }
 
     fn ready(&self, dims: &Vec<usize>) -> Result<Arc<Ready>> {
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            Ok(Arc::new(Ready { compiled: Compiled::inference::<E, M>(dims, state.device())?, idle: Mutex::default() }))
+        let kept = |make: &mut dyn FnMut() -> Option<Arc<Ready>>| {
+            let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+            programs.get_or(dims, make).cloned()
         };
-        programs.get_or_make(dims, make).cloned()
+        if let Some(known) = kept(&mut || None) {
+            return Ok(known);
+        }
+        // Nothing is locked while the net is recorded, which may call functions of Rust.
+        let device = self.state.read().unwrap_or_else(PoisonError::into_inner).device().clone();
+        let made = Arc::new(Ready { compiled: Compiled::inference::<E, M>(dims, &device)?, idle: Mutex::default() });
+        Ok(kept(&mut || Some(Arc::clone(&made))).unwrap_or(made))
     }
 }

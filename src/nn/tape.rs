@@ -4,7 +4,8 @@ use super::call::parameters;
 use super::compiled::{Purpose, next_step, reals, remembered, state};
 use super::{Net, Outputs, Slot, Visitor, trace};
 use crate::grad::vjp;
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, NodeId};
+use crate::kernel::schedule::Home;
 use crate::tensor::{Cpu, Feed, Float, HostTensor, Path, Scope, Shape, Tape, Tensor};
 use crate::{Error, Result};
 use dfdx::tensor::{CpuError, PutTape, SplitTape};
@@ -63,7 +64,7 @@ fn backward_graph<E: Float, M: Net<E>>(dims: &[usize]) -> Result<Graph> {
     let scope = Scope::new(false);
     let results = M::trace(&scope, dims);
     let mut graph = scope.finish()?;
-    let input = graph.nodes().find(|(_, node)| node.op == Op::Input(0)).map(|(id, _)| id);
+    let input = graph.nodes().find(|(_, node)| node.given() == Some(Home::Input(0))).map(|(id, _)| id);
     let (Some(input), &[y]) = (input, &results[..]) else {
         return Err(Error::value(format!("`{}` cannot stand on a tape: it needs one input and one result", M::NAME)));
     };

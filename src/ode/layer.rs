@@ -2,7 +2,7 @@
 
 use super::Method;
 use super::field::{Field, stand_in};
-use crate::graph::{Binary, Body, DType, Graph, LoopGradient, NodeId, Op};
+use crate::graph::{Binary, Body, DType, Graph, LoopGradient, NodeId};
 use crate::tensor::{Erased, Float, Shape, Var, record};
 use crate::{Error, Result};
 use std::cell::Cell;
@@ -185,7 +185,7 @@ impl Stepping<'_> {
         body.set_gradient(gradient);
         // A constant start is no capture: the reverse body of the adjoint method reads the field's captures alone.
         let inside: Vec<NodeId> = captures.iter().map(|&x| body.lift(graph, x)).collect();
-        let start = if let Op::Constant(value) = graph[start].op {
+        let start = if let Some(value) = graph[start].constant() {
             body.constant(value, &[], self.dtype)
         } else {
             body.lift(graph, start)

@@ -5,9 +5,10 @@
 //! twin, the same graph for a piece of another length. Every value takes a course along them ([`Course`]), which its op
 //! derives from those of the operands. What no rule knows is refused.
 
+use super::attention::Sizes;
 use super::index::strides;
-use super::rule::{self, Kind};
-use crate::graph::{Attention, Graph, Loop, Node, NodeId, Op, Sizes, StateKind};
+use super::kind::Kind;
+use crate::graph::{Attention, Graph, Loop, Node, NodeId, Op, StateKind};
 
 /// Where the positions of a piece are found in a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +124,8 @@ fn walk(
     Ok(courses)
 }
 
-fn obstacle(graph: &Graph, id: NodeId, problem: &str) -> Obstacle {
+/// A node as a message names it.
+pub(crate) fn obstacle(graph: &Graph, id: NodeId, problem: &str) -> Obstacle {
     let mut op = match &graph[id].op {
         Op::Custom(own) => format!("{own:?}"),
         op => format!("{op:?}"),
@@ -226,7 +228,7 @@ impl Site<'_> {
 
     fn course(&self) -> Result<Course, String> {
         let node = self.node;
-        if node.op.kind() != Kind::Loop && node.op != self.other.op {
+        if !matches!(node.op.kind(), Kind::Loop(_)) && node.op != self.other.op {
             // What is as long as the piece says so in its settings, too.
             let long = (0..node.inputs.len()).any(|i| !self.varying(i).is_empty());
             return Err(if long { MIXES } else { LENGTH }.into());
@@ -234,7 +236,7 @@ impl Site<'_> {
         if node.is_empty() {
             return Ok(Course::Still);
         }
-        rule::with(&node.op, |rule| rule.course(self))
+        node.op.with(|rule| rule.course(self))
     }
 
     /// The node.

@@ -3,26 +3,91 @@
 
 use super::cases::{Case, Domain, each};
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Kind, Operands};
+use super::rule::{Cotangents, Rule, Walk};
 use super::verify::operand;
-use crate::Result;
-use crate::graph::{Conv, DType, Graph, Node, NodeId, Pass};
+use crate::graph::{Conv, DType, Graph, Node, NodeId, Op, Pass};
+use crate::kernel::conv as kernel;
+use crate::kernel::work::Work;
+use crate::{Error, Result};
 
 /// One pass of a convolution.
 pub(super) struct Convolution(pub Pass, pub Conv);
 
-impl Rule for Convolution {
+impl Graph {
+    /// One pass of a convolution; see [`Pass`] for the operands.
+    ///
+    /// # Errors
+    /// If the kernel does not fit, or an operand has not the shape or element type that the pass takes.
+    pub fn conv(&mut self, pass: Pass, conv: Conv, a: NodeId, b: NodeId) -> Result<NodeId> {
+        let operands = [a, b].map(|x| (&*self[x].dims, self[x].dtype));
+        let dims = convolved(pass, conv, operands).map_err(|problem| Error::shape("a convolution", problem))?;
+        let dtype = self[a].dtype;
+        Ok(self.push(Op::Conv { pass, conv }, vec![a, b], dims, dtype))
+    }
+}
+
+/// The shape of the result.
+fn convolved(pass: Pass, conv: Conv, operands: [(&[usize], DType); 2]) -> std::result::Result<Vec<usize>, String> {
+    let count = conv.count()?;
+    let [(a, dtype), (b, other)] = operands;
+    if !dtype.is_float() || dtype != other {
+        return Err(format!("takes real numbers of one type, not {dtype:?} and {other:?}"));
+    }
+    let (&[n, c, ..], &[o, i, ..], 4, 4) = (a, b, a.len(), b.len()) else {
+        return Err(format!("takes operands of four axes, not {a:?} and {b:?}"));
+    };
+    let groups = conv.groups;
+    let plane = |what: &str, dims: &[usize], expected: &[usize]| match dims[2..] == *expected {
+        true => Ok(()),
+        false => Err(format!("takes {what} of {expected:?} rows and columns and is given {:?}", &dims[2..])),
+    };
+    let divided = |channels: usize| match channels.is_multiple_of(groups) {
+        true => Ok(channels / groups),
+        false => Err(format!("{groups} groups do not divide {channels} channels")),
+    };
+    match pass {
+        Pass::Forward => {
+            plane("images", a, &conv.size)?;
+            plane("weights", b, &conv.kernel)?;
+            if divided(c)? != i {
+                return Err(format!("{c} channels in {groups} groups meet weights for {i} channels"));
+            }
+            divided(o)?;
+            Ok(vec![n, o, count[0], count[1]])
+        }
+        Pass::Data => {
+            plane("results", a, &count)?;
+            plane("weights", b, &conv.kernel)?;
+            if divided(c)? * groups != o {
+                return Err(format!("{c} channels meet weights that give {o} channels"));
+            }
+            Ok(vec![n, groups * i, conv.size[0], conv.size[1]])
+        }
+        Pass::Weight => {
+            plane("images", a, &conv.size)?;
+            plane("results", b, &count)?;
+            if n != o {
+                return Err(format!("{n} images meet {o} results"));
+            }
+            divided(i)?;
+            Ok(vec![i, divided(c)?, conv.kernel[0], conv.kernel[1]])
+        }
+    }
+}
+
+impl Rule<'_> for Convolution {
     fn arity(&self) -> Option<usize> {
         Some(2)
     }
 
     fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
         let operands = [0, 1].map(|i| (&*operand(graph, node, i).dims, operand(graph, node, i).dtype));
-        Ok((crate::graph::convolved(self.0, self.1, operands)?, operands[0].1))
+        Ok((convolved(self.0, self.1, operands)?, operands[0].1))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'static> {
+        Kind::Alone(launch)
     }
 
     fn passes(&self) -> usize {
@@ -51,6 +116,28 @@ impl Rule for Convolution {
         let cases: Result<Vec<_>> = passes.map(|&pass| conv_cases(pass, float)).collect();
         Ok(cases?.concat())
     }
+}
+
+fn launch(graph: &Graph, id: NodeId, operands: &mut Operands<'_>) -> Result<Work, NodeId> {
+    let node = &graph[id];
+    let Op::Conv { pass, conv } = node.op else { return Err(id) };
+    let [a, b] = [0, 1].map(|i| &*graph[node.inputs[i]].dims);
+    let weights = match pass {
+        Pass::Forward | Pass::Data => b,
+        Pass::Weight => &node.dims,
+    };
+    let count = conv.count().map_err(|_| id)?;
+    Ok(Work::Convolution(Box::new(kernel::Convolution {
+        pass,
+        conv,
+        count,
+        batch: a[0],
+        inputs: weights[1],
+        outputs: weights[0] / conv.groups,
+        phases: kernel::phases(pass, &conv, count),
+        operands: [operands.dense(graph, node.inputs[0])?, operands.dense(graph, node.inputs[1])?],
+        result: operands.dense(graph, id)?,
+    })))
 }
 
 /// The result for operands of verified shapes.

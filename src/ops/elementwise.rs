@@ -3,13 +3,16 @@
 
 use super::cases::{Case, Domain};
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Fused, Kind};
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use super::special;
 use super::term::{Term, formula};
 use super::verify::{float as real, like, operand};
 use crate::Result;
-use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Unary};
+use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, Unary};
 use crate::kernel::elementwise::{binary_functions, comparisons, unary_functions};
+use crate::kernel::tiled::Code;
 use std::f64::consts::*;
 
 /// What a function of one real number means.
@@ -70,7 +73,29 @@ macro_rules! comparison_rows {
 }
 comparisons!(comparison_rows);
 
-impl Rule for Unary {
+impl Graph {
+    /// A function of one real number.
+    pub fn unary(&mut self, op: Unary, x: NodeId) -> Result<NodeId> {
+        self.expect_float("an elementwise function", x)?;
+        Ok(self.push_like(Op::Unary(op), vec![x], x))
+    }
+
+    /// A function of two real numbers; operands of equal shape.
+    pub fn binary(&mut self, op: Binary, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.expect_float("an arithmetic operation", a)?;
+        self.expect_same("an arithmetic operation", a, b)?;
+        Ok(self.push_like(Op::Binary(op), vec![a, b], a))
+    }
+
+    /// A comparison of two reals, indices or truth values; operands of equal shape.
+    pub fn compare(&mut self, op: Compare, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.expect_same("a comparison", a, b)?;
+        let dims = self[a].dims.clone();
+        Ok(self.push(Op::Compare(op), vec![a, b], dims, DType::Bool))
+    }
+}
+
+impl Rule<'_> for Unary {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -81,8 +106,8 @@ impl Rule for Unary {
         Ok((x.dims.clone(), x.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Row(Code::Unary(*self)))
     }
 
     fn passes(&self) -> usize {
@@ -105,6 +130,10 @@ impl Rule for Unary {
         })])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.unary(*self, node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         // Each on its domain.
         let case = |&f: &Unary| {
@@ -115,7 +144,7 @@ impl Rule for Unary {
     }
 }
 
-impl Rule for Binary {
+impl Rule<'_> for Binary {
     fn arity(&self) -> Option<usize> {
         Some(2)
     }
@@ -127,8 +156,8 @@ impl Rule for Binary {
         Ok((x.dims.clone(), x.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Row(Code::Binary(*self)))
     }
 
     fn passes(&self) -> usize {
@@ -152,13 +181,17 @@ impl Rule for Binary {
         Ok(formula(graph, [a, b, y, c], |[a, b, y, c]| (binary(*self).derivative)(a, b, y, c)).map(Some).to_vec())
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.binary(*self, node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         let cases: Result<Vec<_>> = Binary::ALL.iter().map(|&f| binary_cases(f, float)).collect();
         Ok(cases?.concat())
     }
 }
 
-impl Rule for Compare {
+impl Rule<'_> for Compare {
     fn arity(&self) -> Option<usize> {
         Some(2)
     }
@@ -169,8 +202,8 @@ impl Rule for Compare {
         Ok((x.dims.clone(), DType::Bool))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Row(Code::Compare(*self)))
     }
 
     fn passes(&self) -> usize {
@@ -188,6 +221,10 @@ impl Rule for Compare {
 
     fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None, None])
+    }
+
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.compare(*self, node)
     }
 
     fn cases(float: DType) -> Result<Vec<Case>> {

@@ -1,6 +1,6 @@
 //! The meaning of a graph: plain loops in f64, node after node. Every backend is judged against it.
 
-use super::{rule, verify};
+use super::verify;
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::{Error, Result};
 
@@ -69,7 +69,7 @@ pub(super) fn values(graph: &Graph, states: &[Vec<f64>], inputs: &[Vec<f64>]) ->
 /// # Panics
 /// If the node is an input or a state, which have no meaning without a run.
 pub(crate) fn evaluate(graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
-    rule::with(&node.op, |rule| rule.value(graph, node, operands))
+    node.op.with(|rule| rule.value(graph, node, operands))
 }
 
 fn expect_lengths<'a>(

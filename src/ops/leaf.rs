@@ -3,16 +3,96 @@
 
 use super::cases::{Case, Domain, each};
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Fused, Kind};
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use super::verify::{float, operand, within};
 use super::{index, random};
-use crate::Result;
-use crate::graph::{DType, Distribution, Graph, Node, NodeId};
+use crate::graph::{DType, Graph, InputSlot, KEY, Node, NodeId, Op, StateKind, StateSlot};
+use crate::kernel::schedule::Home;
+use crate::{Error, Result};
+
+/// What a random draw is distributed as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Distribution {
+    /// Standard normal.
+    Normal,
+    /// Uniform on [0, 1).
+    Uniform,
+}
+
+impl Graph {
+    /// A tensor that each run is given.
+    pub fn input(&mut self, name: impl Into<String>, dims: &[usize], dtype: DType) -> NodeId {
+        self.inputs.push(InputSlot { name: name.into(), dims: dims.to_vec(), dtype, space: None });
+        self.push(Op::Input(self.inputs.len() - 1), vec![], dims.to_vec(), dtype)
+    }
+
+    /// Indices below `space` that each run is given.
+    pub fn index_input(&mut self, name: impl Into<String>, dims: &[usize], space: usize) -> NodeId {
+        self.inputs.push(InputSlot { name: name.into(), dims: dims.to_vec(), dtype: DType::Index, space: Some(space) });
+        self.push(Op::Input(self.inputs.len() - 1), vec![], dims.to_vec(), DType::Index)
+    }
+
+    /// A tensor that outlives the run. The same key twice is the same tensor.
+    ///
+    /// # Errors
+    /// If the key is already taken by a tensor of another shape, kind or element type.
+    pub fn state(&mut self, key: impl Into<String>, kind: StateKind, dims: &[usize], dtype: DType) -> Result<NodeId> {
+        let key = key.into();
+        if let Some(i) = self.states.iter().position(|s| s.key == key) {
+            let slot = &self.states[i];
+            if slot.dims != dims || slot.kind != kind || slot.dtype != dtype {
+                return Err(Error::shape(
+                    "state",
+                    format!("`{key}` is used as {dims:?} and as {:?}; give one of them another label", slot.dims),
+                ));
+            }
+            let known = self.nodes().find(|(_, node)| node.op == Op::State(i)).map(|(id, _)| id);
+            if let Some(id) = known {
+                return Ok(id);
+            }
+            return Ok(self.push(Op::State(i), vec![], dims.to_vec(), dtype));
+        }
+        self.states.push(StateSlot { key, kind, dims: dims.to_vec(), dtype, update: None });
+        Ok(self.push(Op::State(self.states.len() - 1), vec![], dims.to_vec(), dtype))
+    }
+
+    /// The key that random draws of this graph are taken from (one per graph).
+    pub fn key(&mut self) -> Result<NodeId> {
+        self.state(KEY, StateKind::Key, &[4], DType::Index)
+    }
+
+    /// One number in every element.
+    pub fn constant(&mut self, value: f64, dims: &[usize], dtype: DType) -> NodeId {
+        self.push(Op::Constant(value), vec![], dims.to_vec(), dtype)
+    }
+
+    /// A constant of the shape and element type of another node.
+    pub fn constant_like(&mut self, value: f64, like: NodeId) -> NodeId {
+        let (dims, dtype) = (self[like].dims.clone(), self[like].dtype);
+        self.push(Op::Constant(value), vec![], dims, dtype)
+    }
+
+    /// The position along `axis`, as an index.
+    pub fn iota(&mut self, dims: &[usize], axis: usize) -> Result<NodeId> {
+        if axis >= dims.len() {
+            return Err(Error::shape("iota", format!("{dims:?} has no axis {axis}")));
+        }
+        Ok(self.push(Op::Iota { axis }, vec![], dims.to_vec(), DType::Index))
+    }
+
+    /// One draw per element.
+    pub fn random(&mut self, distribution: Distribution, path: u64, dims: &[usize], dtype: DType) -> Result<NodeId> {
+        let key = self.key()?;
+        Ok(self.push(Op::Random { distribution, path }, vec![key], dims.to_vec(), dtype))
+    }
+}
 
 /// The i-th input.
 pub(super) struct Input(pub usize);
 
-impl Rule for Input {
+impl Rule<'_> for Input {
     fn arity(&self) -> Option<usize> {
         Some(0)
     }
@@ -22,8 +102,8 @@ impl Rule for Input {
         Ok((slot.dims.clone(), slot.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Stored
+    fn kind(&self) -> Kind<'static> {
+        Kind::Stored(Home::Input(self.0))
     }
 
     fn passes(&self) -> usize {
@@ -50,7 +130,7 @@ impl Rule for Input {
 /// The i-th tensor of the state.
 pub(super) struct State(pub usize);
 
-impl Rule for State {
+impl Rule<'_> for State {
     fn arity(&self) -> Option<usize> {
         Some(0)
     }
@@ -60,8 +140,8 @@ impl Rule for State {
         Ok((slot.dims.clone(), slot.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Stored
+    fn kind(&self) -> Kind<'static> {
+        Kind::Stored(Home::State(self.0))
     }
 
     fn passes(&self) -> usize {
@@ -91,7 +171,7 @@ impl Rule for State {
 /// One number in every element.
 pub(super) struct Constant(pub f64);
 
-impl Rule for Constant {
+impl Rule<'_> for Constant {
     fn arity(&self) -> Option<usize> {
         Some(0)
     }
@@ -108,8 +188,8 @@ impl Rule for Constant {
         }
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Constant(self.0))
     }
 
     fn passes(&self) -> usize {
@@ -137,7 +217,7 @@ impl Rule for Constant {
 /// The position along an axis.
 pub(super) struct Iota(pub usize);
 
-impl Rule for Iota {
+impl Rule<'_> for Iota {
     fn arity(&self) -> Option<usize> {
         Some(0)
     }
@@ -147,8 +227,8 @@ impl Rule for Iota {
         Ok((node.dims.clone(), DType::Index))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Position(self.0))
     }
 
     fn passes(&self) -> usize {
@@ -168,6 +248,10 @@ impl Rule for Iota {
         Ok(vec![])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        (node.dims[self.0] == 1).then(|| to.constant(0.0, &node.dims, node.dtype))
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         let along = |axis| Case::new(format!("Iota {axis}"), float, &[], move |graph, _| graph.iota(&[2, 3, 4], axis));
         (0..3).map(along).collect()
@@ -177,7 +261,7 @@ impl Rule for Iota {
 /// Draws, and the hash of the path that they are keyed by.
 pub(super) struct Random(pub Distribution, pub u64);
 
-impl Rule for Random {
+impl Rule<'_> for Random {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -191,8 +275,8 @@ impl Rule for Random {
         Ok((node.dims.clone(), node.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Random { path: self.1, normal: self.0 == Distribution::Normal })
     }
 
     fn passes(&self) -> usize {

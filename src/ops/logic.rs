@@ -2,10 +2,13 @@
 
 use super::cases::{Case, Domain};
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Fused, Kind};
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use super::verify::{expect, like, operand};
-use crate::Result;
-use crate::graph::{Binary, DType, Graph, Node, NodeId, Unary};
+use crate::graph::{Binary, DType, Graph, Node, NodeId, Op, Unary};
+use crate::kernel::tiled::Code;
+use crate::{Error, Result};
 
 /// A number as another element type: truth is being other than zero; indices are cut towards zero into 0..2³²
 /// (NaN becomes 0); reals stay as they are, whatever their precision.
@@ -17,10 +20,42 @@ pub(super) fn converted(x: f64, dtype: DType) -> f64 {
     }
 }
 
+impl Graph {
+    /// `if condition { yes } else { no }`, elementwise.
+    pub fn select(&mut self, condition: NodeId, yes: NodeId, no: NodeId) -> Result<NodeId> {
+        self.expect_same("select", yes, no)?;
+        if self[condition].dtype != DType::Bool || self[condition].dims != self[yes].dims {
+            let found = &self[condition];
+            return Err(Error::shape(
+                "select",
+                format!(
+                    "the condition must be truth values of shape {:?}, and is {:?} of shape {:?}",
+                    self[yes].dims, found.dtype, found.dims
+                ),
+            ));
+        }
+        Ok(self.push_like(Op::Select, vec![condition, yes, no], yes))
+    }
+
+    /// The same values as another element type.
+    pub fn cast(&mut self, x: NodeId, dtype: DType) -> NodeId {
+        if self[x].dtype == dtype {
+            return x;
+        }
+        let dims = self[x].dims.clone();
+        self.push(Op::Cast, vec![x], dims, dtype)
+    }
+
+    /// The value of `x`, which the derivative takes for a constant.
+    pub fn stop_gradient(&mut self, x: NodeId) -> NodeId {
+        self.push_like(Op::StopGradient, vec![x], x)
+    }
+}
+
 /// `if a { b } else { c }`.
 pub(super) struct Select;
 
-impl Rule for Select {
+impl Rule<'_> for Select {
     fn arity(&self) -> Option<usize> {
         Some(3)
     }
@@ -32,8 +67,8 @@ impl Rule for Select {
         Ok((node.dims.clone(), node.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Row(Code::Select))
     }
 
     fn passes(&self) -> usize {
@@ -55,6 +90,10 @@ impl Rule for Select {
         Ok(vec![None, Some(graph.select(condition, c, zero)?), Some(graph.select(condition, zero, c)?)])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.select(node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         select_cases(float)
     }
@@ -63,7 +102,7 @@ impl Rule for Select {
 /// Another element type.
 pub(super) struct Cast;
 
-impl Rule for Cast {
+impl Rule<'_> for Cast {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -72,8 +111,8 @@ impl Rule for Cast {
         Ok((operand(graph, node, 0).dims.clone(), node.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Cast)
     }
 
     fn passes(&self) -> usize {
@@ -97,6 +136,10 @@ impl Rule for Cast {
         Ok(vec![dtype.is_float().then(|| graph.cast(c, dtype))])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.cast(node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         cast_cases(float)
     }
@@ -105,7 +148,7 @@ impl Rule for Cast {
 /// The operand, a constant to the derivative.
 pub(super) struct StopGradient;
 
-impl Rule for StopGradient {
+impl Rule<'_> for StopGradient {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -115,8 +158,8 @@ impl Rule for StopGradient {
         Ok((x.dims.clone(), x.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Fused
+    fn kind(&self) -> Kind<'static> {
+        Kind::Fused(Fused::Same)
     }
 
     fn passes(&self) -> usize {
@@ -133,6 +176,11 @@ impl Rule for StopGradient {
 
     fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None])
+    }
+
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        let _ = to;
+        Some(node.inputs[0])
     }
 
     fn cases(float: DType) -> Result<Vec<Case>> {

@@ -2,16 +2,74 @@
 
 use super::cases::{Case, Domain};
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Kind, Operands};
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use super::verify::{expect, fit, float, operand};
-use crate::graph::{Compare, DType, Graph, Node, NodeId};
+use crate::graph::{Compare, DType, Graph, Node, NodeId, Op, misfit};
+use crate::kernel::lookup::{self, Lookup};
+use crate::kernel::work::Work;
 use crate::{Error, Result};
 use ansatz_shapes as shapes;
 
 /// Rows by their indices.
 pub(super) struct Gather;
 
-impl Rule for Gather {
+impl Graph {
+    /// The rows of a table at the indices: `[rows, ..]` at `[i, ..]` gives `[i, .., ..]`.
+    ///
+    /// # Errors
+    /// If the table has no axis, or `index` does not hold indices. A run whose indices are beyond the table is an error of
+    /// the run.
+    pub fn gather(&mut self, table: NodeId, index: NodeId) -> Result<NodeId> {
+        self.expect_indices("gather", index)?;
+        let dims = shapes::gather(&self[table].dims, &self[index].dims).map_err(misfit("gather"))?;
+        let dtype = self[table].dtype;
+        Ok(self.push(Op::Gather, vec![table, index], dims, dtype))
+    }
+
+    /// A table of `rows` rows, each the sum of the values whose index it is, in their order; zeros where there is none.
+    /// Values `[i, .., ..]` at `[i, ..]` give `[rows, ..]`.
+    ///
+    /// # Errors
+    /// If the values are no reals with a row for each index, or `index` does not hold indices.
+    pub fn scatter_add(&mut self, values: NodeId, index: NodeId, rows: usize) -> Result<NodeId> {
+        self.expect_float("scatter_add", values)?;
+        self.expect_indices("scatter_add", index)?;
+        let (values_dims, index_dims) = (&self[values].dims, &self[index].dims);
+        let dims = shapes::scatter(&rows, values_dims, index_dims).map_err(misfit("scatter_add"))?;
+        let dtype = self[values].dtype;
+        Ok(self.push(Op::ScatterAdd, vec![values, index], dims, dtype))
+    }
+
+    /// The table with its rows at the indices replaced by values `[i, .., ..]`; of equal indices the last one's row stays.
+    ///
+    /// # Errors
+    /// If the values have not a row of the table for each index, or `index` does not hold indices.
+    pub fn put(&mut self, table: NodeId, index: NodeId, values: NodeId) -> Result<NodeId> {
+        self.expect_indices("put", index)?;
+        let rows = shapes::gather(&self[table].dims, &self[index].dims).map_err(misfit("put"))?;
+        if self[values].dims != rows || self[values].dtype != self[table].dtype {
+            let (table, values) = (&self[table], &self[values]);
+            let problem = format!(
+                "the rows to put are {:?}{rows:?}, as the table and the indices have them, not {:?}{:?}",
+                table.dtype, values.dtype, values.dims
+            );
+            return Err(Error::shape("put", problem));
+        }
+        let (dims, dtype) = (self[table].dims.clone(), self[table].dtype);
+        Ok(self.push(Op::Put, vec![table, index, values], dims, dtype))
+    }
+
+    fn expect_indices(&self, op: &'static str, index: NodeId) -> Result<()> {
+        match self[index].dtype {
+            DType::Index => Ok(()),
+            found => Err(Error::shape(op, format!("goes by indices, not by {found:?}"))),
+        }
+    }
+}
+
+impl Rule<'_> for Gather {
     fn arity(&self) -> Option<usize> {
         Some(2)
     }
@@ -22,8 +80,8 @@ impl Rule for Gather {
         Ok((fit(shapes::gather(&table.dims, &index.dims))?, table.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'static> {
+        Kind::Alone(gather_launch)
     }
 
     fn passes(&self) -> usize {
@@ -48,6 +106,14 @@ impl Rule for Gather {
         Ok(vec![Some(graph.scatter_add(c, index, rows)?), None])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        // The first rows of a table in their order are a part of it.
+        let (rows, index) = (to.node(node.inputs[0]).dims[0], to.node(node.inputs[1]));
+        let in_order = index.op == Op::Iota { axis: 0 } && index.dims.len() == 1 && index.dims[0] <= rows;
+        let part = Op::Slice { axis: 0, start: 0 };
+        in_order.then(|| to.make(part, vec![node.inputs[0]], &node.dims, node.dtype))
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         gather_cases(float)
     }
@@ -56,7 +122,7 @@ impl Rule for Gather {
 /// Sums at each index.
 pub(super) struct ScatterAdd;
 
-impl Rule for ScatterAdd {
+impl Rule<'_> for ScatterAdd {
     fn arity(&self) -> Option<usize> {
         Some(2)
     }
@@ -69,8 +135,8 @@ impl Rule for ScatterAdd {
         Ok((fit(shapes::scatter(rows, &values.dims, &index.dims))?, values.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'static> {
+        Kind::Alone(scatter_add_launch)
     }
 
     fn passes(&self) -> usize {
@@ -93,6 +159,10 @@ impl Rule for ScatterAdd {
         Ok(vec![Some(graph.gather(c, index)?), None])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.node(node.inputs[1]).is_empty().then(|| to.constant(0.0, &node.dims, node.dtype))
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         scatter_add_cases(float)
     }
@@ -101,7 +171,7 @@ impl Rule for ScatterAdd {
 /// A table with rows replaced.
 pub(super) struct Put;
 
-impl Rule for Put {
+impl Rule<'_> for Put {
     fn arity(&self) -> Option<usize> {
         Some(3)
     }
@@ -113,8 +183,8 @@ impl Rule for Put {
         Ok((table.dims.clone(), table.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'static> {
+        Kind::Alone(put_launch)
     }
 
     fn passes(&self) -> usize {
@@ -135,12 +205,46 @@ impl Rule for Put {
         Ok(vec![Some(table), None, Some(values)])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.node(node.inputs[1]).is_empty().then_some(node.inputs[0])
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         put_cases(float)
     }
 }
 
 /// The rows of a table of shape `from` at the indices.
+fn gather_launch(graph: &Graph, id: NodeId, operands: &mut Operands<'_>) -> Result<Work, NodeId> {
+    let [table, index] = [0, 1].map(|i| graph[id].inputs[i]);
+    let kind = lookup::Kind::Gather { table: operands.dense(graph, table)? };
+    launch(graph, kind, [table, index, id], operands)
+}
+
+fn scatter_add_launch(graph: &Graph, id: NodeId, operands: &mut Operands<'_>) -> Result<Work, NodeId> {
+    let [values, index] = [0, 1].map(|i| graph[id].inputs[i]);
+    let kind = lookup::Kind::ScatterAdd { values: operands.dense(graph, values)? };
+    launch(graph, kind, [id, index, id], operands)
+}
+
+fn put_launch(graph: &Graph, id: NodeId, operands: &mut Operands<'_>) -> Result<Work, NodeId> {
+    let [table, index, values] = [0, 1, 2].map(|i| graph[id].inputs[i]);
+    let (table_view, values) = (operands.dense(graph, table)?, operands.dense(graph, values)?);
+    launch(graph, lookup::Kind::Put { table: table_view, values }, [table, index, id], operands)
+}
+
+/// Rows of a table by their indices, from the nodes of table, indices and result.
+fn launch(
+    graph: &Graph,
+    kind: lookup::Kind,
+    [table, index, out]: [NodeId; 3],
+    operands: &mut Operands<'_>,
+) -> Result<Work, NodeId> {
+    let (rows, width) = (graph[table].dims[0], graph[table].dims[1..].iter().product());
+    let (count, index) = (graph[index].len(), operands.dense(graph, index)?);
+    Ok(Work::Lookup(Lookup { kind, rows, width, index, count, out: operands.dense(graph, out)? }))
+}
+
 fn gather(table: &[f64], from: &[usize], index: &[f64]) -> Result<Vec<f64>> {
     let width: usize = from[1..].iter().product();
     let rows = index.iter().map(|&i| Ok(table[row(i, from[0])? * width..][..width].to_vec()));

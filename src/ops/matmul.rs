@@ -2,16 +2,35 @@
 
 use super::cases::{Case, Domain};
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Kind, Operands, Place};
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use super::verify::{fit, float, operand};
-use crate::Result;
-use crate::graph::{DType, Graph, Node, NodeId};
+use crate::graph::{DType, Graph, Node, NodeId, Op, misfit};
+use crate::kernel::gemm::Gemm;
+use crate::kernel::view::View;
+use crate::kernel::work::Work;
+use crate::{Error, Result};
 use ansatz_shapes as shapes;
+
+impl Graph {
+    /// Matrix product over the last two axes; see [`Op::MatMul`].
+    pub fn matmul(&mut self, a: NodeId, b: NodeId, transposed: [bool; 2]) -> Result<NodeId> {
+        self.expect_float("a matrix product", a)?;
+        if self[a].dtype != self[b].dtype {
+            return Err(Error::shape("a matrix product", "the operands have different element types"));
+        }
+        let dims = shapes::matmul(&self[a].dims, &self[b].dims, transposed).map_err(misfit("a matrix product"))?;
+        let dtype = self[a].dtype;
+        let [transpose_left, transpose_right] = transposed;
+        Ok(self.push(Op::MatMul { transpose_left, transpose_right }, vec![a, b], dims, dtype))
+    }
+}
 
 /// A product of matrices, and which operand is stored transposed.
 pub(super) struct MatMul(pub [bool; 2]);
 
-impl Rule for MatMul {
+impl Rule<'_> for MatMul {
     fn arity(&self) -> Option<usize> {
         Some(2)
     }
@@ -25,8 +44,8 @@ impl Rule for MatMul {
         Ok((fit(shapes::matmul(&a.dims, &b.dims, self.0))?, a.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'static> {
+        Kind::Alone(products)
     }
 
     fn passes(&self) -> usize {
@@ -57,6 +76,13 @@ impl Rule for MatMul {
         let a_bar = if left { graph.matmul(b, c, [right, true])? } else { graph.matmul(c, b, [false, !right])? };
         let b_bar = if right { graph.matmul(c, a, [true, left])? } else { graph.matmul(a, c, [!left, false])? };
         Ok(vec![Some(a_bar), Some(b_bar)])
+    }
+
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        // Without an inner axis it is a sum of nothing.
+        let left = &to.node(node.inputs[0]).dims;
+        let inner = left[left.len() - if self.0[0] { 2 } else { 1 }];
+        (inner == 0).then(|| to.constant(0.0, &node.dims, node.dtype))
     }
 
     fn cases(float: DType) -> Result<Vec<Case>> {
@@ -108,4 +134,81 @@ fn matmul_cases(float: DType) -> Result<Vec<Case>> {
         graph.matmul(x[0], x[0], [false, true])
     })?);
     Ok(cases)
+}
+
+/// Leading axes of a product that have to be walked: size, and strides of left, right and result.
+type Axis = (usize, [usize; 3]);
+
+/// The operands of the products are read where they lie, transposed, sliced or repeated.
+fn products(graph: &Graph, id: NodeId, operands: &mut Operands<'_>) -> Result<Work, NodeId> {
+    let node = &graph[id];
+    let Op::MatMul { transpose_left, transpose_right } = node.op else { return Err(id) };
+    let (a, b, c) = (operands.place(node.inputs[0])?, operands.place(node.inputs[1])?, operands.place(id)?);
+    let rank = node.dims.len();
+    let left = &graph[node.inputs[0]].dims;
+    let k = left[if transpose_left { rank - 2 } else { rank - 1 }];
+    let (mut m, mut n) = (node.dims[rank - 2], node.dims[rank - 1]);
+
+    let mut view = |place: &Place, transposed: bool| {
+        let operand = operands.number(place.buffer);
+        let (mut row, mut column) = (place.strides[rank - 2], place.strides[rank - 1]);
+        if transposed {
+            std::mem::swap(&mut row, &mut column);
+        }
+        View { operand, offset: place.offset, strides: vec![0, row as isize, column as isize], element: node.dtype }
+    };
+    let (mut a_view, mut b_view, mut c_view) = (view(a, transpose_left), view(b, transpose_right), view(c, false));
+
+    let mut axes: Vec<Axis> = Vec::new();
+    for axis in (0..rank - 2).filter(|&axis| node.dims[axis] != 1) {
+        let (size, strides) = (node.dims[axis], [a.strides[axis], b.strides[axis], c.strides[axis]]);
+        match axes.last_mut() {
+            Some((outer, before)) if (0..3).all(|i| before[i] == strides[i] * size) => {
+                (*outer, *before) = (*outer * size, strides);
+            }
+            _ => axes.push((size, strides)),
+        }
+    }
+    // A batch that only one operand walks is more rows (or columns) of that operand: one large product.
+    while let Some(&(size, [sa, sb, sc])) = axes.last() {
+        let (sa, sb, sc) = (sa as isize, sb as isize, sc as isize);
+        let rows_follow = m == 1 || (sa == a_view.strides[1] * m as isize && sc == c_view.strides[1] * m as isize);
+        let columns_follow = n == 1 || (sb == b_view.strides[2] * n as isize && sc == c_view.strides[2] * n as isize);
+        if sb == 0 && rows_follow {
+            if m == 1 {
+                (a_view.strides[1], c_view.strides[1]) = (sa, sc);
+            }
+            m *= size;
+        } else if sa == 0 && columns_follow {
+            if n == 1 {
+                (b_view.strides[2], c_view.strides[2]) = (sb, sc);
+            }
+            n *= size;
+        } else {
+            break;
+        }
+        axes.pop();
+    }
+    let widest = (0..axes.len()).max_by_key(|&i| axes[i].0);
+    let (batch, steps) = widest.map_or((1, [0; 3]), |i| axes.remove(i));
+    let views = [&mut a_view, &mut b_view, &mut c_view];
+    for (view, step) in views.into_iter().zip(steps) {
+        view.strides[0] = step as isize;
+    }
+
+    let mut gemms = vec![Gemm { batch, m, n, k, a: a_view, b: b_view, c: c_view, accumulate: false }];
+    for (size, steps) in axes {
+        gemms = (0..size)
+            .flat_map(|i| {
+                gemms.iter().cloned().map(move |mut gemm| {
+                    let Gemm { a, b, c, .. } = &mut gemm;
+                    for (view, step) in [a, b, c].into_iter().zip(steps) {
+                        view.offset += i * step;
+                    }
+                    gemm
+                })
+            })
+            .collect();
+    }
+    Ok(Work::Products(gemms))
 }

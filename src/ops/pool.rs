@@ -3,25 +3,63 @@
 
 use super::cases::{Case, Domain, each};
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
-use crate::Result;
-use crate::graph::{DType, Graph, Node, NodeId, Pool, Window};
+use super::kind::{Kind, Operands};
+use super::rule::{Cotangents, Rule, Walk};
+use crate::graph::{DType, Graph, Node, NodeId, Op, Pool, Window};
+use crate::kernel::pool as kernel;
+use crate::kernel::work::Work;
+use crate::{Error, Result};
 
 /// What happens at each window.
 pub(super) struct Pooling(pub Pool, pub Window);
 
-impl Rule for Pooling {
+impl Graph {
+    /// Pools the last two axes by windows; see [`Pool`] for what the operands are.
+    ///
+    /// # Errors
+    /// If the windows do not fit, or an operand has not the shape or element type that they take.
+    pub fn pool(&mut self, pool: Pool, window: Window, operands: &[NodeId]) -> Result<NodeId> {
+        let operands_like: Vec<(&[usize], DType)> = operands.iter().map(|&x| (&*self[x].dims, self[x].dtype)).collect();
+        let (dims, dtype) = pooled(pool, window, &operands_like).map_err(|problem| Error::shape("pooling", problem))?;
+        Ok(self.push(Op::Pool { pool, window }, operands.to_vec(), dims, dtype))
+    }
+}
+
+/// Shape and element type of the result.
+fn pooled(pool: Pool, window: Window, operands: &[(&[usize], DType)]) -> Result<(Vec<usize>, DType), String> {
+    let &[(dims, dtype), ref rest @ ..] = operands else { return Err("takes at least one operand".into()) };
+    let (wide, narrow) = (window.size, window.count()?);
+    let (from, to) = if pool.widens() { (narrow, wide) } else { (wide, narrow) };
+    let Some((&last, leading)) = dims.split_last_chunk::<2>().map(|(leading, last)| (last, leading)) else {
+        return Err(format!("takes at least two axes, not {dims:?}"));
+    };
+    if last != from {
+        return Err(format!("takes planes of {from:?} and is given {last:?}"));
+    }
+    if !dtype.is_float() {
+        return Err(format!("takes real numbers, not {dtype:?}"));
+    }
+    match (pool.takes_positions(), rest) {
+        (false, []) => {}
+        (true, &[(positions, DType::Index)]) if *positions == [leading, &narrow].concat() => {}
+        _ => return Err(format!("{pool:?} is given other operands than it takes")),
+    }
+    let dtype = if pool == Pool::ArgMax { DType::Index } else { dtype };
+    Ok(([leading, &to].concat(), dtype))
+}
+
+impl Rule<'_> for Pooling {
     fn arity(&self) -> Option<usize> {
         Some(1 + usize::from(self.0.takes_positions()))
     }
 
     fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
         let operands: Vec<_> = node.inputs.iter().map(|&x| (&*graph[x].dims, graph[x].dtype)).collect();
-        crate::graph::pooled(self.0, self.1, &operands)
+        pooled(self.0, self.1, &operands)
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'static> {
+        Kind::Alone(launch)
     }
 
     fn passes(&self) -> usize {
@@ -51,6 +89,20 @@ impl Rule for Pooling {
         let cases: Result<Vec<_>> = pools.map(|&pool| pool_cases(pool, float)).collect();
         Ok(cases?.concat())
     }
+}
+
+fn launch(graph: &Graph, id: NodeId, operands: &mut Operands<'_>) -> Result<Work, NodeId> {
+    let node = &graph[id];
+    let Op::Pool { pool, window } = node.op else { return Err(id) };
+    Ok(Work::Pooling(kernel::Pooling {
+        pool,
+        window,
+        count: window.count().map_err(|_| id)?,
+        planes: node.dims[..node.dims.len() - 2].iter().product(),
+        x: operands.dense(graph, node.inputs[0])?,
+        positions: node.inputs.get(1).map(|&x| operands.dense(graph, x)).transpose()?,
+        y: operands.dense(graph, id)?,
+    }))
 }
 
 /// The result for operands of verified shapes.

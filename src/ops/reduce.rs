@@ -3,12 +3,54 @@
 use super::cases::{Case, Domain, each};
 use super::causal::{Course, Site};
 use super::index::{strides, walk, without};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Boundary, Kind};
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use super::special::{greatest, least};
 use super::verify::{ascending, fit, float, operand, within};
-use crate::Result;
-use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, ReduceOp};
+use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, misfit};
+use crate::kernel::tiled::Fold;
+use crate::{Error, Result};
 use ansatz_shapes as shapes;
+
+/// How a reduction combines elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each is the reduction of its name
+pub enum ReduceOp {
+    Sum,
+    Max,
+    Min,
+}
+
+impl Graph {
+    /// Combines the elements along `axes`, which go.
+    pub fn reduce(&mut self, op: ReduceOp, x: NodeId, axes: &[usize]) -> Result<NodeId> {
+        self.expect_float("a reduction", x)?;
+        let dims = shapes::reduce(&self[x].dims, axes).map_err(misfit("a reduction"))?;
+        let mut axes = axes.to_vec();
+        axes.sort_unstable();
+        if op != ReduceOp::Sum && axes.iter().any(|&a| self[x].dims[a] == 0) {
+            return Err(Error::shape("a reduction", "the greatest and least of no elements do not exist"));
+        }
+        let dtype = self[x].dtype;
+        Ok(self.push(Op::Reduce { op, axes }, vec![x], dims, dtype))
+    }
+
+    /// The sum along `axes`, which go.
+    pub fn sum(&mut self, x: NodeId, axes: &[usize]) -> Result<NodeId> {
+        self.reduce(ReduceOp::Sum, x, axes)
+    }
+
+    /// The position of the greatest element along `axis`, which goes.
+    pub fn argmax(&mut self, x: NodeId, axis: usize) -> Result<NodeId> {
+        self.expect_float("argmax", x)?;
+        let dims = shapes::reduce(&self[x].dims, &[axis]).map_err(misfit("argmax"))?;
+        if self[x].dims[axis] == 0 {
+            return Err(Error::shape("argmax", "no element is the greatest of none"));
+        }
+        Ok(self.push(Op::ArgMax { axis }, vec![x], dims, DType::Index))
+    }
+}
 
 /// Elements combined over axes, which go.
 pub(super) struct Reduce<'a> {
@@ -16,7 +58,7 @@ pub(super) struct Reduce<'a> {
     pub axes: &'a [usize],
 }
 
-impl Rule for Reduce<'_> {
+impl<'a> Rule<'a> for Reduce<'a> {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -31,8 +73,13 @@ impl Rule for Reduce<'_> {
         Ok((fit(shapes::reduce(&x.dims, self.axes))?, x.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Boundary
+    fn kind(&self) -> Kind<'a> {
+        let fold = match self.op {
+            ReduceOp::Sum => Fold::Sum,
+            ReduceOp::Max => Fold::Max,
+            ReduceOp::Min => Fold::Min,
+        };
+        Kind::Boundary(Boundary::Fold(fold, self.axes))
     }
 
     fn passes(&self) -> usize {
@@ -52,6 +99,10 @@ impl Rule for Reduce<'_> {
         Ok(vec![Some(reduce_vjp(graph, self.op, x, y, c, self.axes)?)])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.reduce(self.op, self.axes, node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         let cases: Result<Vec<_>> = each!(ReduceOp: Sum Max Min).iter().map(|&op| reduce_cases(op, float)).collect();
         Ok(cases?.concat())
@@ -59,9 +110,9 @@ impl Rule for Reduce<'_> {
 }
 
 /// The position of the greatest along an axis.
-pub(super) struct ArgMax(pub usize);
+pub(super) struct ArgMax<'a>(pub &'a usize);
 
-impl Rule for ArgMax {
+impl<'a> Rule<'a> for ArgMax<'a> {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -69,15 +120,15 @@ impl Rule for ArgMax {
     fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
         let x = operand(graph, node, 0);
         float(x)?;
-        within(self.0, &x.dims)?;
-        if x.dims[self.0] == 0 {
+        within(*self.0, &x.dims)?;
+        if x.dims[*self.0] == 0 {
             return Err("seeks the greatest of no elements".into());
         }
-        Ok((fit(shapes::reduce(&x.dims, &[self.0]))?, DType::Index))
+        Ok((fit(shapes::reduce(&x.dims, &[*self.0]))?, DType::Index))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Boundary
+    fn kind(&self) -> Kind<'a> {
+        Kind::Boundary(Boundary::Fold(Fold::ArgMax, std::slice::from_ref(self.0)))
     }
 
     fn passes(&self) -> usize {
@@ -85,15 +136,22 @@ impl Rule for ArgMax {
     }
 
     fn course(&self, at: &Site<'_>) -> Result<Course, String> {
-        at.computed(&[at.without(&[self.0])])
+        at.computed(&[at.without(&[*self.0])])
     }
 
     fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
-        Ok(argmax(operands[0], &operand(graph, node, 0).dims, self.0, node.len()))
+        Ok(argmax(operands[0], &operand(graph, node, 0).dims, *self.0, node.len()))
     }
 
     fn vjp(&self, _: &mut Graph, _: NodeId, _: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None])
+    }
+
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        let x = node.inputs[0];
+        let single = to.node(x).dims[*self.0] == 1;
+        // The first of equals; NaN everywhere is also found at the beginning.
+        (single || to.value(x).is_some()).then(|| to.constant(0.0, &node.dims, DType::Index))
     }
 
     fn cases(float: DType) -> Result<Vec<Case>> {

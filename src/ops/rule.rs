@@ -1,16 +1,17 @@
-//! What every op answers for itself, and the one place that leads from an op to its answers.
+//! What every op answers for itself.
 
 use super::cases::Case;
 use super::causal::{Course, Site};
-use super::{attention, conv, leaf, logic, lookup, matmul, nest, pool, reduce, structure};
-use crate::graph::{Binary, Compare, DType, Foreign, Graph, Loop, Node, NodeId, Op, Unary};
+use super::kind::Kind;
+use super::simplify::Rewriter;
+use crate::graph::{DType, Graph, Node, NodeId, Op};
 use crate::{Error, Result};
 
 /// The reverse walk over a graph: the vector-Jacobian product of pairs (node, cotangent) with respect to some nodes.
 pub type Walk = fn(&mut Graph, &[(NodeId, NodeId)], &[NodeId]) -> Result<Vec<NodeId>>;
 
-/// What an op means. No method has a default body, so that an answer that was forgotten does not compile.
-pub(super) trait Rule {
+/// What an op means. But for `simpler` no method has a default body, so that an answer that was forgotten does not compile.
+pub(super) trait Rule<'a> {
     /// How many operands it takes; one or more if it does not say.
     fn arity(&self) -> Option<usize>;
 
@@ -22,7 +23,7 @@ pub(super) trait Rule {
     fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String>;
 
     /// How programs come by its values.
-    fn kind(&self) -> Kind;
+    fn kind(&self) -> Kind<'a>;
 
     /// What an element costs where it is computed, in passes over a tile of registers, roughly.
     fn passes(&self) -> usize;
@@ -42,6 +43,12 @@ pub(super) trait Rule {
 
     /// For each operand the cotangent cᵀ ∂y/∂x, from that of the node `y`, as further nodes.
     fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, walk: Walk) -> Result<Vec<Option<NodeId>>>;
+
+    /// An equal node that costs less, if there is one; the operands of the node are simple already.
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        let _ = (to, node);
+        None
+    }
 
     /// Small graphs that show it, for the tests of derivatives and kernels to walk.
     fn cases(float: DType) -> Result<Vec<Case>>
@@ -64,31 +71,22 @@ impl Cotangents<'_> {
     }
 }
 
-/// How programs come by the values of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// They are given to the run, or kept from the one before.
-    Stored,
-    /// They are those of the operand, seen in another order or several times.
-    View,
-    /// They are computed wherever they are read.
-    Fused,
-    /// A fused kernel computes them from its operands, and others read them from memory.
-    Boundary,
-    /// A launch of its own computes them.
-    Alone,
-    /// The steps of a body compute them, several results at once.
-    Loop,
-    /// They are one result of several.
-    Part,
-}
+/// The list of ops, a row each: documentation, name and numbers of the op, the type of its rule, and the rule from the numbers.
+macro_rules! ops {
+    ($($(#[$doc:meta])* $op:ident $(($number:ident: $type:ty))?
+        $({ $($(#[$about:meta])* $field:ident: $kind:ty),* })? => $rule:ty: $value:expr;)*) => {
+        /// What computes a node. Elementwise ops take operands of equal shape; `Broadcast` makes them equal.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Op {
+            $($(#[$doc])* $op $(($type))? $({ $($(#[$about])* $field: $kind),* })?,)*
+        }
 
-macro_rules! rules {
-    ($($pattern:pat => $type:ty: $rule:expr;)*) => {
-        /// Calls `then` with the answers of an op.
-        pub(super) fn with<R>(op: &Op, then: impl FnOnce(&dyn Rule) -> R) -> R {
-            match op {
-                $($pattern => then(&$rule),)*
+        impl Op {
+            /// Calls `then` with the answers of the op.
+            fn with<'a, R>(&'a self, then: impl FnOnce(&dyn Rule<'a>) -> R) -> R {
+                match self {
+                    $(Op::$op $(($number))? $({ $($field),* })? => then(&$value),)*
+                }
             }
         }
 
@@ -101,54 +99,22 @@ macro_rules! rules {
                 return Err(Error::value(format!("cases are for real numbers, not for {float:?}")));
             }
             let mut all = Vec::new();
-            $(all.extend(<$type as Rule>::cases(float)?);)*
+            $(all.extend(<$rule as Rule>::cases(float)?);)*
             Ok(all)
         }
     };
 }
 
-rules! {
-    Op::Input(i) => leaf::Input: leaf::Input(*i);
-    Op::State(i) => leaf::State: leaf::State(*i);
-    Op::Constant(value) => leaf::Constant: leaf::Constant(*value);
-    Op::Iota { axis } => leaf::Iota: leaf::Iota(*axis);
-    Op::Random { distribution, path } => leaf::Random: leaf::Random(*distribution, *path);
-    Op::Unary(f) => Unary: *f;
-    Op::Binary(f) => Binary: *f;
-    Op::Compare(f) => Compare: *f;
-    Op::Select => logic::Select: logic::Select;
-    Op::Cast => logic::Cast: logic::Cast;
-    Op::StopGradient => logic::StopGradient: logic::StopGradient;
-    Op::Reduce { op, axes } => reduce::Reduce<'_>: reduce::Reduce { op: *op, axes };
-    Op::ArgMax { axis } => reduce::ArgMax: reduce::ArgMax(*axis);
-    Op::Broadcast { axes } => structure::Broadcast<'_>: structure::Broadcast(axes);
-    Op::Reshape => structure::Reshape: structure::Reshape;
-    Op::Permute { order } => structure::Permute<'_>: structure::Permute(order);
-    Op::Slice { axis, start } => structure::Slice: structure::Slice { axis: *axis, start: *start };
-    Op::Pad { axis, start } => structure::Pad: structure::Pad { axis: *axis, start: *start };
-    Op::Concat { axis } => structure::Concat: structure::Concat(*axis);
-    Op::MatMul { transpose_left, transpose_right } => matmul::MatMul: matmul::MatMul([*transpose_left, *transpose_right]);
-    Op::Gather => lookup::Gather: lookup::Gather;
-    Op::ScatterAdd => lookup::ScatterAdd: lookup::ScatterAdd;
-    Op::Put => lookup::Put: lookup::Put;
-    Op::Pool { pool, window } => pool::Pooling: pool::Pooling(*pool, *window);
-    Op::Conv { pass, conv } => conv::Convolution: conv::Convolution(*pass, *conv);
-    Op::Attention(how) => attention::Forward<'_>: attention::Forward(how);
-    Op::AttentionGradient(how) => attention::Backward<'_>: attention::Backward(how);
-    Op::FoldIn => nest::FoldIn: nest::FoldIn;
-    Op::Loop(nest) => Loop: **nest;
-    Op::Part(i) => nest::Part: nest::Part(*i);
-    Op::Custom(op) => Foreign: *op;
-}
+pub(super) use ops;
 
 impl Op {
     /// How programs come by its values.
-    pub(crate) fn kind(&self) -> Kind {
-        with(self, |rule| rule.kind())
+    pub(crate) fn kind(&self) -> Kind<'_> {
+        self.with(|rule| rule.kind())
     }
 
     /// What an element costs where it is computed, in passes over a tile of registers, roughly.
     pub(crate) fn passes(&self) -> usize {
-        with(self, |rule| rule.passes())
+        self.with(|rule| rule.passes())
     }
 }

@@ -1,6 +1,6 @@
 //! What a well-formed graph is: every rule, in one readable place. Passes are checked against it.
 
-use super::rule::{self, Kind};
+use super::kind::Kind;
 use crate::graph::{DType, Graph, Node, NodeId, Op};
 use crate::{Error, Result};
 use ansatz_shapes as shapes;
@@ -14,7 +14,7 @@ pub fn verify(graph: &Graph) -> Result<()> {
         node_rules(graph, id, node)
             .map_err(|problem| Error::shape("graph", format!("node %{} ({}) {problem}", id.0, name(&node.op))))?;
     }
-    let whole = |id: NodeId| graph.nodes.get(id.index()).is_some_and(|node| node.op.kind() == Kind::Loop);
+    let whole = |id: NodeId| graph.nodes.get(id.index()).is_some_and(|node| matches!(node.op.kind(), Kind::Loop(_)));
     let ends = graph.outputs().iter().map(|(_, id)| *id).chain(graph.states().iter().filter_map(|slot| slot.update));
     if let Some(id) = ends.into_iter().find(|&id| whole(id)) {
         return Err(Error::shape(
@@ -63,17 +63,17 @@ fn node_rules(graph: &Graph, id: NodeId, node: &Node) -> Result<(), String> {
     if let Some(late) = node.inputs.iter().find(|input| **input >= id) {
         return Err(format!("uses %{}, which does not stand before it", late.0));
     }
-    let (arity, found) = (rule::with(&node.op, |rule| rule.arity()), node.inputs.len());
+    let (arity, found) = (node.op.with(|rule| rule.arity()), node.inputs.len());
     match arity {
         Some(expected) if expected != found => return Err(format!("takes {expected} operands and has {found}")),
         None if found == 0 => return Err("takes at least one operand and has none".into()),
         _ => {}
     }
-    let whole = |id: &&NodeId| graph[**id].op.kind() == Kind::Loop;
-    if let (Some(id), false) = (node.inputs.iter().find(whole), node.op.kind() == Kind::Part) {
+    let whole = |id: &&NodeId| matches!(graph[**id].op.kind(), Kind::Loop(_));
+    if let (Some(id), false) = (node.inputs.iter().find(whole), matches!(node.op.kind(), Kind::Part(_))) {
         return Err(format!("uses %{} whole, and only the parts of a loop are values", id.0));
     }
-    let (dims, dtype) = rule::with(&node.op, |rule| rule.result(graph, node))?;
+    let (dims, dtype) = node.op.with(|rule| rule.result(graph, node))?;
     expect(node, &dims, dtype)
 }
 

@@ -1,8 +1,8 @@
 //! Adam.
 
 use super::{At, Fit, Optimiser, within};
-use crate::Result;
 use crate::graph::NodeId;
+use crate::{Error, Result};
 
 /// Adam (Kingma and Ba 2015), as `torch.optim.Adam` computes it; its weight decay is a penalty added to the gradient.
 /// m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  p ← p − γ/(1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε).
@@ -92,5 +92,10 @@ pub(super) fn check(adam: &Adam) -> Result<()> {
     within("the first beta", adam.betas.0, 0.0, 1.0)?;
     within("the second beta", adam.betas.1, 0.0, 1.0)?;
     within("epsilon", adam.epsilon, 0.0, f64::INFINITY)?;
+    if adam.epsilon < f64::from(f32::MIN_POSITIVE) {
+        let problem = format!("epsilon is {:e}, which is 0 in f32", adam.epsilon);
+        let problem = format!("{problem}: where a gradient is 0, 0 would be divided by it; take 1e-8 or so");
+        return Err(Error::value(problem));
+    }
     within("the weight decay", adam.weight_decay, 0.0, f64::INFINITY)
 }

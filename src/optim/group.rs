@@ -1,6 +1,9 @@
 //! Groups of parameters that are fitted in their own way.
 
+use crate::error::nearest;
+use crate::graph::StateKind;
 use crate::nn::Slot;
+use crate::{Error, Result};
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,6 +58,22 @@ impl Group {
     pub fn frozen(mut self) -> Self {
         self.frozen = true;
         self
+    }
+
+    /// Whether there is a parameter that it holds.
+    ///
+    /// # Errors
+    /// If there is none, with the key that may have been meant.
+    pub(super) fn check(&self, slots: &[Slot]) -> Result<()> {
+        let parameters = || slots.iter().filter(|slot| slot.kind == StateKind::Parameter);
+        if parameters().any(|slot| self.holds(slot)) {
+            return Ok(());
+        }
+        let inside = parameters().any(|slot| slot.key.contains(&self.name)).then(|| format!("*{}*", self.name));
+        let meant = inside.or_else(|| nearest(&self.name, parameters().map(|slot| &*slot.key)).map(str::to_owned));
+        let meant = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+        let name = &self.name;
+        Err(Error::value(format!("a group of parameters, `{name}`, holds none of this net{meant}")))
     }
 
     pub(super) fn holds(&self, slot: &Slot) -> bool {

@@ -87,7 +87,8 @@ pub use adamw::AdamW;
 pub use fit::Fit;
 pub use group::{Group, key_matches};
 pub use recipe::Recipe;
-pub use record::{AVERAGE, Phase, record};
+pub(crate) use record::fitted_parameters;
+pub use record::{AVERAGE, Norms, Phase, record};
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 

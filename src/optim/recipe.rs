@@ -22,7 +22,7 @@ pub struct Recipe {
     pub accumulate: usize,
     /// The share of the old average in the exponential moving average of the parameters, if there is one.
     pub average: Option<f64>,
-    /// Whether a step whose loss (or clipped norm) is not finite leaves everything as it was.
+    /// Whether a step whose loss or gradients are not finite leaves everything as it was.
     pub guard: bool,
 }
 
@@ -61,6 +61,14 @@ impl Recipe {
             return Err(Error::value("an update needs at least one batch; accumulate over 1 or more"));
         }
         within("the share of the old average", self.average.unwrap_or(0.0), 0.0, 1.0)
+    }
+
+    /// Checks that each group holds a parameter.
+    ///
+    /// # Errors
+    /// If one holds none, by its pattern.
+    pub fn check_groups(&self, slots: &[Slot]) -> Result<()> {
+        self.groups.iter().try_for_each(|group| group.check(slots))
     }
 
     /// The rates of a parameter, or nothing if it is frozen.

@@ -20,19 +20,13 @@ pub enum Phase {
 }
 
 /// Records, behind the forward pass whose scalar result is `loss`: gradients, clipping, and the update of every fitted
-/// parameter. Gives the global norm of the gradients, if the recipe clips it.
+/// parameter. A step whose loss or gradients are not finite leaves everything as it was, if the recipe guards it.
 ///
 /// The scalars of the optimiser become inputs of the graph, behind those it has; [`Recipe::scalars`] computes them.
 ///
 /// # Errors
 /// If the recipe is wrong, `loss` is no scalar, or no parameter is left to fit.
-pub fn record(
-    graph: &mut Graph,
-    loss: NodeId,
-    slots: &[Slot],
-    recipe: &Recipe,
-    phase: Phase,
-) -> Result<Option<NodeId>> {
+pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, phase: Phase) -> Result<Norms> {
     recipe.check()?;
     let fitted = fitted(graph, slots, recipe);
     if fitted.is_empty() {
@@ -41,22 +35,24 @@ pub fn record(
     let scalars = declare_scalars(graph, slots, recipe)?;
     let parameters: Vec<NodeId> = fitted.iter().map(|p| p.node).collect();
     let mut gradients = grad(graph, loss, &parameters)?;
-    let mut finite = if recipe.guard { Some(is_finite(graph, loss)?) } else { None };
+    let batch = if recipe.guard { Some(norm(graph, &gradients)?) } else { None };
+    let mut norms = Norms { batch, clipped: None };
+    let mut finite = norms.batch.map(|norm| are_finite(graph, loss, norm)).transpose()?;
 
     if recipe.accumulate > 1 {
         for (p, gradient) in fitted.iter().zip(&mut gradients) {
             *gradient = accumulate(graph, p, *gradient, recipe.accumulate, phase, finite)?;
         }
     }
-    let mut norm = None;
     if phase == Phase::Update {
         if let Some(longest) = recipe.clip {
             let length = clip(graph, &mut gradients, longest)?;
-            if finite.is_some() {
+            if let Some(batch) = norms.batch {
+                // The sum of several batches may overflow.
                 let both = graph.binary(Binary::Add, loss, length)?;
-                finite = Some(is_finite(graph, both)?);
+                finite = Some(are_finite(graph, both, batch)?);
             }
-            norm = Some(length);
+            norms.clipped = Some(length);
         }
         for (p, &gradient) in fitted.iter().zip(&gradients) {
             let scalars = &scalars[p.rates.1];
@@ -75,7 +71,21 @@ pub fn record(
     if let Some(finite) = finite {
         guard_buffers(graph, finite)?;
     }
-    Ok(norm)
+    Ok(norms)
+}
+
+/// Global norms of gradients, where they are computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Norms {
+    /// Of this batch alone: not finite where the step is refused.
+    pub batch: Option<NodeId>,
+    /// Of what the update follows, before it is clipped.
+    pub clipped: Option<NodeId>,
+}
+
+/// The parameters that a recipe fits, as nodes with their keys.
+pub fn fitted_parameters(graph: &Graph, slots: &[Slot], recipe: &Recipe) -> Vec<(String, NodeId)> {
+    fitted(graph, slots, recipe).into_iter().map(|fitted| (fitted.key, fitted.node)).collect()
 }
 
 fn fitted(graph: &Graph, slots: &[Slot], recipe: &Recipe) -> Vec<Fitted> {
@@ -113,8 +123,9 @@ fn declare_scalars(graph: &mut Graph, slots: &[Slot], recipe: &Recipe) -> Result
     Ok(all)
 }
 
-/// NaN and both infinities are not below the greatest number.
-fn is_finite(graph: &mut Graph, scalar: NodeId) -> Result<NodeId> {
+/// Whether two scalars are: of NaN and infinities the sum is not below the greatest number.
+fn are_finite(graph: &mut Graph, a: NodeId, b: NodeId) -> Result<NodeId> {
+    let scalar = graph.binary(Binary::Add, a, b)?;
     let greatest = if graph[scalar].dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
     let size = graph.unary(Unary::Abs, scalar)?;
     let greatest = graph.constant_like(greatest, scalar);
@@ -143,8 +154,8 @@ fn accumulate(
     Ok(total)
 }
 
-/// Scales all gradients by min(1, longest / (norm + 1e-6)), as `torch.nn.utils.clip_grad_norm_`; gives the norm before.
-fn clip(graph: &mut Graph, gradients: &mut [NodeId], longest: f64) -> Result<NodeId> {
+/// √ Σ g² over all elements of all gradients.
+fn norm(graph: &mut Graph, gradients: &[NodeId]) -> Result<NodeId> {
     let mut total = None;
     for &gradient in gradients.iter() {
         let axes: Vec<usize> = (0..graph[gradient].dims.len()).collect();
@@ -155,8 +166,13 @@ fn clip(graph: &mut Graph, gradients: &mut [NodeId], longest: f64) -> Result<Nod
             Some(total) => graph.binary(Binary::Add, total, sum)?,
         });
     }
-    let total = total.ok_or_else(|| Error::value("there are no gradients to clip"))?;
-    let norm = graph.unary(Unary::Sqrt, total)?;
+    let total = total.ok_or_else(|| Error::value("there are no gradients"))?;
+    graph.unary(Unary::Sqrt, total)
+}
+
+/// Scales all gradients by min(1, longest / (norm + 1e-6)), as `torch.nn.utils.clip_grad_norm_`; gives the norm before.
+fn clip(graph: &mut Graph, gradients: &mut [NodeId], longest: f64) -> Result<NodeId> {
+    let norm = norm(graph, gradients)?;
     let small = graph.constant_like(1e-6, norm);
     let shifted = graph.binary(Binary::Add, norm, small)?;
     let longest = graph.constant_like(longest, norm);

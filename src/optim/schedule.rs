@@ -60,13 +60,18 @@ impl Schedule {
             Schedule::Step { every, factor } => factor.powf((update / every) as f64),
             Schedule::Cosine { warmup, .. } if update < warmup => (update + 1) as f64 / warmup as f64,
             Schedule::Cosine { warmup, total, floor } => {
-                cosine(1.0, floor, (update - warmup) as f64 / total.saturating_sub(warmup) as f64)
+                cosine(1.0, floor, (update - warmup) as f64 / total.saturating_sub(warmup).max(1) as f64)
             }
             Schedule::OneCycle { total, rise, initial_divisor, final_divisor } => {
                 let (first, last) = (1.0 / initial_divisor, 1.0 / (initial_divisor * final_divisor));
-                let (top, end) = (rise * total as f64 - 1.0, total as f64 - 1.0);
+                // A rise of one update or less is none: the first update is the top.
+                let (top, end) = ((rise * total as f64 - 1.0).max(0.0), total as f64 - 1.0);
                 let at = (update as f64).min(end);
-                if at <= top { cosine(first, 1.0, at / top) } else { cosine(1.0, last, (at - top) / (end - top)) }
+                match at < top {
+                    true => cosine(first, 1.0, at / top),
+                    false if at == top => 1.0,
+                    false => cosine(1.0, last, (at - top) / (end - top)),
+                }
             }
         }
     }

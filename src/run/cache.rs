@@ -32,6 +32,16 @@ impl<K: PartialEq, V> Cache<K, V> {
     where
         K: Clone,
     {
+        let mut failed = None;
+        let value = self.get_or(key, || make().map_err(|error| failed = Some(error)).ok());
+        value.ok_or_else(|| failed.expect("a value that is not there was not made"))
+    }
+
+    /// The value of a key, or else the one that `make` gives, if it does.
+    pub fn get_or(&mut self, key: &K, make: impl FnOnce() -> Option<V>) -> Option<&mut V>
+    where
+        K: Clone,
+    {
         match self.entries.iter().position(|(known, _)| known == key) {
             Some(position) => self.entries[position..].rotate_left(1),
             None => {
@@ -42,8 +52,7 @@ impl<K: PartialEq, V> Cache<K, V> {
                 self.entries.push((key.clone(), value));
             }
         }
-        let (_, value) = self.entries.last_mut().expect("the value is there or was just added");
-        Ok(value)
+        self.entries.last_mut().map(|(_, value)| value)
     }
 }
 

@@ -42,6 +42,15 @@ impl<'a> Data<'a> {
 }
 
 impl Data<'_> {
+    /// Whether no element is NaN or infinite.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Data::F32(v) => v.iter().all(|x| x.is_finite()),
+            Data::F64(v) => v.iter().all(|x| x.is_finite()),
+            Data::Index(_) | Data::Bool(_) => true,
+        }
+    }
+
     /// The number of elements.
     pub fn len(&self) -> usize {
         match self {

@@ -104,6 +104,11 @@ impl fmt::Display for Device {
     }
 }
 
+/// What the system says to too large a wish.
+fn refused(what: &str, bytes: usize) -> Error {
+    Error::value(format!("{what} take {bytes} bytes, which the system does not give; take smaller batches or a smaller net"))
+}
+
 /// The memory of a state.
 #[derive(Debug)]
 pub(super) enum Memory {
@@ -126,7 +131,7 @@ impl Memory {
     pub fn new(device: &Device, slots: &[StateSlot], offsets: &[usize], bytes: usize) -> Result<Self> {
         let _ = (slots, offsets);
         match &device.0 {
-            Kind::Cpu => Ok(Memory::Cpu(Arena::new(bytes))),
+            Kind::Cpu => Arena::try_new(bytes).map(Memory::Cpu).ok_or_else(|| refused("the tensors of a state", bytes)),
             #[cfg(feature = "cuda")]
             Kind::Cuda(device) => Ok(Memory::Cuda(Box::new(cuda::Tensors::new(device, slots, offsets, bytes)?))),
         }
@@ -220,7 +225,10 @@ impl Engine {
     /// The tensors of the program's state begin at these bytes of the state's memory.
     pub fn new(device: &Device, program: &Program, states: Vec<usize>) -> Result<Self> {
         match &device.0 {
-            Kind::Cpu => Ok(Engine::Cpu(cpu::Engine::new(program, states))),
+            Kind::Cpu => {
+                let engine = cpu::Engine::new(program, states).map(Engine::Cpu);
+                engine.ok_or_else(|| refused("intermediate values", program.workspace_bytes()))
+            }
             #[cfg(feature = "cuda")]
             Kind::Cuda(device) => Ok(Engine::Cuda(Box::new(cuda::Engine::new(device, program, states)?))),
         }

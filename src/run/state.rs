@@ -37,8 +37,10 @@ impl State {
         let mut bytes: usize = 0;
         for slot in slots {
             offsets.push(bytes);
-            let size = slot.dims.iter().product::<usize>() * slot.dtype.size();
-            bytes = (bytes + size).next_multiple_of(device.limits().align);
+            // More than can be counted is more than there is, and ends at the allocation.
+            let len = slot.dims.iter().fold(slot.dtype.size(), |len, &size| len.saturating_mul(size));
+            let align = device.limits().align;
+            bytes = bytes.saturating_add(len).checked_next_multiple_of(align).unwrap_or(usize::MAX);
         }
         let slots: Vec<StateSlot> = slots.iter().map(|slot| StateSlot { update: None, ..slot.clone() }).collect();
         let memory = Memory::new(device, &slots, &offsets, bytes)?;

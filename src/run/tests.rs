@@ -126,6 +126,34 @@ fn every_op_agrees_with_the_interpreter() {
     }
 }
 
+/// Axes of size 0 beside others, in graphs where they are rare otherwise.
+#[test]
+fn graphs_with_empty_tensors_agree_with_the_interpreter() {
+    let (mut state, mut graphs, mut wrong) = (1u64, 0, Vec::new());
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as u16
+    };
+    while graphs < 3000 {
+        let choices: Vec<u16> = (0..20 + graphs % 60).map(|_| draw()).collect();
+        let made = sample(&choices, if graphs % 2 == 0 { DType::F32 } else { DType::F64 });
+        if !made.graph.nodes().any(|(_, node)| node.is_empty()) {
+            continue;
+        }
+        graphs += 1;
+        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            agrees(&made.graph, &made.inputs, &made.states, 2)
+        }));
+        let problem = match run {
+            Ok(Ok(())) => continue,
+            Ok(Err(problem)) => problem,
+            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".to_owned()),
+        };
+        wrong.push(format!("{problem}\n{}", made.graph));
+    }
+    assert!(wrong.is_empty(), "{} of {graphs} are wrong, the first: {}", wrong.len(), wrong[0]);
+}
+
 #[test]
 fn only_single_programs_flush_denormal_numbers() {
     // Enough for two threads.

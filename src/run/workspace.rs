@@ -21,7 +21,7 @@ impl Program {
     ///
     /// # Errors
     /// If a tensor that the program uses is not in the state, or has another shape or element type there, or the device of
-    /// the state has no memory left.
+    /// the state does not give the memory.
     pub fn workspace(&self, state: &State) -> Result<Workspace> {
         let mut offsets = Vec::with_capacity(self.states.len());
         for wanted in &self.states {

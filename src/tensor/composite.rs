@@ -55,7 +55,7 @@ pub fn leaky_relu(g: &mut Graph, x: NodeId, slope: f64) -> Result<NodeId> {
 pub fn elu(g: &mut Graph, x: NodeId, alpha: f64) -> Result<NodeId> {
     let positive = compare_with(g, Compare::Gt, x, 0.0)?;
     let zero = g.constant_like(0.0, x);
-    let negative_part = g.binary(Binary::Min, x, zero)?;
+    let negative_part = g.select(positive, zero, x)?;
     let curve = g.unary(Unary::Expm1, negative_part)?;
     let curve = scale(g, curve, alpha)?;
     g.select(positive, x, curve)
@@ -86,10 +86,14 @@ pub fn clamp(g: &mut Graph, x: NodeId, low: f64, high: f64) -> Result<NodeId> {
             "clamp is given the bounds {low} and {high}; the first must not exceed the second"
         )));
     }
-    let low = g.constant_like(low, x);
-    let high = g.constant_like(high, x);
-    let bounded = g.binary(Binary::Max, x, low)?;
-    g.binary(Binary::Min, bounded, high)
+    // Choices, and no extremes: the derivative is 1 at the bounds too, and is not shared with them.
+    let mut bounded = x;
+    for (beyond, bound) in [(Compare::Lt, low), (Compare::Gt, high)] {
+        let outside = compare_with(g, beyond, x, bound)?;
+        let bound = g.constant_like(bound, x);
+        bounded = g.select(outside, bound, bounded)?;
+    }
+    Ok(bounded)
 }
 
 /// The mean along `axes`, which go.

@@ -22,7 +22,38 @@ use std::ops::Deref;
 #[derive(Debug, Default)]
 pub struct Feed {
     buffers: Vec<Buffer>,
+    rows: Vec<Rows>,
     used: usize,
+}
+
+/// What is known of the rows of an input: how many positions its first axis has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Elements were given, and no shape.
+    Unknown,
+    /// No axis has a size that is known only at run time: the input is the same for every sample.
+    Shared,
+    /// The first axis has such a size.
+    First(usize),
+    /// Another one has, and not the first.
+    Behind,
+}
+
+impl Rows {
+    fn of<S: Shape>(shape: &S) -> Self {
+        let dims = shape.concrete();
+        // A shape takes any size where that is a number of the run time, and no other where it is of the type.
+        let varies = |axis: usize| {
+            let mut other = dims;
+            other[axis] += 1;
+            S::from_concrete(&other).is_some()
+        };
+        match (0..S::NUM_DIMS).find(|&axis| varies(axis)) {
+            None => Rows::Shared,
+            Some(0) => Rows::First(dims[0]),
+            Some(_) => Rows::Behind,
+        }
+    }
 }
 
 impl Feed {
@@ -36,11 +67,18 @@ impl Feed {
         let values = E::buffer(self.next());
         values.resize(x.shape().num_elements(), E::default());
         copy_into(x, values);
+        self.rows[self.used - 1] = Rows::of(x.shape());
     }
 
     /// The next input is a tensor of indices.
     pub fn indices<S: Shape, D>(&mut self, x: &Indices<S, D>) {
         self.index_slice(x.values());
+        self.rows[self.used - 1] = Rows::of(x.shape());
+    }
+
+    /// What is known of the rows of each input.
+    pub(crate) fn known_rows(&self) -> &[Rows] {
+        &self.rows[..self.used]
     }
 
     /// The next input are these reals.
@@ -116,7 +154,9 @@ impl Feed {
     fn next(&mut self) -> &mut Buffer {
         if self.used == self.buffers.len() {
             self.buffers.push(Buffer::Index(Vec::new()));
+            self.rows.push(Rows::Unknown);
         }
+        self.rows[self.used] = Rows::Unknown;
         self.used += 1;
         &mut self.buffers[self.used - 1]
     }

@@ -28,6 +28,10 @@ pub fn cpu() -> Cpu {
 /// If there are too few or too many.
 pub fn from_vec<S: Shape, E: Float>(values: Vec<E>, shape: S) -> Result<Tensor<S, E, Cpu>> {
     let (found, dims) = (values.len(), shape.concrete());
+    if dims.as_ref().iter().try_fold(1usize, |len, &size| len.checked_mul(size)).is_none() {
+        let problem = format!("the shape {:?} has more elements than can be counted", dims.as_ref());
+        return Err(Error::shape("from_vec", problem));
+    }
     cpu().try_tensor_from_vec(values, shape).map_err(|_| {
         Error::shape(
             "from_vec",

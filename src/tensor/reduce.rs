@@ -1,4 +1,4 @@
-//! Reductions over axes that the type names, and softmax.
+//! Reductions over axes that the type names, and what goes along one.
 
 use super::composite;
 use super::var::record;
@@ -75,6 +75,11 @@ pub fn softmax<S: Shape + HasAxes<Ax>, Ax: Axes, E: Float>(x: &Var<S, E>) -> Var
 /// ln softmax x = x − ln Σ eˣ along the axes `Ax`.
 pub fn log_softmax<S: Shape + HasAxes<Ax>, Ax: Axes, E: Float>(x: &Var<S, E>) -> Var<S, E> {
     record(&[x.erased()], *x.shape(), &|g, n| composite::log_softmax(g, n[0], &axes_of::<S, Ax>()))
+}
+
+/// The elements of the axis `Ax` in the opposite order.
+pub fn flip<S: Shape + HasAxes<Ax>, Ax: Axes, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+    record(&[x.erased()], *x.shape(), &|g, n| axes_of::<S, Ax>().into_iter().try_fold(n[0], |x, axis| g.flip(x, axis)))
 }
 
 fn reduce<S, Dst, Ax, E>(x: &Var<S, E>, operation: fn(&mut Graph, NodeId, &[usize]) -> Result<NodeId>) -> Var<Dst, E>

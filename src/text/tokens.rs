@@ -20,7 +20,7 @@ pub struct Tokens<V> {
 
 enum Store {
     Memory(Vec<u32>),
-    File { map: Mmap, path: PathBuf },
+    File { map: Mmap, path: PathBuf, width: usize },
 }
 
 impl<V: Named> Tokens<V> {
@@ -60,19 +60,38 @@ impl<V: Named> Tokens<V> {
     /// so the file may be larger than memory. It must not be changed while it is open.
     ///
     /// # Errors
-    /// If the file cannot be opened, or does not end with a whole token.
+    /// If the file cannot be opened, does not end with a whole token, or begins as a text or as tokens of another width do;
+    /// [`open_with_width`](Self::open_with_width) reads those.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let tokens = Self::open_with_width(&path, Self::WIDTH)?;
+        match &*tokens.store {
+            Store::File { map, .. } => match mistaken(&map[..map.len().min(4096)], Self::WIDTH) {
+                None => Ok(tokens),
+                Some(problem) => Err(Error::Data { path: path.as_ref().to_owned(), problem }),
+            },
+            Store::Memory(_) => Ok(tokens),
+        }
+    }
+
+    /// The tokens of a file, as [`open`](Self::open), with so many bytes for each: 1, 2 or 4, whatever the vocabulary.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or does not end with a whole token.
+    pub fn open_with_width(path: impl AsRef<Path>, width: usize) -> Result<Self> {
         let path = path.as_ref();
+        if ![1, 2, 4].contains(&width) {
+            return Err(Error::value(format!("tokens have 1, 2 or 4 bytes each in a file, not {width}")));
+        }
         let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
         // SAFETY: the file is only read; that it is not changed meanwhile is the caller's promise, as documented.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", path, e))?;
-        if map.len() % Self::WIDTH != 0 {
-            let (bytes, width, name) = (map.len(), Self::WIDTH, V::NAME);
+        if map.len() % width != 0 {
+            let (bytes, name) = (map.len(), V::NAME);
             let problem = format!("has {bytes} bytes, which are no whole tokens of `{name}` with {width} bytes each");
             return Err(Error::Data { path: path.to_owned(), problem });
         }
-        let range = 0..map.len() / Self::WIDTH;
-        let store = Arc::new(Store::File { map, path: path.to_owned() });
+        let range = 0..map.len() / width;
+        let store = Arc::new(Store::File { map, path: path.to_owned(), width });
         Ok(Tokens { store, range, vocabulary: PhantomData })
     }
 
@@ -88,9 +107,9 @@ impl<V: Named> Tokens<V> {
         let (first, last) = (self.range.start + range.start, self.range.start + range.end);
         match &*self.store {
             Store::Memory(all) => tokens.extend_from_slice(&all[first..last]),
-            Store::File { map, path } => {
-                let before = tokens.len();
-                tokens.extend(map[first * Self::WIDTH..last * Self::WIDTH].chunks_exact(Self::WIDTH).map(|bytes| {
+            Store::File { map, path, width } => {
+                let (before, width) = (tokens.len(), *width);
+                tokens.extend(map[first * width..last * width].chunks_exact(width).map(|bytes| {
                     let mut word = [0; 4];
                     word[..bytes.len()].copy_from_slice(bytes);
                     u32::from_le_bytes(word)
@@ -159,6 +178,36 @@ impl<V> fmt::Debug for Tokens<V> {
         };
         write!(f, "Tokens({} in {place})", self.len())
     }
+}
+
+/// What a file looks like whose tokens are said to have `width` bytes each, if it looks like something else.
+fn mistaken(begin: &[u8], width: usize) -> Option<String> {
+    // Too little tells nothing.
+    if begin.len() < 16 {
+        return None;
+    }
+    if width == 1 && begin.chunks_exact(2).all(|pair| pair[1] == 0) && begin.iter().any(|byte| *byte != 0) {
+        return Some(
+            "looks like tokens of two bytes each: every second byte at its beginning is 0. `open_with_width(path, 2)` reads \
+             them so, and `open_with_width(path, 1)` as they are"
+                .to_owned(),
+        );
+    }
+    let printed = |text: &str| text.chars().all(|c| !c.is_control() || c.is_whitespace());
+    let text = match std::str::from_utf8(begin) {
+        Ok(text) => printed(text),
+        // The last character may be cut.
+        Err(error) => {
+            error.valid_up_to() + 4 > begin.len()
+                && std::str::from_utf8(&begin[..error.valid_up_to()]).is_ok_and(printed)
+        }
+    };
+    (width > 1 && text).then(|| {
+        format!(
+            "looks like a text, and not like tokens of {width} bytes each; `Tokens::encode` makes tokens of a text, and \
+             `open_with_width(path, {width})` reads the file as it is"
+        )
+    })
 }
 
 /// A tokenizer for the vocabulary `V`.

@@ -2,11 +2,42 @@
 
 use super::trainer::Trainer;
 use crate::data::{Dataset, Pass};
-use crate::nn::Net;
+use crate::nn::{Batch, Net};
 use crate::tensor::{Feed, Float};
 use crate::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
+
+/// Feeds samples of a data set, whose panics are errors: another crate's fault ends no training without a word.
+pub(super) fn fed<B: Batch>(
+    data: &dyn Dataset<B>,
+    rows: &[u32],
+    pass: Pass,
+    feed: &mut Feed,
+    dims: &mut Vec<usize>,
+) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(|| data.feed(rows, pass, feed, dims))).unwrap_or_else(|panic| {
+        let told = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|text| &**text));
+        let (first, last) = (rows.first().unwrap_or(&0), rows.last().unwrap_or(&0));
+        let told = told.unwrap_or("without a message");
+        Err(Error::value(format!(
+            "the data set panicked while it made a batch of {} samples, {first} to {last} in its order: {told}",
+            rows.len()
+        )))
+    })
+}
+
+/// How many samples a data set has.
+///
+/// # Errors
+/// If they are more than a u32 counts.
+pub(super) fn countable<B: Batch>(data: &dyn Dataset<B>) -> Result<u32> {
+    u32::try_from(data.len()).map_err(|_| {
+        let problem = format!("a data set of {} samples is more than the 2³² − 1 that are counted", data.len());
+        Error::value(format!("{problem}; make it of parts"))
+    })
+}
 
 /// A batch that is ready, or why it is not.
 struct Prepared {
@@ -46,7 +77,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
                     let (mut feed, mut dims) = empty.try_recv().unwrap_or_default();
                     feed.clear();
                     dims.clear();
-                    let result = data.feed(rows, pass, &mut feed, &mut dims);
+                    let result = fed(data, rows, pass, &mut feed, &mut dims);
                     let failed = result.is_err();
                     // Nobody listens any more once the other side has stopped.
                     if ready.send(Prepared { feed, dims, result }).is_err() || failed {

@@ -1,22 +1,25 @@
 //! The loop over epochs.
 
+use super::batches::countable;
 use super::metrics::{Epoch, History, Metrics, MetricsFile};
+use super::origin::Origin;
 use super::programs::GRADIENT_NORM;
 use super::progress::Bar;
 use super::settings::Settings;
-use super::trainer::Trainer;
+use super::trainer::{Clock, Trainer};
 use crate::data::{Dataset, epoch_order};
 use crate::nn::Net;
 use crate::tensor::Float;
 use crate::{Error, Result};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// Trains for the epochs that are left, in a new seeded order each; evaluates on the validation samples after each.
     ///
     /// # Errors
-    /// If there is no sample, one cannot be read, a file cannot be written, or the loss is not finite; the state is
-    /// then that of the last good step.
+    /// If there is no sample, one cannot be read, a file cannot be written, or the loss or a gradient is not finite (unless
+    /// such batches are [passed over](super::NotFinite::Skip)); the state is then that of the last good step.
     pub fn fit(
         &mut self,
         train: &dyn Dataset<N::Batch>,
@@ -24,6 +27,23 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     ) -> Result<History> {
         if train.is_empty() || validation.is_some_and(|data| data.is_empty()) {
             return Err(Error::value("there is no sample to train on or to validate with"));
+        }
+        if self.settings.drop_last && train.len() < self.settings.batch_size {
+            return Err(Error::value(format!(
+                "{} samples are less than a batch of {}, and `drop_last` leaves out what is less",
+                train.len(),
+                self.settings.batch_size
+            )));
+        }
+        countable(train)?;
+        // Without a file nobody asks for it.
+        if self.settings.checkpoint.is_some() || self.resumed.is_some() || self.data.is_some() {
+            let data = Origin::of(train)?;
+            if let Some(before) = self.resumed {
+                before.check(&data)?;
+                self.resumed = None;
+            }
+            self.data = Some(data);
         }
         let mut metrics_file = self.settings.metrics.as_deref().map(MetricsFile::open).transpose()?;
         let mut history = History { best_epoch: self.clock.best_epoch, ..History::default() };
@@ -39,6 +59,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             if let Some(file) = &mut metrics_file {
                 file.write(&epoch)?;
             }
+            bar.epoch(&epoch);
             history.epochs.push(epoch);
             history.best_epoch = self.clock.best_epoch;
             if let Some(path) = self.settings.checkpoint.clone() {
@@ -49,8 +70,14 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
                 break;
             }
         }
+        if self.is_stopped() && self.clock.epoch < self.settings.epochs {
+            history.interrupted = true;
+            if let Some(path) = self.settings.checkpoint.clone() {
+                self.save(path)?;
+            }
+        }
         if let Some(last) = history.epochs.last() {
-            bar.finish(last.epoch, last.train.loss(), last.validation.as_ref().map(Metrics::loss));
+            bar.finish(last);
         }
         Ok(history)
     }
@@ -77,13 +104,19 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     }
 
     fn is_done(&self) -> bool {
-        self.settings.updates.is_some_and(|updates| self.clock.updates >= updates)
+        self.is_stopped() || self.settings.updates.is_some_and(|updates| self.clock.updates >= updates)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.settings.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// The batches of an epoch that are left; nothing if the updates ran out within it.
     fn epoch(&mut self, train: &dyn Dataset<N::Batch>, order: &[u32], bar: &mut Bar) -> Result<Option<Epoch>> {
         let begin = Instant::now();
-        let batches = order.chunks(self.settings.batch_size).skip(self.clock.position as usize);
+        let Settings { batch_size, drop_last, .. } = self.settings;
+        let whole_ones = if drop_last { order.len() / batch_size } else { usize::MAX };
+        let batches = order.chunks(batch_size).take(whole_ones).skip(self.clock.position as usize);
         let mut samples = 0;
         let mut learning_rate = self.learning_rate();
         let whole = self.each_batch(train, self.training_pass(), batches, |trainer, rows| {
@@ -91,26 +124,27 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
                 return Ok(false);
             }
             learning_rate = trainer.learning_rate();
+            let skipped = trainer.skipped();
             trainer.step_on_feed()?;
+            let taken = trainer.skipped() == skipped;
             let Trainer { clock, metrics, .. } = trainer;
             clock.position += 1;
+            if !taken {
+                return Ok(true);
+            }
             clock.samples += rows.len() as u64;
             samples += rows.len();
             clock.sums.resize(metrics.values.len().max(clock.sums.len()), 0.0);
             for (sum, value) in clock.sums.iter_mut().zip(&metrics.values) {
                 *sum += rows.len() as f64 * value;
             }
-            bar.advance(rows.len(), clock.epoch + 1, clock.sums[metrics.loss] / clock.samples as f64);
+            bar.advance(rows.len(), clock.epoch + 1, &|| clock.means(metrics).to_string());
             Ok(true)
         })?;
         if !whole {
             return Ok(None);
         }
-        let seen = self.clock.samples as f64;
-        // The norm of the gradients is a fact about single updates, not a mean over samples.
-        let names: Vec<&str> = self.metrics.names.iter().copied().filter(|name| *name != GRADIENT_NORM).collect();
-        let values = self.clock.sums.iter().take(names.len()).map(|sum| sum / seen).collect();
-        let train = Metrics { names: self.metrics.names[..names.len()].to_vec(), values, loss: self.metrics.loss };
+        let train = self.clock.means(&self.metrics);
         self.clock.epoch += 1;
         self.clock.position = 0;
         self.clock.samples = 0;
@@ -139,5 +173,14 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             self.clock.waited += 1;
         }
         Ok(())
+    }
+}
+
+impl Clock {
+    /// The means of the results over the epoch so far. The norm of the gradients is a fact about single updates.
+    fn means(&self, last: &Metrics) -> Metrics {
+        let names: Vec<&'static str> = last.names.iter().copied().filter(|name| *name != GRADIENT_NORM).collect();
+        let values = self.sums.iter().take(names.len()).map(|sum| sum / self.samples as f64).collect();
+        Metrics { names, values, loss: last.loss }
     }
 }

@@ -71,6 +71,8 @@ pub struct History {
     pub best_epoch: u64,
     /// Whether early stopping ended it.
     pub stopped_early: bool,
+    /// Whether it was [told to stop](super::Builder::stop) before its last epoch ended.
+    pub interrupted: bool,
 }
 
 impl History {

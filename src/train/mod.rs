@@ -2,9 +2,11 @@
 
 mod settings;
 mod trainer;
+mod anomaly;
 mod batches;
 mod fit;
 mod metrics;
+mod origin;
 mod progress;
 mod programs;
 mod checkpoint;
@@ -13,7 +15,7 @@ mod resume;
 pub use checkpoint::{Load, Loaded, Mapping, UNREAD, load, load_into, save};
 pub use metrics::{Epoch, History, Metrics};
 pub use programs::Memory;
-pub use settings::Builder;
+pub use settings::{Builder, NotFinite};
 pub use trainer::Trainer;
 
 pub use crate::run::Profile;

@@ -93,16 +93,18 @@ pub fn compiled<'p, E: Float, N: Net<E>>(
 pub struct Names {
     pub all: Vec<&'static str>,
     pub loss: usize,
+    /// Whether one more output, the last, is the norm of the gradients of this batch.
+    pub guarded: bool,
 }
 
 /// A recorded net, its scalar results by name, and the loss among them.
-struct Traced {
-    graph: Graph,
+pub(super) struct Traced {
+    pub graph: Graph,
     scalars: Vec<(&'static str, NodeId)>,
-    loss: NodeId,
+    pub loss: NodeId,
 }
 
-fn trace<E: Float, N: Net<E>>(training: bool, dims: &[usize], turn: &Turn) -> Result<Traced> {
+pub(super) fn trace<E: Float, N: Net<E>>(training: bool, dims: &[usize], turn: &Turn) -> Result<Traced> {
     let scope = Scope::new(training);
     let results = N::trace(&scope, dims);
     let graph = scope.finish()?;
@@ -124,7 +126,7 @@ fn finish(Traced { mut graph, scalars, loss }: Traced) -> (Graph, Names) {
         graph.output(name, id);
     }
     let loss = scalars.iter().position(|&(_, id)| id == loss).unwrap_or(0);
-    (graph, Names { all: scalars.into_iter().map(|(name, _)| name).collect(), loss })
+    (graph, Names { all: scalars.into_iter().map(|(name, _)| name).collect(), loss, guarded: false })
 }
 
 /// The graph of a batch of a training.
@@ -135,9 +137,14 @@ fn training_graph<E: Float, N: Net<E>>(
     phase: Phase,
 ) -> Result<(Graph, Names)> {
     let mut traced = trace::<E, N>(true, dims, turn)?;
-    let norm = optim::record(&mut traced.graph, traced.loss, &turn.slots, recipe, phase)?;
-    traced.scalars.extend(norm.map(|norm| (GRADIENT_NORM, norm)));
-    Ok(finish(traced))
+    let norms = optim::record(&mut traced.graph, traced.loss, &turn.slots, recipe, phase)?;
+    traced.scalars.extend(norms.clipped.map(|norm| (GRADIENT_NORM, norm)));
+    let (mut graph, mut names) = finish(traced);
+    names.guarded = norms.batch.is_some();
+    if let Some(norm) = norms.batch {
+        graph.output(GRADIENT_NORM, norm);
+    }
+    Ok((graph, names))
 }
 
 /// The name under which the global norm of the gradients is shown.

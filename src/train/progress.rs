@@ -1,7 +1,10 @@
-//! A bar with the epoch, the loss and the samples per second.
+//! A bar with the epoch, the results and the samples per second; lines where nobody watches.
 
+use super::metrics::Epoch;
 #[cfg(feature = "progress")]
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+#[cfg(feature = "progress")]
+use std::io::Write;
 #[cfg(feature = "progress")]
 use std::time::{Duration, Instant};
 
@@ -31,7 +34,7 @@ impl Bar {
                 // A line that cannot be written is not shown.
                 let _ = write!(w, "{:.0} samples/s", state.per_sec());
             };
-            let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}  {rate}  {elapsed}")
+            let style = ProgressStyle::with_template("{prefix} {bar:30} {msg}  {rate}  {elapsed}, {eta} left")
                 .map_or_else(|_| ProgressStyle::default_bar(), |style| style.with_key("rate", rate));
             let bar = ProgressBar::new(epochs * samples as u64).with_position(done).with_style(style);
             Shown { bar, epochs, last: Instant::now() - PAUSE }
@@ -39,24 +42,40 @@ impl Bar {
         Bar { shown }
     }
 
-    /// So many samples further; the loss is the mean over the epoch so far.
-    pub fn advance(&mut self, samples: usize, epoch: u64, loss: f64) {
+    /// So many samples further; the results are means over the epoch so far.
+    pub fn advance(&mut self, samples: usize, epoch: u64, results: &dyn Fn() -> String) {
         let Some(Shown { bar, epochs, last }) = &mut self.shown else { return };
         bar.inc(samples as u64);
         if last.elapsed() >= PAUSE {
             bar.set_prefix(format!("epoch {epoch:>width$}/{epochs}", width = epochs.to_string().len()));
-            bar.set_message(format!("loss {loss:.4}"));
+            bar.set_message(results());
             *last = Instant::now();
         }
     }
 
-    /// The bar stays, with the losses of the last epoch.
-    pub fn finish(self, epoch: u64, loss: f64, validation: Option<f64>) {
-        let Some(Shown { bar, epochs, .. }) = self.shown else { return };
-        bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-        let validation = validation.map_or(String::new(), |loss| format!(", validation {loss:.4}"));
-        bar.abandon_with_message(format!("loss {loss:.4}{validation}"));
+    /// A line for an epoch, where the bar is not seen because the output is no terminal.
+    pub fn epoch(&self, epoch: &Epoch) {
+        let Some(Shown { bar, epochs, .. }) = &self.shown else { return };
+        if bar.is_hidden() {
+            let (number, width) = (epoch.epoch, epochs.to_string().len());
+            let (results, rate) = (results(epoch), epoch.samples_per_second);
+            // A line that cannot be written is not shown.
+            let _ = writeln!(std::io::stderr(), "epoch {number:>width$}/{epochs}  {results}  {rate:.0} samples/s");
+        }
     }
+
+    /// The bar stays, with the results of the last epoch.
+    pub fn finish(self, epoch: &Epoch) {
+        let Some(Shown { bar, epochs, .. }) = self.shown else { return };
+        bar.set_prefix(format!("epoch {}/{epochs}", epoch.epoch));
+        bar.abandon_with_message(results(epoch));
+    }
+}
+
+#[cfg(feature = "progress")]
+fn results(epoch: &Epoch) -> String {
+    let validation = epoch.validation.as_ref().map_or(String::new(), |validation| format!("  validation {validation}"));
+    format!("{}{validation}", epoch.train)
 }
 
 #[cfg(not(feature = "progress"))]
@@ -65,7 +84,9 @@ impl Bar {
         Bar {}
     }
 
-    pub fn advance(&mut self, _: usize, _: u64, _: f64) {}
+    pub fn advance(&mut self, _: usize, _: u64, _: &dyn Fn() -> String) {}
 
-    pub fn finish(self, _: u64, _: f64, _: Option<f64>) {}
+    pub fn epoch(&self, _: &Epoch) {}
+
+    pub fn finish(self, _: &Epoch) {}
 }

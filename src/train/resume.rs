@@ -1,13 +1,14 @@
 //! Training files: everything from which a training goes on bit by bit as if it had never stopped.
 
 use super::checkpoint::{Entry, TensorFile, decode, name, write};
+use super::origin::{Origin, recipe};
 use super::settings::Settings;
 use super::trainer::{Clock, Trainer};
-use crate::Result;
-use crate::graph::{DType, StateKind};
+use crate::graph::{DType, StateKind, StateSlot};
 use crate::nn::{self, Net, Slot, Source, Visitor};
 use crate::run::State;
 use crate::tensor::{Float, HostTensor};
+use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,19 +39,55 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         for (slot, values) in &best.0 {
             entries.push(Entry { key: &slot.key, dims: &slot.dims, data: E::data(values) });
         }
-        let note = self.clock.note(&self.settings, self.recipe.accumulate, N::NAME).to_string();
+        // A buffer may hold infinities by intent, as a mask.
+        let kept = |(_, slot): &(usize, &StateSlot)| matches!(slot.kind, StateKind::Parameter | StateKind::Optimiser);
+        for (i, StateSlot { key, .. }) in self.state.slots().iter().enumerate().filter(kept) {
+            if self.state.get(i)?.is_finite() {
+                continue;
+            }
+            return Err(Error::value(format!(
+                "`{key}` holds numbers that are not finite: {} is not written, and what stood there before still does",
+                path.as_ref().display()
+            )));
+        }
+        let mut note = self.clock.note(&self.settings, self.recipe.accumulate, N::NAME);
+        note["recipe"] = json!(recipe(&self.recipe));
+        if let Some(data) = self.resumed.or(self.data) {
+            note["data"] = data.note();
+        }
+        let note = note.to_string();
         write(path.as_ref(), &entries, &BTreeMap::from([(NOTE, &*note), ("format", "pt")]))
     }
 
-    /// Goes on where a training file ends. The trainer must be built for the same net with the same optimiser; the seed
-    /// is taken from the file. [`Trainer::fit`] on the same data then gives the bits of an uninterrupted training.
+    /// Goes on where a training file ends. The trainer must be built for the same net with the same optimiser and schedule;
+    /// the seed is taken from the file. [`Trainer::fit`] on the same data then gives the bits of an uninterrupted training,
+    /// and on other data is an error.
     ///
     /// # Errors
     /// If the file cannot be read or does not fit; the error lists every mismatch, and the trainer is unchanged.
     pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let file = TensorFile::open(path.as_ref())?;
+        self.go_on(path.as_ref(), true)
+    }
+
+    /// As [`Trainer::resume`], with the numbers of this training's optimiser, schedule and groups where they are others than
+    /// those of the file.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::resume`] else.
+    pub fn resume_otherwise(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        self.go_on(path.as_ref(), false)
+    }
+
+    /// Lets a resumed training go on with other data than it had before.
+    pub fn take_other_data(&mut self) -> &mut Self {
+        self.resumed = None;
+        self
+    }
+
+    fn go_on(&mut self, path: &Path, same: bool) -> Result<()> {
+        let file = TensorFile::open(path)?;
         let mut problems = Vec::new();
-        let (mut seed, mut clock) = (0, None);
+        let (mut seed, mut clock, mut data) = (0, None, None);
         match file.note(NOTE).map(|note| serde_json::from_str::<Value>(note).ok()) {
             None => {
                 problems.push(format!("it is a model file, without the note `{NOTE}`; `train::load` reads the model"));
@@ -58,7 +95,14 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             Some(note) => match note.as_ref().and_then(|note| Some((note, Clock::read(note)?))) {
                 None => problems.push(format!("the note `{NOTE}` on how far the training is cannot be read")),
                 Some((note, (read_seed, read))) => {
-                    (seed, clock) = (read_seed, Some(read));
+                    (seed, clock, data) = (read_seed, Some(read), note.get("data").and_then(Origin::read));
+                    let ours = recipe(&self.recipe);
+                    if let Some(theirs) = note["recipe"].as_str().filter(|theirs| same && *theirs != ours) {
+                        problems.push(format!(
+                            "the recipe is `{theirs}` in the file and `{ours}` in this training, which \
+                             `Trainer::resume_otherwise` allows"
+                        ));
+                    }
                     // Within an epoch or an update, the batches that are left depend on these.
                     for (name, ours) in
                         [("batch_size", self.settings.batch_size), ("accumulate", self.recipe.accumulate)]
@@ -95,6 +139,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         self.clock = clock;
         self.best = best;
         self.state = state;
+        self.resumed = data;
         Ok(())
     }
 }

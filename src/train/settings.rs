@@ -7,6 +7,8 @@ use crate::tensor::Float;
 use crate::{Device, Error, Result};
 use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A training that is being described; [`Builder::build`] makes the trainer.
 #[derive(Debug)]
@@ -17,16 +19,29 @@ pub struct Builder<N, E = f32> {
     element: PhantomData<E>,
 }
 
+/// What follows a step that was refused because its loss or a gradient is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NotFinite {
+    /// The training ends with an error, which says where the numbers began.
+    #[default]
+    Stop,
+    /// The batch is passed over, and counted by [`Trainer::skipped`]; the means of the epoch leave it out.
+    Skip,
+}
+
 /// What the loop needs to know.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub seed: u64,
     pub batch_size: usize,
+    pub drop_last: bool,
     pub epochs: u64,
     pub updates: Option<u64>,
+    pub not_finite: NotFinite,
     pub patience: Option<u64>,
     pub metrics: Option<PathBuf>,
     pub checkpoint: Option<PathBuf>,
+    pub stop: Option<Arc<AtomicBool>>,
     pub progress: bool,
     pub prefetch: usize,
     pub players: Vec<String>,
@@ -38,11 +53,14 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
         let settings = Settings {
             seed: 0,
             batch_size: 32,
+            drop_last: false,
             epochs: 1,
             updates: None,
+            not_finite: NotFinite::Stop,
             patience: None,
             metrics: None,
             checkpoint: None,
+            stop: None,
             progress: false,
             prefetch: 0,
             players: Vec::new(),
@@ -70,6 +88,13 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
         self
     }
 
+    /// Leaves out the last batch of an epoch where it would be smaller than the others; each epoch leaves out other samples.
+    /// Norms over a batch need it where a single sample could be left.
+    pub fn drop_last(mut self) -> Self {
+        self.settings.drop_last = true;
+        self
+    }
+
     /// How often [`Trainer::fit`] goes through the samples; once unless set.
     pub fn epochs(mut self, epochs: u64) -> Self {
         self.settings.epochs = epochs;
@@ -88,7 +113,8 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
         self
     }
 
-    /// Adds a group of parameters that are fitted in their own way. The first group that fits a parameter decides.
+    /// Adds a group of parameters that are fitted in their own way. The first group that fits a parameter decides; one that
+    /// fits none is an error.
     pub fn group(mut self, group: Group) -> Self {
         self.recipe.groups.push(group);
         self
@@ -151,9 +177,16 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
         self
     }
 
-    /// Lets a step whose loss is not finite spoil the parameters. This saves a comparison for each of them.
+    /// Lets a step whose loss or gradients are not finite spoil the parameters. This saves a sum over the gradients, and a
+    /// comparison for each parameter.
     pub fn unguarded(mut self) -> Self {
         self.recipe.guard = false;
+        self
+    }
+
+    /// What follows a step whose loss or gradients are not finite, and which changed nothing; [`NotFinite::Stop`] unless set.
+    pub fn not_finite(mut self, then: NotFinite) -> Self {
+        self.settings.not_finite = then;
         self
     }
 
@@ -175,7 +208,23 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
         self
     }
 
-    /// Shows a bar with the loss and the samples per second (with the feature `progress`).
+    /// Ends [`Trainer::fit`] after the batch in which this becomes true, as a handler of signals may say: the training
+    /// file is written, and [`Trainer::resume`] goes on as if nothing had been.
+    ///
+    /// ```no_run
+    /// # use ansatz::{optim::AdamW, train::Trainer, nn::Net};
+    /// # use std::sync::{Arc, atomic::AtomicBool};
+    /// # fn example<Risk: Net<f32>>(risk: Risk, told: Arc<AtomicBool>) -> ansatz::Result<()> {
+    /// let builder = Trainer::builder(risk, AdamW::new(1e-3)).checkpoint("training.safetensors").stop(told);
+    /// # builder.build().map(drop) }
+    /// ```
+    pub fn stop(mut self, told: Arc<AtomicBool>) -> Self {
+        self.settings.stop = Some(told);
+        self
+    }
+
+    /// Shows a bar with the results, the samples per second and the time that is left; where the output is no terminal, a
+    /// line for each epoch (with the feature `progress`).
     pub fn progress(mut self) -> Self {
         self.settings.progress = true;
         self

@@ -1,8 +1,11 @@
 //! The trainer: a state and the programs that change it.
 
+use super::anomaly;
+use super::batches::{countable, fed};
 use super::metrics::Metrics;
+use super::origin::Origin;
 use super::programs::{GRADIENT_NORM, Memory, Mode, Programs, Turn, compiled, state_slots};
-use super::settings::{Builder, Settings};
+use super::settings::{Builder, NotFinite, Settings};
 use crate::data::{Dataset, Pass};
 use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
 use crate::optim::{AVERAGE, Optimiser, Phase, Recipe};
@@ -29,6 +32,12 @@ pub struct Trainer<N: Net<E>, E: Float = f32> {
     pub(super) dims: Vec<usize>,
     scalars: Vec<f64>,
     pub(super) metrics: Metrics,
+    /// The norm of the last batch's gradients, if it is computed.
+    norm: f64,
+    skipped: u64,
+    /// The data that it was trained on last, and that of the file from which it goes on.
+    pub(super) data: Option<Origin>,
+    pub(super) resumed: Option<Origin>,
     element: PhantomData<E>,
 }
 
@@ -67,6 +76,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
 
     pub(super) fn start(model: &N, recipe: Recipe, settings: Settings) -> Result<Self> {
         let slots = nn::slots::<E, N>();
+        recipe.check_groups(&slots)?;
         let turns = match &settings.players[..] {
             [] => vec![Turn::all(&slots)],
             players => players.iter().map(|player| Turn::of::<E, N>(player, &slots)).collect::<Result<_>>()?,
@@ -99,6 +109,10 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             dims: Vec::new(),
             scalars: Vec::new(),
             metrics: Metrics::default(),
+            norm: 0.0,
+            skipped: 0,
+            data: None,
+            resumed: None,
             element: PhantomData,
         })
     }
@@ -107,7 +121,8 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// results before the update, and `gradient_norm` if gradients are clipped.
     ///
     /// # Errors
-    /// If the batch does not fit the net, or the loss is not finite; the state is then as it was before the step.
+    /// If the batch does not fit the net, or the loss or a gradient is not finite; the state is then as it was before the
+    /// step, and the message says where those numbers began.
     pub fn step(&mut self, batch: &N::Batch) -> Result<&Metrics> {
         self.feed_batch(batch)?;
         self.step_on_feed()
@@ -132,7 +147,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             return Err(Error::value("there is no sample to evaluate on"));
         }
         let mut means = Metrics::default();
-        let rows: Vec<u32> = (0..data.len() as u32).collect();
+        let rows: Vec<u32> = (0..countable(data)?).collect();
         // The upper half of the steps belongs to evaluation: its draws are those of no training step.
         let mut step = 1 << 63;
         self.each_batch(data, Pass::Evaluation, rows.chunks(self.settings.batch_size), |trainer, batch| {
@@ -175,6 +190,11 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// The updates made so far.
     pub fn updates(&self) -> u64 {
         self.clock.updates
+    }
+
+    /// The batches that were passed over because their loss or gradients were not finite, see [`NotFinite::Skip`].
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// The learning rate of the next update, before groups.
@@ -232,7 +252,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     pub(super) fn feed_rows(&mut self, data: &dyn Dataset<N::Batch>, pass: Pass, rows: &[u32]) -> Result<()> {
         self.feed.clear();
         self.dims.clear();
-        data.feed(rows, pass, &mut self.feed, &mut self.dims)
+        fed(data, rows, pass, &mut self.feed, &mut self.dims)
     }
 
     /// The pass over the data that the next step belongs to.
@@ -245,20 +265,35 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let phase = if self.clock.steps % batches == batches - 1 { Phase::Update } else { Phase::Accumulate };
         let turn = self.feed_scalars();
         self.run(Mode::Train(phase, turn), self.clock.steps)?;
-        let loss = self.metrics.loss();
-        if !loss.is_finite() || self.metrics.get(GRADIENT_NORM).is_some_and(|norm| !norm.is_finite()) {
-            let state = if self.recipe.guard { "the model is as it was before it" } else { "the model is spoilt" };
-            return Err(Error::value(format!(
-                "the results of batch {} are not finite ({}); {state}. Try a smaller learning rate than {:e}, clip \
-                 the gradients, or look for bad numbers in the data",
-                self.clock.steps + 1,
-                self.metrics,
-                self.learning_rate(),
-            )));
+        let clipped = self.metrics.get(GRADIENT_NORM);
+        let finite = [self.metrics.loss(), self.norm, clipped.unwrap_or(0.0)].iter().all(|x| x.is_finite());
+        if !finite && (self.settings.not_finite == NotFinite::Stop || !self.recipe.guard) {
+            return Err(self.refused(turn));
         }
         self.clock.steps += 1;
-        self.clock.updates += u64::from(phase == Phase::Update);
+        self.clock.updates += u64::from(finite && phase == Phase::Update);
+        self.skipped += u64::from(!finite);
         Ok(&self.metrics)
+    }
+
+    /// The error of a step whose loss or gradients are not finite, with where that began.
+    fn refused(&mut self, turn: usize) -> Error {
+        let Trainer { turns, recipe, state, feed, dims, .. } = &*self;
+        let (state_is, told) = match recipe.guard {
+            // A search that fails leaves the message shorter.
+            true => {
+                let told = anomaly::told::<E, N>(dims, &turns[turn], recipe, state, &feed.data());
+                ("the model is as it was before it", told.unwrap_or_default())
+            }
+            false => ("the model is spoilt", String::new()),
+        };
+        Error::value(format!(
+            "the results of batch {} are not finite ({}){told}; {state_is}. Try a smaller learning rate than {:e}, clip the \
+             gradients, or look for bad numbers in the data",
+            self.clock.steps + 1,
+            self.metrics,
+            self.learning_rate(),
+        ))
     }
 
     /// Whose turn it is, by the first place of the player, and how often that has moved.
@@ -274,7 +309,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// Runs a program on the inputs fed, and reads its outputs.
     fn run(&mut self, mode: Mode, step: u64) -> Result<()> {
         self.state.set_key(self.settings.seed, step);
-        let Trainer { turns, recipe, state, feed, metrics, .. } = self;
+        let Trainer { turns, recipe, state, feed, metrics, norm, .. } = self;
         let key = (mode, self.dims.clone());
         let turn = if let Mode::Train(_, turn) = mode { turn } else { 0 };
         let compiled = compiled::<E, N>(&mut self.programs, &key, &turns[turn], recipe, state)?;
@@ -284,11 +319,12 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         }
         metrics.loss = compiled.names.loss;
         metrics.values.clear();
-        for i in 0..compiled.names.all.len() {
+        let value = |i: usize| {
             let output = compiled.program.output(&compiled.workspace, i);
-            let value = E::slice(&output).and_then(|values| values.first());
-            metrics.values.push(value.map_or(f64::NAN, |&value| Float::to_f64(value)));
-        }
+            E::slice(&output).and_then(|values| values.first()).map_or(f64::NAN, |&value| Float::to_f64(value))
+        };
+        metrics.values.extend((0..compiled.names.all.len()).map(value));
+        *norm = if compiled.names.guarded { value(compiled.names.all.len()) } else { 0.0 };
         Ok(())
     }
 }

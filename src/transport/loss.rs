@@ -1,7 +1,7 @@
 //! Distances between clouds of points as losses D(f_θ#α, β) of a net (Peyré, equation 9), where the rows of tensors are points.
 
 use crate::graph::{Binary, Compare, DType, Distribution, Graph, NodeId, ReduceOp, Unary};
-use crate::tensor::composite::{back, logsumexp, mean_all, mse, scale};
+use crate::tensor::composite::{back, logsumexp, mean, mean_all, mse, scale};
 use crate::tensor::{Float, Scope, Shape, Var, record};
 use crate::{Error, Result};
 
@@ -27,7 +27,7 @@ pub fn sinkhorn_divergence<X: Shape, Y: Shape, E: Float>(
             let problem = format!("takes ε above 0 and at least one turn, not {epsilon} and {turns}");
             return Err(Error::shape("sinkhorn_divergence", problem));
         }
-        let [x, y] = [n[0], n[1]];
+        let [x, y] = centred(g, n[0], n[1])?;
         let [fixed_x, fixed_y] = [x, y].map(|cloud| g.stop_gradient(cloud));
         let across = potentials(g, fixed_x, fixed_y, epsilon, turns)?;
         let within_x = potentials(g, fixed_x, fixed_x, epsilon, turns)?;
@@ -43,6 +43,19 @@ pub fn sinkhorn_divergence<X: Shape, Y: Shape, E: Float>(
         }
         Ok(value)
     })
+}
+
+/// Both clouds, moved by the middle of the second, which changes no distance: squares of large numbers would leave few digits
+/// for their difference.
+fn centred(g: &mut Graph, x: NodeId, y: NodeId) -> Result<[NodeId; 2]> {
+    let middle = mean(g, y, &[0])?;
+    let middle = g.stop_gradient(middle);
+    let mut moved = [x, y];
+    for cloud in &mut moved {
+        let middle = back(g, middle, *cloud, &[0])?;
+        *cloud = g.binary(Binary::Sub, *cloud, middle)?;
+    }
+    Ok(moved)
 }
 
 /// The potentials of two clouds after so many turns, without a gradient.
@@ -148,7 +161,7 @@ pub fn sliced_wasserstein_loss<S: Shape, E: Float>(
         let inverse = g.unary(Unary::Rsqrt, square)?;
         let inverse = back(g, inverse, n[2], &[1])?;
         let directions = g.binary(Binary::Mul, n[2], inverse)?;
-        let sorted = [n[0], n[1]].map(|cloud| {
+        let sorted = centred(g, n[0], n[1])?.map(|cloud| {
             let projections = g.matmul(directions, cloud, [false, true])?;
             sort_rows(g, projections)
         });

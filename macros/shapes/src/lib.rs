@@ -160,6 +160,11 @@ pub fn reduce<D: Size>(dims: &[D], axes: &[usize]) -> Fit<Vec<D>, D> {
     Ok(dims.iter().zip(gone).filter(|(_, gone)| !gone).map(|(d, _)| d.clone()).collect())
 }
 
+/// Goes over one axis; the shape stays.
+pub fn along<D: Size>(dims: &[D], axis: usize) -> Fit<Vec<D>, D> {
+    if axis < dims.len() { Ok(dims.to_vec()) } else { Err(Misfit::Axis { axis, rank: dims.len() }) }
+}
+
 /// `x · Wᵀ`: the last axis must be `inputs` and becomes `outputs`.
 pub fn linear<D: Size>(dims: &[D], inputs: &D, outputs: &D) -> Fit<Vec<D>, D> {
     match dims.split_last() {

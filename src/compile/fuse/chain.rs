@@ -1,13 +1,13 @@
 //! Joins kernels that agree on an axis into chains, which run slab after slab: the passes of a normalisation or a softmax
 //! then read their tensor from memory once.
 
-use super::homes::number;
 use crate::kernel::chain::{Chain, Link};
 use crate::kernel::limits::{ChainLimits, Limits};
 use crate::kernel::schedule::{Buffer, BufferId, Home, Schedule, Step};
 use crate::kernel::tiled::{Source, Tiled};
 use crate::kernel::view::View;
 use crate::kernel::work::Work;
+use crate::ops::number;
 use std::collections::{BTreeSet, HashMap};
 
 /// How many of the next steps are looked at.

@@ -1,9 +1,8 @@
 //! What is too dear to compute again for each use.
 
-use super::homes::is_view;
-use crate::graph::{DType, Graph, NodeId, Op};
+use crate::graph::{DType, Graph, Node, NodeId};
 use crate::kernel::limits::Limits;
-use crate::ops::Kind;
+use crate::ops::{Kind, Seen};
 
 /// What computing a node at the place of use costs.
 #[derive(Clone, Copy, Default)]
@@ -20,7 +19,7 @@ pub(super) fn keep_expensive(graph: &Graph, limits: &Limits, keep: &mut [bool]) 
     let mut costs = vec![Cost::default(); graph.nodes.len()];
     for (id, node) in graph.nodes() {
         let at = id.index();
-        if is_stored(&node.op) || keep[at] || matches!(node.op, Op::Loop(_)) {
+        if keep[at] || matches!(node.op.kind(), Kind::Stored(_) | Kind::Loop(_)) {
             costs[at] = Cost { rows: 0, loads: 1 };
             continue;
         }
@@ -29,7 +28,7 @@ pub(super) fn keep_expensive(graph: &Graph, limits: &Limits, keep: &mut [bool]) 
             cost.rows += costs[input.index()].rows;
             cost.loads += costs[input.index()].loads;
         }
-        if let Op::Broadcast { .. } = node.op {
+        if let Kind::View(Seen::Repeated(_)) = node.op.kind() {
             let base = viewed(graph, id);
             // A single number is computed once for all tiles of a kernel, which is cheaper than another launch.
             let free = usize::from(graph[base].len() == 1);
@@ -38,7 +37,7 @@ pub(super) fn keep_expensive(graph: &Graph, limits: &Limits, keep: &mut [bool]) 
             }
             // What is repeated stays in the cache.
             cost = Cost::default();
-        } else if !is_view(&node.op)
+        } else if !is_view(node)
             && ((uses[at] > 1 && cost.rows + 2 * cost.loads.saturating_sub(1) > limits.dear) || cost.rows > limits.rows)
         {
             let narrow = narrowest(graph, id);
@@ -53,7 +52,7 @@ pub(super) fn keep_expensive(graph: &Graph, limits: &Limits, keep: &mut [bool]) 
 fn narrowest(graph: &Graph, id: NodeId) -> NodeId {
     let mut at = id;
     for _ in 0..2 {
-        let varying = |x: &&NodeId| !matches!(graph[**x].op, Op::Constant(_));
+        let varying = |x: &&NodeId| graph[**x].constant().is_none();
         let mut operands = graph[at].inputs.iter().filter(varying);
         let (Some(&only), None) = (operands.next(), operands.next()) else { return id };
         if graph[only].len() != graph[id].len() || graph[at].op.passes() > 1 {
@@ -71,7 +70,7 @@ fn narrowest(graph: &Graph, id: NodeId) -> NodeId {
 fn uses(graph: &Graph) -> Vec<usize> {
     let mut uses = vec![0; graph.nodes.len()];
     for (id, node) in graph.nodes().rev() {
-        let weight = if is_view(&node.op) { uses[id.index()] } else { 1 };
+        let weight = if is_view(node) { uses[id.index()] } else { 1 };
         for input in &node.inputs {
             uses[input.index()] += weight;
         }
@@ -79,14 +78,14 @@ fn uses(graph: &Graph) -> Vec<usize> {
     uses
 }
 
-/// Whether values are given to a run.
-pub(super) fn is_stored(op: &Op) -> bool {
-    op.kind() == Kind::Stored
+/// Whether the node only says where the elements of its operand are seen.
+fn is_view(node: &Node) -> bool {
+    matches!(node.op.kind(), Kind::View(_))
 }
 
 /// What a chain of views looks at.
 pub(super) fn viewed(graph: &Graph, mut id: NodeId) -> NodeId {
-    while is_view(&graph[id].op) {
+    while is_view(&graph[id]) {
         id = graph[id].inputs[0];
     }
     id

@@ -1,9 +1,9 @@
 //! Joins tasks over one iteration space into one kernel, so that what they share is read and computed once.
 
-use super::alone::alone;
 use super::depend::{Dependences, GroupId};
 use super::homes::{Homes, Planned, Task};
 use super::kernel::build;
+use super::nest::alone;
 use crate::graph::Graph;
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::{BufferId, Step};

@@ -1,21 +1,12 @@
 //! Where nodes lie in memory, and what is to be done so that they do.
 
-use super::affine::{groups, strides};
-use crate::graph::{DType, Graph, NodeId, Op};
+use super::affine::groups;
+use crate::graph::{DType, Graph, NodeId};
 use crate::kernel::schedule::{Buffer, BufferId, Home, Schedule};
 use crate::kernel::tiled::Fold;
-use crate::kernel::view::View;
-use crate::ops::Kind;
+use crate::ops::{Kind, Operands, Place, Seen};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// A node seen in memory: element = `offset + Σ position[axis] * strides[axis]`.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Place {
-    pub buffer: BufferId,
-    pub offset: usize,
-    pub strides: Vec<usize>,
-}
 
 /// Something that a launch has to write.
 #[derive(Clone, Debug)]
@@ -75,42 +66,22 @@ pub(super) struct Body {
     pub states: Vec<(usize, DType)>,
 }
 
-impl Place {
-    /// Whether the elements lie one after the other.
-    pub fn dense(&self, dims: &[usize]) -> bool {
-        let axes = dims.iter().zip(&self.strides).zip(strides(dims));
-        axes.into_iter().all(|((&size, &own), dense)| size == 1 || own == dense)
-    }
-}
-
 impl Homes {
-    /// A node that lies dense in memory, among the operands of a launch.
-    ///
-    /// # Errors
-    /// The node, if it has to be kept in memory first.
-    pub fn dense(&self, graph: &Graph, id: NodeId, operands: &mut Vec<BufferId>) -> Result<View, NodeId> {
-        let dense = |place: &&Place| place.dense(&graph[id].dims);
-        let place = self.place[id.index()].as_ref().filter(dense).ok_or(id)?;
-        Ok(View::dense(number(operands, place.buffer), place.offset, graph[id].dtype))
+    /// Names no buffer yet.
+    pub fn operands(&self) -> Operands<'_> {
+        Operands { places: &self.place, buffers: Vec::new() }
     }
 
     /// Where a view can be read, given where its operand can.
     pub fn seen(&self, graph: &Graph, id: NodeId) -> Option<Place> {
         let node = &graph[id];
-        if !is_view(&node.op) {
-            return None;
-        }
+        let Kind::View(seen) = node.op.kind() else { return None };
         let mut place = self.place[node.inputs[0].index()].clone()?;
-        if let Op::Broadcast { axes } = &node.op {
-            for &axis in axes {
-                place.strides.insert(axis, 0);
-            }
-        } else if let Op::Permute { order } = &node.op {
-            place.strides = order.iter().map(|&axis| place.strides[axis]).collect();
-        } else if let Op::Slice { axis, start } = node.op {
-            place.offset += start * place.strides[axis];
-        } else {
-            place.strides = reshaped(&graph[node.inputs[0]].dims, &place.strides, &node.dims)?;
+        match seen {
+            Seen::Repeated(axes) => axes.iter().for_each(|&axis| place.strides.insert(axis, 0)),
+            Seen::Turned(order) => place.strides = order.iter().map(|&axis| place.strides[axis]).collect(),
+            Seen::From { axis, start } => place.offset += start * place.strides[axis],
+            Seen::Shaped => place.strides = reshaped(&graph[node.inputs[0]].dims, &place.strides, &node.dims)?,
         }
         Some(place)
     }
@@ -120,14 +91,6 @@ impl Homes {
         self.buffers.push(Buffer { len, element: dtype, home });
         self.buffers.len() - 1
     }
-}
-
-/// The number of a buffer among the operands of a launch.
-pub(super) fn number(operands: &mut Vec<BufferId>, buffer: BufferId) -> usize {
-    operands.iter().position(|&known| known == buffer).unwrap_or_else(|| {
-        operands.push(buffer);
-        operands.len() - 1
-    })
 }
 
 /// The strides of the same elements under another shape, if one stride for each axis can express them.
@@ -151,14 +114,4 @@ fn reshaped(from: &[usize], strides: &[usize], to: &[usize]) -> Option<Vec<usize
         }
     }
     Some(result)
-}
-
-/// Whether the op only says where the elements of its operand are seen.
-pub(super) fn is_view(op: &Op) -> bool {
-    op.kind() == Kind::View
-}
-
-/// Whether the values can only be read from memory.
-pub(super) fn is_boundary(op: &Op) -> bool {
-    matches!(op.kind(), Kind::Boundary | Kind::Part | Kind::Alone)
 }

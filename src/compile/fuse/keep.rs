@@ -1,16 +1,15 @@
 //! Which nodes are kept in memory, and the tasks that bring them there.
 
 use super::affine::strides;
-use super::alone::alone;
-use super::cost::{is_stored, keep_expensive, viewed};
-use super::homes::{Body, Homes, LoopHome, Place, Planned, Task, is_boundary};
+use super::cost::{keep_expensive, viewed};
+use super::homes::{Body, Homes, LoopHome, Planned, Task};
 use super::kernel::{Failure, build};
-use super::nest::body;
-use crate::graph::{DType, Graph, NodeId, Op, ReduceOp};
+use super::nest::{alone, body};
+use crate::graph::{DType, Graph, NodeId};
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::{BufferId, Home};
 use crate::kernel::tiled::Fold;
-use crate::ops::Kind;
+use crate::ops::{Boundary, Kind, Place, Seen};
 use std::collections::HashSet;
 
 /// Decides what is kept: what products, reductions and the user need in memory, what is too dear to compute again for each
@@ -19,8 +18,8 @@ pub(super) fn homes(graph: &Graph, limits: &Limits) -> Homes {
     let mut homes = Homes { home: vec![None; graph.nodes.len()], ..Homes::default() };
     let mut keep: Vec<bool> = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes() {
-        keep[id.index()] |= is_boundary(&node.op);
-        if matches!(node.op.kind(), Kind::Alone | Kind::Loop) {
+        keep[id.index()] |= node.op.kind().is_boundary();
+        if node.op.kind().is_alone() {
             for &operand in node.inputs.iter().filter(|operand| !graph[**operand].is_empty()) {
                 keep[viewed(graph, operand).index()] = true;
             }
@@ -30,15 +29,17 @@ pub(super) fn homes(graph: &Graph, limits: &Limits) -> Homes {
     let mut shown: HashSet<NodeId> = HashSet::new();
     for (_, output) in &graph.outputs {
         let base = unshaped(graph, *output);
-        if !is_stored(&graph[base].op) && !graph[base].is_empty() {
+        if graph[base].given().is_none() && !graph[base].is_empty() {
             keep[base.index()] = true;
             shown.insert(base);
         }
     }
     for (slot, state) in graph.states.iter().enumerate() {
-        let Some(value) = state.update.filter(|&value| graph[value].op != Op::State(slot)) else { continue };
+        let Some(value) = state.update.filter(|&value| graph[value].given() != Some(Home::State(slot))) else {
+            continue;
+        };
         let base = unshaped(graph, value);
-        let computed = !is_stored(&graph[base].op) && !matches!(graph[base].op, Op::Concat { .. });
+        let computed = !matches!(graph[base].op.kind(), Kind::Stored(_) | Kind::Boundary(Boundary::Joined(_)));
         if computed && !graph[base].is_empty() && shown.insert(base) {
             keep[base.index()] = true;
         } else {
@@ -48,35 +49,42 @@ pub(super) fn homes(graph: &Graph, limits: &Limits) -> Homes {
     keep_expensive(graph, limits, &mut keep);
 
     for (id, node) in graph.nodes() {
-        let computed = keep[id.index()] && !matches!(node.op.kind(), Kind::Loop | Kind::Part);
-        let home = stored(&node.op).or(computed.then_some(Home::Arena(0)));
-        homes.home[id.index()] = if let Op::Part(i) = node.op {
-            Some(homes.loops[&node.inputs[0]].results[i])
-        } else {
-            home.map(|home| homes.buffer(node.len(), node.dtype, home))
+        let kind = node.op.kind();
+        let home = match kind {
+            Kind::Stored(home) => Some(home),
+            Kind::Loop(_) | Kind::Part(_) => None,
+            Kind::View(_) | Kind::Fused(_) | Kind::Boundary(_) | Kind::Alone(_) => {
+                keep[id.index()].then_some(Home::Arena(0))
+            }
+        };
+        homes.home[id.index()] = match kind {
+            Kind::Part(i) => Some(homes.loops[&node.inputs[0]].results[i]),
+            _ => home.map(|home| homes.buffer(node.len(), node.dtype, home)),
         };
         let place = match homes.home[id.index()] {
             Some(buffer) => Some(Place { buffer, offset: 0, strides: strides(&node.dims) }),
             None => homes.seen(graph, id),
         };
         homes.place.push(place);
-        if let Op::Loop(nest) = &node.op {
+        if let Kind::Loop(nest) = kind {
             homes.repeat(id, nest.results(), body(nest, limits));
         }
-        if home == Some(Home::Arena(0)) || matches!(node.op, Op::Loop(_)) {
+        if home == Some(Home::Arena(0)) || kind.is_alone() {
             homes.write(graph, limits, id);
         }
     }
     for (_, output) in &graph.outputs {
         let base = unshaped(graph, *output);
         let buffer = match homes.home[base.index()] {
-            Some(buffer) if !is_stored(&graph[base].op) => buffer,
+            Some(buffer) if graph[base].given().is_none() => buffer,
             _ => homes.copy(graph, limits, base),
         };
         homes.outputs.push(buffer);
     }
     for (slot, state) in graph.states.iter().enumerate() {
-        let Some(value) = state.update.filter(|&value| graph[value].op != Op::State(slot)) else { continue };
+        let Some(value) = state.update.filter(|&value| graph[value].given() != Some(Home::State(slot))) else {
+            continue;
+        };
         let buffer = match copied.contains(&slot) {
             true => homes.copy(graph, limits, value),
             false => homes.home[unshaped(graph, value).index()].expect("updates that are not copied are kept"),
@@ -126,25 +134,18 @@ impl Homes {
             let Some(place) = homes.place[id.index()].clone() else { return };
             homes.plan(graph, limits, id, Task::Compute { source, fold, target: Place { offset, ..place } });
         };
-        if matches!(node.op.kind(), Kind::Alone | Kind::Loop) {
-            self.plan(graph, limits, id, Task::Alone(id));
-        } else if let Op::Reduce { op, axes } = &node.op {
-            let fold = match op {
-                ReduceOp::Sum => Fold::Sum,
-                ReduceOp::Max => Fold::Max,
-                ReduceOp::Min => Fold::Min,
-            };
-            compute(self, node.inputs[0], Some((fold, axes.clone())), 0);
-        } else if let Op::ArgMax { axis } = node.op {
-            compute(self, node.inputs[0], Some((Fold::ArgMax, vec![axis])), 0);
-        } else if let Op::Concat { axis } = node.op {
-            let (step, mut offset) = (strides(&node.dims)[axis], 0);
-            for &source in &node.inputs {
-                compute(self, source, None, offset);
-                offset += graph[source].dims[axis] * step;
+        match node.op.kind() {
+            Kind::Alone(_) | Kind::Loop(_) => self.plan(graph, limits, id, Task::Alone(id)),
+            Kind::Boundary(Boundary::Fold(fold, axes)) => compute(self, node.inputs[0], Some((fold, axes.to_vec())), 0),
+            Kind::Boundary(Boundary::Joined(axis)) => {
+                let (step, mut offset) = (strides(&node.dims)[axis], 0);
+                for &source in &node.inputs {
+                    compute(self, source, None, offset);
+                    offset += graph[source].dims[axis] * step;
+                }
             }
-        } else {
-            compute(self, id, None, 0);
+            Kind::Boundary(Boundary::Padded { .. }) => unreachable!("padding is lowered to what it is made of"),
+            Kind::Stored(_) | Kind::View(_) | Kind::Fused(_) | Kind::Part(_) => compute(self, id, None, 0),
         }
     }
 
@@ -176,20 +177,9 @@ impl Homes {
     }
 }
 
-/// Where values lie that a run is given.
-fn stored(op: &Op) -> Option<Home> {
-    if let Op::Input(i) = *op {
-        Some(Home::Input(i))
-    } else if let Op::State(i) = *op {
-        Some(Home::State(i))
-    } else {
-        None
-    }
-}
-
 /// The node before it was given other shapes, which changes nothing in memory.
 fn unshaped(graph: &Graph, mut id: NodeId) -> NodeId {
-    while graph[id].op == Op::Reshape {
+    while let Kind::View(Seen::Shaped) = graph[id].op.kind() {
         id = graph[id].inputs[0];
     }
     id

@@ -6,12 +6,13 @@
 mod finish;
 
 use super::affine::{Affine, Indivisible, groups, strides};
-use super::homes::{Homes, Place, Task, is_boundary, number};
-use crate::graph::{Compare, DType, Distribution, Graph, NodeId, Op};
+use super::homes::{Homes, Task};
+use crate::graph::{Compare, DType, Graph, NodeId};
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::BufferId;
-use crate::kernel::tiled::{Code, Fold, Kind, Source, Tiled};
+use crate::kernel::tiled::{Code, Fold, Kind as Register, Source, Tiled};
 use crate::kernel::view::View;
+use crate::ops::{Fused, Kind, Place, Seen, number};
 use std::collections::{HashMap, HashSet};
 
 /// A kernel and the buffers its views name.
@@ -182,7 +183,7 @@ impl<'a> Builder<'a> {
             }
             // Computed by this very kernel: at hand if it is this element, not yet in memory if it is another.
             Some(place) if self.homes.home[node.index()] == Some(place.buffer) => {
-                if is_boundary(&self.graph[node].op) || self.linear_position(node, map) != self.linear {
+                if self.graph[node].op.kind().is_boundary() || self.linear_position(node, map) != self.linear {
                     return Err(Stop::Failure(Failure::Conflict));
                 }
                 self.compute(node, map)?
@@ -194,92 +195,87 @@ impl<'a> Builder<'a> {
     }
 
     fn compute(&mut self, id: NodeId, map: &[Affine]) -> Result<Value, Stop> {
-        let node = &self.graph[id];
-        let operand = |i: usize| node.inputs[i];
-        Ok(match &node.op {
-            Op::Constant(value) => self.source(Source::Constant(*value, Kind::of(node.dtype))),
-            Op::Iota { axis } => {
-                let Affine { offset, steps } = &map[*axis];
-                let strides = steps.iter().map(|&step| step as isize).collect();
-                self.source(Source::Position { strides, offset: *offset as isize })
+        Ok(match self.graph[id].op.kind() {
+            Kind::Stored(_) => self.value(id, map)?,
+            Kind::View(seen) => self.seen(id, seen, map)?,
+            Kind::Fused(fused) => self.fused(id, fused, map)?,
+            Kind::Boundary(_) | Kind::Alone(_) | Kind::Loop(_) | Kind::Part(_) => {
+                return Err(Stop::Failure(Failure::Conflict));
             }
-            Op::Random { distribution, path } => {
-                if self.linear_position(id, map) != self.linear || node.len() != self.space.iter().product::<usize>() {
-                    return Err(Stop::Failure(Failure::Keep(id)));
-                }
-                let dense = |place: &&Place| place.dense(&self.graph[operand(0)].dims);
-                let Some(place) = self.homes.place[operand(0).index()].as_ref().filter(dense) else {
-                    return Err(Stop::Failure(Failure::Keep(operand(0))));
-                };
-                let key = View::dense(self.operand(place.buffer), place.offset, DType::Index);
-                self.source(Source::Random { key, path: *path, normal: *distribution == Distribution::Normal })
-            }
-            Op::Unary(f) => {
-                let x = self.value(operand(0), map)?;
-                self.row(Code::Unary(*f), vec![x])
-            }
-            Op::Binary(f) => {
-                let (a, b) = (self.value(operand(0), map)?, self.value(operand(1), map)?);
-                self.row(Code::Binary(*f), vec![a, b])
-            }
-            Op::Compare(f) => {
-                let (a, b) = (self.value(operand(0), map)?, self.value(operand(1), map)?);
-                self.row(Code::Compare(*f), vec![a, b])
-            }
-            Op::Select => {
-                let condition = self.value(operand(0), map)?;
-                let (yes, no) = (self.value(operand(1), map)?, self.value(operand(2), map)?);
-                self.row(Code::Select, vec![condition, yes, no])
-            }
-            Op::Cast => {
-                let x = self.value(operand(0), map)?;
-                let from = Kind::of(self.graph[operand(0)].dtype);
-                match (from, Kind::of(node.dtype)) {
-                    _ if node.dtype == DType::Bool => {
-                        let zero = self.source(Source::Constant(0.0, from));
-                        self.row(Code::Compare(Compare::Ne), vec![x, zero])
-                    }
-                    (Kind::Index, Kind::Real) => self.row(Code::ToReal, vec![x]),
-                    (Kind::Real, Kind::Index) => self.row(Code::ToIndex, vec![x]),
-                    (Kind::Real, Kind::Real) | (Kind::Index, Kind::Index) => x,
-                }
-            }
-            Op::StopGradient => self.value(operand(0), map)?,
-            Op::Broadcast { axes } => {
+        })
+    }
+
+    /// The element of the operand that a view shows.
+    fn seen(&mut self, id: NodeId, seen: Seen<'_>, map: &[Affine]) -> Result<Value, Stop> {
+        let operand = self.graph[id].inputs[0];
+        let inner = match seen {
+            Seen::Repeated(axes) => {
                 let kept = map.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
-                let map: Vec<Affine> = kept.map(|(_, affine)| affine.clone()).collect();
-                self.value(operand(0), &map)?
+                kept.map(|(_, affine)| affine.clone()).collect()
             }
-            Op::Permute { order } => {
+            Seen::Turned(order) => {
                 let mut inner = map.to_vec();
                 for (affine, &axis) in map.iter().zip(order) {
                     inner[axis] = affine.clone();
                 }
-                self.value(operand(0), &inner)?
+                inner
             }
-            Op::Slice { axis, start } => {
+            Seen::From { axis, start } => {
                 let mut inner = map.to_vec();
-                inner[*axis].offset += start;
-                self.value(operand(0), &inner)?
+                inner[axis].offset += start;
+                inner
             }
-            Op::Reshape => {
+            Seen::Shaped => {
                 // A kept operand has no position along its axes that it would need; its memory is in row-major order.
                 if let Some(place) = self.homes.seen(self.graph, id).filter(|place| !self.own.contains(&place.buffer)) {
                     let view = self.view(&place, map);
                     return Ok(self.source(Source::Load(view)));
                 }
-                let inner = self.reshape(id, map)?;
-                self.value(operand(0), &inner)?
+                self.reshape(id, map)?
             }
-            Op::Input(_) | Op::State(_) => self.value(id, map)?,
-            Op::Reduce { .. } | Op::ArgMax { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::MatMul { .. } => {
-                return Err(Stop::Failure(Failure::Conflict));
+        };
+        self.value(operand, &inner)
+    }
+
+    fn fused(&mut self, id: NodeId, fused: Fused, map: &[Affine]) -> Result<Value, Stop> {
+        let node = &self.graph[id];
+        Ok(match fused {
+            Fused::Constant(value) => self.source(Source::Constant(value, Register::of(node.dtype))),
+            Fused::Position(axis) => {
+                let Affine { offset, steps } = &map[axis];
+                let strides = steps.iter().map(|&step| step as isize).collect();
+                self.source(Source::Position { strides, offset: *offset as isize })
             }
-            Op::Attention(_) | Op::AttentionGradient(_) => return Err(Stop::Failure(Failure::Conflict)),
-            Op::Gather | Op::ScatterAdd | Op::Put => return Err(Stop::Failure(Failure::Conflict)),
-            Op::Conv { .. } | Op::Pool { .. } | Op::FoldIn | Op::Loop(_) | Op::Part(_) | Op::Custom(_) => {
-                return Err(Stop::Failure(Failure::Conflict));
+            Fused::Random { path, normal } => {
+                if self.linear_position(id, map) != self.linear || node.len() != self.space.iter().product::<usize>() {
+                    return Err(Stop::Failure(Failure::Keep(id)));
+                }
+                let key = node.inputs[0];
+                let dense = |place: &&Place| place.dense(&self.graph[key].dims);
+                let Some(place) = self.homes.place[key.index()].as_ref().filter(dense) else {
+                    return Err(Stop::Failure(Failure::Keep(key)));
+                };
+                let key = View::dense(self.operand(place.buffer), place.offset, DType::Index);
+                self.source(Source::Random { key, path, normal })
             }
+            Fused::Row(code) => {
+                let args = node.inputs.iter().map(|&x| self.value(x, map)).collect::<Result<_, _>>()?;
+                self.row(code, args)
+            }
+            Fused::Cast => {
+                let x = self.value(node.inputs[0], map)?;
+                let from = Register::of(self.graph[node.inputs[0]].dtype);
+                match (from, Register::of(node.dtype)) {
+                    _ if node.dtype == DType::Bool => {
+                        let zero = self.source(Source::Constant(0.0, from));
+                        self.row(Code::Compare(Compare::Ne), vec![x, zero])
+                    }
+                    (Register::Index, Register::Real) => self.row(Code::ToReal, vec![x]),
+                    (Register::Real, Register::Index) => self.row(Code::ToIndex, vec![x]),
+                    (Register::Real, Register::Real) | (Register::Index, Register::Index) => x,
+                }
+            }
+            Fused::Same => self.value(node.inputs[0], map)?,
         })
     }
 
@@ -311,7 +307,7 @@ impl<'a> Builder<'a> {
             }
             (rest, parts[axis]) = rest.divide(size, self.space).map_err(|problem| match problem {
                 Indivisible::UntilSplit { axis, inner } => Stop::Split { axis, inner, reshape },
-                Indivisible::Never if self.graph[reshape].op == Op::Reshape => {
+                Indivisible::Never if matches!(self.graph[reshape].op.kind(), Kind::View(Seen::Shaped)) => {
                     Stop::Failure(Failure::Keep(self.graph[reshape].inputs[0]))
                 }
                 Indivisible::Never => Stop::Failure(Failure::Conflict),

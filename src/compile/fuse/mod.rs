@@ -3,7 +3,7 @@
 //! - `keep` decides which nodes are kept in memory, by `cost` and by what launches need; all others are computed where they
 //!   are used. `homes` says where they lie.
 //! - `kernel` builds one fused kernel from the nodes it stores, folding views into the strides of its loads.
-//! - `product` lays out one matrix product, `nest` one loop, whose body is a schedule of its own; each is launched `alone`.
+//! - `nest` lays out what is launched alone: ops by their rules, and loops, whose bodies are schedules of their own.
 //! - `group` joins stores and reductions over one iteration space into one kernel.
 //! - `depend` keeps what must run before what.
 //! - `order` puts updates of the state in place where that is legal, and all launches in order.
@@ -14,18 +14,16 @@ mod homes;
 mod cost;
 mod keep;
 mod kernel;
-mod product;
-mod attention;
 mod nest;
-mod alone;
 mod depend;
 mod group;
 mod order;
 mod chain;
 
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{Graph, Node, NodeId};
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::Schedule;
+use crate::ops::{Boundary, Kind};
 
 /// The launches that compute the outputs and updates of `graph`.
 pub(super) fn fuse(graph: &Graph, limits: &Limits) -> Schedule {
@@ -44,7 +42,7 @@ fn lower(graph: &Graph) -> Graph {
     for (_, node) in graph.nodes() {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|x| renamed[x.index()]).collect();
         let Node { op, dims, dtype, .. } = node.clone();
-        let Op::Pad { axis, start } = op else {
+        let Kind::Boundary(Boundary::Padded { axis, start }) = op.kind() else {
             renamed.push(lowered.push(op, inputs, dims, dtype));
             continue;
         };
@@ -54,10 +52,11 @@ fn lower(graph: &Graph) -> Graph {
             if len > 0 {
                 let mut strip = dims.clone();
                 strip[axis] = len;
-                parts.push(operand.unwrap_or_else(|| lowered.push(Op::Constant(0.0), vec![], strip, dtype)));
+                parts.push(operand.unwrap_or_else(|| lowered.constant(0.0, &strip, dtype)));
             }
         }
-        renamed.push(lowered.push(Op::Concat { axis }, parts, dims, dtype));
+        renamed
+            .push(lowered.concat(&parts, axis).expect("zeros and what they surround have one shape but for the axis"));
     }
     for slot in &mut lowered.states {
         slot.update = slot.update.map(|value| renamed[value.index()]);

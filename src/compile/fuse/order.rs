@@ -1,10 +1,10 @@
 //! Puts new values of the state in place where that is legal, and all launches in order.
 
-use super::alone::alone;
 use super::depend::{Dependences, GroupId};
 use super::group::{Group, Groups};
 use super::homes::{Homes, Task};
 use super::kernel::{Built, build};
+use super::nest::alone;
 use crate::graph::Graph;
 use crate::kernel::limits::Limits;
 use crate::kernel::schedule::{Buffer, BufferId, Home, Schedule, Step};

@@ -240,7 +240,7 @@ fn capture(out: &Graph, x: NodeId) -> Entry {
     if let Op::Constant(value) = node.op {
         return Entry::Constant(value);
     }
-    match node.op.kind() == Kind::View {
+    match matches!(node.op.kind(), Kind::View(_)) {
         true => Entry::Capture(node.inputs[0], Some((node.op.clone(), node.dims.clone()))),
         false => Entry::Capture(x, None),
     }

@@ -19,17 +19,21 @@ unsafe impl Sync for Arena {}
 
 impl Arena {
     pub fn new(bytes: usize) -> Self {
+        Self::try_new(bytes).unwrap_or_else(|| handle_alloc_error(layout(bytes)))
+    }
+
+    /// None if the system does not give so much memory.
+    pub fn try_new(bytes: usize) -> Option<Self> {
         let layout = layout(bytes);
         // SAFETY: the layout is not empty.
-        let pointer = NonNull::new(unsafe { if bytes < HUGE { alloc_zeroed(layout) } else { alloc(layout) } });
-        let pointer = pointer.unwrap_or_else(|| handle_alloc_error(layout));
+        let pointer = NonNull::new(unsafe { if bytes < HUGE { alloc_zeroed(layout) } else { alloc(layout) } })?;
         if bytes >= HUGE {
             // Before the first touch, which decides the pages.
             ask_for_huge_pages(pointer, bytes);
             // SAFETY: so many bytes were allocated.
             unsafe { pointer.write_bytes(0, bytes) };
         }
-        Arena { pointer, bytes }
+        Some(Arena { pointer, bytes })
     }
 
     pub fn bytes(&self) -> usize {
@@ -63,7 +67,8 @@ impl Arena {
     }
 
     fn check(&self, offset: usize, len: usize, dtype: DType) {
-        assert!(offset.is_multiple_of(64) && offset + len * dtype.size() <= self.bytes, "a tensor lies in its arena");
+        let end = len.checked_mul(dtype.size()).and_then(|bytes| offset.checked_add(bytes));
+        assert!(offset.is_multiple_of(64) && end.is_some_and(|end| end <= self.bytes), "a tensor lies in its arena");
     }
 }
 

@@ -60,7 +60,8 @@ impl fmt::Debug for Engine {
 impl Engine {
     /// Makes a program ready, or takes what was made for another engine. The tensors of its state begin at these bytes of
     /// the state's arena.
-    pub fn new(program: &Program, states: Vec<usize>) -> Self {
+    /// None if the system does not give the memory.
+    pub fn new(program: &Program, states: Vec<usize>) -> Option<Self> {
         let schedule = &program.schedule;
         let prepare = || {
             Ok(Arc::new(match program.dtype() {
@@ -69,7 +70,7 @@ impl Engine {
             }))
         };
         let launches = program.prepared(|_: &Launches| true, prepare).expect("the processor can prepare every launch");
-        let arena = Arena::new(schedule.bytes);
+        let arena = Arena::try_new(schedule.bytes)?;
         let threads = if launches!(&*launches, all => all.divides()) { parallel::threads() } else { 1 };
         let mut scratch = Scratch::new();
         let frame = launches!(&*launches, all => {
@@ -82,7 +83,7 @@ impl Engine {
             });
             frame
         });
-        Engine { arena, launches, frame, states, bound: std::ptr::null_mut(), scratch, threads }
+        Some(Engine { arena, launches, frame, states, bound: std::ptr::null_mut(), scratch, threads })
     }
 
     /// Runs all launches. `f32` programs take denormal numbers, below 1.2e-38, for zero.

@@ -118,6 +118,17 @@ pub fn decode<E: Float>(tensor: &TensorView<'_>) -> Option<Vec<E>> {
     }
 }
 
+/// A finite number of a stored tensor that is not finite any more in the type it was decoded to.
+pub fn overflown<E: Float>(tensor: &TensorView<'_>, decoded: &[E]) -> Option<f64> {
+    let finite = |x: &E| Float::to_f64(*x).is_finite();
+    // Only these reach beyond others.
+    if tensor.dtype() != Dtype::F64 || decoded.iter().all(finite) {
+        return None;
+    }
+    let stored = chunks(tensor.data()).map(f64::from_le_bytes);
+    stored.zip(decoded).find(|(stored, decoded)| stored.is_finite() && !finite(decoded)).map(|(stored, _)| stored)
+}
+
 fn convert<A: Copy + Into<f64>, E: Float>(values: &[A]) -> Vec<E> {
     values.iter().map(|&value| <E as Float>::from_f64(value.into())).collect()
 }

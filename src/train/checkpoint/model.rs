@@ -68,6 +68,7 @@ pub const UNREAD: [&str; 4] = ["*num_batches_tracked", "*.position_ids", "*.mask
 pub struct Load {
     pub(super) partial: bool,
     pub(super) convert: bool,
+    pub(super) overflow: bool,
     pub(super) file_prefix: String,
     pub(super) model_prefix: String,
     pub(super) ignore: Vec<String>,
@@ -95,10 +96,17 @@ impl Load {
         self
     }
 
-    /// Files of `f32`, `f64`, `f16` and `bf16` may be read into models of `f32` and `f64`.
+    /// Files of `f32`, `f64`, `f16` and `bf16` may be read into models of `f32` and `f64`. A number beyond the model's type is
+    /// an error.
     pub fn convert(mut self) -> Self {
         self.convert = true;
         self
+    }
+
+    /// As [`Load::convert`], and numbers beyond the model's type become infinite.
+    pub fn convert_to_infinity(mut self) -> Self {
+        self.overflow = true;
+        self.convert()
     }
 
     /// Only tensors of the file below this path are looked at, and the path is left out of their keys.

@@ -1,6 +1,6 @@
 //! What a file brings for the tensors of a model, or every mismatch at once.
 
-use super::file::{decode, stored};
+use super::file::{decode, overflown, stored};
 use super::mapping::Origin;
 use super::model::{Load, Loaded, UNREAD};
 use super::shards::Shards;
@@ -125,6 +125,14 @@ impl Selection<'_> {
         let mut values: Vec<E> = Vec::new();
         for (file, tensor) in tensors {
             let own = decode::<E>(tensor)?;
+            if !self.load.overflow
+                && let Some(value) = overflown(tensor, &own)
+            {
+                self.problems.push(format!(
+                    "`{file}` holds {value:e}, which is beyond the type of the model; `Load::convert_to_infinity` allows it"
+                ));
+                return None;
+            }
             match self.load.mapping.is_transposed(self.bare(file)) {
                 true => values.extend(transposed(&own, tensor.shape())),
                 false => values.extend(own),

@@ -182,6 +182,7 @@ pub const FUNCTIONS: &[Function] = &[
     .typed(forms::ARGMAX),
     along("softmax", "eˣ / Σ eˣ along an axis (the last unless `over` names one)."),
     along("log_softmax", "x − ln Σ eˣ along an axis (the last unless `over` names one)."),
+    along("flip", "The elements of an axis in the opposite order (the last unless `over` names one)."),
     function("linear", &["x"], &[WIDTH, BIAS, INIT], Rule::Linear, "x Wᵀ + b on the last axis."),
     function(
         "embedding",

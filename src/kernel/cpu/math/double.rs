@@ -84,7 +84,7 @@ impl Real for f64 {
         let (e, n) = split_exp(clamp(self, -60.0, 710.0));
         let half_scale = power_of_2(n.wrapping_sub(1));
         let result = 2.0 * e.mul_add(half_scale, half_scale - 0.5);
-        if n == 0 { e } else { result }
+        (if n == 0 { e } else { result }).copysign(self)
     }
 
     #[inline(always)]
@@ -101,7 +101,7 @@ impl Real for f64 {
         // What rounding lost in `u`, relative to `u`.
         let lost = (self - (u - 1.0)) / u;
         let (f, lost) = if n == 0.0 { (self, 0.0) } else { (f, lost) };
-        special_ln(u, ln_1_plus(f, n, lost))
+        special_ln(u, ln_1_plus(f, n, lost)).copysign(self)
     }
 
     #[inline(always)]

@@ -89,7 +89,8 @@ pub trait Real:
     /// −1, 0 or 1; NaN stays NaN.
     #[inline(always)]
     fn sign(self) -> Self {
-        let negative = if self < Self::ZERO { -Self::ONE } else { self };
+        // Of both zeros 0; NaN stays what it is.
+        let negative = if self < Self::ZERO { -Self::ONE } else { self + Self::ZERO };
         if self > Self::ZERO { Self::ONE } else { negative }
     }
 

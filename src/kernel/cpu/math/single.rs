@@ -75,7 +75,7 @@ impl Real for f32 {
         let half_scale = power_of_2(n - 1);
         let result = 2.0 * e.mul_add(half_scale, half_scale - 0.5);
         // Keeps small numbers.
-        if n == 0 { e } else { result }
+        (if n == 0 { e } else { result }).copysign(self)
     }
 
     #[inline(always)]
@@ -94,13 +94,15 @@ impl Real for f32 {
         // What rounding lost in `u`, relative to `u`.
         let lost = (self - (u - 1.0)) / u;
         let (f, lost) = if n == 0 { (self, 0.0) } else { (f, lost) };
-        special_ln(u, ln_1_plus(f, n as f32, lost))
+        special_ln(u, ln_1_plus(f, n as f32, lost)).copysign(self)
     }
 
     #[inline(always)]
     fn sin(self) -> Self {
         let (r, quadrant) = quadrant(self);
-        sin_quadrant(r, quadrant)
+        let sin = sin_quadrant(r, quadrant);
+        // The reduction forgets the sign of a zero.
+        if self == 0.0 { self } else { sin }
     }
 
     #[inline(always)]

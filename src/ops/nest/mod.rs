@@ -3,19 +3,24 @@
 //! adds up the cotangents of what the body captures, and stacks those of the slices. A loop may also store what the
 //! reverse loop would compute again, or bring a body for it ([`LoopGradient`]).
 
+mod build;
 mod cases;
+
+pub use build::{Body, Loop, LoopGradient, Looped};
 
 use super::cases::Case;
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Kind, Operands};
+use super::rule::{Cotangents, Rule, Walk};
 use super::verify::{expect, operand};
 use super::{interpret, random, total};
 use crate::Result;
-use crate::graph::{DType, Graph, InputSlot, Loop, LoopGradient, Node, NodeId, Op};
+use crate::graph::{DType, Graph, InputSlot, Node, NodeId, Op};
+use crate::kernel::work::{self as kernel, Work};
 use cases::{fold_in_cases, loop_cases, part_cases};
 use std::sync::Arc;
 
-impl Rule for Loop {
+impl<'a> Rule<'a> for &'a Loop {
     fn arity(&self) -> Option<usize> {
         Some(self.body.inputs().len().saturating_sub(1))
     }
@@ -26,8 +31,8 @@ impl Rule for Loop {
         Ok((vec![len], dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Loop
+    fn kind(&self) -> Kind<'a> {
+        Kind::Loop(self)
     }
 
     fn passes(&self) -> usize {
@@ -54,7 +59,7 @@ impl Rule for Loop {
 /// The i-th result of a loop.
 pub(super) struct Part(pub usize);
 
-impl Rule for Part {
+impl Rule<'_> for Part {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -64,8 +69,8 @@ impl Rule for Part {
         Ok(nest.results().get(self.0).ok_or("is a result that the loop does not have")?.clone())
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Part
+    fn kind(&self) -> Kind<'static> {
+        Kind::Part(self.0)
     }
 
     fn passes(&self) -> usize {
@@ -96,7 +101,7 @@ impl Rule for Part {
 /// A key and a number, as another key.
 pub(super) struct FoldIn;
 
-impl Rule for FoldIn {
+impl Rule<'_> for FoldIn {
     fn arity(&self) -> Option<usize> {
         Some(2)
     }
@@ -107,8 +112,8 @@ impl Rule for FoldIn {
         Ok((vec![4], DType::Index))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'static> {
+        Kind::Alone(fold_in)
     }
 
     fn passes(&self) -> usize {
@@ -132,6 +137,12 @@ impl Rule for FoldIn {
     fn cases(float: DType) -> Result<Vec<Case>> {
         fold_in_cases(float)
     }
+}
+
+fn fold_in(graph: &Graph, id: NodeId, operands: &mut Operands<'_>) -> Result<Work, NodeId> {
+    let [key, number] = [0, 1].map(|i| graph[id].inputs[i]);
+    let (key, number) = (operands.dense(graph, key)?, operands.dense(graph, number)?);
+    Ok(Work::FoldIn(kernel::FoldIn { key, number, to: operands.dense(graph, id)? }))
 }
 
 /// Whether the loop's operands and results are what its body takes and gives.
@@ -360,12 +371,13 @@ fn given_vjp(
 }
 
 /// The nodes of a loop's body whose values the reverse body, which has them at `values` and goes on from `again`, reads:
-/// all but those that it has anyway, that cost nothing, or that depend on the number of the step and captures alone.
+/// all but those that it has anyway, that cost nothing, or that depend on the number of the step and captures alone. A loop
+/// within the body is no value, and has by now results of its own for its own derivative: it runs again.
 fn read_again(nest: &Loop, reverse: &Graph, values: &[NodeId], again: usize) -> Vec<NodeId> {
     let mut varies: Vec<bool> = Vec::with_capacity(nest.body.nodes.len());
     let mut free = varies.clone();
     for node in &nest.body.nodes {
-        let view = node.op.kind() == Kind::View;
+        let view = matches!(node.op.kind(), Kind::View(_));
         let (here, costless) = match node.op {
             Op::Input(i) => ((1..=nest.carries + nest.slices).contains(&i), true),
             _ => (node.inputs.iter().any(|x| varies[x.index()]), view && node.inputs.iter().all(|x| free[x.index()])),
@@ -378,7 +390,8 @@ fn read_again(nest: &Loop, reverse: &Graph, values: &[NodeId], again: usize) -> 
     for x in backward.chain(reverse.outputs.iter().map(|(_, id)| id)) {
         read[x.index()] = true;
     }
-    let nodes = nest.body.nodes().map(|(id, _)| id);
+    let values_of = nest.body.nodes().filter(|(_, node)| !matches!(node.op.kind(), Kind::Loop(_)));
+    let nodes = values_of.map(|(id, _)| id);
     nodes.filter(|id| varies[id.index()] && !free[id.index()] && read[values[id.index()].index()]).collect()
 }
 

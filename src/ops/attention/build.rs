@@ -1,7 +1,6 @@
 //! The builder of attention: who sees whom, and how the parts of its packed results are read.
 
-use super::build::misfit;
-use super::{Binary, DType, Graph, NodeId, Op, ReduceOp};
+use crate::graph::{Binary, DType, Graph, NodeId, Op, ReduceOp, misfit};
 use crate::{Error, Result};
 use ansatz_shapes as shapes;
 

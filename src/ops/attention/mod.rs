@@ -1,17 +1,28 @@
 //! Scaled dot-product attention. Its derivative is an op of its own, which computes the scores again; the derivative of
 //! that is the derivative of its formula written out in other ops.
 
-use super::cases::{Case, Domain};
+mod build;
+mod cases;
+mod launch;
+
+pub(crate) use build::Sizes;
+pub use build::{Attend, Attention};
+
+use super::cases::Case;
 use super::causal::{Course, Site};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::Kind;
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use crate::Result;
-use crate::graph::{Attend, Attention, Binary, Compare, DType, Graph, Node, NodeId, Op, Sizes, Unary};
+use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, Unary};
 use ansatz_shapes as shapes;
+use cases::{attention_cases, gradient_cases};
+use launch::launch;
 
 /// Attention.
 pub(super) struct Forward<'a>(pub &'a Attention);
 
-impl Rule for Forward<'_> {
+impl<'a> Rule<'a> for Forward<'a> {
     fn arity(&self) -> Option<usize> {
         Some(self.0.operands())
     }
@@ -20,8 +31,8 @@ impl Rule for Forward<'_> {
         result(graph, node, self.0, false)
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'a> {
+        Kind::Alone(launch)
     }
 
     fn passes(&self) -> usize {
@@ -41,6 +52,17 @@ impl Rule for Forward<'_> {
         attention_vjp(graph, y, c, self.0)
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        // Zeros, and the logarithms of empty sums.
+        let sizes = sizes(to.graph(), &node.inputs);
+        if sizes.t > 0 && sizes.s > 0 {
+            return None;
+        }
+        let result = to.constant(0.0, &[sizes.result()], node.dtype);
+        let logarithms = to.constant(f64::NEG_INFINITY, &[sizes.logarithms()], node.dtype);
+        Some(to.make(Op::Concat { axis: 0 }, vec![result, logarithms], &node.dims, node.dtype))
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         attention_cases(float)
     }
@@ -49,7 +71,7 @@ impl Rule for Forward<'_> {
 /// The derivative of attention.
 pub(super) struct Backward<'a>(pub &'a Attention);
 
-impl Rule for Backward<'_> {
+impl<'a> Rule<'a> for Backward<'a> {
     fn arity(&self) -> Option<usize> {
         Some(self.0.operands() + 3)
     }
@@ -58,8 +80,8 @@ impl Rule for Backward<'_> {
         result(graph, node, self.0, true)
     }
 
-    fn kind(&self) -> Kind {
-        Kind::Alone
+    fn kind(&self) -> Kind<'a> {
+        Kind::Alone(launch)
     }
 
     fn passes(&self) -> usize {
@@ -78,6 +100,11 @@ impl Rule for Backward<'_> {
     fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, walk: Walk) -> Result<Vec<Option<NodeId>>> {
         let c = c.one()?;
         gradient_vjp(graph, y, c, self.0, walk)
+    }
+
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        let Sizes { t, s, .. } = sizes(to.graph(), &node.inputs);
+        (t == 0 || s == 0).then(|| to.constant(0.0, &node.dims, node.dtype))
     }
 
     fn cases(float: DType) -> Result<Vec<Case>> {
@@ -390,97 +417,4 @@ fn gradient_vjp(graph: &mut Graph, y: NodeId, c: NodeId, op: &Attention, walk: W
     let renamed = graph.inline(&own, &outer);
     let bar = |x: &NodeId| wrt.iter().position(|w| w == x).map(|i| renamed[bars[i].index()]);
     Ok(operands.iter().map(bar).collect())
-}
-
-/// A case: shapes of queries, keys and values, and what else is there.
-type Shape = ([usize; 4], [usize; 4], usize);
-
-const SHAPES: [Shape; 4] = [
-    ([2, 2, 3, 4], [2, 2, 3, 4], 4),
-    ([1, 4, 2, 3], [1, 2, 5, 3], 2),
-    ([2, 1, 5, 2], [2, 1, 3, 2], 3),
-    ([1, 3, 1, 2], [1, 1, 4, 2], 2),
-];
-
-/// Attention with all that may follow queries, keys and values: name, settings, and which operands there are.
-fn variants() -> Vec<(&'static str, Attend, [bool; 4])> {
-    let plain = Attend::default();
-    let causal = Attend { causal: true, ..plain.clone() };
-    vec![
-        ("plain", plain.clone(), [false; 4]),
-        ("scaled", Attend { scale: Some(-0.7), ..plain.clone() }, [false; 4]),
-        ("causal", causal.clone(), [false; 4]),
-        ("in a window", Attend { window: Some(2), ..plain.clone() }, [false; 4]),
-        ("causal in a window", Attend { window: Some(2), ..causal.clone() }, [false; 4]),
-        ("with bias", plain.clone(), [true, false, false, false]),
-        ("with mask", plain, [false, true, false, false]),
-        ("causal with slopes", causal.clone(), [false, false, true, false]),
-        ("causal from a start", causal.clone(), [false, false, false, true]),
-        ("causal with all", causal, [true; 4]),
-    ]
-}
-
-fn inputs((q, k, width): Shape, extras: [bool; 4]) -> Vec<(Vec<usize>, Domain)> {
-    let all = Domain::reals(-2.0, 2.0);
-    let v = [k[0], k[1], k[2], width];
-    let mut inputs = vec![(q.to_vec(), all), (k.to_vec(), all), (v.to_vec(), all)];
-    let optional = [
-        (vec![q[0], q[1], q[2], k[2]], all),
-        (vec![q[0], q[1], q[2], k[2]], Domain::Bools),
-        (vec![q[1]], Domain::reals(0.0, 1.0)),
-        (vec![q[0]], Domain::Indices(4)),
-    ];
-    inputs.extend(optional.into_iter().zip(extras).filter(|(_, given)| *given).map(|(input, _)| input));
-    inputs
-}
-
-/// The settings with the optional operands of a case.
-fn filled(how: &Attend, extras: [bool; 4], x: &[NodeId]) -> Attend {
-    let mut next = x[3..].iter().copied();
-    let [bias, mask, slopes, start] = extras.map(|given| given.then(|| next.next()).flatten());
-    Attend { bias, mask, slopes, start, ..how.clone() }
-}
-
-fn attention_cases(float: DType) -> Result<Vec<Case>> {
-    let mut cases = Vec::new();
-    for shape in SHAPES {
-        for (name, how, extras) in variants() {
-            let inputs = inputs(shape, extras);
-            let inputs: Vec<(&[usize], Domain)> = inputs.iter().map(|(dims, domain)| (&dims[..], *domain)).collect();
-            let name = format!("Attention {name}, {:?} by {:?}", shape.0, shape.1);
-            cases.push(Case::new(name, float, &inputs, |graph, x| {
-                graph.attention(x[0], x[1], x[2], &filled(&how, extras, x))
-            })?);
-        }
-    }
-    Ok(cases)
-}
-
-/// The derivative for any logarithms, common parts and cotangents, not only those of a result.
-fn gradient_cases(float: DType) -> Result<Vec<Case>> {
-    let mut cases = Vec::new();
-    for shape in &SHAPES[..2] {
-        for (name, how, extras) in variants() {
-            let mut inputs = inputs(*shape, extras);
-            let ([n, h, t, _], _, f) = *shape;
-            let own = inputs.len();
-            inputs.push((vec![n, h, t], Domain::reals(0.0, 2.0)));
-            inputs.push((vec![n, h, t], Domain::reals(-2.0, 2.0)));
-            inputs.push((vec![n, h, t, f], Domain::reals(-2.0, 2.0)));
-            let inputs: Vec<(&[usize], Domain)> = inputs.iter().map(|(dims, domain)| (&dims[..], *domain)).collect();
-            let name = format!("AttentionGradient {name}, {:?} by {:?}", shape.0, shape.1);
-            cases.push(Case::new(name, float, &inputs, |graph, x| {
-                // The settings as the op holds them.
-                let value = graph.attention(x[0], x[1], x[2], &filled(&how, extras, &x[..own]))?;
-                let mut node = value;
-                while !matches!(graph[node].op, Op::Attention(_)) {
-                    node = graph[node].inputs[0];
-                }
-                let Op::Attention(op) = graph[node].op else { unreachable!("found above") };
-                let dims = sizes(graph, x).gradient_dims();
-                Ok(graph.push(Op::AttentionGradient(op), x.to_vec(), dims, float))
-            })?);
-        }
-    }
-    Ok(cases)
 }

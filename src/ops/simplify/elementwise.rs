@@ -5,7 +5,8 @@ use crate::graph::{Binary, Compare, DType, Node, NodeId, Op, Unary};
 use crate::ops::evaluate;
 
 impl Rewriter {
-    pub(super) fn unary(&mut self, f: Unary, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn unary(&mut self, f: Unary, node: &Node) -> Option<NodeId> {
+        let (x, dims, dtype) = (node.inputs[0], &*node.dims, node.dtype);
         if let Some(value) = self.value(x) {
             return Some(self.folded(Op::Unary(f), &[value], dims, dtype));
         }
@@ -41,7 +42,8 @@ impl Rewriter {
         self.narrow(Op::Unary(f), &[x], dims, dtype)
     }
 
-    pub(super) fn binary(&mut self, f: Binary, a: NodeId, b: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn binary(&mut self, f: Binary, node: &Node) -> Option<NodeId> {
+        let (a, b, dims, dtype) = (node.inputs[0], node.inputs[1], &*node.dims, node.dtype);
         let commutes = matches!(f, Binary::Add | Binary::Mul | Binary::Min | Binary::Max);
         match (self.value(a), self.value(b)) {
             (Some(x), Some(y)) => return Some(self.folded(Op::Binary(f), &[x, y], dims, dtype)),
@@ -153,7 +155,8 @@ impl Rewriter {
         })
     }
 
-    pub(super) fn compare(&mut self, f: Compare, a: NodeId, b: NodeId, dims: &[usize]) -> Option<NodeId> {
+    pub(in crate::ops) fn compare(&mut self, f: Compare, node: &Node) -> Option<NodeId> {
+        let (a, b, dims) = (node.inputs[0], node.inputs[1], &*node.dims);
         if let (Some(x), Some(y)) = (self.value(a), self.value(b)) {
             return Some(self.folded(Op::Compare(f), &[x, y], dims, DType::Bool));
         }
@@ -166,7 +169,8 @@ impl Rewriter {
         self.narrow(Op::Compare(f), &[a, b], dims, DType::Bool)
     }
 
-    pub(super) fn select(&mut self, inputs: &[NodeId], dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn select(&mut self, node: &Node) -> Option<NodeId> {
+        let (inputs, dims, dtype) = (&*node.inputs, &*node.dims, node.dtype);
         let [condition, yes, no] = *inputs else { return None };
         if yes == no {
             return Some(yes);
@@ -180,7 +184,8 @@ impl Rewriter {
         self.narrow(Op::Select, inputs, dims, dtype)
     }
 
-    pub(super) fn cast(&mut self, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn cast(&mut self, node: &Node) -> Option<NodeId> {
+        let (x, dims, dtype) = (node.inputs[0], &*node.dims, node.dtype);
         let from = self.node(x).dtype;
         if from == dtype {
             return Some(x);

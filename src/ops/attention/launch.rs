@@ -1,25 +1,21 @@
 //! Lays out attention and its derivative: operands are read where they lie, transposed, sliced or repeated.
 
-use super::homes::{Homes, Place, number};
-use crate::graph::{Graph, NodeId, Op, Sizes};
+use super::Sizes;
+use crate::graph::{Graph, NodeId, Op};
 use crate::kernel::attention::{Attention, Pass};
-use crate::kernel::schedule::BufferId;
 use crate::kernel::view::View;
+use crate::kernel::work::Work;
+use crate::ops::kind::{Operands, Place};
 
-/// The launch of an `Attention` or `AttentionGradient` node, and the buffers that it names.
-///
-/// # Errors
-/// The operand that has to be kept in memory first.
-pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Attention, Vec<BufferId>), NodeId> {
+pub(super) fn launch(graph: &Graph, id: NodeId, operands: &mut Operands<'_>) -> Result<Work, NodeId> {
     let node = &graph[id];
     let (Op::Attention(op) | Op::AttentionGradient(op)) = node.op else { return Err(id) };
-    let mut operands: Vec<BufferId> = Vec::new();
     // The axes of the operand as those of the view.
     let mut view = |id: NodeId, axes: &[usize]| {
-        let Place { buffer, offset, strides } = homes.place[id.index()].as_ref().ok_or(id)?;
+        let Place { buffer, offset, strides } = operands.place(id)?;
         let mut all = vec![0; 4];
         axes.iter().zip(strides).for_each(|(&axis, &stride)| all[axis] = stride as isize);
-        let operand = number(&mut operands, *buffer);
+        let operand = operands.number(*buffer);
         Ok(View { operand, offset: *offset, strides: all, element: graph[id].dtype })
     };
     let rows = [0, 1, 2, 3];
@@ -39,7 +35,7 @@ pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Att
     } else {
         None
     };
-    let operand = number(&mut operands, homes.home[id.index()].ok_or(id)?);
+    let operand = operands.number(operands.place(id)?.buffer);
     let own = |offset: usize, strides: [usize; 4]| View {
         operand,
         offset,
@@ -80,5 +76,5 @@ pub(super) fn attention(graph: &Graph, homes: &Homes, id: NodeId) -> Result<(Att
         start,
         pass,
     };
-    Ok((launch, operands))
+    Ok(Work::Attention(Box::new(launch)))
 }

@@ -1,17 +1,11 @@
 //! Rules of ops that move, repeat or combine elements along axes.
 
 use super::Rewriter;
-use crate::graph::{Binary, DType, NodeId, Op, ReduceOp};
+use crate::graph::{Binary, DType, Node, NodeId, Op, ReduceOp};
 
 impl Rewriter {
-    pub(super) fn reduce(
-        &mut self,
-        op: ReduceOp,
-        axes: &[usize],
-        x: NodeId,
-        dims: &[usize],
-        dtype: DType,
-    ) -> Option<NodeId> {
+    pub(in crate::ops) fn reduce(&mut self, op: ReduceOp, axes: &[usize], node: &Node) -> Option<NodeId> {
+        let (x, dims, dtype) = (node.inputs[0], &*node.dims, node.dtype);
         let whole = self.node(x).dims.clone();
         if whole.contains(&0) {
             // Only a sum can be over no elements.
@@ -84,13 +78,8 @@ impl Rewriter {
         Some(self.make(product, vec![a, b], dims, dtype))
     }
 
-    pub(super) fn argmax(&mut self, axis: usize, x: NodeId, dims: &[usize]) -> Option<NodeId> {
-        let single = self.node(x).dims[axis] == 1;
-        // The first of equals; NaN everywhere is also found at the beginning.
-        (single || self.value(x).is_some()).then(|| self.constant(0.0, dims, DType::Index))
-    }
-
-    pub(super) fn broadcast(&mut self, axes: &[usize], x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn broadcast(&mut self, axes: &[usize], node: &Node) -> Option<NodeId> {
+        let (x, dims, dtype) = (node.inputs[0], &*node.dims, node.dtype);
         if axes.is_empty() {
             return Some(x);
         }
@@ -109,14 +98,8 @@ impl Rewriter {
         Some(self.make(Op::Broadcast { axes: all }, vec![source], dims, dtype))
     }
 
-    /// The first rows of a table in their order are a part of it.
-    pub(super) fn gather(&mut self, table: NodeId, index: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
-        let (rows, index) = (self.node(table).dims[0], self.node(index));
-        let in_order = index.op == Op::Iota { axis: 0 } && index.dims.len() == 1 && index.dims[0] <= rows;
-        in_order.then(|| self.make(Op::Slice { axis: 0, start: 0 }, vec![table], dims, dtype))
-    }
-
-    pub(super) fn reshape(&mut self, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn reshape(&mut self, node: &Node) -> Option<NodeId> {
+        let (x, dims, dtype) = (node.inputs[0], &*node.dims, node.dtype);
         let node = self.node(x);
         if node.dims == dims {
             return Some(x);
@@ -128,7 +111,8 @@ impl Rewriter {
         Some(self.make(Op::Reshape, vec![source], dims, dtype))
     }
 
-    pub(super) fn permute(&mut self, order: &[usize], x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn permute(&mut self, order: &[usize], node: &Node) -> Option<NodeId> {
+        let (x, dims, dtype) = (node.inputs[0], &*node.dims, node.dtype);
         if let Some(value) = self.value(x) {
             return Some(self.constant(value, dims, dtype));
         }
@@ -142,14 +126,8 @@ impl Rewriter {
         Some(self.make(Op::Permute { order }, vec![source], dims, dtype))
     }
 
-    pub(super) fn slice(
-        &mut self,
-        axis: usize,
-        start: usize,
-        x: NodeId,
-        dims: &[usize],
-        dtype: DType,
-    ) -> Option<NodeId> {
+    pub(in crate::ops) fn slice(&mut self, axis: usize, start: usize, node: &Node) -> Option<NodeId> {
+        let (x, dims, dtype) = (node.inputs[0], &*node.dims, node.dtype);
         let (len, node) = (dims[axis], self.node(x));
         if node.dims[axis] == len {
             return Some(x);
@@ -190,7 +168,8 @@ impl Rewriter {
         None
     }
 
-    pub(super) fn pad(&mut self, axis: usize, start: usize, x: NodeId, dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn pad(&mut self, axis: usize, start: usize, node: &Node) -> Option<NodeId> {
+        let (x, dims, dtype) = (node.inputs[0], &*node.dims, node.dtype);
         let node = self.node(x);
         if node.dims[axis] == dims[axis] {
             return Some(x);
@@ -203,7 +182,8 @@ impl Rewriter {
         Some(self.make(Op::Pad { axis, start: start + before }, vec![source], dims, dtype))
     }
 
-    pub(super) fn concat(&mut self, axis: usize, inputs: &[NodeId], dims: &[usize], dtype: DType) -> Option<NodeId> {
+    pub(in crate::ops) fn concat(&mut self, axis: usize, node: &Node) -> Option<NodeId> {
+        let (inputs, dims, dtype) = (&node.inputs, &*node.dims, node.dtype);
         let mut parts: Vec<NodeId> = Vec::with_capacity(inputs.len());
         let mut changed = false;
         for &input in inputs {
@@ -294,17 +274,5 @@ impl Rewriter {
             own[axis] = len;
             to.push(self.constant(0.0, &own, dtype));
         }
-    }
-
-    pub(super) fn matmul(
-        &mut self,
-        transposed: [bool; 2],
-        inputs: &[NodeId],
-        dims: &[usize],
-        dtype: DType,
-    ) -> Option<NodeId> {
-        let left = &self.node(inputs[0]).dims;
-        let inner = if transposed[0] { left[left.len() - 2] } else { left[left.len() - 1] };
-        (inner == 0).then(|| self.constant(0.0, dims, dtype))
     }
 }

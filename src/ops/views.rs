@@ -1,18 +1,71 @@
-//! Ops that move elements and compute nothing. The derivative of each is another of them, or a sum.
+//! Ops that show elements elsewhere and compute nothing. The derivative of each is another of them, or a sum.
 
 use super::cases::{Case, Domain};
 use super::causal::{Course, Site};
 use super::index::{strides, walk, without};
-use super::rule::{Cotangents, Kind, Rule, Walk};
+use super::kind::{Kind, Seen};
+use super::rule::{Cotangents, Rule, Walk};
+use super::simplify::Rewriter;
 use super::verify::{ascending, expect, fit, operand};
-use crate::Result;
-use crate::graph::{DType, Graph, Node, NodeId};
+use crate::graph::{DType, Graph, Node, NodeId, Op, misfit};
+use crate::{Error, Result};
 use ansatz_shapes as shapes;
+
+impl Graph {
+    /// Repeats `x` along the new axes `axes` of the result shape `dims`.
+    pub fn broadcast(&mut self, x: NodeId, axes: &[usize], dims: &[usize]) -> Result<NodeId> {
+        let kept = shapes::reduce(dims, axes).map_err(misfit("broadcast"))?;
+        if kept != self[x].dims {
+            return Err(Error::shape(
+                "broadcast",
+                format!("{:?} does not reach {dims:?} by new axes {axes:?}", self[x].dims),
+            ));
+        }
+        if axes.is_empty() {
+            return Ok(x);
+        }
+        let mut axes = axes.to_vec();
+        axes.sort_unstable();
+        let dtype = self[x].dtype;
+        Ok(self.push(Op::Broadcast { axes }, vec![x], dims.to_vec(), dtype))
+    }
+
+    /// The same elements in row-major order under another shape.
+    pub fn reshape(&mut self, x: NodeId, dims: &[usize]) -> Result<NodeId> {
+        if self[x].dims == dims {
+            return Ok(x);
+        }
+        if self[x].len() != dims.iter().product::<usize>() {
+            return Err(Error::shape(
+                "reshape",
+                format!("{:?} and {dims:?} differ in their number of elements", self[x].dims),
+            ));
+        }
+        let dtype = self[x].dtype;
+        Ok(self.push(Op::Reshape, vec![x], dims.to_vec(), dtype))
+    }
+
+    /// Axis i of the result is axis `order[i]` of `x`.
+    pub fn permute(&mut self, x: NodeId, order: &[usize]) -> Result<NodeId> {
+        let dims = shapes::permute(&self[x].dims, order).map_err(misfit("permute"))?;
+        let dtype = self[x].dtype;
+        Ok(self.push(Op::Permute { order: order.to_vec() }, vec![x], dims, dtype))
+    }
+
+    /// `len` positions of `axis`, beginning at `start`.
+    pub fn slice(&mut self, x: NodeId, axis: usize, start: usize, len: usize) -> Result<NodeId> {
+        let own = &self[x].dims;
+        let refused = |_| Error::shape("slice", format!("{len} positions from {start} of axis {axis} of {own:?}"));
+        let dims = shapes::slice(own, axis, &start, &len, usize::le).map_err(refused)?;
+        let dtype = self[x].dtype;
+        Ok(self.push(Op::Slice { axis, start }, vec![x], dims, dtype))
+    }
+}
 
 /// The operand, repeated along new axes.
 pub(super) struct Broadcast<'a>(pub &'a [usize]);
 
-impl Rule for Broadcast<'_> {
+impl<'a> Rule<'a> for Broadcast<'a> {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -23,8 +76,8 @@ impl Rule for Broadcast<'_> {
         Ok((node.dims.clone(), node.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::View
+    fn kind(&self) -> Kind<'a> {
+        Kind::View(Seen::Repeated(self.0))
     }
 
     fn passes(&self) -> usize {
@@ -45,6 +98,10 @@ impl Rule for Broadcast<'_> {
         Ok(vec![Some(graph.sum(c, self.0)?)])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.broadcast(self.0, node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         broadcast_cases(float)
     }
@@ -53,7 +110,7 @@ impl Rule for Broadcast<'_> {
 /// The same elements under another shape.
 pub(super) struct Reshape;
 
-impl Rule for Reshape {
+impl Rule<'_> for Reshape {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -66,8 +123,8 @@ impl Rule for Reshape {
         }
     }
 
-    fn kind(&self) -> Kind {
-        Kind::View
+    fn kind(&self) -> Kind<'static> {
+        Kind::View(Seen::Shaped)
     }
 
     fn passes(&self) -> usize {
@@ -87,6 +144,10 @@ impl Rule for Reshape {
         Ok(vec![Some(graph.reshape(c, &dims)?)])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.reshape(node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         reshape_cases(float)
     }
@@ -95,7 +156,7 @@ impl Rule for Reshape {
 /// Axes in another order.
 pub(super) struct Permute<'a>(pub &'a [usize]);
 
-impl Rule for Permute<'_> {
+impl<'a> Rule<'a> for Permute<'a> {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -105,8 +166,8 @@ impl Rule for Permute<'_> {
         Ok((fit(shapes::permute(&x.dims, self.0))?, x.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::View
+    fn kind(&self) -> Kind<'a> {
+        Kind::View(Seen::Turned(self.0))
     }
 
     fn passes(&self) -> usize {
@@ -132,6 +193,10 @@ impl Rule for Permute<'_> {
         Ok(vec![Some(graph.permute(c, &inverse)?)])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.permute(self.0, node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         permute_cases(float)
     }
@@ -143,7 +208,7 @@ pub(super) struct Slice {
     pub start: usize,
 }
 
-impl Rule for Slice {
+impl Rule<'_> for Slice {
     fn arity(&self) -> Option<usize> {
         Some(1)
     }
@@ -154,8 +219,8 @@ impl Rule for Slice {
         Ok((fit(shapes::slice(&x.dims, self.axis, &self.start, &len, usize::le))?, x.dtype))
     }
 
-    fn kind(&self) -> Kind {
-        Kind::View
+    fn kind(&self) -> Kind<'static> {
+        Kind::View(Seen::From { axis: self.axis, start: self.start })
     }
 
     fn passes(&self) -> usize {
@@ -177,112 +242,12 @@ impl Rule for Slice {
         Ok(vec![Some(graph.pad(c, self.axis, self.start, len)?)])
     }
 
+    fn simpler(&self, to: &mut Rewriter, node: &Node) -> Option<NodeId> {
+        to.slice(self.axis, self.start, node)
+    }
+
     fn cases(float: DType) -> Result<Vec<Case>> {
         slice_cases(float)
-    }
-}
-
-/// Zeros around the operand.
-pub(super) struct Pad {
-    pub axis: usize,
-    pub start: usize,
-}
-
-impl Rule for Pad {
-    fn arity(&self) -> Option<usize> {
-        Some(1)
-    }
-
-    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
-        let x = operand(graph, node, 0);
-        // What is left behind the operand.
-        let size = |node: &Node| node.dims.get(self.axis).copied().unwrap_or(0);
-        let behind = size(node).saturating_sub(self.start.saturating_add(size(x)));
-        Ok((fit(shapes::pad(&x.dims, self.axis, &self.start, &behind))?, x.dtype))
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Boundary
-    }
-
-    fn passes(&self) -> usize {
-        0
-    }
-
-    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
-        at.computed(&[at.except(0, self.axis)])
-    }
-
-    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
-        let mut y = vec![0.0; node.len()];
-        place(&mut y, operands[0], &operand(graph, node, 0).dims, &node.dims, self.axis, self.start);
-        Ok(y)
-    }
-
-    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
-        // The part where the operand stands.
-        let (x, c) = (graph[y].inputs[0], c.one()?);
-        Ok(vec![Some(part_of(graph, x, c, self.axis, self.start)?)])
-    }
-
-    fn cases(float: DType) -> Result<Vec<Case>> {
-        pad_cases(float)
-    }
-}
-
-/// Operands one after the other along an axis.
-pub(super) struct Concat(pub usize);
-
-impl Rule for Concat {
-    fn arity(&self) -> Option<usize> {
-        None
-    }
-
-    fn result(&self, graph: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
-        let operands: Vec<&[usize]> = node.inputs.iter().map(|&x| &*graph[x].dims).collect();
-        if node.inputs.iter().any(|&x| graph[x].dtype != node.dtype) {
-            return Err("joins different element types".into());
-        }
-        Ok((fit(shapes::concat(&operands, self.0))?, node.dtype))
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Boundary
-    }
-
-    fn passes(&self) -> usize {
-        0
-    }
-
-    fn course(&self, at: &Site<'_>) -> Result<Course, String> {
-        let axes: Vec<_> = (0..at.node().inputs.len()).map(|i| at.except(i, self.0)).collect();
-        at.computed(&axes)
-    }
-
-    fn value(&self, graph: &Graph, node: &Node, operands: &[&[f64]]) -> Result<Vec<f64>> {
-        let mut y = vec![0.0; node.len()];
-        let mut start = 0;
-        for (i, x) in operands.iter().enumerate() {
-            let from = &operand(graph, node, i).dims;
-            place(&mut y, x, from, &node.dims, self.0, start);
-            start += from[self.0];
-        }
-        Ok(y)
-    }
-
-    fn vjp(&self, graph: &mut Graph, y: NodeId, c: Cotangents<'_>, _: Walk) -> Result<Vec<Option<NodeId>>> {
-        // Each operand's part.
-        let (mut start, c) = (0, c.one()?);
-        let mut parts = Vec::new();
-        for x in graph[y].inputs.clone() {
-            parts.push(Some(part_of(graph, x, c, self.0, start)?));
-            start += graph[x].dims[self.0];
-        }
-        Ok(parts)
-    }
-
-    fn cases(float: DType) -> Result<Vec<Case>> {
-        concat_cases(float)
     }
 }
 
@@ -292,20 +257,6 @@ fn permute(x: &[f64], from: &[usize], order: &[usize]) -> Vec<f64> {
     let dims: Vec<usize> = order.iter().map(|&axis| from[axis]).collect();
     let weights: Vec<usize> = order.iter().map(|&axis| steps[axis]).collect();
     walk(&dims, &weights).map(|i| x[i]).collect()
-}
-
-/// Writes `x` of shape `from` into `y` of shape `dims`, beginning at `start` of `axis`.
-fn place(y: &mut [f64], x: &[f64], from: &[usize], dims: &[usize], axis: usize, start: usize) {
-    let steps = strides(dims);
-    for (i, &element) in walk(from, &steps).zip(x) {
-        y[i + start * steps[axis]] = element;
-    }
-}
-
-/// What stands in the place of an operand that begins at `start` of `axis`.
-fn part_of(graph: &mut Graph, x: NodeId, c: NodeId, axis: usize, start: usize) -> Result<NodeId> {
-    let len = graph[x].dims[axis];
-    graph.slice(c, axis, start, len)
 }
 
 const ALL: Domain = Domain::reals(-3.0, 3.0);
@@ -362,25 +313,4 @@ fn slice_cases(float: DType) -> Result<Vec<Case>> {
             Case::new(name, float, &[(&[3, 5], ALL)], |graph, x| graph.slice(x[0], axis, start, len))
         })
         .collect()
-}
-
-fn pad_cases(float: DType) -> Result<Vec<Case>> {
-    [(0, 1, 5), (1, 0, 4), (1, 2, 4)]
-        .into_iter()
-        .map(|(axis, start, len)| {
-            let name = format!("Pad axis {axis} to {len} from {start}");
-            Case::new(name, float, &[(&[3, 2], ALL)], |graph, x| graph.pad(x[0], axis, start, len))
-        })
-        .collect()
-}
-
-fn concat_cases(float: DType) -> Result<Vec<Case>> {
-    let rows = Case::new("Concat rows", float, &[(&[2, 3], ALL), (&[1, 3], ALL), (&[4, 3], ALL)], |graph, x| {
-        graph.concat(x, 0)
-    });
-    let columns = Case::new("Concat columns", float, &[(&[2, 3], ALL), (&[2, 1], ALL)], |graph, x| graph.concat(x, 1));
-    let twice =
-        Case::new("Concat of one operand twice", float, &[(&[2, 3], ALL)], |graph, x| graph.concat(&[x[0], x[0]], 1));
-    let single = Case::new("Concat of one operand", float, &[(&[2, 3], ALL)], |graph, x| graph.concat(x, 0));
-    [rows, columns, twice, single].into_iter().collect()
 }

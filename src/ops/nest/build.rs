@@ -4,7 +4,7 @@
 //! the outer graph; it gives the next carries, and values that the loop stacks. All that a body reads is an input of
 //! the body: it holds no state, and what it captures are operands of the loop.
 
-use super::*;
+use crate::graph::*;
 use crate::{Error, Result};
 use std::sync::Arc;
 
