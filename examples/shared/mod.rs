@@ -53,6 +53,8 @@ pub struct Options {
     /// Epochs, or updates.
     pub length: u64,
     pub resume: bool,
+    /// Where it trains.
+    pub device: Device,
     pub words: Vec<String>,
     out: PathBuf,
     own: Vec<(&'static str, String)>,
@@ -61,24 +63,31 @@ pub struct Options {
 impl Program {
     /// Reads the arguments. `--help` shows what there is, and ends the program.
     pub fn options(&self) -> Result<Options> {
+        let mut device = String::from("cpu");
         let mut asked = Options {
             name: self.name,
             seed: 1,
             length: self.length.0,
             resume: false,
+            device: Device::cpu(),
             words: vec![],
             out: "out".into(),
             own: vec![],
         };
-        self.read(&mut asked).map_err(|problem| {
+        self.read(&mut asked, &mut device).map_err(|problem| {
             let problem = problem.to_string();
             let problem = problem.replace("invalid option", "there is no option");
             Error::Value(format!("{problem}; `--help` shows what `{}` understands", self.name))
         })?;
+        asked.device = match device.split_once(':').unwrap_or((&device, "0")) {
+            ("cpu", _) => Device::cpu(),
+            ("cuda", number) if number.parse::<usize>().is_ok() => Device::cuda(number.parse().unwrap_or(0))?,
+            _ => return Err(Error::Value(format!("`--device` is cpu, cuda or cuda:N, and not `{device}`"))),
+        };
         Ok(asked)
     }
 
-    fn read(&self, asked: &mut Options) -> Result<(), lexopt::Error> {
+    fn read(&self, asked: &mut Options, device: &mut String) -> Result<(), lexopt::Error> {
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -88,6 +97,7 @@ impl Program {
                 }
                 Arg::Long("seed") => asked.seed = parser.value()?.parse()?,
                 Arg::Long("out") => asked.out = parser.value()?.into(),
+                Arg::Long("device") if self.length.0 > 0 => *device = parser.value()?.string()?,
                 Arg::Long("resume") if self.length.0 > 0 => asked.resume = true,
                 Arg::Long(name) if self.length.0 > 0 && name == self.length.1 => {
                     asked.length = parser.value()?.parse()?;
@@ -117,6 +127,7 @@ impl Program {
         row("out", "FOLDER", "where files are written (out)");
         if let (length @ 1.., what) = self.length {
             row(what, "N", &format!("how long it trains ({length})"));
+            row("device", "cpu|cuda[:N]", "where it trains (cpu); a GPU takes the feature `cuda`");
             row("resume", "", "goes on where Ctrl-C has stopped it");
         }
         self.options.iter().for_each(|(name, value, about)| row(name, value, about));
@@ -149,7 +160,7 @@ impl Options {
         test: Option<&dyn Dataset<N::Batch>>,
     ) -> Result<(Trainer<N>, History)> {
         let file = self.path(&format!("{part}.training.safetensors"));
-        let mut trainer = builder.checkpoint(&file).stop(told_to_stop()).progress().build()?;
+        let mut trainer = builder.device(&self.device).checkpoint(&file).stop(told_to_stop()).progress().build()?;
         if self.resume && file.exists() {
             trainer.resume(&file)?;
         }

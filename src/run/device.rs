@@ -106,7 +106,9 @@ impl fmt::Display for Device {
 
 /// What the system says to too large a wish.
 fn refused(what: &str, bytes: usize) -> Error {
-    Error::value(format!("{what} take {bytes} bytes, which the system does not give; take smaller batches or a smaller net"))
+    Error::value(format!(
+        "{what} take {bytes} bytes, which the system does not give; take smaller batches or a smaller net"
+    ))
 }
 
 /// The memory of a state.

@@ -66,7 +66,7 @@ INLINE double expm1_(double x) {
     const double e = split_exp(clamp_(x, -60.0, 710.0), &n);
     const double half_scale = power_of_2(n - 1);
     const double result = 2.0 * fma_(e, half_scale, half_scale - 0.5);
-    return n == 0 ? e : result;
+    return signed_as(n == 0 ? e : result, x);
 }
 INLINE double normal_of(double x, double* shift) {
     const bool tiny = x < 2.2250738585072014e-308;
@@ -100,7 +100,7 @@ INLINE double log1p_(double x) {
     const double u = 1.0 + x;
     double n, f = split_ln(u, &n), lost = (x - (u - 1.0)) / u;
     if (n == 0.0) f = x, lost = 0.0;
-    return special_ln(u, ln_1_plus(f, n, lost));
+    return signed_as(special_ln(u, ln_1_plus(f, n, lost)), x);
 }
 INLINE double quadrant(double x, double* tail, uint64_t* number) {
     const double t = fma_(x, 0.636619772367581343075535053490, ROUND_D);
@@ -262,7 +262,7 @@ INLINE float expm1_(float x) {
     const float e = split_exp(clamp_(x, -30.0f, 89.0f), &n);
     const float half_scale = power_of_2(n - 1);
     const float result = 2.0f * fma_(e, half_scale, half_scale - 0.5f);
-    return n == 0 ? e : result;
+    return signed_as(n == 0 ? e : result, x);
 }
 INLINE float split_ln(float x, int32_t* n) {
     const uint32_t b = bits(x);
@@ -288,7 +288,7 @@ INLINE float log1p_(float x) {
     int32_t n;
     float f = split_ln(u, &n), lost = (x - (u - 1.0f)) / u;
     if (n == 0) f = x, lost = 0.0f;
-    return special_ln(u, ln_1_plus(f, (float)n, lost));
+    return signed_as(special_ln(u, ln_1_plus(f, (float)n, lost)), x);
 }
 /// Reduced in double.
 INLINE float quadrant(float x, uint32_t* number) {
@@ -310,7 +310,8 @@ INLINE float sin_quadrant(float r, uint32_t number) {
 INLINE float sin_(float x) {
     uint32_t number;
     const float r = quadrant(x, &number);
-    return sin_quadrant(r, number);
+    // The reduction forgets the sign of a zero.
+    return x == 0.0f ? x : sin_quadrant(r, number);
 }
 INLINE float cos_(float x) {
     uint32_t number;

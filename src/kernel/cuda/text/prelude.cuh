@@ -30,7 +30,8 @@ INLINE uint32_t to_index(double x) { return __double2uint_rz(x); }
 
 INLINE real max_(real a, real b) { return a != a ? a : (a > b ? a : b); }
 INLINE real min_(real a, real b) { return a != a ? a : (a < b ? a : b); }
-INLINE real sign_(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : x; }
+/// Of both zeros 0; NaN stays what it is.
+INLINE real sign_(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : x + (real)0; }
 INLINE real relu_(real x) { return x < 0 ? (real)0 : x; }
 INLINE real truth(bool x) { return x ? (real)1 : (real)0; }
 
