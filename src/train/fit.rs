@@ -115,8 +115,8 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     fn epoch(&mut self, train: &dyn Dataset<N::Batch>, order: &[u32], bar: &mut Bar) -> Result<Option<Epoch>> {
         let begin = Instant::now();
         let Settings { batch_size, drop_last, .. } = self.settings;
-        let whole_ones = if drop_last { order.len() / batch_size } else { usize::MAX };
-        let batches = order.chunks(batch_size).take(whole_ones).skip(self.clock.position as usize);
+        let rest = if drop_last { order.len() % batch_size } else { 0 };
+        let batches = order[..order.len() - rest].chunks(batch_size).skip(self.clock.position as usize);
         let mut samples = 0;
         let mut learning_rate = self.learning_rate();
         let whole = self.each_batch(train, self.training_pass(), batches, |trainer, rows| {
