@@ -17,6 +17,7 @@ pub mod lookup;
 pub mod call;
 pub mod nest;
 pub mod work;
+pub mod cost;
 pub mod schedule;
 mod verify;
 pub mod limits;

@@ -122,6 +122,7 @@ pub(super) enum Memory {
 /// A tensor of a state or an output of a program: its number, where it begins, and what it holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
+    #[cfg_attr(not(feature = "cuda"), allow(dead_code))] // the processor goes by the offset
     pub number: usize,
     pub offset: usize,
     pub len: usize,

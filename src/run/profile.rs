@@ -3,10 +3,14 @@
 use super::{Data, State, Workspace};
 use crate::Result;
 use crate::compile::Program;
+use crate::kernel::cost::Speed;
+use crate::kernel::schedule::Schedule;
+use crate::kernel::work::Work;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// The mean time of each launch of a program, as [`Program::profile`] measures it. Its `Display` is a table: share,
+/// The time of each launch of a program: the mean of runs, as [`Program::profile`] measures it, or the least that a device
+/// would take. Its `Display` is a table: share,
 /// milliseconds, and what is launched, in the order of the program's own listing.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -34,6 +38,25 @@ impl Program {
         done?;
         let times = times.into_iter().map(|time| time / runs.max(1));
         Ok(Profile { launches: self.titles().into_iter().zip(times).collect(), total })
+    }
+}
+
+impl Program {
+    /// The least time of each launch on a device of this speed, from the bytes that it moves and what it computes.
+    pub fn predicted(&self, speed: &Speed) -> Profile {
+        fn add(times: &mut Vec<Duration>, schedule: &Schedule, runs: usize, speed: &Speed) {
+            for step in &schedule.steps {
+                let seconds = step.work.cost().seconds(speed) * runs as f64;
+                times.push(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+                if let Work::Loop(nest) = &step.work {
+                    add(times, &nest.body, runs * nest.count, speed);
+                }
+            }
+        }
+        let mut times = Vec::new();
+        add(&mut times, &self.schedule, 1, speed);
+        let total = times.iter().sum();
+        Profile { launches: self.titles().into_iter().zip(times).collect(), total }
     }
 }
 

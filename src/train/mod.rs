@@ -18,6 +18,7 @@ pub use programs::Memory;
 pub use settings::{Builder, NotFinite};
 pub use trainer::Trainer;
 
+pub use crate::kernel::cost::Speed;
 pub use crate::run::Profile;
 
 use resume::NOTE as TRAINING_NOTE;

@@ -130,7 +130,7 @@ fn finish(Traced { mut graph, scalars, loss }: Traced) -> (Graph, Names) {
 }
 
 /// The graph of a batch of a training.
-fn training_graph<E: Float, N: Net<E>>(
+pub fn training_graph<E: Float, N: Net<E>>(
     dims: &[usize],
     turn: &Turn,
     recipe: &Recipe,

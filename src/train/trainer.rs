@@ -4,12 +4,13 @@ use super::anomaly;
 use super::batches::{countable, fed};
 use super::metrics::Metrics;
 use super::origin::Origin;
-use super::programs::{GRADIENT_NORM, Memory, Mode, Programs, Turn, compiled, state_slots};
+use super::programs::{GRADIENT_NORM, Memory, Mode, Programs, Turn, compiled, state_slots, training_graph};
 use super::settings::{Builder, NotFinite, Settings};
 use crate::data::{Dataset, Pass};
+use crate::kernel::cost::Speed;
 use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
 use crate::optim::{AVERAGE, Optimiser, Phase, Recipe};
-use crate::run::{Profile, State};
+use crate::run::{Profile, State, compile_for};
 use crate::tensor::{Feed, Float, HostTensor};
 use crate::{Error, Result};
 use std::fmt;
@@ -214,6 +215,16 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let inputs = inputs.map(|input| input.dims.iter().product::<usize>() * input.dtype.size()).sum();
         let workspace = compiled.workspace.bytes();
         Ok(Memory { state: self.state.bytes(), workspace, inputs })
+    }
+
+    /// The least time that a step with an update would take on a device of this speed, launch by launch: nothing runs, and
+    /// the device need not be there. The dimensions are as for [`Trainer::memory`].
+    ///
+    /// # Errors
+    /// If the net cannot take these dimensions.
+    pub fn predict(&self, dims: &[usize], speed: &Speed) -> Result<Profile> {
+        let (graph, _) = training_graph::<E, N>(dims, &self.turns[0], &self.recipe, Phase::Update)?;
+        Ok(compile_for(&graph, &self.settings.device)?.predicted(speed))
     }
 
     /// Where the time of a step with an update goes, measured over so many of them, one after the other on one batch. They

@@ -1,0 +1,56 @@
+//! The least time of a training step on a GPU that need not be there: from the bytes that each launch moves and what it
+//! computes, against what an H200 does in a second. The five largest launches of each net show where the time would go.
+//!
+//! ```text
+//! cargo bench -p ansatz-benches --bench predict
+//! ```
+
+use ansatz::nn::Net;
+use ansatz::optim::{AdamW, Sgd};
+use ansatz::prelude::*;
+use ansatz::train::Speed;
+
+net! {
+    use ansatz::models::gpt2::{Gpt2Small, Gpt2Token};
+    use ansatz::models::ResNet;
+    use ansatz::models::resnet::Bottleneck;
+
+    pub dim Class = 1000;
+    pub net GptReads(tokens: [n, t] in Gpt2Token, next: [n, t] in Gpt2Token) -> [] { cross_entropy(model: Gpt2Small(tokens), next) }
+    pub net ResNetSees(image: [n, 3, 224, 224], class: [n] in Class) -> [] {
+        let logits = ResNet(image, block = Bottleneck, depth1 = 3, depth2 = 4, depth3 = 6, depth4 = 3, classes = Class);
+        cross_entropy(logits, class)
+    }
+}
+
+/// What was measured on an H200: 4.3 TB/s, and 67 TFLOP/s of f32 as its data sheet has it; 2 µs from kernel to kernel in a
+/// recorded step.
+const H200: Speed = Speed { bytes: 4.3e12, operations: 67e12, launch: 2e-6 };
+
+fn main() -> Result<()> {
+    // `cargo test --benches` runs this too, and need not wait for weights.
+    if std::env::args().any(|argument| argument == "--test") {
+        return Ok(());
+    }
+    let trainer = Trainer::builder(GptReads::init(0), AdamW::new(6e-4)).build()?;
+    show("GPT-2 124M, 8 × 1024 tokens", 8192, &trainer, &[8, 1024])?;
+    let trainer = Trainer::builder(ResNetSees::init(0), Sgd::new(0.1)).build()?;
+    show("ResNet-50, 128 images", 128, &trainer, &[128])
+}
+
+fn show<N: Net<f32>>(what: &str, units: usize, trainer: &Trainer<N>, dims: &[usize]) -> Result<()> {
+    let profile = trainer.predict(dims, &H200)?;
+    let total = profile.total().as_secs_f64();
+    println!(
+        "{what}: {} launches, at least {:.2} ms, {:.0} a second",
+        profile.launches().len(),
+        1e3 * total,
+        units as f64 / total
+    );
+    let mut launches: Vec<_> = profile.launches().iter().collect();
+    launches.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+    for (title, time) in launches.iter().take(5) {
+        println!("{:6.1} %  {:8.3} ms  {}", 100.0 * time.as_secs_f64() / total, 1e3 * time.as_secs_f64(), title.trim());
+    }
+    Ok(())
+}
