@@ -160,7 +160,8 @@ fn continuous_nets_train_alike() {
 }
 
 ansatz::gradcheck!(Perceptron, device = Device::cuda_with(0, &[&ansatz_device::libraries()]), sizes = [[3]]);
-ansatz::gradcheck!(Solves, device = Device::cuda_with(0, &[&ansatz_device::libraries()]), sizes = [[2]]);
+ansatz::gradcheck!(Steps, device = Device::cuda_with(0, &[&ansatz_device::libraries()]), sizes = [[2]]);
+ansatz::gradcheck!(Moves, device = Device::cuda_with(0, &[&ansatz_device::libraries()]), sizes = [[2]]);
 
 #[test]
 fn a_session_and_a_stream_give_what_the_processor_gives() -> Result<()> {
