@@ -6,6 +6,19 @@
 //! ```text
 //! cargo run --release --example attention_particles
 //! ```
+//!
+//! prints
+//!
+//! ```text
+//! circle, β = 2: clusters 38 → 26 → 2 → 2 → 2
+//! circle, β = 8: clusters 40 → 21 → 5 → 5 → 4
+//! circle, β = 2, causal: clusters 38 → 25 → 12 → 4 → 5
+//! circle, β = 8, causal: clusters 41 → 18 → 8 → 6 → 4
+//! sphere, β = 6: clusters 127 → 6 → 4 → 4 → 4
+//! sphere, β = 6, causal: clusters 129 → 17 → 8 → 8 → 7
+//! plane: clusters of directions 40 → 23 → 5 → 4 → 4
+//! out/attention_particles.png
+//! ```
 
 mod shared;
 

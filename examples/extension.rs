@@ -4,6 +4,18 @@
 //! ```text
 //! cargo run --release --example extension
 //! ```
+//!
+//! prints
+//!
+//! ```text
+//! step    0: mean squared error 2.526659
+//! step  400: mean squared error 0.008161
+//! step  800: mean squared error 0.014445
+//! step 1200: mean squared error 0.002024
+//! step 1600: mean squared error 0.000242
+//! step 2000: mean squared error 0.000001
+//! kicks that it has not seen: the greatest error of 256 angles is 0.011
+//! ```
 
 use ansatz::graph::{Custom, Function, Graph, NodeId, Values};
 use ansatz::ode::{Method, Solver, Steps};

@@ -5,6 +5,16 @@
 //! cargo run --release --example flow_matching -- --transport pinwheel swissroll gaussians
 //! ```
 //!
+//! With `--epochs 10` it prints
+//!
+//! ```text
+//! moons
+//! checkerboard
+//! moons: sliced Wasserstein 0.1059, between fresh data 0.0883, ratio 1.20
+//! checkerboard: sliced Wasserstein 0.1550, between fresh data 0.1545, ratio 1.00
+//! out/flow_matching.png
+//! ```
+//!
 //! `--transport` pairs noise and data within each batch by optimal transport, which straightens the paths (Tong et al.
 //! 2024, "minibatch OT").
 

@@ -4,6 +4,15 @@
 //! ```text
 //! cargo run --release --example generators
 //! ```
+//!
+//! With `--epochs 30`, which is not enough, it prints
+//!
+//! ```text
+//! game: sliced Wasserstein 0.1708, between fresh data 0.1818, ratio 0.94; 0.80 of the points near one of the eight
+//! Sinkhorn: sliced Wasserstein 0.7376, between fresh data 0.1818, ratio 4.06; 0.11 of the points near one of the eight
+//! slices: sliced Wasserstein 0.2973, between fresh data 0.1818, ratio 1.64; 0.55 of the points near one of the eight
+//! out/generators.png
+//! ```
 
 mod shared;
 

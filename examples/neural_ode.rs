@@ -3,6 +3,14 @@
 //! ```text
 //! cargo run --release --example neural_ode
 //! ```
+//!
+//! prints
+//!
+//! ```text
+//! 26316 parameters
+//! test accuracy: 0.9971
+//! out/neural_ode.png
+//! ```
 
 mod shared;
 

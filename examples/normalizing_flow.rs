@@ -5,6 +5,19 @@
 //! cargo run --release --example normalizing_flow                    # moons and gaussians
 //! cargo run --release --example normalizing_flow -- pinwheel
 //! ```
+//!
+//! With `--epochs 3`, which is not enough, it prints
+//!
+//! ```text
+//! moons
+//! gaussians
+//! moons: continuous flow, held-out log-likelihood -2.0621, mass on the picture 0.9965
+//! moons: couplings, held-out log-likelihood -1.7694, mass on the picture 0.9999
+//! moons: couplings of zuko, of the same sizes and training, -1.7030
+//! gaussians: continuous flow, held-out log-likelihood -2.3142, mass on the picture 0.9950
+//! gaussians: couplings, held-out log-likelihood -2.2461, mass on the picture 0.9997
+//! out/normalizing_flow.png
+//! ```
 
 mod shared;
 

@@ -22,7 +22,7 @@ pub struct Recipe {
     pub accumulate: usize,
     /// The share of the old average in the exponential moving average of the parameters, if there is one.
     pub average: Option<f64>,
-    /// Whether a step whose loss or gradients are not finite leaves everything as it was.
+    /// Whether a loss that is not finite leaves everything as it was, and such a gradient its parameter.
     pub guard: bool,
 }
 

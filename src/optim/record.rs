@@ -20,7 +20,8 @@ pub enum Phase {
 }
 
 /// Records, behind the forward pass whose scalar result is `loss`: gradients, clipping, and the update of every fitted
-/// parameter. A step whose loss or gradients are not finite leaves everything as it was, if the recipe guards it.
+/// parameter. If the recipe guards them, nothing changes in a step whose loss or clipped norm is not finite, and no parameter
+/// whose own gradient is not. The others need not wait for it: an update runs while its gradient is in the cache.
 ///
 /// The scalars of the optimiser become inputs of the graph, behind those it has; [`Recipe::scalars`] computes them.
 ///
@@ -37,10 +38,16 @@ pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, 
     let mut gradients = grad(graph, loss, &parameters)?;
     let batch = if recipe.guard { Some(norm(graph, &gradients)?) } else { None };
     let mut norms = Norms { batch, clipped: None };
-    let mut finite = norms.batch.map(|norm| are_finite(graph, loss, norm)).transpose()?;
+    let mut finite = vec![None; gradients.len()];
+    if recipe.guard {
+        for (finite, &gradient) in finite.iter_mut().zip(&gradients) {
+            let own = norm(graph, &[gradient])?;
+            *finite = Some(are_finite(graph, loss, own)?);
+        }
+    }
 
     if recipe.accumulate > 1 {
-        for (p, gradient) in fitted.iter().zip(&mut gradients) {
+        for ((p, gradient), &finite) in fitted.iter().zip(&mut gradients).zip(&finite) {
             *gradient = accumulate(graph, p, *gradient, recipe.accumulate, phase, finite)?;
         }
     }
@@ -50,11 +57,11 @@ pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, 
             if let Some(batch) = norms.batch {
                 // The sum of several batches may overflow.
                 let both = graph.binary(Binary::Add, loss, length)?;
-                finite = Some(are_finite(graph, both, batch)?);
+                finite.fill(Some(are_finite(graph, both, batch)?));
             }
             norms.clipped = Some(length);
         }
-        for (p, &gradient) in fitted.iter().zip(&gradients) {
+        for ((p, &gradient), &finite) in fitted.iter().zip(&gradients).zip(&finite) {
             let scalars = &scalars[p.rates.1];
             let mut fit = Fit { graph, fitted: p, gradient, scalars, finite };
             let new = recipe.optimiser.update(&mut fit)?;
@@ -68,7 +75,9 @@ pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, 
             }
         }
     }
-    if let Some(finite) = finite {
+    if recipe.guard {
+        let nothing = graph.constant_like(0.0, loss);
+        let finite = are_finite(graph, loss, nothing)?;
         guard_buffers(graph, finite)?;
     }
     Ok(norms)

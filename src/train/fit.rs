@@ -138,7 +138,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             for (sum, value) in clock.sums.iter_mut().zip(&metrics.values) {
                 *sum += rows.len() as f64 * value;
             }
-            bar.advance(rows.len(), clock.epoch + 1, &|| clock.means(metrics).to_string());
+            bar.advance(rows.len(), clock.epoch + 1, &|| clock.means(metrics));
             Ok(true)
         })?;
         if !whole {

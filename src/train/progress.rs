@@ -1,6 +1,6 @@
 //! A bar with the epoch, the results and the samples per second; lines where nobody watches.
 
-use super::metrics::Epoch;
+use super::metrics::{Epoch, Metrics};
 #[cfg(feature = "progress")]
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 #[cfg(feature = "progress")]
@@ -43,12 +43,12 @@ impl Bar {
     }
 
     /// So many samples further; the results are means over the epoch so far.
-    pub fn advance(&mut self, samples: usize, epoch: u64, results: &dyn Fn() -> String) {
+    pub fn advance(&mut self, samples: usize, epoch: u64, results: &dyn Fn() -> Metrics) {
         let Some(Shown { bar, epochs, last }) = &mut self.shown else { return };
         bar.inc(samples as u64);
         if last.elapsed() >= PAUSE {
             bar.set_prefix(format!("epoch {epoch:>width$}/{epochs}", width = epochs.to_string().len()));
-            bar.set_message(results());
+            bar.set_message(shown(&results()));
             *last = Instant::now();
         }
     }
@@ -74,8 +74,15 @@ impl Bar {
 
 #[cfg(feature = "progress")]
 fn results(epoch: &Epoch) -> String {
-    let validation = epoch.validation.as_ref().map_or(String::new(), |validation| format!("  validation {validation}"));
-    format!("{}{validation}", epoch.train)
+    let validation = epoch.validation.as_ref();
+    let validation = validation.map_or(String::new(), |validation| format!("  validation {}", shown(validation)));
+    format!("{}{validation}", shown(&epoch.train))
+}
+
+/// The result of a net that has one, and no name for it, is its loss.
+#[cfg(feature = "progress")]
+fn shown(results: &Metrics) -> String {
+    if results.names == ["output"] { format!("loss {:.4}", results.loss()) } else { results.to_string() }
 }
 
 #[cfg(not(feature = "progress"))]
@@ -84,7 +91,7 @@ impl Bar {
         Bar {}
     }
 
-    pub fn advance(&mut self, _: usize, _: u64, _: &dyn Fn() -> String) {}
+    pub fn advance(&mut self, _: usize, _: u64, _: &dyn Fn() -> Metrics) {}
 
     pub fn epoch(&self, _: &Epoch) {}
 

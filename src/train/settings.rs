@@ -177,14 +177,14 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
         self
     }
 
-    /// Lets a step whose loss or gradients are not finite spoil the parameters. This saves a sum over the gradients, and a
-    /// comparison for each parameter.
+    /// Lets a loss or gradients that are not finite spoil the parameters. This saves a sum over the gradients.
     pub fn unguarded(mut self) -> Self {
         self.recipe.guard = false;
         self
     }
 
-    /// What follows a step whose loss or gradients are not finite, and which changed nothing; [`NotFinite::Stop`] unless set.
+    /// What follows a step whose loss or gradients are not finite, which have reached no parameter; [`NotFinite::Stop`] unless
+    /// set.
     pub fn not_finite(mut self, then: NotFinite) -> Self {
         self.settings.not_finite = then;
         self

@@ -122,8 +122,9 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// results before the update, and `gradient_norm` if gradients are clipped.
     ///
     /// # Errors
-    /// If the batch does not fit the net, or the loss or a gradient is not finite; the state is then as it was before the
-    /// step, and the message says where those numbers began.
+    /// If the batch does not fit the net, or the loss or a gradient is not finite, with where those numbers began. The state
+    /// is then as it was before the step; but where the loss is finite and gradients are not clipped, parameters whose own
+    /// gradients are finite have moved.
     pub fn step(&mut self, batch: &N::Batch) -> Result<&Metrics> {
         self.feed_batch(batch)?;
         self.step_on_feed()
@@ -290,11 +291,16 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// The error of a step whose loss or gradients are not finite, with where that began.
     fn refused(&mut self, turn: usize) -> Error {
         let Trainer { turns, recipe, state, feed, dims, .. } = &*self;
+        let whole = !self.metrics.loss().is_finite() || recipe.clip.is_some();
         let (state_is, told) = match recipe.guard {
             // A search that fails leaves the message shorter.
             true => {
                 let told = anomaly::told::<E, N>(dims, &turns[turn], recipe, state, &feed.data());
-                ("the model is as it was before it", told.unwrap_or_default())
+                let state_is = match whole {
+                    true => "the model is as it was before it",
+                    false => "such parameters are as they were before it, and others have moved",
+                };
+                (state_is, told.unwrap_or_default())
             }
             false => ("the model is spoilt", String::new()),
         };
