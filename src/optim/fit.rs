@@ -1,7 +1,7 @@
 //! One parameter as an optimiser sees it, and what it can record.
 
 use super::recipe::Rates;
-use crate::graph::{Binary, Compare, Graph, NodeId, ReduceOp, StateKind, Unary};
+use crate::graph::{Binary, Compare, DType, Graph, NodeId, ReduceOp, StateKind, Unary};
 use crate::{Error, Result};
 
 /// What a recipe calls the moving average of the parameters.
@@ -29,7 +29,8 @@ pub struct Fit<'a> {
     pub(super) fitted: &'a Fitted,
     pub(super) gradient: NodeId,
     pub(super) scalars: &'a [(&'static str, NodeId)],
-    pub(super) finite: Option<NodeId>,
+    /// A scalar that is finite where the step is good; none if nobody looks.
+    pub(super) guard: Option<NodeId>,
 }
 
 impl Fit<'_> {
@@ -97,25 +98,33 @@ impl Fit<'_> {
         self.graph.state(format!("optimiser.{name}.{}", self.fitted.key), StateKind::Optimiser, dims, dtype)
     }
 
-    /// Sets the value of a state after the step. Where the loss is not finite, the state stays as it is.
+    /// Sets the value of a state after the step. Numbers that would not be finite stay as they are; all do where the loss is
+    /// not finite.
     ///
     /// # Errors
     /// If the shapes differ.
     pub fn set(&mut self, state: NodeId, value: NodeId) -> Result<()> {
+        self.set_and_tell(state, value).map(|_| ())
+    }
+
+    /// The same; gives where the new numbers are taken, if someone looks.
+    pub(super) fn set_and_tell(&mut self, state: NodeId, value: NodeId) -> Result<Option<NodeId>> {
         let (wanted, found) = (self.dims(state), self.dims(value));
         if wanted != found {
             let key = self.key();
             let problem = format!("at `{key}` a tensor of shape {wanted:?} is given a new value of shape {found:?}");
             return Err(Error::shape("optimiser", problem));
         }
-        let value = match self.finite {
-            None => value,
-            Some(finite) => {
-                let finite = spread(self.graph, finite, &wanted)?;
-                self.graph.select(finite, value, state)?
-            }
+        let Some(guard) = self.guard else {
+            self.graph.update(state, value)?;
+            return Ok(None);
         };
-        self.graph.update(state, value)
+        // In the same pass as the update: no number waits for all the others.
+        let guard = spread(self.graph, guard, &wanted)?;
+        let finite = are_finite(self.graph, value, guard)?;
+        let kept = self.graph.select(finite, value, state)?;
+        self.graph.update(state, kept)?;
+        Ok(Some(finite))
     }
 
     /// The graph that the update is recorded in, for all that has no method here.
@@ -248,6 +257,15 @@ impl Fit<'_> {
     pub fn reshape(&mut self, a: NodeId, dims: &[usize]) -> Result<NodeId> {
         self.graph.reshape(a, dims)
     }
+}
+
+/// Where two numbers are: of NaN and infinities the sum is not below the greatest number.
+pub(super) fn are_finite(graph: &mut Graph, a: NodeId, b: NodeId) -> Result<NodeId> {
+    let sum = graph.binary(Binary::Add, a, b)?;
+    let greatest = if graph[sum].dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
+    let size = graph.unary(Unary::Abs, sum)?;
+    let greatest = graph.constant_like(greatest, sum);
+    graph.compare(Compare::Le, size, greatest)
 }
 
 /// A tensor repeated along the axes that it lacks at the front, and along its axes of size 1, to these sizes.

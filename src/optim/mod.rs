@@ -88,7 +88,7 @@ pub use fit::Fit;
 pub use group::{Group, key_matches};
 pub use recipe::Recipe;
 pub(crate) use record::fitted_parameters;
-pub use record::{AVERAGE, Norms, Phase, record};
+pub use record::{AVERAGE, Phase, Recorded, record};
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 

@@ -1,9 +1,9 @@
 //! Writes gradients and updates onto the graph of a net.
 
 use super::Recipe;
-use super::fit::{ACCUMULATED, AVERAGED, Fit, Fitted, spread};
+use super::fit::{ACCUMULATED, AVERAGED, Fit, Fitted, are_finite, spread};
 use crate::grad::grad;
-use crate::graph::{Binary, Compare, DType, Graph, NodeId, ReduceOp, StateKind, Unary};
+use crate::graph::{Binary, DType, Graph, NodeId, ReduceOp, StateKind, Unary};
 use crate::nn::Slot;
 use crate::{Error, Result};
 
@@ -20,14 +20,14 @@ pub enum Phase {
 }
 
 /// Records, behind the forward pass whose scalar result is `loss`: gradients, clipping, and the update of every fitted
-/// parameter. If the recipe guards them, nothing changes in a step whose loss or clipped norm is not finite, and no parameter
-/// whose own gradient is not. The others need not wait for it: an update runs while its gradient is in the cache.
+/// parameter. If the recipe guards them, nothing changes in a step whose loss or clipped norm is not finite, and no number
+/// becomes one that is not. The others need not wait for that: an update runs while its gradient is in the cache.
 ///
 /// The scalars of the optimiser become inputs of the graph, behind those it has; [`Recipe::scalars`] computes them.
 ///
 /// # Errors
 /// If the recipe is wrong, `loss` is no scalar, or no parameter is left to fit.
-pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, phase: Phase) -> Result<Norms> {
+pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, phase: Phase) -> Result<Recorded> {
     recipe.check()?;
     let fitted = fitted(graph, slots, recipe);
     if fitted.is_empty() {
@@ -36,36 +36,28 @@ pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, 
     let scalars = declare_scalars(graph, slots, recipe)?;
     let parameters: Vec<NodeId> = fitted.iter().map(|p| p.node).collect();
     let mut gradients = grad(graph, loss, &parameters)?;
-    let batch = if recipe.guard { Some(norm(graph, &gradients)?) } else { None };
-    let mut norms = Norms { batch, clipped: None };
-    let mut finite = vec![None; gradients.len()];
-    if recipe.guard {
-        for (finite, &gradient) in finite.iter_mut().zip(&gradients) {
-            let own = norm(graph, &[gradient])?;
-            *finite = Some(are_finite(graph, loss, own)?);
-        }
-    }
-
+    let mut guard = recipe.guard.then_some(loss);
+    let mut taken = Vec::new();
     if recipe.accumulate > 1 {
-        for ((p, gradient), &finite) in fitted.iter().zip(&mut gradients).zip(&finite) {
-            *gradient = accumulate(graph, p, *gradient, recipe.accumulate, phase, finite)?;
+        for (p, gradient) in fitted.iter().zip(&mut gradients) {
+            let (total, finite) = accumulate(graph, p, *gradient, recipe.accumulate, phase, guard)?;
+            *gradient = total;
+            taken.extend(finite);
         }
     }
+    let mut clipped = None;
     if phase == Phase::Update {
         if let Some(longest) = recipe.clip {
             let length = clip(graph, &mut gradients, longest)?;
-            if let Some(batch) = norms.batch {
-                // The sum of several batches may overflow.
-                let both = graph.binary(Binary::Add, loss, length)?;
-                finite.fill(Some(are_finite(graph, both, batch)?));
-            }
-            norms.clipped = Some(length);
+            // One bad gradient scales all others.
+            guard = guard.map(|loss| graph.binary(Binary::Add, loss, length)).transpose()?;
+            clipped = Some(length);
         }
-        for ((p, &gradient), &finite) in fitted.iter().zip(&gradients).zip(&finite) {
+        for (p, &gradient) in fitted.iter().zip(&gradients) {
             let scalars = &scalars[p.rates.1];
-            let mut fit = Fit { graph, fitted: p, gradient, scalars, finite };
+            let mut fit = Fit { graph, fitted: p, gradient, scalars, guard };
             let new = recipe.optimiser.update(&mut fit)?;
-            fit.set(p.node, new)?;
+            taken.extend(fit.set_and_tell(p.node, new)?);
             if let Some(share) = recipe.average {
                 let dims = fit.dims(p.node);
                 let average = fit.slot(AVERAGED, &dims)?;
@@ -80,16 +72,30 @@ pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, 
         let finite = are_finite(graph, loss, nothing)?;
         guard_buffers(graph, finite)?;
     }
-    Ok(norms)
+    let refused = if recipe.guard { Some(refused(graph, loss, &taken)?) } else { None };
+    Ok(Recorded { refused, clipped })
 }
 
-/// Global norms of gradients, where they are computed.
+/// Scalars that tell of a step.
 #[derive(Clone, Copy, Debug)]
-pub struct Norms {
-    /// Of this batch alone: not finite where the step is refused.
-    pub batch: Option<NodeId>,
-    /// Of what the update follows, before it is clipped.
+pub struct Recorded {
+    /// How many numbers stay as they were because the new ones would not be finite, if someone looks.
+    pub refused: Option<NodeId>,
+    /// The global norm of the gradients before they are clipped, if they are.
     pub clipped: Option<NodeId>,
+}
+
+/// How many of these conditions do not hold, in the type of `like`.
+fn refused(graph: &mut Graph, like: NodeId, taken: &[NodeId]) -> Result<NodeId> {
+    let mut total = graph.constant_like(0.0, like);
+    for &finite in taken {
+        let [one, zero] = [1.0, 0.0].map(|value| graph.constant(value, &graph[finite].dims.clone(), graph[like].dtype));
+        let bad = graph.select(finite, zero, one)?;
+        let axes: Vec<usize> = (0..graph[bad].dims.len()).collect();
+        let count = graph.reduce(ReduceOp::Sum, bad, &axes)?;
+        total = graph.binary(Binary::Add, total, count)?;
+    }
+    Ok(total)
 }
 
 /// The parameters that a recipe fits, as nodes with their keys.
@@ -132,25 +138,16 @@ fn declare_scalars(graph: &mut Graph, slots: &[Slot], recipe: &Recipe) -> Result
     Ok(all)
 }
 
-/// Whether two scalars are: of NaN and infinities the sum is not below the greatest number.
-fn are_finite(graph: &mut Graph, a: NodeId, b: NodeId) -> Result<NodeId> {
-    let scalar = graph.binary(Binary::Add, a, b)?;
-    let greatest = if graph[scalar].dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
-    let size = graph.unary(Unary::Abs, scalar)?;
-    let greatest = graph.constant_like(greatest, scalar);
-    graph.compare(Compare::Le, size, greatest)
-}
-
-/// Adds the share of this batch to the sum of the earlier ones; the update empties it.
+/// Adds the share of this batch to the sum of the earlier ones, which the update empties. Gives the sum, and where it is taken.
 fn accumulate(
     graph: &mut Graph,
     p: &Fitted,
     gradient: NodeId,
     batches: usize,
     phase: Phase,
-    finite: Option<NodeId>,
-) -> Result<NodeId> {
-    let mut fit = Fit { graph, fitted: p, gradient, scalars: &[], finite };
+    guard: Option<NodeId>,
+) -> Result<(NodeId, Option<NodeId>)> {
+    let mut fit = Fit { graph, fitted: p, gradient, scalars: &[], guard };
     let dims = fit.dims(p.node);
     let sum = fit.slot(ACCUMULATED, &dims)?;
     let share = fit.scale(gradient, 1.0 / batches as f64)?;
@@ -159,8 +156,8 @@ fn accumulate(
         Phase::Accumulate => total,
         Phase::Update => fit.graph.constant_like(0.0, sum),
     };
-    fit.set(sum, next)?;
-    Ok(total)
+    let taken = fit.set_and_tell(sum, next)?;
+    Ok((total, taken))
 }
 
 /// √ Σ g² over all elements of all gradients.

@@ -55,7 +55,7 @@ pub(super) fn told<E: Float, N: Net<E>>(
         .map(|((key, _), _)| &**key)
         .collect();
     let what = match &bad[..] {
-        [] if sizes[loss.index()].is_finite() => "; the squares of the gradients overflow".to_owned(),
+        [] if sizes[loss.index()].is_finite() => "; the numbers of the update overflow".to_owned(),
         [] => String::new(),
         [one] => format!("; the gradient of `{one}` is not finite"),
         [first, ..] => format!("; the gradients of `{first}` and {} more parameters are not finite", bad.len() - 1),

@@ -2,7 +2,7 @@
 
 use crate::graph::{Binary, Graph, NodeId, StateKind, StateSlot};
 use crate::nn::{self, Net, Slot};
-use crate::optim::{self, Phase, Recipe};
+use crate::optim::{self, Phase, Recipe, Recorded};
 use crate::run::{Cache, Program, State, Workspace, compile_for};
 use crate::tensor::{Float, Scope};
 use crate::{Error, Result};
@@ -93,7 +93,7 @@ pub fn compiled<'p, E: Float, N: Net<E>>(
 pub struct Names {
     pub all: Vec<&'static str>,
     pub loss: usize,
-    /// Whether one more output, the last, is the norm of the gradients of this batch.
+    /// Whether one more output, the last, counts the numbers that the step refused.
     pub guarded: bool,
 }
 
@@ -137,12 +137,12 @@ pub fn training_graph<E: Float, N: Net<E>>(
     phase: Phase,
 ) -> Result<(Graph, Names)> {
     let mut traced = trace::<E, N>(true, dims, turn)?;
-    let norms = optim::record(&mut traced.graph, traced.loss, &turn.slots, recipe, phase)?;
-    traced.scalars.extend(norms.clipped.map(|norm| (GRADIENT_NORM, norm)));
+    let Recorded { refused, clipped } = optim::record(&mut traced.graph, traced.loss, &turn.slots, recipe, phase)?;
+    traced.scalars.extend(clipped.map(|norm| (GRADIENT_NORM, norm)));
     let (mut graph, mut names) = finish(traced);
-    names.guarded = norms.batch.is_some();
-    if let Some(norm) = norms.batch {
-        graph.output(GRADIENT_NORM, norm);
+    names.guarded = refused.is_some();
+    if let Some(refused) = refused {
+        graph.output("refused", refused);
     }
     Ok((graph, names))
 }

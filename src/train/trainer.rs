@@ -33,8 +33,8 @@ pub struct Trainer<N: Net<E>, E: Float = f32> {
     pub(super) dims: Vec<usize>,
     scalars: Vec<f64>,
     pub(super) metrics: Metrics,
-    /// The norm of the last batch's gradients, if it is computed.
-    norm: f64,
+    /// How many numbers the last step left as they were, since the new ones would not have been finite.
+    left: f64,
     skipped: u64,
     /// The data that it was trained on last, and that of the file from which it goes on.
     pub(super) data: Option<Origin>,
@@ -110,7 +110,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             dims: Vec::new(),
             scalars: Vec::new(),
             metrics: Metrics::default(),
-            norm: 0.0,
+            left: 0.0,
             skipped: 0,
             data: None,
             resumed: None,
@@ -123,8 +123,8 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     ///
     /// # Errors
     /// If the batch does not fit the net, or the loss or a gradient is not finite, with where those numbers began. The state
-    /// is then as it was before the step; but where the loss is finite and gradients are not clipped, parameters whose own
-    /// gradients are finite have moved.
+    /// is then as it was before the step; but where the loss is finite and gradients are not clipped, numbers that stay
+    /// finite have moved.
     pub fn step(&mut self, batch: &N::Batch) -> Result<&Metrics> {
         self.feed_batch(batch)?;
         self.step_on_feed()
@@ -278,7 +278,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let turn = self.feed_scalars();
         self.run(Mode::Train(phase, turn), self.clock.steps)?;
         let clipped = self.metrics.get(GRADIENT_NORM);
-        let finite = [self.metrics.loss(), self.norm, clipped.unwrap_or(0.0)].iter().all(|x| x.is_finite());
+        let finite = self.left == 0.0 && [self.metrics.loss(), clipped.unwrap_or(0.0)].iter().all(|x| x.is_finite());
         if !finite && (self.settings.not_finite == NotFinite::Stop || !self.recipe.guard) {
             return Err(self.refused(turn));
         }
@@ -298,7 +298,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
                 let told = anomaly::told::<E, N>(dims, &turns[turn], recipe, state, &feed.data());
                 let state_is = match whole {
                     true => "the model is as it was before it",
-                    false => "such parameters are as they were before it, and others have moved",
+                    false => "numbers that would not be finite are as they were before it, and others have moved",
                 };
                 (state_is, told.unwrap_or_default())
             }
@@ -326,7 +326,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// Runs a program on the inputs fed, and reads its outputs.
     fn run(&mut self, mode: Mode, step: u64) -> Result<()> {
         self.state.set_key(self.settings.seed, step);
-        let Trainer { turns, recipe, state, feed, metrics, norm, .. } = self;
+        let Trainer { turns, recipe, state, feed, metrics, left, .. } = self;
         let key = (mode, self.dims.clone());
         let turn = if let Mode::Train(_, turn) = mode { turn } else { 0 };
         let compiled = compiled::<E, N>(&mut self.programs, &key, &turns[turn], recipe, state)?;
@@ -341,7 +341,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             E::slice(&output).and_then(|values| values.first()).map_or(f64::NAN, |&value| Float::to_f64(value))
         };
         metrics.values.extend((0..compiled.names.all.len()).map(value));
-        *norm = if compiled.names.guarded { value(compiled.names.all.len()) } else { 0.0 };
+        *left = if compiled.names.guarded { value(compiled.names.all.len()) } else { 0.0 };
         Ok(())
     }
 }
