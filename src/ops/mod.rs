@@ -31,7 +31,7 @@ mod verify;
 pub use cases::{Case, Domain};
 
 pub(crate) use causal::{Obstacle, causal, tells_apart};
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 pub(crate) use elementwise::{binary_domains, jumps, unary_domain};
 pub(crate) use interpret::evaluate;
 pub use interpret::{Interpretation, interpret};
