@@ -5,13 +5,9 @@ use crate::data::{Dataset, Pass};
 use crate::nn::Net;
 use crate::tensor::{Feed, Float};
 use crate::{Error, Result};
-use std::iter::Skip;
 use std::slice::Chunks;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
-
-/// The rows of batch after batch, without those that a resumed epoch has seen.
-pub(super) type Batches<'r> = Skip<Chunks<'r, u32>>;
 
 impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// Feeds batch after batch and calls `then` for each, until that gives false. Gives whether all were taken.
@@ -22,7 +18,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         &mut self,
         data: &dyn Dataset<N::Batch>,
         pass: Pass,
-        batches: Batches<'_>,
+        batches: Chunks<'_, u32>,
         mut then: impl FnMut(&mut Self, &[u32]) -> Result<bool>,
     ) -> Result<bool> {
         let ahead = self.settings.prefetch;
@@ -57,7 +53,7 @@ type Take<'a> = dyn FnMut(&[u32], Ready, &mut dyn FnMut(Ready)) -> Result<bool> 
 
 /// Reads batches on another thread, so many ahead, and gives `take` one after the other, with a way to give memory back, until
 /// that gives false. It knows no net, so that crates with nets need not compile it again.
-fn read_ahead(ahead: usize, batches: Batches<'_>, read: &Read<'_>, take: &mut Take<'_>) -> Result<bool> {
+fn read_ahead(ahead: usize, batches: Chunks<'_, u32>, read: &Read<'_>, take: &mut Take<'_>) -> Result<bool> {
     thread::scope(|scope| {
         let (ready, prepared) = sync_channel::<Result<Ready>>(ahead);
         let (used, empty) = channel::<Ready>();

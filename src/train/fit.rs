@@ -83,7 +83,10 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// The batches of an epoch that are left; nothing if the updates ran out within it.
     fn epoch(&mut self, train: &dyn Dataset<N::Batch>, order: &[u32], bar: &mut Bar) -> Result<Option<Epoch>> {
         let begin = Instant::now();
-        let batches = order.chunks(self.settings.batch_size).skip(self.clock.position as usize);
+        let Settings { batch_size, .. } = self.settings;
+        // A resumed epoch has seen some.
+        let seen = (self.clock.position as usize * batch_size).min(order.len());
+        let batches = order[seen..].chunks(batch_size);
         let mut samples = 0;
         let mut learning_rate = self.learning_rate();
         let whole = self.each_batch(train, self.training_pass(), batches, |trainer, rows| {
