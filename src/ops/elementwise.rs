@@ -234,19 +234,19 @@ impl Rule<'_> for Compare {
 }
 
 /// Whether a function of one real number is constant but for jumps.
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 pub(crate) fn jumps(op: Unary) -> bool {
     unary(op).derivative.is_none()
 }
 
 /// Where the tests draw the operand of a function from.
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 pub(crate) fn unary_domain(op: Unary) -> Domain {
     unary(op).domain
 }
 
 /// Where the tests draw the operands of a function from.
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 pub(crate) fn binary_domains(op: Binary) -> [Domain; 2] {
     binary(op).domains
 }

@@ -43,7 +43,7 @@ pub use rule::Walk;
 pub use verify::verify;
 
 pub(crate) use causal::{Obstacle, causal, obstacle, tells_apart};
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 pub(crate) use elementwise::{binary_domains, jumps, unary_domain};
 pub(crate) use interpret::evaluate;
 pub(crate) use kind::{Boundary, Fused, Kind, Operands, Place, Seen, number};

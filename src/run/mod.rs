@@ -43,5 +43,5 @@ pub use workspace::Workspace;
 mod tests;
 #[cfg(all(test, feature = "check"))]
 mod attention;
-#[cfg(test)]
+#[cfg(all(test, feature = "check"))]
 mod loops;

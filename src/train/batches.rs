@@ -5,14 +5,10 @@ use crate::data::{Dataset, Pass};
 use crate::nn::{Batch, Net};
 use crate::tensor::{Feed, Float};
 use crate::{Error, Result};
-use std::iter::Skip;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::Chunks;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
-
-/// The rows of batch after batch, without those that a resumed epoch has seen.
-pub(super) type Batches<'r> = Skip<Chunks<'r, u32>>;
 
 /// Feeds samples of a data set, whose panics are errors: another crate's fault ends no training without a word.
 pub(super) fn fed<B: Batch>(
@@ -53,7 +49,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         &mut self,
         data: &dyn Dataset<N::Batch>,
         pass: Pass,
-        batches: Batches<'_>,
+        batches: Chunks<'_, u32>,
         mut then: impl FnMut(&mut Self, &[u32]) -> Result<bool>,
     ) -> Result<bool> {
         let ahead = self.settings.prefetch;
@@ -88,7 +84,7 @@ type Take<'a> = dyn FnMut(&[u32], Ready, &mut dyn FnMut(Ready)) -> Result<bool> 
 
 /// Reads batches on another thread, so many ahead, and gives `take` one after the other, with a way to give memory back, until
 /// that gives false. It knows no net, so that crates with nets need not compile it again.
-fn read_ahead(ahead: usize, batches: Batches<'_>, read: &Read<'_>, take: &mut Take<'_>) -> Result<bool> {
+fn read_ahead(ahead: usize, batches: Chunks<'_, u32>, read: &Read<'_>, take: &mut Take<'_>) -> Result<bool> {
     thread::scope(|scope| {
         let (ready, prepared) = sync_channel::<Result<Ready>>(ahead);
         let (used, empty) = channel::<Ready>();

@@ -116,7 +116,10 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let begin = Instant::now();
         let Settings { batch_size, drop_last, .. } = self.settings;
         let rest = if drop_last { order.len() % batch_size } else { 0 };
-        let batches = order[..order.len() - rest].chunks(batch_size).skip(self.clock.position as usize);
+        let end = order.len() - rest;
+        // A resumed epoch has seen some.
+        let seen = (self.clock.position as usize * batch_size).min(end);
+        let batches = order[seen..end].chunks(batch_size);
         let mut samples = 0;
         let mut learning_rate = self.learning_rate();
         let whole = self.each_batch(train, self.training_pass(), batches, |trainer, rows| {

@@ -152,7 +152,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let rows: Vec<u32> = (0..countable(data)?).collect();
         // The upper half of the steps belongs to evaluation: its draws are those of no training step.
         let mut step = 1 << 63;
-        self.each_batch(data, Pass::Evaluation, rows.chunks(self.settings.batch_size).skip(0), |trainer, batch| {
+        self.each_batch(data, Pass::Evaluation, rows.chunks(self.settings.batch_size), |trainer, batch| {
             trainer.run(Mode::Evaluate, step)?;
             step += 1;
             let share = batch.len() as f64 / rows.len() as f64;
