@@ -94,7 +94,7 @@ impl Context<'_, '_> {
             #[allow(unused_mut, unused_variables)]
             impl<#(#bounds),*> ::ansatz::nn::Batch for #name<#(#arguments),*> {
                 fn dims(&self) -> ::ansatz::Result<::std::vec::Vec<usize>> {
-                    let mut bindings = ::ansatz::nn::Bindings::default();
+                    let mut bindings = <::ansatz::nn::Bindings as ::core::default::Default>::default();
                     #(#bindings)*
                     #(#sizes)*
                     #(#checks)*

@@ -5,12 +5,13 @@ use super::block::Inference;
 use super::text::text;
 use super::typed::{Argument, Call};
 use super::types::{Axis, Element, Type};
-use super::value::{Tensor, Value};
+use super::value::{Environment, Tensor, Value};
 use crate::ast::Expr;
 use crate::functions::runtime::{BROADCAST, NEG, NOT, SQUEEZE, operator};
 use crate::functions::{Runtime, runtime};
 use crate::report::{Checked, Place};
 use ansatz_shapes::{Misfit, Size as _, Spread};
+use proc_macro2::Ident;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `left op right`
@@ -47,22 +48,24 @@ impl<'a> Inference<'a, '_, '_> {
                 "!=" => Ok(Value::Flag(left != right)),
                 _ => self.no_operator(op, "texts", at),
             },
-            (left, right) => match (self.dimension(&left), self.dimension(&right), &left, &right) {
-                (Some(l), Some(r), _, _) if !(is_number(&left) && is_number(&right) && op == "/") => {
+            // Sizes are numbers too: what is no size any more is a number.
+            (left, right) => match ([&left, &right].map(|side| self.dimension(side)), left.number(), right.number()) {
+                ([Some(l), Some(r)], a, b)
+                    if op != "/" || a.is_none() || b.is_none() || self.facts.dims.quotient(&l, &r).is_some() =>
+                {
                     self.sizes_binary(op, &l, &r, expr)
                 }
-                (_, _, Value::Number { integer: Some(l), .. }, Value::Number { integer: Some(r), .. })
-                    if op == "/" && l.checked_rem(*r) == Some(0) =>
-                {
-                    let quotient = l / r;
-                    Ok(Value::Number { value: quotient as f64, integer: Some(quotient) })
-                }
-                (_, _, Value::Number { value: l, .. }, Value::Number { value: r, .. }) => {
-                    self.numbers_binary(op, *l, *r, at)
-                }
+                (_, Some(l), Some(r)) => self.numbers_binary(op, l, r, at),
                 _ => {
                     let message = format!("`{op}` does not join {} and {}", left.what(), right.what());
-                    self.fail(at, message)
+                    let open = [&left, &right].map(|side| matches!(side, Value::Size(term) if term.number().is_none()));
+                    let error = self.fault(at, message);
+                    if open.contains(&true) {
+                        error.help(
+                            "a size that is known only at run time joins tensors and whole numbers: `0.5 * (t * x)`",
+                        );
+                    }
+                    error.fail()
                 }
             },
         }
@@ -75,6 +78,9 @@ impl<'a> Inference<'a, '_, '_> {
             (_, Value::Error(lost)) => Err(lost),
             ('-', Value::Number { value, integer }) => {
                 Ok(Value::Number { value: -value, integer: integer.map(|integer| -integer) })
+            }
+            ('-', value @ Value::Size(_)) if let Some(number) = value.number() => {
+                Ok(Value::Number { value: -number, integer: None })
             }
             ('-', Value::Tensor(x)) => {
                 self.reals("-", &x, at)?;
@@ -92,13 +98,10 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// A number next to a tensor becomes a tensor of its shape.
-    fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Place) -> Checked<Tensor> {
+    pub(super) fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Place) -> Checked<Tensor> {
         let scalar = match &value {
-            Value::Number { value, .. } => Argument::Number(*value),
-            Value::Size(term) => match term.number() {
-                Some(number) => Argument::Number(number as f64),
-                None => Argument::Real(term.clone()),
-            },
+            value if let Some(number) = value.number() => Argument::Number(number),
+            Value::Size(term) => Argument::Real(term.clone()),
             other => {
                 let message =
                     format!("`{op}` does not join {} and {}", Value::Tensor(like.clone()).what(), other.what());
@@ -179,8 +182,9 @@ impl<'a> Inference<'a, '_, '_> {
                 for shape in [&a.ty.axes, &b.ty.axes] {
                     for (i, axis) in axes.iter_mut().rev().enumerate() {
                         let own = shape.iter().rev().nth(i).filter(|own| own.size == axis.size);
-                        if axis.label.is_none() {
-                            axis.label = own.and_then(|own| own.label.clone());
+                        if let (None, Some(own)) = (&axis.label, own) {
+                            axis.label = own.label.clone();
+                            axis.origin = axis.origin.take().or_else(|| own.origin.clone());
                         }
                     }
                 }
@@ -249,6 +253,28 @@ impl<'a> Inference<'a, '_, '_> {
         self.map(runtime("select"), &[&condition, &yes, &no], vec![], Type::real(axes), at)
     }
 
+    /// `floor_div(a, b)`, `ceil_div(a, b)`
+    pub(super) fn rounded_size(
+        &mut self,
+        name: &Ident,
+        arguments: &'a [crate::ast::Argument],
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        let sizes = arguments.iter().map(|argument| {
+            let (value, at) = (self.value(&argument.value, environment)?, argument.value.span);
+            if let Some(lost) = value.lost() {
+                return Err(lost);
+            }
+            self.dimension(&value).map_or_else(
+                || self.fail(at, format!("`{name}` divides whole numbers and sizes, not {}", value.what())),
+                Ok,
+            )
+        });
+        let sizes = sizes.collect::<Vec<_>>().into_iter().collect::<Checked<Vec<_>>>()?;
+        let quotient = crate::resolve::division(&name.to_string(), &sizes, name.span(), self.nets.report)?;
+        Ok(Value::of_size(self.facts.dims.normal(&quotient)))
+    }
+
     fn sizes_binary(
         &mut self,
         op: &'static str,
@@ -260,12 +286,9 @@ impl<'a> Inference<'a, '_, '_> {
         if let "+" | "-" | "*" | "/" = op {
             let op = op.chars().next().unwrap_or('+');
             let term = crate::resolve::arithmetic(op, left, right, &self.facts.dims, at, self.nets.report)?;
-            return Ok(match term.as_integer() {
-                Some(integer) => Value::Number { value: integer as f64, integer: Some(integer) },
-                None => Value::Size(term),
-            });
+            return Ok(Value::of_size(term));
         }
-        let (Some(l), Some(r)) = (left.number(), right.number()) else {
+        let (Some(l), Some(r)) = (left.whole(), right.whole()) else {
             let message = format!("`{}` cannot be decided at compile time", text(expr));
             let help = "a size that is known only at run time cannot choose code";
             return Err(self.need(&left.plus(right), at, message, help.to_owned()));
@@ -294,8 +317,4 @@ impl<'a> Inference<'a, '_, '_> {
     fn no_operator<T>(&mut self, op: &str, what: &str, at: Place) -> Checked<T> {
         self.fail(at, format!("`{op}` does not apply to {what}"))
     }
-}
-
-fn is_number(value: &Value<'_>) -> bool {
-    matches!(value, Value::Number { .. })
 }

@@ -81,7 +81,13 @@ impl<'a> Inference<'a, '_, '_> {
     /// Reports something that is no tensor in the place of one.
     pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) -> Reported {
         let help = match value {
-            Value::Number { .. } => Some("numbers never fill the places of tensors"),
+            Value::Number { .. } | Value::Size(_) => Some(match crate::functions::find(callee) {
+                Some(function) if function.rule.takes_numbers() => {
+                    "a number stands for a tensor where another real tensor says of which shape"
+                }
+                Some(_) => "numbers never fill the places of tensors",
+                None => "a net has its hyper-parameters where it is made: `let f = Net(width = 8);`",
+            }),
             Value::Tuple(_) => Some("bind its parts: `let (a, b) = …;`"),
             _ => None,
         };
@@ -97,9 +103,13 @@ impl<'a> Inference<'a, '_, '_> {
 pub(super) fn confused(sizes: &[(Term, Term)]) -> Option<String> {
     let (a, b) = sizes.iter().find(|(a, b)| a.number().is_some() && a.number() == b.number() && a != b)?;
     let number = a.number().unwrap_or_default();
-    Some(match (a.as_literal(), b.as_literal()) {
-        (None, None) => format!("`{a}` and `{b}` both have size {number}, but they are different dimensions"),
-        (Some(_), _) => format!("`{b}` has size {number}, but a literal is never equal to a named dimension"),
-        (_, Some(_)) => format!("`{a}` has size {number}, but a literal is never equal to a named dimension"),
-    })
+    let named = match (a.as_literal(), b.as_literal()) {
+        (None, None) => {
+            return Some(format!("`{a}` and `{b}` both have size {number}, but they are different dimensions"));
+        }
+        (Some(_), _) => b,
+        (_, Some(_)) => a,
+    };
+    let mend = if named.as_atom().is_some() { "; `rename` gives it the name" } else { "" };
+    Some(format!("`{named}` has size {number}, but a literal is never equal to a named dimension{mend}"))
 }

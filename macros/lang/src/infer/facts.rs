@@ -100,7 +100,7 @@ impl Facts {
 
 /// The conditions of a net that only a run can decide, as far as its signature can be read.
 pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &Lost) -> Vec<Assumption> {
-    let read = |size: &Size| crate::resolve::size(size, dims, broken, &mut Report::new()).ok();
+    let read = |size: &Size| bound(size, dims, broken, &mut Report::new()).ok();
     let facts = item.facts.iter().filter_map(|fact| {
         let (left, op, right) = match fact {
             Fact::Divides(by, of) => (by, "|", of),
@@ -109,6 +109,14 @@ pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &Lost) -> Vec<Assumpti
         Some(Assumption { left: read(left)?, op, right: read(right)? })
     });
     facts.filter(|fact| fact.left.number().is_none() || fact.right.number().is_none()).collect()
+}
+
+/// One side of a condition: a size, or 0, which is none.
+fn bound(size: &Size, dims: &Dims, broken: &Lost, report: &mut Report) -> Checked<Term> {
+    match size {
+        Size::Literal(0, _) => Ok(Term::literal(0)),
+        size => crate::resolve::size(size, dims, broken, report),
+    }
 }
 
 impl Inference<'_, '_, '_> {
@@ -180,7 +188,7 @@ impl Inference<'_, '_, '_> {
         {
             return self.parameter_count();
         }
-        crate::resolve::size(size, &self.facts.dims, &self.facts.broken, self.nets.report)
+        bound(size, &self.facts.dims, &self.facts.broken, self.nets.report)
     }
 
     /// The number of parameters of this net.

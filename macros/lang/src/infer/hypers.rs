@@ -28,6 +28,14 @@ impl<'a> Inference<'a, '_, '_> {
         let (mut tensors, mut lost) = (vec![], None);
         for argument in arguments {
             let expr = &argument.value;
+            let is_parameter = |name: &str| {
+                let mut own = item.parameters.iter();
+                own.any(|p| p.name == name && p.kind.is_some_and(|kind| kind != ParameterKind::Layer))
+            };
+            if let Some(reported) = self.colon(argument, is_parameter, environment) {
+                lost = Some(reported);
+                continue;
+            }
             let next = item
                 .parameters
                 .iter()

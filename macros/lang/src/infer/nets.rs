@@ -305,12 +305,14 @@ fn substituted(ty: &Type, bound: &Bound) -> Type {
         Element::Index(space) => Element::Index(substitute(space, bound)),
         other => other.clone(),
     };
-    // A dimension that the net carries through keeps the label that it has outside.
-    let outside = |axis: &Axis| match (&axis.label, axis.size.as_atom()) {
-        (Some(label), _) => bound.get(label).map_or_else(|| Some(label.clone()), |axis| axis.label.clone()),
-        (None, Some(Atom::RunTime(name))) => bound.get(name).and_then(|axis| axis.label.clone()),
-        (None, _) => None,
+    // A dimension that the net carries through keeps the label that it has outside, and what it makes of one is found by it.
+    let axis = |axis: &Axis| {
+        let size = substitute(&axis.size, bound);
+        match axis.known_as().and_then(|name| bound.get(name)) {
+            Some(outside) if outside.size == size => outside.clone(),
+            Some(outside) => outside.replaced(size),
+            None => Axis { label: axis.label.clone(), origin: None, size },
+        }
     };
-    let axis = |axis: &Axis| Axis { label: outside(axis), size: substitute(&axis.size, bound) };
     Type { element, axes: ty.axes.iter().map(axis).collect() }
 }

@@ -217,8 +217,16 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// Checks that a dimension that sizes a parameter is known at compile time.
     pub(super) fn fixed(&mut self, callee: &str, size: &Term, at: Place, what: &str) -> Checked<()> {
-        if size.number().is_some() {
+        if size.number().is_some_and(|number| number > 0) {
             return Ok(());
+        }
+        if let Some(number) = size.whole() {
+            let error = self.fault(at, format!("`{callee}` would {what} {size} = {number}"));
+            return match number <= 0 {
+                true => error.help("a dimension has at least size 1"),
+                false => error.help("no machine counts so far: choose smaller sizes"),
+            }
+            .fail();
         }
         let open = size.atoms().into_iter().find_map(|atom| match atom {
             Atom::RunTime(name) => Some(name.clone()),

@@ -171,13 +171,13 @@ impl Parser {
                     .help("a block holds statements: `{ let y = …; y }`")
                     .fail();
             }
-            "match" => {
+            "match" if !self.is_operator_ahead(1, ":") => {
                 return self.error("there is no `match`").help("choose with `if … { … } else { … }`").fail();
             }
             "_" => {
                 return self.error("`_` is no value").help("it stands for a size in the shape of a result").fail();
             }
-            "in" | "as" | "else" | "where" => {
+            "in" | "as" | "else" | "where" if !self.is_operator_ahead(1, ":") => {
                 return self.unexpected(wanted).fail();
             }
             _ => {}
@@ -271,16 +271,11 @@ impl Parser {
         Ok(Argument { name: Some(name), value })
     }
 
-    /// Whether a number, a truth value or a dimension stands at this distance, which takes no label.
+    /// Whether a number or a truth value stands at this distance, which takes no label.
     fn cannot_be_labelled(&self, distance: usize) -> bool {
         match self.ahead(distance) {
             Some(TokenTree::Literal(_)) => true,
-            Some(TokenTree::Ident(ident)) => {
-                let text = ident.to_string();
-                let called = self.group_ahead(distance + 1, Delimiter::Parenthesis).is_some()
-                    || self.is_operator_ahead(distance + 1, ".");
-                text == "true" || text == "false" || (text.starts_with(char::is_uppercase) && !called)
-            }
+            Some(TokenTree::Ident(ident)) => ident == "true" || ident == "false",
             _ => false,
         }
     }

@@ -8,7 +8,7 @@ use crate::terms::{Dims, Meaning, Term};
 use proc_macro2::Ident;
 use std::collections::BTreeMap;
 
-pub use size::{arithmetic, size};
+pub use size::{arithmetic, division, size};
 
 /// Names that an error has left without meaning: to use one is no further error.
 pub type Lost = BTreeMap<String, Reported>;

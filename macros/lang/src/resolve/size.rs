@@ -84,7 +84,8 @@ pub fn arithmetic(
     }
 }
 
-fn division(name: &str, terms: &[Term], span: Span, report: &mut Report) -> Checked<Term> {
+/// `floor_div(a, b)`, `ceil_div(a, b)` of sizes.
+pub fn division(name: &str, terms: &[Term], span: Span, report: &mut Report) -> Checked<Term> {
     match (name, terms) {
         ("ceil_div" | "floor_div", [_, by]) if by.number() == Some(0) => {
             report.error(span, format!("`{name}` divides by 0")).fail()

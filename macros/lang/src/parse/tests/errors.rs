@@ -193,7 +193,6 @@ fn expressions() {
         ("x |> fc1 = linear(3)", "=", "a label is followed by `:`", "write `fc1: …`"),
         ("x |> fc1:", "}", "expected a layer after the label `fc1`, found `}`", ""),
         ("x |> dropout(p: 0.5)", ":", "a named argument is followed by `=`", "write `p = …`"),
-        ("mean(x, over: Digit)", ":", "a named argument is followed by `=`", "write `over = …`"),
         ("f(a b)", "b", "a `,` is missing before `b`", ""),
         ("f(a,, b)", ",", "expected an argument, found `,`", ""),
         ("f(a; b)", ";", "expected `)` after the arguments, found `;`", ""),
