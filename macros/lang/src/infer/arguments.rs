@@ -248,26 +248,18 @@ impl<'a> Inference<'a, '_, '_> {
             let message = format!("`{text}` is a tensor of `{}`: give it by position", function.name);
             return self.fault(name.span(), message).help(format!("it is called `{}`", function.usage())).fail();
         }
-        let error = self.fault(name.span(), format!("`{}` has no parameter `{text}`", function.name));
-        match guess {
-            Some(guess) => error.help(format!("did you mean `{guess}`?")),
-            None => error.help(format!("it is called `{}`", function.usage())),
-        }
-        .fail()
+        let help = match (crate::habits::parameter(&text), guess) {
+            (Some(mend), _) => mend.to_owned(),
+            (None, Some(guess)) => format!("did you mean `{guess}`?"),
+            (None, None) => format!("it is called `{}`", function.usage()),
+        };
+        self.fault(name.span(), format!("`{}` has no parameter `{text}`", function.name)).help(help).fail()
     }
 
     fn too_many(&mut self, function: &'static Function, span: Place) -> Reported {
-        let pair = match function.name {
-            "max" => Some("maximum"),
-            "min" => Some("minimum"),
-            _ => None,
-        };
-        let error = self.fault(span, format!("`{}` takes no further value by position", function.name));
-        match pair {
-            Some(pair) => error.help(format!("`{pair}(a, b)` takes two tensors elementwise")),
-            None => error.help(format!("it is called `{}`", function.usage())),
-        };
-        error.reported()
+        let help = crate::habits::place(function.name)
+            .map_or_else(|| format!("it is called `{}`", function.usage()), str::to_owned);
+        self.fault(span, format!("`{}` takes no further value by position", function.name)).help(help).reported()
     }
 
     fn enough(&mut self, function: &'static Function, bound: &Arguments<'a>, at: Place) -> Checked<()> {

@@ -88,7 +88,8 @@ impl<'a> Inference<'a, '_, '_> {
                 Some(_) => "numbers never fill the places of tensors",
                 None => "a net has its hyper-parameters where it is made: `let f = Net(width = 8);`",
             }),
-            Value::Tuple(_) => Some("bind its parts: `let (a, b) = …;`"),
+            Value::List(_) => Some("give the tensors one after the other, without brackets"),
+            Value::Tuple(_) => Some("give the tensors one after the other, or bind the parts: `let (a, b) = …;`"),
             _ => None,
         };
         let error = self.fault(span, format!("`{callee}` takes a tensor here, not {}", value.what()));

@@ -60,6 +60,8 @@ pub(super) struct Standing {
     pub(super) frozen: bool,
     /// Whether this is the field of a differential equation.
     pub(super) within_ode: bool,
+    /// How often the lists around it repeat it, all together; 0 outside of any.
+    pub(super) repeated: usize,
 }
 
 impl Standing {
@@ -127,6 +129,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         run_time: inference.signature.run_time,
         inputs: inference.signature.inputs,
         results: types,
+        whole: inference.nets.whole(&inference.parts.layers),
         layers: inference.parts.layers,
         values: inference.body.values,
         body,

@@ -102,6 +102,12 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Rust { call, result } => self.rust(call, result, None, environment),
             ExprKind::Path(path) => {
                 let help = match path.last() {
+                    Some(name)
+                        if path.first().is_some_and(|first| crate::habits::MODULES.iter().any(|m| first == m)) =>
+                    {
+                        crate::habits::meant(&name.to_string())
+                            .unwrap_or_else(|| "the functions of the language have no path".to_owned())
+                    }
                     Some(name) if name.to_string().starts_with(char::is_uppercase) => {
                         format!("a net comes by `use {};` in this `net!`", text(expr))
                     }
@@ -190,13 +196,12 @@ impl<'a> Inference<'a, '_, '_> {
             .chain(self.nets.names.aliases.iter().map(|alias| alias.name.to_string()))
             .chain(functions::FUNCTIONS.iter().map(|f| f.name.to_owned()))
             .collect();
-        let guess = did_you_mean(&text, &known);
-        let error = self.fault(name.span(), format!("there is no `{text}` here"));
-        match guess {
-            Some(guess) => error.help(format!("did you mean `{guess}`?")),
-            None => error.help("names are inputs, `let`s, dimensions, nets, and the functions of the language"),
-        }
-        .fail()
+        let help = match (crate::habits::habit(&text), did_you_mean(&text, &known)) {
+            (Some(habit), _) => habit.mend(),
+            (None, Some(guess)) => format!("did you mean `{guess}`?"),
+            (None, None) => "names are inputs, `let`s, dimensions, nets, and the functions of the language".to_owned(),
+        };
+        self.fault(name.span(), format!("there is no `{text}` here")).help(help).fail()
     }
 
     /// `x |> f |> g`
@@ -283,6 +288,12 @@ impl<'a> Inference<'a, '_, '_> {
             return Err(*lost);
         }
         let message = format!("`{}` is {}, which cannot be applied", text(expr), value.what());
-        self.fault(expr.span, message).help("a layer, a net, a function or a closure can").fail()
+        let help = match value {
+            Value::Text(_) => {
+                "a pattern stands without quotes, its axes between commas: `[n, c, h, w] -> [n, (c h w)]`"
+            }
+            _ => "a layer, a net, a function or a closure can",
+        };
+        self.fault(expr.span, message).help(help).fail()
     }
 }

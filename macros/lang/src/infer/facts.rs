@@ -1,8 +1,6 @@
 //! The conditions after `where`.
 
 use super::block::Inference;
-use super::instances::Nets;
-use super::typed::{Layer, LayerKind};
 use crate::ast::{Fact, NetItem, Size};
 use crate::report::{Checked, Report};
 use crate::resolve::{Lost, Names};
@@ -196,17 +194,8 @@ impl Inference<'_, '_, '_> {
         if let Some(lost) = self.nets.report.needs_since(self.before) {
             return Err(lost);
         }
-        Ok(Term::literal(parameters(&self.parts.layers, self.nets)))
+        Ok(Term::literal(self.nets.whole(&self.parts.layers).parameters))
     }
-}
-
-/// The number of parameters of layers.
-fn parameters(layers: &[Layer], nets: &Nets<'_, '_>) -> usize {
-    let count = |layer: &Layer| match &layer.kind {
-        LayerKind::Net(net) => parameters(&nets.done(*net).layers, nets),
-        kind => kind.parameters(),
-    };
-    layers.iter().map(count).fold(0, usize::saturating_add)
 }
 
 /// `heads = 3`, `2 * Embed = 128`, `3`

@@ -109,6 +109,7 @@ impl<'a> Inference<'a, '_, '_> {
         let error = self.fault(name.span(), format!("`{of}` has no hyper-parameter `{text}`"));
         match (guess, known.as_slice()) {
             (Some(guess), _) => error.help(format!("did you mean `{guess}`?")),
+            (None, _) if let Some(mend) = crate::habits::parameter(&text) => error.help(mend),
             (None, []) => {
                 let dims: Vec<_> = dims.iter().map(|dim| format!("`{dim}`")).collect();
                 error.help(format!("it has none; its dimensions are {}", dims.join(", ")))

@@ -5,7 +5,7 @@
 //! comes from the nets and aliases that use it. Instances are inferred one by one, when they are first used.
 
 use super::block::{self, Inference};
-use super::typed::{LayerKind, Reach, TypedNet};
+use super::typed::{Layer, LayerKind, Reach, TypedNet, Whole};
 use super::value::{Chosen, Value};
 use super::{Alias, Inferred, Template, mentions};
 use crate::ast::{AliasItem, NetItem, Parameter, Route, Visibility};
@@ -250,10 +250,22 @@ impl<'a, 'r> Nets<'a, 'r> {
 
     /// Whether an instance has neither parameters nor state.
     pub(super) fn is_empty(&self, position: usize) -> bool {
-        self.done(position).layers.iter().all(|layer| match layer.kind {
-            LayerKind::Net(net) => self.is_empty(net),
-            LayerKind::Scope { .. } => true,
-            LayerKind::Unit { .. } | LayerKind::Tensor { .. } => false,
+        self.done(position).whole.own == 0
+    }
+
+    /// What layers are, with all that nets among them are made of.
+    pub(super) fn whole(&self, layers: &[Layer]) -> Whole {
+        let of = |layer: &Layer| match layer.kind {
+            LayerKind::Net(net) => self.done(net).whole,
+            LayerKind::Scope { .. } => Whole { parts: 1, ..Whole::default() },
+            LayerKind::Unit { .. } | LayerKind::Tensor { .. } => {
+                Whole { parts: 1, own: 1, parameters: layer.kind.parameters() }
+            }
+        };
+        layers.iter().map(of).fold(Whole::default(), |all, part| Whole {
+            parts: all.parts.saturating_add(part.parts),
+            own: all.own.saturating_add(part.own),
+            parameters: all.parameters.saturating_add(part.parameters),
         })
     }
 

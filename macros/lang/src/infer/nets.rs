@@ -19,6 +19,9 @@ use std::rc::Rc;
 /// What the run-time dimensions of a net are where it is used.
 type Bound = BTreeMap<String, Axis>;
 
+/// A net inside of others is made of at most so many parts.
+const MOST_PARTS: usize = 1 << 16;
+
 impl<'a> Inference<'a, '_, '_> {
     /// Applies a net, or the inverse of a flow.
     pub(super) fn net(
@@ -93,14 +96,17 @@ impl<'a> Inference<'a, '_, '_> {
         let known = known.map(|(name, axis)| (name.clone(), axis.size.clone()));
         net = self.nets.instance(Given { dims: given.dims.into_iter().chain(known).collect(), ..given }, at)?;
         inner = self.nets.done(net);
-        let mut lost = None;
+        let (mut lost, mut said) = (None, vec![]);
         for need in &inner.needs {
             let name = need.names.iter().find(|name| bound.contains_key(*name));
-            let (Some(name), of) = (name, &chosen.name) else { continue };
+            let (Some(name), of) = (name.filter(|name| !said.contains(name)), &chosen.name) else { continue };
+            said.push(name);
             let size = bound[name].size.clone();
             let message =
                 format!("`{of}` needs `{name}` at compile time, and here it is {size}, known only at run time");
-            let help = format!("in `{of}`: {}", need.diagnostic.message);
+            // The first reason is the one that tells: it stands in the innermost net.
+            let inside = need.diagnostic.help.clone().filter(|help| help.starts_with("in `"));
+            let help = inside.unwrap_or_else(|| format!("in `{of}`: {}", need.diagnostic.message));
             lost = Some(self.need(&size, at, message, help));
         }
         if !inner.needs.is_empty() {
@@ -138,6 +144,14 @@ impl<'a> Inference<'a, '_, '_> {
             self.used_alike(position, layer.span)?;
             self.parts.work(position, &work);
             return Ok(position);
+        }
+        let parts = self.nets.done(net).whole.parts;
+        if parts > MOST_PARTS {
+            let message = format!("`{}` has {parts} parts, with those of the nets inside of it", chosen.name);
+            return self
+                .fault(layer.span, message)
+                .help(format!("{MOST_PARTS} are the most that a net is made of"))
+                .fail();
         }
         let label = match &layer.label {
             Some(_) => self.label(layer, "", false)?,

@@ -23,6 +23,13 @@ impl Parser {
         if KEYWORDS.contains(&text.as_str()) {
             return self.error(format!("`{text}` is a word of Rust and cannot be the name of {of}")).fail();
         }
+        // rustc gives such a name on, and takes none back.
+        if !text.trim_start_matches("r#").chars().all(|letter| letter.is_alphanumeric() || letter == '_') {
+            return self
+                .error(format!("`{text}` is no name that Rust knows"))
+                .help("names are letters, digits and `_`")
+                .fail();
+        }
         self.bump();
         Ok(ident)
     }
