@@ -8,7 +8,7 @@ use super::types::{Axis, Element};
 use super::value::{Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{self, Expr, ExprKind, Pattern};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
-use crate::report::{Checked, Place, Reported, did_you_mean};
+use crate::report::{Checked, Depends, Place, Reported, did_you_mean};
 use crate::terms::Term;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -253,7 +253,8 @@ impl<'a> Inference<'a, '_, '_> {
             (None, Some(guess)) => format!("did you mean `{guess}`?"),
             (None, None) => format!("it is called `{}`", function.usage()),
         };
-        self.fault(name.span(), format!("`{}` has no parameter `{text}`", function.name)).help(help).fail()
+        let error = self.fault(name.span(), format!("`{}` has no parameter `{text}`", function.name));
+        error.depends(Depends::OnNothing).help(help).fail()
     }
 
     fn too_many(&mut self, function: &'static Function, span: Place) -> Reported {

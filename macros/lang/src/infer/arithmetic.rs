@@ -9,7 +9,7 @@ use super::value::{Environment, Tensor, Value};
 use crate::ast::Expr;
 use crate::functions::runtime::{BROADCAST, NEG, NOT, SQUEEZE, operator};
 use crate::functions::{Runtime, runtime};
-use crate::report::{Checked, Place};
+use crate::report::{Checked, Depends, Place};
 use ansatz_shapes::{Misfit, Size as _, Spread};
 use proc_macro2::Ident;
 
@@ -211,7 +211,7 @@ impl<'a> Inference<'a, '_, '_> {
                 notes.push(rule);
                 notes.extend(confused(&sizes));
                 let help = self.mended(a, b).or_else(|| self.mended(b, a));
-                let error = self.fault(at, message).notes(notes);
+                let error = self.fault(at, message).depends(Depends::OnShapes).notes(notes);
                 error.help = help;
                 error.fail()
             }

@@ -4,7 +4,7 @@ use super::block::Inference;
 use super::typed::{LayerKind, Operation};
 use super::types::Axis;
 use super::value::{Tensor, Value};
-use crate::report::{Diagnostic, Place, Reported};
+use crate::report::{Depends, Diagnostic, Place, Reported};
 use crate::terms::Term;
 use ansatz_shapes::Misfit;
 
@@ -42,7 +42,7 @@ impl<'a> Inference<'a, '_, '_> {
             Misfit::Axis { axis, rank } => (vec![], format!("there is no axis {axis} among {rank}")),
         };
         let notes = self.notes(tensor, &sizes);
-        let error = self.fault(at, message);
+        let error = self.fault(at, message).depends(Depends::OnShapes);
         error.notes = notes;
         error.help(help)
     }

@@ -33,7 +33,7 @@ pub(super) struct Inference<'a, 'n, 'r> {
 }
 
 /// A body while it is inferred.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     /// The values so far.
     pub(super) values: Vec<Type>,

@@ -4,9 +4,9 @@ use super::block::{Inference, staged};
 use super::mentions;
 use super::text::text;
 use super::value::{Callable, Chosen, Closure, Environment, Label, LayerValue, Site, Tensor, Value};
-use crate::ast::{Expr, ExprKind, Role};
+use crate::ast::{Block, Expr, ExprKind, Role};
 use crate::functions;
-use crate::report::{Checked, did_you_mean};
+use crate::report::{Checked, Depends, did_you_mean};
 use proc_macro2::Ident;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -75,6 +75,9 @@ impl<'a> Inference<'a, '_, '_> {
                     let (taken, other) = if flag { (yes, no) } else { (no, yes) };
                     // What the other side uses is used.
                     mentions::block(other, &mut |name| drop(environment.find(name)));
+                    if self.nets.trial {
+                        self.looked_at(other, environment);
+                    }
                     if !flag {
                         return self.labelled_block(taken, label, environment);
                     }
@@ -124,6 +127,15 @@ impl<'a> Inference<'a, '_, '_> {
             },
             ExprKind::Error(lost) => Err(*lost),
         }
+    }
+
+    /// Looks at a branch that is not taken for what is wrong whatever the condition says. Nothing that it makes stays.
+    fn looked_at(&mut self, branch: &'a Block, environment: &Environment<'a>) {
+        let (parts, body, before) = (self.parts.clone(), self.body.clone(), self.nets.report.mark());
+        let _ = self.block(branch, environment);
+        (self.parts, self.body) = (parts, body);
+        let (errors, _) = self.nets.report.take_since(before);
+        self.nets.report.extend(errors.into_iter().filter(|error| error.depends == Depends::OnNothing));
     }
 
     /// The place of an expression.
@@ -201,7 +213,8 @@ impl<'a> Inference<'a, '_, '_> {
             (None, Some(guess)) => format!("did you mean `{guess}`?"),
             (None, None) => "names are inputs, `let`s, dimensions, nets, and the functions of the language".to_owned(),
         };
-        self.fault(name.span(), format!("there is no `{text}` here")).help(help).fail()
+        let error = self.fault(name.span(), format!("there is no `{text}` here"));
+        error.depends(Depends::OnNothing).help(help).fail()
     }
 
     /// `x |> f |> g`

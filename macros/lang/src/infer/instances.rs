@@ -25,9 +25,11 @@ const MAX_DEPTH: usize = 64;
 pub(super) struct Nets<'a, 'r> {
     pub(super) names: &'r Names<'a>,
     pub(super) report: &'r mut Report,
-    instances: Vec<Instance<'a>>,
+    pub(super) instances: Vec<Instance<'a>>,
     /// The instances under inference, each used by the one before it.
     open: Vec<usize>,
+    /// Whether a template is only tried: then all branches are looked at.
+    pub(super) trial: bool,
 }
 
 /// What an instance is made from.
@@ -40,8 +42,8 @@ pub(super) struct Given<'a> {
     pub(super) dims: BTreeMap<String, Term>,
 }
 
-struct Instance<'a> {
-    given: Given<'a>,
+pub(super) struct Instance<'a> {
+    pub(super) given: Given<'a>,
     /// Where the program asks for it: inside of a net of others, where the program asks for that.
     at: Place,
     /// The instances that it uses, by their positions.
@@ -49,7 +51,7 @@ struct Instance<'a> {
     /// An instance that it uses holds an error.
     lost: Option<Reported>,
     /// Its own errors, which are reported if a net of the program uses it.
-    errors: Vec<Diagnostic>,
+    pub(super) errors: Vec<Diagnostic>,
     /// `None` while it is under inference.
     done: Option<Rc<TypedNet<'a>>>,
 }
@@ -83,7 +85,7 @@ impl<'a> Given<'a> {
 
 impl<'a, 'r> Nets<'a, 'r> {
     pub(super) fn new(names: &'r Names<'a>, report: &'r mut Report) -> Self {
-        Nets { names, report, instances: vec![], open: vec![] }
+        Nets { names, report, instances: vec![], open: vec![], trial: false }
     }
 
     /// Infers everything.
@@ -109,6 +111,7 @@ impl<'a, 'r> Nets<'a, 'r> {
         let mut failed = HashSet::new();
         self.tell(used.collect(), &mut failed);
         self.unused_templates(&own, &roots, &mut failed);
+        self.sampled(&own, &roots, &mut failed);
         let templates = own.iter().filter(|&&net| roots[net].is_none() && !names.nets[net].role.is_companion());
         let templates: Vec<_> = templates.map(|&net| self.template(net, &failed)).collect();
         self.named(&roots, &aliases, templates)
@@ -310,6 +313,9 @@ impl<'a, 'r> Nets<'a, 'r> {
             // Without hyper-parameters, and used nowhere, it was hardly meant as a template, unless others see it.
             if item.parameters.is_empty() && item.visibility.is_private() && !self.mentioned(net) {
                 self.report.extend(done.needs.iter().map(|need| need.diagnostic.clone()));
+                if !done.needs.is_empty() {
+                    failed.insert(net);
+                }
             }
         }
     }
@@ -420,7 +426,7 @@ impl<'a, 'r> Nets<'a, 'r> {
 }
 
 impl<'a> Instance<'a> {
-    fn net(&self) -> &Rc<TypedNet<'a>> {
+    pub(super) fn net(&self) -> &Rc<TypedNet<'a>> {
         self.done.as_ref().expect("every instance that is asked for was inferred")
     }
 }

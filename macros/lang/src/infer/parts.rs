@@ -17,7 +17,7 @@ enum Placed {
 }
 
 /// The parts of a net.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Parts {
     /// The layers in the order of creation.
     pub(super) layers: Vec<Layer>,

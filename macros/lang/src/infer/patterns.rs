@@ -11,7 +11,7 @@ use super::value::{Environment, Tensor, Value};
 use crate::ast::{Operand, Pattern, PatternAxis, Size};
 use crate::functions::Function;
 use crate::functions::runtime::{EINSUM, REARRANGE};
-use crate::report::{Checked, Place};
+use crate::report::{Checked, Depends, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Span};
@@ -201,7 +201,7 @@ impl<'a> Inference<'a, '_, '_> {
         if written.len() != x.ty.rank() {
             let names: Vec<_> = written.iter().map(shown).collect();
             let message = format!("[{}] names {} axes, but is given {}", names.join(", "), names.len(), x.ty);
-            return self.about(x, at, message).fail();
+            return self.about(x, at, message).depends(Depends::OnShapes).fail();
         }
         let mut named = Named::new();
         let mut parts: Vec<Part> = vec![];

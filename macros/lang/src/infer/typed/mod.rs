@@ -169,7 +169,7 @@ pub fn key_part(label: &Ident) -> String {
 }
 
 /// A part of a net with parameters of its own: a field of the struct.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     /// Its label, the name of the field.
     pub label: Ident,
@@ -223,7 +223,7 @@ impl Start {
 }
 
 /// The kinds of parts.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
     /// A layer of `ansatz::nn`. A new one is a row in [`crate::functions`], a rule in `infer::units`,
     /// and a struct with `record` and `Model` there.

@@ -220,12 +220,6 @@ fn expressions() {
         ),
         ("x >| relu", ">", "`>|` is not an operator", "`|>` sends a value into a layer"),
         (
-            "x |> linear[64]",
-            "linear",
-            "`linear[…]` is not in the language",
-            "arguments stand in parentheses: `linear(64)`",
-        ),
-        (
             "x |> nn.Linear(12, 64)",
             "Linear",
             "there is no `nn.Linear`",
