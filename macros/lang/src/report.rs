@@ -79,6 +79,8 @@ pub enum Depends {
     OnNothing,
     /// Whether shapes agree.
     OnShapes,
+    /// What the head could state.
+    OnFacts,
     /// How large sizes are, what divides them, or anything else.
     OnSizes,
 }
@@ -112,6 +114,15 @@ impl Report {
         let depends = Depends::OnSizes;
         let diagnostic = Diagnostic { place, message, notes: vec![], help: Some(help), depends, reported };
         self.needs.push(Need { names, diagnostic });
+        reported
+    }
+
+    /// The same of something that a fact would tell, which the head could state.
+    pub fn need_fact(&mut self, names: Vec<String>, place: Place, message: String, help: String) -> Reported {
+        let (errors, needs) = (self.diagnostics.len(), self.needs.len());
+        let reported = self.need(names, place, message, help);
+        let needed = self.needs[needs..].iter_mut().map(|need| &mut need.diagnostic);
+        needed.chain(&mut self.diagnostics[errors..]).for_each(|diagnostic| diagnostic.depends = Depends::OnFacts);
         reported
     }
 

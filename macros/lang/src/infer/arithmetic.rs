@@ -178,6 +178,7 @@ impl<'a> Inference<'a, '_, '_> {
     fn broadcast(&mut self, shown: &str, a: &Tensor, b: &Tensor, at: Place) -> Checked<(Tensor, Tensor, Vec<Axis>)> {
         match ansatz_shapes::broadcast(&a.ty.axes, &b.ty.axes) {
             Ok((mut axes, [left, right])) => {
+                self.no_column(shown, a, b, at)?;
                 // Equal sizes may carry their label on one side only.
                 for shape in [&a.ty.axes, &b.ty.axes] {
                     for (i, axis) in axes.iter_mut().rev().enumerate() {
@@ -216,6 +217,27 @@ impl<'a> Inference<'a, '_, '_> {
                 error.fail()
             }
         }
+    }
+
+    /// `[n, 1]` and `[n]` would make `[n, n]`, which is hardly ever meant: whoever means it writes both as columns or rows.
+    fn no_column(&mut self, shown: &str, a: &Tensor, b: &Tensor, at: Place) -> Checked<()> {
+        let (longer, shorter) = if a.ty.rank() > b.ty.rank() { (a, b) } else { (b, a) };
+        let more = longer.ty.rank() - shorter.ty.rank();
+        if more == 0 {
+            return Ok(());
+        }
+        let own = longer.ty.axes[more..].iter().zip(&shorter.ty.axes);
+        let mut stretched = own.filter(|(longer, shorter)| longer.is_one() && !shorter.is_one());
+        let twice = |axis: &Axis| longer.ty.axes.iter().any(|other| other.size == axis.size);
+        let Some((_, axis)) = stretched.find(|(_, axis)| twice(axis)) else { return Ok(()) };
+        let message = format!("`{shown}` would repeat {} and {} along {} twice", a.ty, b.ty, axis.size);
+        let mut column: Vec<String> = shorter.ty.axes.iter().map(|axis| axis.size.to_string()).collect();
+        let row = column.join(", ");
+        column.push("1".to_owned());
+        self.fault(at, message)
+            .help(format!("a pattern makes a column, `y |> [{row}] -> [{}]`, or a row", column.join(", ")))
+            .depends(Depends::OnShapes)
+            .fail()
     }
 
     /// What would give `tensor` the last axis of `other`, if a layer made it.

@@ -79,6 +79,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
     let environment = inference.inputs(given);
     if inference.nets.failed_since(before).is_none() {
         inference.conditions(false);
+        inference.contradictions();
     }
     let stands = if item.facts.is_empty() { None } else { inference.nets.failed_since(before) };
     let results = match (&item.body, stands) {

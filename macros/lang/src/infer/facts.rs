@@ -167,6 +167,31 @@ impl Inference<'_, '_, '_> {
         }
     }
 
+    /// Speaks of a condition that never holds where the others do.
+    pub(super) fn contradictions(&mut self) {
+        let item = self.item;
+        for fact in &item.facts {
+            let Fact::Relation(left, op, right) = fact else { continue };
+            let (Ok(l), Ok(r)) = (self.fact_size(left), self.fact_size(right)) else { continue };
+            let opposite = match *op {
+                "<" => ">=",
+                "<=" => ">",
+                ">" => "<=",
+                ">=" => "<",
+                "==" => "!=",
+                _ => continue,
+            };
+            let open = l.number().is_none() || r.number().is_none();
+            let never = Assumption { left: l, op: opposite, right: r };
+            if open && self.facts.proven(&never) {
+                let Assumption { left: l, right: r, .. } = never;
+                self.fault(place(left), format!("no size keeps `{l} {op} {r}` and the other conditions"))
+                    .help("a dimension is at least 1; leave one of them out");
+                return;
+            }
+        }
+    }
+
     /// A condition on dimensions that are known only at run time is checked then, and holds in the body.
     fn open_fact(&mut self, left: Term, op: &'static str, right: Term, span: Span) {
         let assumption = Assumption { left, op, right };

@@ -11,7 +11,7 @@ use super::{Alias, Inferred, Template, mentions};
 use crate::ast::{AliasItem, NetItem, Parameter, Route, Visibility};
 use crate::borders::plain;
 use crate::case::capitals;
-use crate::report::{Checked, Diagnostic, Mark, Place, Report, Reported};
+use crate::report::{Checked, Depends, Diagnostic, Mark, Place, Report, Reported};
 use crate::resolve::{Names, reach};
 use crate::terms::{Atom, Term};
 use proc_macro2::Ident;
@@ -311,11 +311,15 @@ impl<'a, 'r> Nets<'a, 'r> {
             self.report.extend(self.instances[found].errors.clone());
             self.tell(vec![found], failed);
             // Without hyper-parameters, and used nowhere, it was hardly meant as a template, unless others see it.
-            if item.parameters.is_empty() && item.visibility.is_private() && !self.mentioned(net) {
-                self.report.extend(done.needs.iter().map(|need| need.diagnostic.clone()));
-                if !done.needs.is_empty() {
+            if item.parameters.is_empty() && !self.mentioned(net) {
+                // Others may complete a public one. What a fact would tell, its head can say for all of them.
+                let private = item.visibility.is_private();
+                let needs = done.needs.iter().map(|need| &need.diagnostic);
+                let needs: Vec<_> = needs.filter(|need| private || need.depends == Depends::OnFacts).cloned().collect();
+                if !needs.is_empty() {
                     failed.insert(net);
                 }
+                self.report.extend(needs);
             }
         }
     }

@@ -395,7 +395,7 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let message = format!("nothing says that {by} divides {of}");
         let help = format!("state it, `where {by} | {of}`, or fix the size at compile time");
-        Err(self.need(&of.plus(by), at, message, help))
+        Err(self.nets.report.need_fact(of.plus(by).open_names(), at, message, help))
     }
 }
 

@@ -58,12 +58,14 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (None, _) if !at_least(&length, 1) => {
                 let message = format!("nothing says that {from} is less than {to}");
-                return Err(self.need(&length, *to_place, message, format!("state it, `where {from} < {to}`")));
+                let names = length.open_names();
+                let help = format!("state it, `where {from} < {to}`");
+                return Err(self.nets.report.need_fact(names, *to_place, message, help));
             }
             _ => {
                 let message = format!("nothing says that the axis of size {size} reaches to {to}");
                 let help = format!("state it, `where {size} >= {to}`, or end the slice with `{size}`");
-                return Err(self.need(&rest, *to_place, message, help));
+                return Err(self.nets.report.need_fact(rest.open_names(), *to_place, message, help));
             }
         }
         self.piece(x, axis, from.clone(), length, at)

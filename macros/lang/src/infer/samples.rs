@@ -5,7 +5,7 @@
 //! agree never, as sizes that happen to be equal agree in one of the trials. What depends on how large a size is, or on what
 //! divides it, is left to whoever uses the template: another size may do.
 
-use super::instances::{Given, Nets};
+use super::instances::{Given, Instance, Nets};
 use super::signature;
 use super::typed::Reach;
 use super::value::Value;
@@ -32,7 +32,11 @@ impl<'a> Nets<'a, '_> {
         let (instances, mut found) = (self.instances.len(), vec![]);
         for &net in own {
             let item = self.names.nets[net];
-            if roots[net].is_none() && !item.role.is_companion() && !failed.contains(&net) && item.body.is_ok() {
+            let complete = |instance: &Instance<'_>| instance.given.net == net && instance.net().needs.is_empty();
+            // An instance of the program has been looked at already.
+            let looked_at = !item.chooses && self.instances[..instances].iter().any(complete);
+            let template = roots[net].is_none() && !item.role.is_companion();
+            if template && !looked_at && !failed.contains(&net) && item.body.is_ok() {
                 let errors = self.wrong_for_all(net);
                 if !errors.is_empty() {
                     failed.insert(net);
@@ -60,7 +64,7 @@ impl<'a> Nets<'a, '_> {
         self.trial = false;
         // What a trial asks for and reports is none of the program.
         drop(self.report.take_since(before));
-        let complete = |instance: &super::instances::Instance<'_>| {
+        let complete = |instance: &Instance<'_>| {
             instance.given.net == net && instance.net().needs.is_empty() && instance.errors.is_empty()
         };
         used |= self.instances.iter().any(complete);

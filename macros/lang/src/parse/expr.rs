@@ -402,6 +402,7 @@ impl Parser {
 
     /// `if c == 8 { … } else { … }`
     fn choice(&mut self) -> Parsed<Expr> {
+        self.chose = true;
         let span = self.here();
         self.bump();
         if self.group(Delimiter::Brace).is_some() {

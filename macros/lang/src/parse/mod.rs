@@ -59,6 +59,7 @@ impl Parser {
             return self.error("nothing stands before this `;`").help("a net ends with its `}`").fail();
         }
         let attributes = self.attributes()?;
+        self.refuse_conditions(&attributes);
         let visibility = self.visibility();
         if self.at_end() {
             return self.unexpected("`dim` or `net`").fail();
@@ -90,6 +91,11 @@ impl Parser {
             "flow" => {
                 self.bump();
                 return Ok("flow");
+            }
+            "fn" if self.is_function_of_rust() => {
+                let name = self.ident_ahead(1).map(ToString::to_string).unwrap_or_default();
+                self.error("a function of Rust stands beside `net!`, not inside of it")
+                    .help(format!("a net calls it by its path and says what it gives: `x |> self::{name} -> [n, 8]`"))
             }
             "fn" => {
                 self.error("a net is declared with `net`").help("write `net` instead of `fn`");
@@ -129,6 +135,14 @@ impl Parser {
             _ => self.unexpected("`dim` or `net`"),
         };
         error.fail()
+    }
+
+    /// Whether `fn` begins a function of Rust rather than a net: it is generic, or takes references.
+    fn is_function_of_rust(&self) -> bool {
+        let group = self.group_ahead(2, Delimiter::Parenthesis);
+        let borrows = group.is_some_and(|group| group.stream().into_iter().any(|tree| tree.to_string() == "&"));
+        self.ident_ahead(1).is_some_and(|name| name.to_string().starts_with(char::is_lowercase))
+            && (self.is_operator_ahead(2, "<") || borrows)
     }
 
     /// A `use` that could not be read: its names are known all the same.
@@ -178,6 +192,20 @@ impl Parser {
         Ok(attributes.into_iter().collect())
     }
 
+    /// What other declarations use cannot be there in some builds only: `net!` does not know in which.
+    fn refuse_conditions(&mut self, attributes: &TokenStream) {
+        for tree in attributes.clone() {
+            if let TokenTree::Group(group) = tree
+                && let Some(TokenTree::Ident(word)) = group.stream().into_iter().next()
+                && word == "cfg"
+            {
+                self.report
+                    .error(word.span(), "`#[cfg]` cannot stand on a declaration in `net!`")
+                    .help("give it a `net!` of its own, and put the attribute before that: `#[cfg(…)] net! { … }`");
+            }
+        }
+    }
+
     /// `pub`, `pub(crate)` or nothing.
     fn visibility(&mut self) -> Visibility {
         let mut tokens = vec![];
@@ -224,8 +252,11 @@ impl Parser {
         let error = self.unexpected(&format!("`;` after the size of `{name}`"));
         if !begins_item {
             let lost = error.help("each dimension has its own `dim`").reported();
-            if self.is_operator(",") {
-                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Dim, lost);
+            if self.take_operator(",").is_some() {
+                if self.at_end() || self.begins_item() || self.is_operator("#") {
+                    return;
+                }
+                self.broken(self.ident().cloned(), visibility, BrokenKind::Dim, lost);
             }
             self.end_of_broken_item();
         }
@@ -270,6 +301,7 @@ impl Parser {
         let head = self.lost.map_or(result, Err);
         self.lost = head.as_ref().err().copied();
         let (mended, errors) = (self.report.failed_since(before), self.report.mark());
+        self.chose = false;
         let body = self.body(&name);
         let damaged = self.report.failed_since(errors).is_some();
         match head {
@@ -286,6 +318,7 @@ impl Parser {
                 body,
                 mended,
                 damaged,
+                chooses: self.chose,
             })),
             Err(lost) => Err(self.broken([name], &visibility, BrokenKind::Net, lost)),
         }
