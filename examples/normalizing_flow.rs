@@ -99,7 +99,7 @@ fn main() -> Result<()> {
 }
 
 /// Fits a net to a distribution; gives the model, how it learned, and the held-out log-likelihood.
-fn train<N: Net<f32>>(
+fn train<N: Trainable<f32>>(
     toy: Toy,
     model: N,
     learning_rate: f64,

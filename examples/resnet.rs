@@ -98,7 +98,7 @@ fn cifar(folder: &str, seed: u64, resume: bool) -> Result<Run> {
 /// Trains with augmented images, which a second thread prepares.
 fn fit<N, D>(risk: N, train: &D, test: &D, epochs: u64, seed: u64, resume: bool) -> Result<(N, History)>
 where
-    N: Net<f32>,
+    N: Trainable<f32>,
     D: Dataset<N::Batch> + Sync,
 {
     let batch = 32;

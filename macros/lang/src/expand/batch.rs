@@ -253,7 +253,16 @@ impl Context<'_, '_> {
                 }
             }
         };
+        // A net that holds an error is not said to lack anything else.
+        let trainable = (self.scalars() > 0 || !self.whole()).then(|| {
+            quote! {
+                #[automatically_derived]
+                impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Trainable<#element> for #name<#element> {}
+            }
+        });
         quote! {
+            #trainable
+
             #[automatically_derived]
             #[allow(unused_variables)]
             impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Net<#element> for #name<#element> {

@@ -60,6 +60,9 @@ impl<'a> Nets<'a, '_> {
             let Some((instance, whole)) = self.trial(net, &sizes) else { continue };
             used |= whole && self.instances[instance].errors.is_empty();
             trials.push((instance, whole));
+            if used && !item.chooses {
+                break;
+            }
         }
         self.trial = false;
         // What a trial asks for and reports is none of the program.
