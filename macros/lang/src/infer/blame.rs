@@ -1,7 +1,7 @@
 //! What errors about tensors say besides: where they come from, why equal numbers are not enough, what would mend it.
 
 use super::block::Inference;
-use super::typed::{LayerKind, Operation};
+use super::typed::{Acts, LayerKind, Operation};
 use super::types::Axis;
 use super::value::{Tensor, Value};
 use crate::report::{Depends, Diagnostic, Place, Reported};
@@ -63,6 +63,7 @@ impl<'a> Inference<'a, '_, '_> {
             let step = self.body.steps.iter().find(|step| step.results.contains(&value))?;
             value = match &step.operation {
                 Operation::Layer { layer, inputs, .. } => match &self.parts.layers[*layer].kind {
+                    LayerKind::Unit { acts: Acts::OnImages(_), .. } => return None,
                     LayerKind::Unit { sizes, .. } if sizes.len() > 1 => {
                         return Some(self.parts.layers[*layer].shown.clone());
                     }

@@ -211,6 +211,9 @@ impl<'a> Inference<'a, '_, '_> {
         let help = match (crate::habits::habit(&text), did_you_mean(&text, &known)) {
             (Some(habit), _) => habit.mend(),
             (None, Some(guess)) => format!("did you mean `{guess}`?"),
+            (None, None) if text.starts_with(char::is_uppercase) => {
+                format!("a net of another `net!` comes by its path: `use path::{text};`")
+            }
             (None, None) => "names are inputs, `let`s, dimensions, nets, and the functions of the language".to_owned(),
         };
         let error = self.fault(name.span(), format!("there is no `{text}` here"));

@@ -59,7 +59,16 @@ impl<'a> Inference<'a, '_, '_> {
             (None, _) if !at_least(&length, 1) => {
                 let message = format!("nothing says that {from} is less than {to}");
                 let names = length.open_names();
-                let help = format!("state it, `where {from} < {to}`");
+                // `t > 1` rather than `0 < t - 1`.
+                let names = names.clone();
+                let bound = match names.as_slice() {
+                    [name] => length.minus(&Term::run_time(name.clone())).as_integer().map(|rest| (name, -rest)),
+                    _ => None,
+                };
+                let help = match bound {
+                    Some((name, least)) => format!("state it, `where {name} > {least}`"),
+                    None => format!("state it, `where {from} < {to}`"),
+                };
                 return Err(self.nets.report.need_fact(names, *to_place, message, help));
             }
             _ => {

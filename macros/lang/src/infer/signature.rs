@@ -228,7 +228,11 @@ fn whole(ty: &TensorType, dims: &Dims, broken: &Lost, report: &mut Report) -> Ch
             .help("a lower-case name stands for any size")
             .fail();
     }
-    declared(ty, dims, broken, report)?.whole().ok_or_else(|| report.unexplained(ty.span))
+    let mut read = declared(ty, dims, broken, report)?.whole().ok_or_else(|| report.unexplained(ty.span))?;
+    for (axis, written) in read.axes.iter_mut().zip(&ty.axes) {
+        axis.origin = origin(&written.size);
+    }
+    Ok(read)
 }
 
 /// The dimension that an axis is by itself: whatever becomes of its size, it is known by that.
@@ -251,7 +255,10 @@ fn declared(ty: &TensorType, dims: &Dims, broken: &Lost, report: &mut Report) ->
             Size::Infer(_) => Ok(None),
             written => {
                 let label = axis.label.as_ref().map(ToString::to_string);
-                Ok(Some(Axis { label, origin: origin(written), size: size(written, dims, broken, report)? }))
+                // What an error leaves of a net is found by the first of the dimensions that it is made of.
+                let mut named = names_in(written).into_iter().map(ToString::to_string);
+                let origin = origin(written).or_else(|| named.find(|name| is_lower(name)));
+                Ok(Some(Axis { label, origin, size: size(written, dims, broken, report)? }))
             }
         })
         .collect();

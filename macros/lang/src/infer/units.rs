@@ -255,6 +255,7 @@ fn starts(layer: &LayerValue<'_>) -> Vec<(&'static str, Start)> {
 }
 
 /// What a layer gives for a tensor of this type.
+#[expect(clippy::result_large_err, reason = "a misfit is rare, and is told at once")]
 pub(super) fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
     let LayerKind::Unit { sizes, acts, .. } = kind else { return Ok(x.clone()) };
     if *acts == Acts::OnChannels {

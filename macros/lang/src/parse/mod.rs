@@ -59,7 +59,7 @@ impl Parser {
             return self.error("nothing stands before this `;`").help("a net ends with its `}`").fail();
         }
         let attributes = self.attributes()?;
-        self.refuse_conditions(&attributes);
+        let conditional = self.refuse_conditions(&attributes);
         let visibility = self.visibility();
         if self.at_end() {
             return self.unexpected("`dim` or `net`").fail();
@@ -67,6 +67,10 @@ impl Parser {
         let start = self.position();
         let word = self.here();
         let item = match self.item_word(&visibility)? {
+            kind if let Some(lost) = conditional => {
+                let kind = if kind == "dim" { BrokenKind::Dim } else { BrokenKind::Net };
+                return Err(self.broken(self.ident().cloned(), &visibility, kind, lost));
+            }
             "dim" => Item::Dim(self.dim(attributes, visibility)?),
             "flow" => self.net(attributes, visibility, word, Role::Flow)?,
             _ => self.net(attributes, visibility, word, Role::Net)?,
@@ -112,6 +116,9 @@ impl Parser {
             "struct" | "enum" | "mod" | "impl" | "trait" | "extern" | "macro_rules" | "unsafe" | "async" => {
                 self.error(format!("`{word}` cannot stand in `net!`")).help("put it beside the macro")
             }
+            _ if self.is_operator_ahead(1, "!") => self
+                .error("macros cannot be called in `net!`")
+                .help("a macro of your own can write a whole `net! { … }`, with what it varies"),
             _ if matches!(self.ahead(1), Some(TokenTree::Ident(_))) => {
                 let meant = did_you_mean(&word, ["dim", "net"]);
                 let error = self.unexpected("`dim` or `net`");
@@ -193,17 +200,18 @@ impl Parser {
     }
 
     /// What other declarations use cannot be there in some builds only: `net!` does not know in which.
-    fn refuse_conditions(&mut self, attributes: &TokenStream) {
+    fn refuse_conditions(&mut self, attributes: &TokenStream) -> Option<Reported> {
         for tree in attributes.clone() {
             if let TokenTree::Group(group) = tree
                 && let Some(TokenTree::Ident(word)) = group.stream().into_iter().next()
                 && word == "cfg"
             {
-                self.report
-                    .error(word.span(), "`#[cfg]` cannot stand on a declaration in `net!`")
-                    .help("give it a `net!` of its own, and put the attribute before that: `#[cfg(…)] net! { … }`");
+                let error = self.report.error(word.span(), "`#[cfg]` cannot stand on a declaration in `net!`");
+                let help = "give it a `net!` of its own, and put the attribute before that: `#[cfg(…)] net! { … }`";
+                return Some(error.help(help).reported());
             }
         }
+        None
     }
 
     /// `pub`, `pub(crate)` or nothing.

@@ -21,10 +21,13 @@ impl Parser {
             group
         } else {
             let found = self.ident().map(ToString::to_string).unwrap_or_default();
-            let scalar = matches!(found.as_str(), "f32" | "f64" | "usize" | "bool");
+            let hyper = matches!(found.as_str(), "usize" | "bool" | "str" | "layer");
+            let scalar = matches!(found.as_str(), "f32" | "f64");
             let name = self.ident().is_some();
             let error = self.unexpected("a shape such as `[n, 784]`");
-            if scalar {
+            if hyper {
+                error.help("hyper-parameters stand after a `;`: `net Name(x: [n, d]; width: usize)`");
+            } else if scalar {
                 error.help("a single number has the shape `[]`; nets work in f32 and in f64");
             } else if name {
                 error.help("a shape lists its axes in brackets");
