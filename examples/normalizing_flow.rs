@@ -7,7 +7,7 @@
 //! ```
 
 use ansatz::data::{Samples, Toy, normal_points};
-use ansatz::nn::{Batch, Net};
+use ansatz::nn::Batch;
 use ansatz::plot::{Board, Diagram, Figure, Plane as Picture};
 use ansatz::prelude::*;
 use ansatz::train::History;

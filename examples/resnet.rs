@@ -8,7 +8,6 @@
 //! `--resume` goes on where an interrupted run has ended, after its last whole epoch, bit for bit as if it had not been.
 
 use ansatz::data::{Augment, Dataset, Images, Part};
-use ansatz::nn::Net;
 use ansatz::plot::{Diagram, Figure, Grid, Picture};
 use ansatz::prelude::*;
 use ansatz::tensor::Const;

@@ -66,7 +66,7 @@ pub const PLACES: &[Named] = &[
     ),
     named(
         &["layer_norm", "rms_norm", "batch_norm", "instance_norm"],
-        "the size is read off what it is given: `x |> layer_norm`",
+        "the size is read off what it is given: leave it out",
     ),
     named(
         &["flatten"],

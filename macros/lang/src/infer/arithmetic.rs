@@ -211,7 +211,11 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 notes.push(rule);
                 notes.extend(confused(&sizes));
-                let help = self.mended(a, b).or_else(|| self.mended(b, a));
+                let help = self
+                    .mended(a, b)
+                    .or_else(|| self.mended(b, a))
+                    .or_else(|| at_the_left(a, b))
+                    .or_else(|| at_the_left(b, a));
                 let error = self.fault(at, message).depends(Depends::OnShapes).notes(notes);
                 error.help = help;
                 error.fail()
@@ -339,4 +343,20 @@ impl<'a> Inference<'a, '_, '_> {
     fn no_operator<T>(&mut self, op: &str, what: &str, at: Place) -> Checked<T> {
         self.fail(at, format!("`{op}` does not apply to {what}"))
     }
+}
+
+/// What would make one tensor fit another that begins as it does: a pattern with new axes at the right.
+fn at_the_left(longer: &Tensor, shorter: &Tensor) -> Option<String> {
+    let (more, own) = (longer.ty.rank().checked_sub(shorter.ty.rank())?, &shorter.ty.axes);
+    if more == 0 || own.is_empty() || longer.ty.axes[..own.len()] != own[..] {
+        return None;
+    }
+    let names: Vec<String> = own
+        .iter()
+        .enumerate()
+        .map(|(i, axis)| axis.known_as().cloned().unwrap_or_else(|| char::from(b'a' + i as u8).to_string()))
+        .collect();
+    let ones = vec!["1"; more].join(", ");
+    let from = names.join(", ");
+    Some(format!("axes are aligned at the right; a pattern puts new ones there: `y |> [{from}] -> [{from}, {ones}]`"))
 }
