@@ -431,7 +431,11 @@ impl<'a> Inference<'a, '_, '_> {
     fn positive(&mut self, size: Term, span: Place) -> Checked<Term> {
         let literal = size.as_integer().is_some_and(|number| number <= 0);
         if literal || size.number() == Some(0) {
-            return self.fail(span, format!("a dimension has at least size 1, not {size}"));
+            let error = self.fault(span, format!("a dimension has at least size 1, not {size}"));
+            if size.as_integer() == Some(-1) {
+                error.help("no size is left to be calculated: write it, or merge axes by `flatten` or a pattern");
+            }
+            return error.fail();
         }
         Ok(size)
     }

@@ -214,8 +214,8 @@ impl<'a> Inference<'a, '_, '_> {
                 let help = self
                     .mended(a, b)
                     .or_else(|| self.mended(b, a))
-                    .or_else(|| at_the_left(a, b))
-                    .or_else(|| at_the_left(b, a));
+                    .or_else(|| with_ones(a, b))
+                    .or_else(|| with_ones(b, a));
                 let error = self.fault(at, message).depends(Depends::OnShapes).notes(notes);
                 error.help = help;
                 error.fail()
@@ -345,18 +345,22 @@ impl<'a> Inference<'a, '_, '_> {
     }
 }
 
-/// What would make one tensor fit another that begins as it does: a pattern with new axes at the right.
-fn at_the_left(longer: &Tensor, shorter: &Tensor) -> Option<String> {
-    let (more, own) = (longer.ty.rank().checked_sub(shorter.ty.rank())?, &shorter.ty.axes);
-    if more == 0 || own.is_empty() || longer.ty.axes[..own.len()] != own[..] {
-        return None;
+/// What would make one tensor fit another that has all of its axes in their order, and more: a pattern with new ones.
+pub(super) fn with_ones(longer: &Tensor, shorter: &Tensor) -> Option<String> {
+    let mut rest = shorter.ty.axes.iter().enumerate().peekable();
+    let (mut from, mut to) = (vec![], vec![]);
+    for axis in &longer.ty.axes {
+        match rest.next_if(|(_, own)| *own == axis) {
+            Some((i, own)) => {
+                let name = own.known_as().cloned().unwrap_or_else(|| char::from(b'a' + i as u8).to_string());
+                from.push(name.clone());
+                to.push(name);
+            }
+            None => to.push("1".to_owned()),
+        }
     }
-    let names: Vec<String> = own
-        .iter()
-        .enumerate()
-        .map(|(i, axis)| axis.known_as().cloned().unwrap_or_else(|| char::from(b'a' + i as u8).to_string()))
-        .collect();
-    let ones = vec!["1"; more].join(", ");
-    let from = names.join(", ");
-    Some(format!("axes are aligned at the right; a pattern puts new ones there: `y |> [{from}] -> [{from}, {ones}]`"))
+    let fits = rest.next().is_none() && !from.is_empty() && from.len() < to.len();
+    fits.then(|| {
+        format!("a pattern puts new axes where they belong: `y |> [{}] -> [{}]`", from.join(", "), to.join(", "))
+    })
 }

@@ -245,8 +245,15 @@ impl<'a> Inference<'a, '_, '_> {
             ParameterKind::Layer => "a layer",
         };
         let (of, name) = (&item.name, &parameter.name);
+        let negative = kind == ParameterKind::Whole && wanted.number().is_some_and(|number| number < 0.0);
         let message = format!("`{name}` of `{of}` is {what}, not {}", wanted.what());
-        self.fail(expr.span, message)
+        let error = self.fault(expr.span, message);
+        if negative {
+            error.help(format!(
+                "where a net contains itself, it ends by a choice: `if {name} == 0 {{ … }} else {{ … }}`"
+            ));
+        }
+        error.fail()
     }
 
     /// A layer as a hyper-parameter, with what it mentions.

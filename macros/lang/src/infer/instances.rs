@@ -401,6 +401,10 @@ impl<'a, 'r> Nets<'a, 'r> {
                     (net.name, net.visibility) = (item.name.clone(), item.visibility.clone());
                     net.attributes = item.attributes.clone();
                 } else if !foreign {
+                    // Who sees the other name sees what it stands for.
+                    if reach(&item.visibility) > reach(&net.visibility) {
+                        net.visibility = item.visibility.clone();
+                    }
                     done.push(Alias { item, net: Some(position) });
                 }
             }

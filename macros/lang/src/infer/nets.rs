@@ -293,7 +293,15 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let Err(misfit) = fit else { return Ok(()) };
         let message = format!("`{name}` takes {}{input} but is given {}", pattern(declared), tensor.ty);
-        self.misfit(&misfit, &name, message, tensor, span).fail()
+        let samples = tensor.ty.rank() == wanted.rank() + 1 && tensor.ty.axes[1..] == wanted.axes[..];
+        let (of, own) = (&inner.item.name, &inner.item.inputs[index].name);
+        let error = self.misfit(&misfit, &name, message, tensor, span);
+        if samples {
+            let axes: Vec<String> =
+                ["n".to_owned()].into_iter().chain(declared.axes.iter().map(ToString::to_string)).collect();
+            error.help(format!("the axis of the samples is written too: `net {of}({own}: [{}])`", axes.join(", ")));
+        }
+        error.fail()
     }
 }
 

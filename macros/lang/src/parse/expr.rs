@@ -225,6 +225,13 @@ impl Parser {
         loop {
             match self.ident().cloned() {
                 Some(ident) => segments.push(ident),
+                None if self.is_operator("<") && segments.len() == 1 => {
+                    let name = &segments[0];
+                    return self
+                        .error("there are no type arguments in a net")
+                        .help(format!("arguments stand in parentheses: `{name}(64)`"))
+                        .fail();
+                }
                 None => {
                     return self.unexpected("a name after `::`").fail();
                 }

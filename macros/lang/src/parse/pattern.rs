@@ -75,7 +75,7 @@ impl Parser {
             }
             _ => self
                 .unexpected("an axis")
-                .help("a pattern lists names, numbers, and parts of one axis in parentheses: `[n, (heads e)]`")
+                .help("a pattern names every axis, and lists the parts of one in parentheses: `[n, t, (heads e)]`")
                 .fail(),
         }
     }

@@ -49,7 +49,9 @@ impl Parser {
             let axes = p.list(Self::axis);
             if p.is_operator(";") {
                 let error = p.error("the axes of a shape are separated by `,`");
-                return error.help("every axis is written out: `[n, 3, 3]`").fail();
+                return error
+                    .help("every axis is written out, and elements have no type: `[n, 3, 3]` for `[[f32; 3]; 3]`")
+                    .fail();
             }
             axes.into_iter().collect()
         })

@@ -106,7 +106,12 @@ fn heads() {
         ("F(x: [n,, d]) -> [n] { x }", ",", "expected a size, found `,`", ""),
         ("F(x: [h: 32]) -> [n] { x }", ":", "the label of an axis is followed by `=`", "write `h = …`"),
         ("F(x: [n] in) -> [n] { x }", ")", "expected the dimension that the indices point into, found `)`", ""),
-        ("F(type: [n]) -> [n] { x }", "type", "`type` is a word of Rust and cannot be the name of an input", ""),
+        (
+            "F(type: [n]) -> [n] { x }",
+            "type",
+            "`type` is a word of Rust and cannot be the name of an input",
+            "choose another, such as `type_`",
+        ),
         ("F(mut x: [n]) -> [n] { x }", "mut", "nothing changes in a net", "leave out `mut`"),
         ("F(x: [n]) -> () { x }", "()", "a net gives at least one tensor", "a single number has the shape `[]`"),
         ("F(x: [n]) -> [n] where { x }", "{", "expected a fact such as `heads | d`, found `{`", ""),
