@@ -130,7 +130,7 @@ fn learn<V, R, W>(
 ) -> Result<()>
 where
     V: Named,
-    R: Net<f32, Batch: From<(Indices<(usize, usize), V>, Indices<(usize, usize), V>)>>,
+    R: Trainable<f32, Batch: From<(Indices<(usize, usize), V>, Indices<(usize, usize), V>)>>,
     W: Net<f32, Batch: From<Indices<(usize, usize), V>>, Output = Tensor<(usize, usize, V), f32, Cpu>>,
 {
     let tokens = Tokens::<V>::encode(tokenizer, &text.training)?;

@@ -22,7 +22,7 @@
 mod shared;
 
 use ansatz::data::{Samples, Toy, normal_points};
-use ansatz::nn::{Batch, Net};
+use ansatz::nn::Batch;
 use ansatz::plot::{Board, Diagram, Figure, Plane as Picture};
 use ansatz::prelude::*;
 use ansatz::train::{Builder, History};
@@ -124,7 +124,7 @@ fn main() -> Result<()> {
 }
 
 /// Fits a net to a distribution; gives the model, how it learned, and the held-out log-likelihood.
-fn train<N: Net<f32>>(
+fn train<N: Trainable<f32>>(
     options: &Options,
     toy: Toy,
     by: &str,

@@ -20,7 +20,6 @@
 mod shared;
 
 use ansatz::data::{Augment, Dataset, Images, Part};
-use ansatz::nn::Net;
 use ansatz::plot::{Diagram, Figure, Grid, Picture};
 use ansatz::prelude::*;
 use ansatz::tensor::Const;
@@ -120,7 +119,7 @@ fn cifar(options: &Options, folder: &str, seed: u64) -> Result<Run> {
 /// Trains with augmented images, which a second thread prepares.
 fn fit<N, D>(options: &Options, risk: N, train: &D, test: &D, seed: u64) -> Result<(N, History)>
 where
-    N: Net<f32>,
+    N: Trainable<f32>,
     D: Dataset<N::Batch> + Sync,
 {
     let batch = 32;

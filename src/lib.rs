@@ -52,7 +52,7 @@ pub use ansatz_macros::net;
 pub mod prelude {
     pub use crate::data::{self, Dataset};
     pub use crate::net;
-    pub use crate::nn::{Batch, Model, Net, Session};
+    pub use crate::nn::{Batch, Model, Net, Session, Trainable};
     pub use crate::optim::{Adam, AdamW, Schedule, Sgd};
     pub use crate::tensor::{Const, ConstDim, Cpu, Dim, Indices, Tensor, from_vec, to_vec};
     pub use crate::train::{self, Trainer};

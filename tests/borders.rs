@@ -237,7 +237,7 @@ net! {
 }
 
 /// Trains any net, and gives it as it is read again from a file, with its losses before and after.
-fn fit<N: Net<f32>>(data: &dyn Dataset<N::Batch>) -> Result<(N, f64, f64)> {
+fn fit<N: Trainable<f32>>(data: &dyn Dataset<N::Batch>) -> Result<(N, f64, f64)> {
     let mut trainer = Trainer::builder(ansatz::nn::init::<f32, N>(1), AdamW::new(3e-3)).epochs(2).build()?;
     let before = trainer.evaluate(data)?.loss();
     trainer.fit(data, None)?;

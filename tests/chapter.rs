@@ -3,6 +3,7 @@
 //! After a change of the tables, `UPDATE_GOLDENS=1` writes the lists anew; read the difference.
 
 use ansatz_lang::functions::FUNCTIONS;
+use ansatz_lang::habits::{HABITS, PARAMETERS};
 use ansatz_lang::initialisers::INITIALISERS;
 
 fn initialisers() -> String {
@@ -17,6 +18,22 @@ fn functions() -> String {
         format!("| `{}` | {} | {value} |\n", f.usage(), f.rule.shapes())
     });
     format!("\n| call | shapes | value |\n|:--|:--|:--|\n{}\n", rows.collect::<String>())
+}
+
+fn habits() -> String {
+    let code = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    // A bar would end a cell.
+    let cell = |text: &str| text.replace('|', "\\|");
+    let rows = HABITS.iter().map(|habit| {
+        let form = if habit.form.is_empty() { String::new() } else { format!("`{}`", cell(habit.form)) };
+        format!("| {} | {form} | {} |\n", code(habit.names), cell(habit.note))
+    });
+    let parameters = PARAMETERS.iter().map(|named| format!("| {} | {} |\n", code(named.names), cell(named.mend)));
+    format!(
+        "\n| elsewhere | here | |\n|:--|:--|:--|\n{}\n| argument elsewhere | here |\n|:--|:--|\n{}\n",
+        rows.collect::<String>(),
+        parameters.collect::<String>()
+    )
 }
 
 /// Compares what the chapter lists between two comments, or writes it.
@@ -38,4 +55,5 @@ fn stands_in_the_chapter(name: &str, table: String) {
 fn functions_and_initialisers_stand_in_the_chapter() {
     stands_in_the_chapter("functions", functions());
     stands_in_the_chapter("initialisers", initialisers());
+    stands_in_the_chapter("habits", habits());
 }

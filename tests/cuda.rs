@@ -2,7 +2,7 @@
 //! GPU is needed. What a GPU gives is what the processor gives, up to rounding.
 #![deny(warnings)]
 
-use ansatz::nn::{self, Batch, Net, Path, Slot, Stream, Visitor};
+use ansatz::nn::{self, Batch, Net, Path, Slot, Stream, Trainable, Visitor};
 use ansatz::prelude::*;
 use ansatz::tensor::{Float, HostTensor};
 use ansatz::text::{Sampler, generate};
@@ -92,7 +92,7 @@ fn tensors<E: Float, N: Net<E>>(model: &N) -> Vec<(String, Vec<f64>)> {
 
 /// Four steps give the same losses and, in the end, the same parameters: the first launches kernel by kernel, the later ones
 /// as one piece of recorded work.
-fn trains_alike<E: Float, N: Net<E>>(batch: &N::Batch, near: f64)
+fn trains_alike<E: Float, N: Trainable<E>>(batch: &N::Batch, near: f64)
 where
     N::Batch: Batch,
 {

@@ -30,7 +30,7 @@ fn points() -> (Tensor<(usize, Plane), f32, Cpu>, Tensor<(usize, Plane), f32, Cp
 }
 
 /// The losses of forty steps, as far as they are finite.
-fn losses<N: Net<f32>>(net: N, batch: &N::Batch) -> Vec<f64> {
+fn losses<N: Trainable<f32>>(net: N, batch: &N::Batch) -> Vec<f64> {
     let mut trainer = Trainer::builder(net, Adam::new(1e-2)).build().expect("well-formed");
     (0..40).map_while(|_| Some(trainer.step(batch).ok()?.loss())).collect()
 }

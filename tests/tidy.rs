@@ -55,7 +55,7 @@ const LANGUAGE: House = House {
         &["report", "case"],
         &["ast"],
         &["terms", "functions"],
-        &["initialisers"],
+        &["initialisers", "habits"],
         &["parse"],
         &["borders"],
         &["resolve"],

@@ -72,6 +72,8 @@ impl<E: Float, N: Recorded<E>> Model<E> for Fit<N> {
     }
 }
 
+impl<E: Float, N: Recorded<E>> ansatz::nn::Trainable<E> for Fit<N> {}
+
 impl<E: Float, N: Recorded<E>> Net<E> for Fit<N> {
     const NAME: &'static str = "Fit";
     const INPUTS: &'static [&'static str] = &["input0", "input1"];

@@ -84,6 +84,7 @@ impl<X: Named, Y: Named, E: Float> Labelled<X, Y, E> {
 }
 
 /// For every net that takes features and labels, in this order.
+#[diagnostic::do_not_recommend]
 impl<X: Named, Y: Named, E: Float, B> Dataset<B> for Labelled<X, Y, E>
 where
     B: Batch + From<(Tensor<(usize, X), E, Cpu>, Indices<(usize,), Y>)>,

@@ -23,6 +23,11 @@ pub enum Pass {
 }
 
 /// A numbered collection of samples, any of which can be fed to a net whose inputs are a `B`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no samples of `{B}`",
+    label = "the inputs of the net are of other dimensions, elements or kinds",
+    note = "the dimensions of a data set are those of the inputs, in their order: `Labelled<Pixels, Digit>` for `x: [n, Pixels], y: [n] in Digit`"
+)]
 pub trait Dataset<B: Batch>: Sync {
     /// The number of samples.
     fn len(&self) -> usize;

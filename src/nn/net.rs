@@ -8,6 +8,11 @@ use crate::{Error, Result};
 use dfdx::tensor::TensorFromVec;
 
 /// A declared net: a model with a function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no net",
+    label = "a net that `net!` declares is expected here",
+    note = "a trainer is given the net first, then what moves it: `Trainer::builder(Risk::init(0), AdamW::new(1e-3))`"
+)]
 pub trait Net<E: Float>: Model<E> {
     /// The name in the declaration.
     const NAME: &'static str;
@@ -24,6 +29,14 @@ pub trait Net<E: Float>: Model<E> {
     /// `dims` are the run-time dimensions in the order of their first appearance.
     fn trace(scope: &Scope, dims: &[usize]) -> Vec<NodeId>;
 }
+
+/// A net that can be trained: one of its results is a scalar. `net!` says so of every net that has one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no loss, so it cannot be trained",
+    label = "a net that is trained has a scalar result, `[]`",
+    note = "declare one around it: `pub net Risk(x: [n, 8], y: [n, 2]) -> [] {{ mse(Mlp(x), y) }}`"
+)]
+pub trait Trainable<E: Float>: Net<E> {}
 
 /// A type that a declaration mentions, by its place among all that it mentions: how other `net!`s name it.
 #[doc(hidden)]

@@ -99,6 +99,10 @@ use std::fmt::Debug;
 /// A rule by which a parameter follows its gradient. It is recorded once for each parameter that is fitted, behind the
 /// derivative; rules may treat parameters differently, by their [keys](Fit::key) or [sizes](Fit::dims), and hand some to
 /// another rule.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no optimiser",
+    label = "a rule such as `AdamW::new(1e-3)` is expected here, after the net"
+)]
 pub trait Optimiser: Debug + Send + Sync {
     /// The learning rate before any schedule.
     fn learning_rate(&self) -> f64;

@@ -8,7 +8,7 @@ use super::programs::{GRADIENT_NORM, Memory, Mode, Programs, Turn, compiled, sta
 use super::settings::{Builder, NotFinite, Settings};
 use crate::data::{Dataset, Pass};
 use crate::kernel::cost::Speed;
-use crate::nn::{self, Batch, Net, Slot, Source, Visitor};
+use crate::nn::{self, Batch, Net, Slot, Source, Trainable, Visitor};
 use crate::optim::{AVERAGE, Optimiser, Phase, Recipe};
 use crate::run::{Profile, State, compile_for};
 use crate::tensor::{Feed, Float, HostTensor};
@@ -66,12 +66,15 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// Begins the description of a training.
     ///
     /// ```no_run
-    /// # use ansatz::{optim::AdamW, train::Trainer, nn::Net};
-    /// # fn example<Risk: Net<f32>>(risk: Risk) -> ansatz::Result<()> {
+    /// # use ansatz::{optim::AdamW, train::Trainer, nn::Trainable};
+    /// # fn example<Risk: Trainable<f32>>(risk: Risk) -> ansatz::Result<()> {
     /// let mut trainer = Trainer::builder(risk, AdamW::new(1e-3)).batch_size(64).epochs(20).build()?;
     /// # Ok(()) }
     /// ```
-    pub fn builder(model: N, optimiser: impl Optimiser + 'static) -> Builder<N, E> {
+    pub fn builder(model: N, optimiser: impl Optimiser + 'static) -> Builder<N, E>
+    where
+        N: Trainable<E>,
+    {
         Builder::new(model, optimiser)
     }
 

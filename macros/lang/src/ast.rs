@@ -167,6 +167,8 @@ pub struct NetItem {
     pub mended: Option<Reported>,
     /// Whether the body holds a mistake already: that a name seems unused then says nothing.
     pub damaged: bool,
+    /// Whether its body chooses at compile time: one instance does not see all of it then.
+    pub chooses: bool,
 }
 
 /// What a net is to the program.

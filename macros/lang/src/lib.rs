@@ -9,6 +9,7 @@ pub mod parse;
 pub mod terms;
 pub mod functions;
 pub mod initialisers;
+pub mod habits;
 pub mod borders;
 pub mod resolve;
 pub mod infer;

@@ -67,7 +67,22 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What would mend it.
     pub help: Option<String>,
+    /// What it depends on.
+    pub depends: Depends,
     reported: Reported,
+}
+
+/// What decides whether an error in a template is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depends {
+    /// Nothing: it is one for all sizes.
+    OnNothing,
+    /// Whether shapes agree.
+    OnShapes,
+    /// What the head could state.
+    OnFacts,
+    /// How large sizes are, what divides them, or anything else.
+    OnSizes,
 }
 
 impl Report {
@@ -79,7 +94,14 @@ impl Report {
     /// Adds an error at a token; notes and help follow in builder style.
     pub fn error(&mut self, place: impl Into<Place>, message: impl Into<String>) -> &mut Diagnostic {
         let (place, message) = (place.into(), message.into());
-        self.diagnostics.push(Diagnostic { place, message, notes: vec![], help: None, reported: Reported(()) });
+        self.diagnostics.push(Diagnostic {
+            place,
+            message,
+            notes: vec![],
+            help: None,
+            depends: Depends::OnSizes,
+            reported: Reported(()),
+        });
         self.diagnostics.last_mut().expect("one was just pushed")
     }
 
@@ -89,8 +111,18 @@ impl Report {
             return self.error(place, message).help(help).reported;
         }
         let reported = Reported(());
-        let diagnostic = Diagnostic { place, message, notes: vec![], help: Some(help), reported };
+        let depends = Depends::OnSizes;
+        let diagnostic = Diagnostic { place, message, notes: vec![], help: Some(help), depends, reported };
         self.needs.push(Need { names, diagnostic });
+        reported
+    }
+
+    /// The same of something that a fact would tell, which the head could state.
+    pub fn need_fact(&mut self, names: Vec<String>, place: Place, message: String, help: String) -> Reported {
+        let (errors, needs) = (self.diagnostics.len(), self.needs.len());
+        let reported = self.need(names, place, message, help);
+        let needed = self.needs[needs..].iter_mut().map(|need| &mut need.diagnostic);
+        needed.chain(&mut self.diagnostics[errors..]).for_each(|diagnostic| diagnostic.depends = Depends::OnFacts);
         reported
     }
 
@@ -178,6 +210,12 @@ impl Diagnostic {
     /// Gives a value up, for which the error stands.
     pub fn fail<T>(&self) -> Checked<T> {
         Err(self.reported)
+    }
+
+    /// Says what it depends on.
+    pub fn depends(&mut self, depends: Depends) -> &mut Self {
+        self.depends = depends;
+        self
     }
 
     /// Says what would mend it.

@@ -94,7 +94,7 @@ impl Context<'_, '_> {
             #[allow(unused_mut, unused_variables)]
             impl<#(#bounds),*> ::ansatz::nn::Batch for #name<#(#arguments),*> {
                 fn dims(&self) -> ::ansatz::Result<::std::vec::Vec<usize>> {
-                    let mut bindings = ::ansatz::nn::Bindings::default();
+                    let mut bindings = <::ansatz::nn::Bindings as ::core::default::Default>::default();
                     #(#bindings)*
                     #(#sizes)*
                     #(#checks)*
@@ -253,7 +253,16 @@ impl Context<'_, '_> {
                 }
             }
         };
+        // A net that holds an error is not said to lack anything else.
+        let trainable = (self.scalars() > 0 || !self.whole()).then(|| {
+            quote! {
+                #[automatically_derived]
+                impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Trainable<#element> for #name<#element> {}
+            }
+        });
         quote! {
+            #trainable
+
             #[automatically_derived]
             #[allow(unused_variables)]
             impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Net<#element> for #name<#element> {

@@ -214,6 +214,17 @@ impl<'n, 'a> Spelling<'n, 'a> {
         quote! { #(#parameters: ::ansatz::tensor::Dim),* }
     }
 
+    /// Whether a dimension is a `usize` in a type: it is calculated of run-time dimensions.
+    pub fn is_number(&self, size: &Term) -> bool {
+        match size.as_atom() {
+            Some(Atom::Nominal { .. }) => false,
+            Some(Atom::RunTime(name)) => {
+                self.run_time.iter().all(|(own, parameter)| own != name || parameter.is_none())
+            }
+            _ => size.number().is_none(),
+        }
+    }
+
     /// The type of a dimension.
     pub fn dim(&self, size: &Term, mode: Mode) -> TokenStream {
         match size.as_atom() {

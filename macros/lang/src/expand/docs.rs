@@ -83,7 +83,7 @@ fn grouped(text: &str) -> String {
 /// The number of parameters of a layer.
 fn count(layer: &Layer, nets: &[Rc<TypedNet<'_>>]) -> usize {
     match &layer.kind {
-        LayerKind::Net(net) => nets[*net].layers.iter().map(|layer| count(layer, nets)).fold(0, usize::saturating_add),
+        LayerKind::Net(net) => nets[*net].whole.parameters,
         kind => kind.parameters(),
     }
 }

@@ -161,10 +161,14 @@ impl Context<'_, '_> {
         })
     }
 
+    /// How many results are scalars.
+    pub(super) fn scalars(&self) -> usize {
+        self.net.results.iter().filter(|ty| scalar(ty)).count()
+    }
+
     /// `gradient`, for nets with a scalar `loss`, or with one scalar result.
     fn gradient(&self) -> TokenStream {
-        let scalar = |ty: &Checked<Type>| matches!(ty, Ok(Type { element: Element::Real, axes }) if axes.is_empty());
-        let scalars = self.net.results.iter().filter(|ty| scalar(ty)).count();
+        let scalars = self.scalars();
         let named = match &self.net.item.result {
             ResultType::One(_) => false,
             ResultType::Named(results) => {
@@ -242,4 +246,9 @@ impl Context<'_, '_> {
 
 fn unreachable() -> TokenStream {
     quote! { ::core::unreachable!("the net holds an error") }
+}
+
+/// Whether a result is one real number.
+fn scalar(ty: &Checked<Type>) -> bool {
+    matches!(ty, Ok(Type { element: Element::Real, axes }) if axes.is_empty())
 }

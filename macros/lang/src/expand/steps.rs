@@ -1,12 +1,12 @@
 //! One step of a net as a typed call.
 
-use super::dims::{Mode, axes};
+use super::dims::{Mode, Spelling, axes};
 use super::{Context, here};
 use crate::case::capitals;
 use crate::functions::{Runtime, Slot, TypeSlot};
 use crate::infer::{
-    Argument, Call, Constant, Degrees, Kernel, Layer, LayerKind, Method, Naming, Operation, Step, Trace, Type, ValueId,
-    key_part,
+    Argument, Call, Constant, Degrees, Kernel, Layer, LayerKind, Method, Naming, Operation, Step, Trace, Type,
+    TypedNet, ValueId, key_part,
 };
 use crate::terms::Term;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
@@ -44,8 +44,7 @@ impl Context<'_, '_> {
             let name = key_part(&self.net.layers[layer].label);
             return quote! { #scope.update(#name, #value); };
         }
-        let result = step.results.first().copied().unwrap_or_default();
-        let call = self.operation(&step.operation, result, scope, step.span.first);
+        let call = self.operation(&step.operation, &step.results, scope, step.span.first);
         match (names.as_slice(), types.as_slice()) {
             ([name], [ty]) => quote! { let #name: #ty = #call; },
             _ => quote! { let (#(#names),*): (#(#types),*) = #call; },
@@ -58,8 +57,15 @@ impl Context<'_, '_> {
             return TokenStream::new();
         }
         match does {
-            // The inputs have their names.
-            Naming::Tensor(id) if self.net.item.inputs.get(*id).is_some_and(|input| input.name == *name) => {
+            // The inputs have their names. What a closure calls like one may be another name to Rust.
+            Naming::Tensor(id)
+                if self
+                    .net
+                    .item
+                    .inputs
+                    .get(*id)
+                    .is_some_and(|input| input.name == *name && input.name.span().start() == name.span().start()) =>
+            {
                 TokenStream::new()
             }
             Naming::Tensor(id) => {
@@ -104,17 +110,22 @@ impl Context<'_, '_> {
         quote! { #scope #child #frozen }
     }
 
-    fn operation(&self, operation: &Operation, result: ValueId, scope: &Ident, at: Span) -> TokenStream {
+    fn operation(&self, operation: &Operation, results: &[ValueId], scope: &Ident, at: Span) -> TokenStream {
         let spelling = &self.spelling;
-        let ty = &self.net.values[result];
+        let ty = &self.net.values[results.first().copied().unwrap_or_default()];
         let element = self.element();
         match operation {
             Operation::Call(call) => self.call(call, ty, scope, at),
             Operation::Layer { layer, method, inputs, settings } => {
                 let layer = &self.net.layers[*layer];
                 let (of, scope, method) = (self.layer_type(layer), self.scope_of(layer, scope), here(method));
-                let inputs = inputs.iter().map(|&id| self.borrowed(id));
                 let settings = settings.iter().map(|setting| self.argument(setting, ty));
+                if let LayerKind::Net(net) = layer.kind {
+                    return self.net_call(&self.nets[net], results, inputs, &|inputs| {
+                        quote! { <#of>::#method(#scope, #(#inputs),*) }
+                    });
+                }
+                let inputs = inputs.iter().map(|&id| self.borrowed(id));
                 quote! { <#of>::#method(#scope, #(#inputs),* #(, #settings)*) }
             }
             Operation::Own { layer } => {
@@ -219,6 +230,61 @@ impl Context<'_, '_> {
                 let arguments = quote_spanned! { last => (#(#inputs),* #(, #constants)*) };
                 quote! { #(#path)::* #arguments }
             }
+        }
+    }
+
+    /// A net inside of this one. Where a size is a number in one of them and a dimension of its own in the other, the tensor
+    /// is read under the other shape.
+    fn net_call(
+        &self,
+        of: &TypedNet<'_>,
+        results: &[ValueId],
+        inputs: &[ValueId],
+        call: &dyn Fn(&[TokenStream]) -> TokenStream,
+    ) -> TokenStream {
+        let inner = Spelling::new(self.names, of);
+        let differ = |declared: &Type, here: &Type| {
+            let pairs = declared.axes.iter().zip(&here.axes);
+            let numbers =
+                pairs.map(|(there, here)| inner.is_number(&there.size) && !self.spelling.is_number(&here.size));
+            let numbers: Vec<bool> = numbers.collect();
+            numbers.contains(&true).then_some(numbers)
+        };
+        let inputs = inputs.iter().zip(&of.inputs).map(|(&id, declared)| {
+            let (value, here) = (self.borrowed(id), &self.net.values[id]);
+            match declared.as_ref().ok().and_then(|declared| differ(declared, here)) {
+                None => value,
+                Some(numbers) => {
+                    let sizes = numbers.iter().zip(&here.axes).map(|(&number, axis)| match number {
+                        true => self.spelling.number(&axis.size, &quote! { usize }),
+                        false => self.spelling.dim_value(&axis.size),
+                    });
+                    quote! { &::ansatz::tensor::reshape(#value, (#(#sizes,)*)) }
+                }
+            }
+        });
+        let call = call(&inputs.collect::<Vec<_>>());
+        let declared = of.results.iter().map(|ty| ty.as_ref().ok());
+        let other = |(&id, declared): (&ValueId, Option<&Type>)| differ(declared?, &self.net.values[id]).map(|_| id);
+        let others: Vec<Option<ValueId>> = results.iter().zip(declared).map(other).collect();
+        if others.iter().all(Option::is_none) {
+            return call;
+        }
+        let names: Vec<Ident> = results.iter().map(|&id| self.value(id)).collect();
+        let values: Vec<_> = names
+            .iter()
+            .zip(&others)
+            .map(|(name, other)| match other {
+                None => quote! { #name },
+                Some(id) => {
+                    let shape = self.spelling.shape_value(&self.net.values[*id].axes);
+                    quote! { ::ansatz::tensor::reshape(&#name, #shape) }
+                }
+            })
+            .collect();
+        match (names.as_slice(), values.as_slice()) {
+            ([name], [value]) => quote! { { let #name = #call; #value } },
+            _ => quote! { { let (#(#names),*) = #call; (#(#values),*) } },
         }
     }
 

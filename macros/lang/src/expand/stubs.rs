@@ -138,7 +138,14 @@ impl Missing<'_> {
                 let output = self.outputs.then(|| self.alias(format_ident!("{name}Output"), &["Element"], unknown));
                 quote! { #net #batch #output }
             }
-            _ => self.alias(name.clone(), &[], unknown),
+            _ => {
+                let (ty, visibility) = (self.alias(name.clone(), &[], unknown), &self.visibility.tokens);
+                quote! {
+                    #ty
+                    #[allow(dead_code, missing_docs, non_upper_case_globals)]
+                    #visibility const #name: #name = ::core::unreachable!("the dimension holds an error");
+                }
+            }
         }
     }
 

@@ -23,7 +23,8 @@ pub fn template(template: &Template<'_>) -> TokenStream {
     );
     // rustc tells more of a type that is declared in the same crate, and of a trait that nothing implements.
     let asked = outlined(quote! { ::core::marker::PhantomData<Self>: #whole }, item.word);
-    let [init, load] = ["init", "load"].map(|function| Ident::new(function, name.span()));
+    let [init, load, forward] = ["init", "load", "forward"].map(|function| Ident::new(function, name.span()));
+    let inputs: Vec<Ident> = (0..item.inputs.len()).map(|i| format_ident!("Input{i}")).collect();
     let doc = format!("A template: nets and aliases that use it fix {open}.");
     let generics = quote! { <Element: ::ansatz::tensor::Float = f32> };
     let declaration = structure(name, generics, quote! { (::core::marker::PhantomData<Element>); }, item.word);
@@ -47,6 +48,14 @@ pub fn template(template: &Template<'_>) -> TokenStream {
         impl<Element: ::ansatz::tensor::Float> #name<Element> {
             #[doc(hidden)]
             pub fn #init(_: u64) -> Self
+            where
+                #asked,
+            {
+                ::core::unreachable!("a template has no values")
+            }
+
+            #[doc(hidden)]
+            pub fn #forward<#(#inputs),*>(&self, #(_: #inputs),*) -> ::ansatz::Result<Self>
             where
                 #asked,
             {

@@ -136,6 +136,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it takes a layer, which may have a label.
+    pub fn is_layer(self) -> bool {
+        matches!(self, Kind::Field | Kind::Layer)
+    }
+
     /// Whether what is given for it is no value, so that a bare name cannot stand for it.
     pub fn is_read_as_written(self) -> bool {
         matches!(self, Kind::Axes | Kind::Span | Kind::Method | Kind::Choice(_) | Kind::Start)

@@ -97,6 +97,11 @@ impl Rule {
         matches!(self, Rule::Concat | Rule::Stack | Rule::Freeze)
     }
 
+    /// Whether a number may stand in the place of one of its tensors, as it may beside an operator.
+    pub fn takes_numbers(self) -> bool {
+        matches!(self, Rule::Pair | Rule::PairLoss | Rule::Select)
+    }
+
     /// What becomes of the shapes, as the documentation writes it.
     pub fn shapes(self) -> &'static str {
         match self {

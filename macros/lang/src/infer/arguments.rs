@@ -4,11 +4,11 @@ use super::block::Inference;
 use super::call::count;
 use super::start::Started;
 use super::typed::{Argument, Method, Start};
-use super::types::Axis;
+use super::types::{Axis, Element};
 use super::value::{Environment, Label, LayerValue, Tensor, Value};
 use crate::ast::{self, Expr, ExprKind, Pattern};
 use crate::functions::{Default, Function, Kind, Parameter, Rule};
-use crate::report::{Checked, Place, Reported, did_you_mean};
+use crate::report::{Checked, Depends, Place, Reported, did_you_mean};
 use crate::terms::Term;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -110,7 +110,7 @@ impl<'a> Inference<'a, '_, '_> {
         environment: &Environment<'a>,
     ) -> Checked<Arguments<'a>> {
         let mut bound = Arguments { tensors: vec![], given: Given::new() };
-        let mut lost = None;
+        let (mut lost, mut scalars) = (None, vec![]);
         match piped {
             Some(Value::Tensor(tensor)) => bound.tensors.push((tensor, at)),
             Some(Value::Error(reported)) => lost = Some(reported),
@@ -120,6 +120,12 @@ impl<'a> Inference<'a, '_, '_> {
         let mut expected = bound.tensors.len();
         for argument in arguments {
             let expr = &argument.value;
+            if let Some(reported) =
+                self.colon(argument, |name| function.parameter(name).is_some_and(|p| !p.kind.is_layer()), environment)
+            {
+                lost = Some(reported);
+                continue;
+            }
             let shorthand = match &expr.kind {
                 ExprKind::Name(name) if argument.name.is_none() => function
                     .parameter(&name.to_string())
@@ -180,6 +186,13 @@ impl<'a> Inference<'a, '_, '_> {
                         let gift = self.gift(function, parameter, expr, Some(value), environment)?;
                         bound.given.insert(parameter.name, gift);
                     }
+                    _ if open
+                        && function.rule.takes_numbers()
+                        && matches!(value, Value::Number { .. } | Value::Size(_)) =>
+                    {
+                        scalars.push((expected, value, expr.span));
+                        expected += 1;
+                    }
                     _ if open => {
                         lost = Some(self.slot(function.name, &value, expr.span));
                         expected += 1;
@@ -188,11 +201,40 @@ impl<'a> Inference<'a, '_, '_> {
                 },
             }
         }
+        // What was lost may have been the tensor that a number stands beside.
+        for (place, value, span) in scalars.into_iter().take_while(|_| lost.is_none()).collect::<Vec<_>>() {
+            let like = bound.tensors.iter().map(|(tensor, _)| tensor).find(|tensor| tensor.ty.element == Element::Real);
+            let filled = match like.cloned() {
+                Some(like) => self.scalar(function.name, &like, value, span).map(|scalar| (scalar, span)),
+                None => Err(self.slot(function.name, &value, span)),
+            };
+            match filled {
+                Ok(scalar) => bound.tensors.insert(place.min(bound.tensors.len()), scalar),
+                Err(reported) => lost = Some(reported),
+            }
+        }
         if let Some(lost) = lost {
             return Err(lost);
         }
         self.enough(function, &bound, at)?;
         Ok(bound)
+    }
+
+    /// Speaks of a named argument that is written as a label: the name is that of a parameter, or what it names is no layer.
+    pub(super) fn colon(
+        &mut self,
+        argument: &'a ast::Argument,
+        is_parameter: impl Fn(&str) -> bool,
+        environment: &Environment<'a>,
+    ) -> Option<Reported> {
+        let ExprKind::Label { label, inner } = &argument.value.kind else { return None };
+        let no_layer = matches!(&inner.kind, ExprKind::Name(name)
+            if self.facts.dims.term(&name.to_string()).is_some() && !self.is_layer(inner, environment));
+        (is_parameter(&label.to_string()) || no_layer).then(|| {
+            let value = super::text::text(inner);
+            let error = self.fault(label.span(), "a named argument is followed by `=`");
+            error.help(format!("write `{label} = {value}`")).reported()
+        })
     }
 
     fn parameter(&mut self, function: &'static Function, name: &proc_macro2::Ident) -> Checked<&'static Parameter> {
@@ -206,26 +248,19 @@ impl<'a> Inference<'a, '_, '_> {
             let message = format!("`{text}` is a tensor of `{}`: give it by position", function.name);
             return self.fault(name.span(), message).help(format!("it is called `{}`", function.usage())).fail();
         }
+        let help = match (crate::habits::parameter(&text), guess) {
+            (Some(mend), _) => mend.to_owned(),
+            (None, Some(guess)) => format!("did you mean `{guess}`?"),
+            (None, None) => format!("it is called `{}`", function.usage()),
+        };
         let error = self.fault(name.span(), format!("`{}` has no parameter `{text}`", function.name));
-        match guess {
-            Some(guess) => error.help(format!("did you mean `{guess}`?")),
-            None => error.help(format!("it is called `{}`", function.usage())),
-        }
-        .fail()
+        error.depends(Depends::OnNothing).help(help).fail()
     }
 
     fn too_many(&mut self, function: &'static Function, span: Place) -> Reported {
-        let pair = match function.name {
-            "max" => Some("maximum"),
-            "min" => Some("minimum"),
-            _ => None,
-        };
-        let error = self.fault(span, format!("`{}` takes no further value by position", function.name));
-        match pair {
-            Some(pair) => error.help(format!("`{pair}(a, b)` takes two tensors elementwise")),
-            None => error.help(format!("it is called `{}`", function.usage())),
-        };
-        error.reported()
+        let help = crate::habits::place(function.name)
+            .map_or_else(|| format!("it is called `{}`", function.usage()), str::to_owned);
+        self.fault(span, format!("`{}` takes no further value by position", function.name)).help(help).reported()
     }
 
     fn enough(&mut self, function: &'static Function, bound: &Arguments<'a>, at: Place) -> Checked<()> {
@@ -276,11 +311,23 @@ impl<'a> Inference<'a, '_, '_> {
                 self.fail(expr.span, message)
             }
             (Kind::Number | Kind::Exponent | Kind::Probability, Value::Number { value, .. }) => Ok(Gift::Number(value)),
+            (Kind::Padding, Value::Text(text)) if &*text == "same" => Ok(Gift::Choice("same")),
+            (Kind::Count | Kind::Counts | Kind::Padding, Value::Size(term)) if !term.open_names().is_empty() => {
+                let message = format!(
+                    "`{}` of `{}` would be {term}, which is known only at run time",
+                    parameter.name, function.name
+                );
+                Err(self.need(
+                    &term,
+                    expr.span,
+                    message,
+                    "it shapes the layer, which is fixed at compile time".to_owned(),
+                ))
+            }
             (Kind::Count, value) => match self.dimension(&value).and_then(|size| size.number()) {
                 Some(count) => Ok(Gift::Count(count)),
                 None => self.misgiven(function, parameter, &value, expr),
             },
-            (Kind::Padding, Value::Text(text)) if &*text == "same" => Ok(Gift::Choice("same")),
             (Kind::Counts | Kind::Padding, value) => {
                 let counts = match &value {
                     Value::Tuple(items) => items.iter().map(|(_, item)| self.dimension(item)?.number()).collect(),
@@ -339,6 +386,16 @@ impl<'a> Inference<'a, '_, '_> {
         value: &Value<'a>,
         expr: &Expr,
     ) -> Checked<T> {
+        let whole = matches!(parameter.kind, Kind::Width | Kind::Extent | Kind::Count | Kind::Counts | Kind::Padding);
+        if let (true, Value::Number { value, integer: None }) = (whole, value) {
+            let message =
+                format!("`{}` of `{}` is a whole number, and {value} is a real one", parameter.name, function.name);
+            let help = match value.fract() == 0.0 {
+                true => format!("write `{value}`, or divide whole numbers: `16 / 2`"),
+                false => "`floor_div(a, b)` and `ceil_div(a, b)` round".to_owned(),
+            };
+            return self.fault(expr.span, message).help(help).fail();
+        }
         let wanted = match parameter.kind {
             Kind::Number | Kind::Probability => "a number that is known at compile time",
             Kind::Exponent => "a number or a tensor",
@@ -374,7 +431,11 @@ impl<'a> Inference<'a, '_, '_> {
     fn positive(&mut self, size: Term, span: Place) -> Checked<Term> {
         let literal = size.as_integer().is_some_and(|number| number <= 0);
         if literal || size.number() == Some(0) {
-            return self.fail(span, format!("a dimension has at least size 1, not {size}"));
+            let error = self.fault(span, format!("a dimension has at least size 1, not {size}"));
+            if size.as_integer() == Some(-1) {
+                error.help("no size is left to be calculated: write it, or merge axes by `flatten` or a pattern");
+            }
+            return error.fail();
         }
         Ok(size)
     }

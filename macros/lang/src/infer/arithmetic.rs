@@ -5,12 +5,13 @@ use super::block::Inference;
 use super::text::text;
 use super::typed::{Argument, Call};
 use super::types::{Axis, Element, Type};
-use super::value::{Tensor, Value};
+use super::value::{Environment, Tensor, Value};
 use crate::ast::Expr;
 use crate::functions::runtime::{BROADCAST, NEG, NOT, SQUEEZE, operator};
 use crate::functions::{Runtime, runtime};
-use crate::report::{Checked, Place};
+use crate::report::{Checked, Depends, Place};
 use ansatz_shapes::{Misfit, Size as _, Spread};
+use proc_macro2::Ident;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `left op right`
@@ -47,22 +48,24 @@ impl<'a> Inference<'a, '_, '_> {
                 "!=" => Ok(Value::Flag(left != right)),
                 _ => self.no_operator(op, "texts", at),
             },
-            (left, right) => match (self.dimension(&left), self.dimension(&right), &left, &right) {
-                (Some(l), Some(r), _, _) if !(is_number(&left) && is_number(&right) && op == "/") => {
+            // Sizes are numbers too: what is no size any more is a number.
+            (left, right) => match ([&left, &right].map(|side| self.dimension(side)), left.number(), right.number()) {
+                ([Some(l), Some(r)], a, b)
+                    if op != "/" || a.is_none() || b.is_none() || self.facts.dims.quotient(&l, &r).is_some() =>
+                {
                     self.sizes_binary(op, &l, &r, expr)
                 }
-                (_, _, Value::Number { integer: Some(l), .. }, Value::Number { integer: Some(r), .. })
-                    if op == "/" && l.checked_rem(*r) == Some(0) =>
-                {
-                    let quotient = l / r;
-                    Ok(Value::Number { value: quotient as f64, integer: Some(quotient) })
-                }
-                (_, _, Value::Number { value: l, .. }, Value::Number { value: r, .. }) => {
-                    self.numbers_binary(op, *l, *r, at)
-                }
+                (_, Some(l), Some(r)) => self.numbers_binary(op, l, r, at),
                 _ => {
                     let message = format!("`{op}` does not join {} and {}", left.what(), right.what());
-                    self.fail(at, message)
+                    let open = [&left, &right].map(|side| matches!(side, Value::Size(term) if term.number().is_none()));
+                    let error = self.fault(at, message);
+                    if open.contains(&true) {
+                        error.help(
+                            "a size that is known only at run time joins tensors and whole numbers: `0.5 * (t * x)`",
+                        );
+                    }
+                    error.fail()
                 }
             },
         }
@@ -75,6 +78,9 @@ impl<'a> Inference<'a, '_, '_> {
             (_, Value::Error(lost)) => Err(lost),
             ('-', Value::Number { value, integer }) => {
                 Ok(Value::Number { value: -value, integer: integer.map(|integer| -integer) })
+            }
+            ('-', value @ Value::Size(_)) if let Some(number) = value.number() => {
+                Ok(Value::Number { value: -number, integer: None })
             }
             ('-', Value::Tensor(x)) => {
                 self.reals("-", &x, at)?;
@@ -92,13 +98,10 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// A number next to a tensor becomes a tensor of its shape.
-    fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Place) -> Checked<Tensor> {
+    pub(super) fn scalar(&mut self, op: &str, like: &Tensor, value: Value<'a>, at: Place) -> Checked<Tensor> {
         let scalar = match &value {
-            Value::Number { value, .. } => Argument::Number(*value),
-            Value::Size(term) => match term.number() {
-                Some(number) => Argument::Number(number as f64),
-                None => Argument::Real(term.clone()),
-            },
+            value if let Some(number) = value.number() => Argument::Number(number),
+            Value::Size(term) => Argument::Real(term.clone()),
             other => {
                 let message =
                     format!("`{op}` does not join {} and {}", Value::Tensor(like.clone()).what(), other.what());
@@ -175,12 +178,14 @@ impl<'a> Inference<'a, '_, '_> {
     fn broadcast(&mut self, shown: &str, a: &Tensor, b: &Tensor, at: Place) -> Checked<(Tensor, Tensor, Vec<Axis>)> {
         match ansatz_shapes::broadcast(&a.ty.axes, &b.ty.axes) {
             Ok((mut axes, [left, right])) => {
+                self.no_column(shown, a, b, at)?;
                 // Equal sizes may carry their label on one side only.
                 for shape in [&a.ty.axes, &b.ty.axes] {
                     for (i, axis) in axes.iter_mut().rev().enumerate() {
                         let own = shape.iter().rev().nth(i).filter(|own| own.size == axis.size);
-                        if axis.label.is_none() {
-                            axis.label = own.and_then(|own| own.label.clone());
+                        if let (None, Some(own)) = (&axis.label, own) {
+                            axis.label = own.label.clone();
+                            axis.origin = axis.origin.take().or_else(|| own.origin.clone());
                         }
                     }
                 }
@@ -206,12 +211,37 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 notes.push(rule);
                 notes.extend(confused(&sizes));
-                let help = self.mended(a, b).or_else(|| self.mended(b, a));
-                let error = self.fault(at, message).notes(notes);
+                let help = self
+                    .mended(a, b)
+                    .or_else(|| self.mended(b, a))
+                    .or_else(|| with_ones(a, b))
+                    .or_else(|| with_ones(b, a));
+                let error = self.fault(at, message).depends(Depends::OnShapes).notes(notes);
                 error.help = help;
                 error.fail()
             }
         }
+    }
+
+    /// `[n, 1]` and `[n]` would make `[n, n]`, which is hardly ever meant: whoever means it writes both as columns or rows.
+    fn no_column(&mut self, shown: &str, a: &Tensor, b: &Tensor, at: Place) -> Checked<()> {
+        let (longer, shorter) = if a.ty.rank() > b.ty.rank() { (a, b) } else { (b, a) };
+        let more = longer.ty.rank() - shorter.ty.rank();
+        if more == 0 {
+            return Ok(());
+        }
+        let own = longer.ty.axes[more..].iter().zip(&shorter.ty.axes);
+        let mut stretched = own.filter(|(longer, shorter)| longer.is_one() && !shorter.is_one());
+        let twice = |axis: &Axis| longer.ty.axes.iter().any(|other| other.size == axis.size);
+        let Some((_, axis)) = stretched.find(|(_, axis)| twice(axis)) else { return Ok(()) };
+        let message = format!("`{shown}` would repeat {} and {} along {} twice", a.ty, b.ty, axis.size);
+        let mut column: Vec<String> = shorter.ty.axes.iter().map(|axis| axis.size.to_string()).collect();
+        let row = column.join(", ");
+        column.push("1".to_owned());
+        self.fault(at, message)
+            .help(format!("a pattern makes a column, `y |> [{row}] -> [{}]`, or a row", column.join(", ")))
+            .depends(Depends::OnShapes)
+            .fail()
     }
 
     /// What would give `tensor` the last axis of `other`, if a layer made it.
@@ -249,6 +279,28 @@ impl<'a> Inference<'a, '_, '_> {
         self.map(runtime("select"), &[&condition, &yes, &no], vec![], Type::real(axes), at)
     }
 
+    /// `floor_div(a, b)`, `ceil_div(a, b)`
+    pub(super) fn rounded_size(
+        &mut self,
+        name: &Ident,
+        arguments: &'a [crate::ast::Argument],
+        environment: &Environment<'a>,
+    ) -> Checked<Value<'a>> {
+        let sizes = arguments.iter().map(|argument| {
+            let (value, at) = (self.value(&argument.value, environment)?, argument.value.span);
+            if let Some(lost) = value.lost() {
+                return Err(lost);
+            }
+            self.dimension(&value).map_or_else(
+                || self.fail(at, format!("`{name}` divides whole numbers and sizes, not {}", value.what())),
+                Ok,
+            )
+        });
+        let sizes = sizes.collect::<Vec<_>>().into_iter().collect::<Checked<Vec<_>>>()?;
+        let quotient = crate::resolve::division(&name.to_string(), &sizes, name.span(), self.nets.report)?;
+        Ok(Value::of_size(self.facts.dims.normal(&quotient)))
+    }
+
     fn sizes_binary(
         &mut self,
         op: &'static str,
@@ -260,12 +312,9 @@ impl<'a> Inference<'a, '_, '_> {
         if let "+" | "-" | "*" | "/" = op {
             let op = op.chars().next().unwrap_or('+');
             let term = crate::resolve::arithmetic(op, left, right, &self.facts.dims, at, self.nets.report)?;
-            return Ok(match term.as_integer() {
-                Some(integer) => Value::Number { value: integer as f64, integer: Some(integer) },
-                None => Value::Size(term),
-            });
+            return Ok(Value::of_size(term));
         }
-        let (Some(l), Some(r)) = (left.number(), right.number()) else {
+        let (Some(l), Some(r)) = (left.whole(), right.whole()) else {
             let message = format!("`{}` cannot be decided at compile time", text(expr));
             let help = "a size that is known only at run time cannot choose code";
             return Err(self.need(&left.plus(right), at, message, help.to_owned()));
@@ -296,6 +345,22 @@ impl<'a> Inference<'a, '_, '_> {
     }
 }
 
-fn is_number(value: &Value<'_>) -> bool {
-    matches!(value, Value::Number { .. })
+/// What would make one tensor fit another that has all of its axes in their order, and more: a pattern with new ones.
+pub(super) fn with_ones(longer: &Tensor, shorter: &Tensor) -> Option<String> {
+    let mut rest = shorter.ty.axes.iter().enumerate().peekable();
+    let (mut from, mut to) = (vec![], vec![]);
+    for axis in &longer.ty.axes {
+        match rest.next_if(|(_, own)| *own == axis) {
+            Some((i, own)) => {
+                let name = own.known_as().cloned().unwrap_or_else(|| char::from(b'a' + i as u8).to_string());
+                from.push(name.clone());
+                to.push(name);
+            }
+            None => to.push("1".to_owned()),
+        }
+    }
+    let fits = rest.next().is_none() && !from.is_empty() && from.len() < to.len();
+    fits.then(|| {
+        format!("a pattern puts new axes where they belong: `y |> [{}] -> [{}]`", from.join(", "), to.join(", "))
+    })
 }

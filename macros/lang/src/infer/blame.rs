@@ -1,10 +1,10 @@
 //! What errors about tensors say besides: where they come from, why equal numbers are not enough, what would mend it.
 
 use super::block::Inference;
-use super::typed::{LayerKind, Operation};
+use super::typed::{Acts, LayerKind, Operation};
 use super::types::Axis;
 use super::value::{Tensor, Value};
-use crate::report::{Diagnostic, Place, Reported};
+use crate::report::{Depends, Diagnostic, Place, Reported};
 use crate::terms::Term;
 use ansatz_shapes::Misfit;
 
@@ -42,7 +42,7 @@ impl<'a> Inference<'a, '_, '_> {
             Misfit::Axis { axis, rank } => (vec![], format!("there is no axis {axis} among {rank}")),
         };
         let notes = self.notes(tensor, &sizes);
-        let error = self.fault(at, message);
+        let error = self.fault(at, message).depends(Depends::OnShapes);
         error.notes = notes;
         error.help(help)
     }
@@ -63,6 +63,7 @@ impl<'a> Inference<'a, '_, '_> {
             let step = self.body.steps.iter().find(|step| step.results.contains(&value))?;
             value = match &step.operation {
                 Operation::Layer { layer, inputs, .. } => match &self.parts.layers[*layer].kind {
+                    LayerKind::Unit { acts: Acts::OnImages(_), .. } => return None,
                     LayerKind::Unit { sizes, .. } if sizes.len() > 1 => {
                         return Some(self.parts.layers[*layer].shown.clone());
                     }
@@ -81,8 +82,15 @@ impl<'a> Inference<'a, '_, '_> {
     /// Reports something that is no tensor in the place of one.
     pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) -> Reported {
         let help = match value {
-            Value::Number { .. } => Some("numbers never fill the places of tensors"),
-            Value::Tuple(_) => Some("bind its parts: `let (a, b) = …;`"),
+            Value::Number { .. } | Value::Size(_) => Some(match crate::functions::find(callee) {
+                Some(function) if function.rule.takes_numbers() => {
+                    "a number stands for a tensor where another real tensor says of which shape"
+                }
+                Some(_) => "numbers never fill the places of tensors",
+                None => "a net has its hyper-parameters where it is made: `let f = Net(width = 8);`",
+            }),
+            Value::List(_) => Some("give the tensors one after the other, without brackets"),
+            Value::Tuple(_) => Some("give the tensors one after the other, or bind the parts: `let (a, b) = …;`"),
             _ => None,
         };
         let error = self.fault(span, format!("`{callee}` takes a tensor here, not {}", value.what()));
@@ -97,9 +105,13 @@ impl<'a> Inference<'a, '_, '_> {
 pub(super) fn confused(sizes: &[(Term, Term)]) -> Option<String> {
     let (a, b) = sizes.iter().find(|(a, b)| a.number().is_some() && a.number() == b.number() && a != b)?;
     let number = a.number().unwrap_or_default();
-    Some(match (a.as_literal(), b.as_literal()) {
-        (None, None) => format!("`{a}` and `{b}` both have size {number}, but they are different dimensions"),
-        (Some(_), _) => format!("`{b}` has size {number}, but a literal is never equal to a named dimension"),
-        (_, Some(_)) => format!("`{a}` has size {number}, but a literal is never equal to a named dimension"),
-    })
+    let named = match (a.as_literal(), b.as_literal()) {
+        (None, None) => {
+            return Some(format!("`{a}` and `{b}` both have size {number}, but they are different dimensions"));
+        }
+        (Some(_), _) => b,
+        (_, Some(_)) => a,
+    };
+    let mend = if named.as_atom().is_some() { "; `rename` gives it the name" } else { "" };
+    Some(format!("`{named}` has size {number}, but a literal is never equal to a named dimension{mend}"))
 }

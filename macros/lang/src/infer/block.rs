@@ -33,7 +33,7 @@ pub(super) struct Inference<'a, 'n, 'r> {
 }
 
 /// A body while it is inferred.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
     /// The values so far.
     pub(super) values: Vec<Type>,
@@ -60,6 +60,8 @@ pub(super) struct Standing {
     pub(super) frozen: bool,
     /// Whether this is the field of a differential equation.
     pub(super) within_ode: bool,
+    /// How often the lists around it repeat it, all together; 0 outside of any.
+    pub(super) repeated: usize,
 }
 
 impl Standing {
@@ -77,6 +79,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
     let environment = inference.inputs(given);
     if inference.nets.failed_since(before).is_none() {
         inference.conditions(false);
+        inference.contradictions();
     }
     let stands = if item.facts.is_empty() { None } else { inference.nets.failed_since(before) };
     let results = match (&item.body, stands) {
@@ -127,6 +130,7 @@ pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<
         run_time: inference.signature.run_time,
         inputs: inference.signature.inputs,
         results: types,
+        whole: inference.nets.whole(&inference.parts.layers),
         layers: inference.parts.layers,
         values: inference.body.values,
         body,

@@ -18,6 +18,12 @@ impl<'a> Inference<'a, '_, '_> {
         piped: Option<Value<'a>>,
         environment: &Environment<'a>,
     ) -> Checked<Value<'a>> {
+        if let (ExprKind::Name(name), None) = (&callee.kind, &piped)
+            && (name == "floor_div" || name == "ceil_div")
+            && environment.iter().all(|binding| binding.name != *name)
+        {
+            return self.rounded_size(name, arguments, environment);
+        }
         let (callable, label) = match self.callable(callee, label, environment) {
             Ok(found) => found,
             Err(lost) => {

@@ -175,8 +175,10 @@ impl Kernel {
     }
 
     /// What it makes of images.
+    #[expect(clippy::result_large_err, reason = "a misfit is rare, and is told at once")]
     pub(super) fn applied(&self, sizes: &[Term], x: &Type) -> Result<Type, Misfit<Axis>> {
         let [inputs, outputs] = self.channels(sizes).map(Axis::from);
+        let outputs = x.axes.get(1).map_or(outputs.clone(), |channels| channels.replaced(outputs.size));
         let slide =
             |i: usize| Slide::kernel(self.size[i], self.dilation[i], self.stride[i], [self.before[i], self.after[i]]);
         let slides: Vec<Slide> = (2 - self.axes..2).filter_map(slide).collect();

@@ -4,9 +4,9 @@ use super::block::{Inference, staged};
 use super::mentions;
 use super::text::text;
 use super::value::{Callable, Chosen, Closure, Environment, Label, LayerValue, Site, Tensor, Value};
-use crate::ast::{Expr, ExprKind, Role};
+use crate::ast::{Block, Expr, ExprKind, Role};
 use crate::functions;
-use crate::report::{Checked, did_you_mean};
+use crate::report::{Checked, Depends, did_you_mean};
 use proc_macro2::Ident;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -75,6 +75,9 @@ impl<'a> Inference<'a, '_, '_> {
                     let (taken, other) = if flag { (yes, no) } else { (no, yes) };
                     // What the other side uses is used.
                     mentions::block(other, &mut |name| drop(environment.find(name)));
+                    if self.nets.trial {
+                        self.looked_at(other, environment);
+                    }
                     if !flag {
                         return self.labelled_block(taken, label, environment);
                     }
@@ -102,6 +105,12 @@ impl<'a> Inference<'a, '_, '_> {
             ExprKind::Rust { call, result } => self.rust(call, result, None, environment),
             ExprKind::Path(path) => {
                 let help = match path.last() {
+                    Some(name)
+                        if path.first().is_some_and(|first| crate::habits::MODULES.iter().any(|m| first == m)) =>
+                    {
+                        crate::habits::meant(&name.to_string())
+                            .unwrap_or_else(|| "the functions of the language have no path".to_owned())
+                    }
                     Some(name) if name.to_string().starts_with(char::is_uppercase) => {
                         format!("a net comes by `use {};` in this `net!`", text(expr))
                     }
@@ -118,6 +127,15 @@ impl<'a> Inference<'a, '_, '_> {
             },
             ExprKind::Error(lost) => Err(*lost),
         }
+    }
+
+    /// Looks at a branch that is not taken for what is wrong whatever the condition says. Nothing that it makes stays.
+    fn looked_at(&mut self, branch: &'a Block, environment: &Environment<'a>) {
+        let (parts, body, before) = (self.parts.clone(), self.body.clone(), self.nets.report.mark());
+        let _ = self.block(branch, environment);
+        (self.parts, self.body) = (parts, body);
+        let (errors, _) = self.nets.report.take_since(before);
+        self.nets.report.extend(errors.into_iter().filter(|error| error.depends == Depends::OnNothing));
     }
 
     /// The place of an expression.
@@ -190,13 +208,16 @@ impl<'a> Inference<'a, '_, '_> {
             .chain(self.nets.names.aliases.iter().map(|alias| alias.name.to_string()))
             .chain(functions::FUNCTIONS.iter().map(|f| f.name.to_owned()))
             .collect();
-        let guess = did_you_mean(&text, &known);
+        let help = match (crate::habits::habit(&text), did_you_mean(&text, &known)) {
+            (Some(habit), _) => habit.mend(),
+            (None, Some(guess)) => format!("did you mean `{guess}`?"),
+            (None, None) if text.starts_with(char::is_uppercase) => {
+                format!("a net of another `net!` comes by its path: `use path::{text};`")
+            }
+            (None, None) => "names are inputs, `let`s, dimensions, nets, and the functions of the language".to_owned(),
+        };
         let error = self.fault(name.span(), format!("there is no `{text}` here"));
-        match guess {
-            Some(guess) => error.help(format!("did you mean `{guess}`?")),
-            None => error.help("names are inputs, `let`s, dimensions, nets, and the functions of the language"),
-        }
-        .fail()
+        error.depends(Depends::OnNothing).help(help).fail()
     }
 
     /// `x |> f |> g`
@@ -283,6 +304,12 @@ impl<'a> Inference<'a, '_, '_> {
             return Err(*lost);
         }
         let message = format!("`{}` is {}, which cannot be applied", text(expr), value.what());
-        self.fault(expr.span, message).help("a layer, a net, a function or a closure can").fail()
+        let help = match value {
+            Value::Text(_) => {
+                "a pattern stands without quotes, its axes between commas: `[n, c, h, w] -> [n, (c h w)]`"
+            }
+            _ => "a layer, a net, a function or a closure can",
+        };
+        self.fault(expr.span, message).help(help).fail()
     }
 }

@@ -1,8 +1,6 @@
 //! The conditions after `where`.
 
 use super::block::Inference;
-use super::instances::Nets;
-use super::typed::{Layer, LayerKind};
 use crate::ast::{Fact, NetItem, Size};
 use crate::report::{Checked, Report};
 use crate::resolve::{Lost, Names};
@@ -100,7 +98,7 @@ impl Facts {
 
 /// The conditions of a net that only a run can decide, as far as its signature can be read.
 pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &Lost) -> Vec<Assumption> {
-    let read = |size: &Size| crate::resolve::size(size, dims, broken, &mut Report::new()).ok();
+    let read = |size: &Size| bound(size, dims, broken, &mut Report::new()).ok();
     let facts = item.facts.iter().filter_map(|fact| {
         let (left, op, right) = match fact {
             Fact::Divides(by, of) => (by, "|", of),
@@ -109,6 +107,14 @@ pub(super) fn stated(item: &NetItem, dims: &Dims, broken: &Lost) -> Vec<Assumpti
         Some(Assumption { left: read(left)?, op, right: read(right)? })
     });
     facts.filter(|fact| fact.left.number().is_none() || fact.right.number().is_none()).collect()
+}
+
+/// One side of a condition: a size, or 0, which is none.
+fn bound(size: &Size, dims: &Dims, broken: &Lost, report: &mut Report) -> Checked<Term> {
+    match size {
+        Size::Literal(0, _) => Ok(Term::literal(0)),
+        size => crate::resolve::size(size, dims, broken, report),
+    }
 }
 
 impl Inference<'_, '_, '_> {
@@ -161,6 +167,31 @@ impl Inference<'_, '_, '_> {
         }
     }
 
+    /// Speaks of a condition that never holds where the others do.
+    pub(super) fn contradictions(&mut self) {
+        let item = self.item;
+        for fact in &item.facts {
+            let Fact::Relation(left, op, right) = fact else { continue };
+            let (Ok(l), Ok(r)) = (self.fact_size(left), self.fact_size(right)) else { continue };
+            let opposite = match *op {
+                "<" => ">=",
+                "<=" => ">",
+                ">" => "<=",
+                ">=" => "<",
+                "==" => "!=",
+                _ => continue,
+            };
+            let open = l.number().is_none() || r.number().is_none();
+            let never = Assumption { left: l, op: opposite, right: r };
+            if open && self.facts.proven(&never) {
+                let Assumption { left: l, right: r, .. } = never;
+                self.fault(place(left), format!("no size keeps `{l} {op} {r}` and the other conditions"))
+                    .help("a dimension is at least 1; leave one of them out");
+                return;
+            }
+        }
+    }
+
     /// A condition on dimensions that are known only at run time is checked then, and holds in the body.
     fn open_fact(&mut self, left: Term, op: &'static str, right: Term, span: Span) {
         let assumption = Assumption { left, op, right };
@@ -180,7 +211,7 @@ impl Inference<'_, '_, '_> {
         {
             return self.parameter_count();
         }
-        crate::resolve::size(size, &self.facts.dims, &self.facts.broken, self.nets.report)
+        bound(size, &self.facts.dims, &self.facts.broken, self.nets.report)
     }
 
     /// The number of parameters of this net.
@@ -188,17 +219,8 @@ impl Inference<'_, '_, '_> {
         if let Some(lost) = self.nets.report.needs_since(self.before) {
             return Err(lost);
         }
-        Ok(Term::literal(parameters(&self.parts.layers, self.nets)))
+        Ok(Term::literal(self.nets.whole(&self.parts.layers).parameters))
     }
-}
-
-/// The number of parameters of layers.
-fn parameters(layers: &[Layer], nets: &Nets<'_, '_>) -> usize {
-    let count = |layer: &Layer| match &layer.kind {
-        LayerKind::Net(net) => parameters(&nets.done(*net).layers, nets),
-        kind => kind.parameters(),
-    };
-    layers.iter().map(count).fold(0, usize::saturating_add)
 }
 
 /// `heads = 3`, `2 * Embed = 128`, `3`

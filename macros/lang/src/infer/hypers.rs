@@ -28,6 +28,14 @@ impl<'a> Inference<'a, '_, '_> {
         let (mut tensors, mut lost) = (vec![], None);
         for argument in arguments {
             let expr = &argument.value;
+            let is_parameter = |name: &str| {
+                let mut own = item.parameters.iter();
+                own.any(|p| p.name == name && p.kind.is_some_and(|kind| kind != ParameterKind::Layer))
+            };
+            if let Some(reported) = self.colon(argument, is_parameter, environment) {
+                lost = Some(reported);
+                continue;
+            }
             let next = item
                 .parameters
                 .iter()
@@ -101,6 +109,7 @@ impl<'a> Inference<'a, '_, '_> {
         let error = self.fault(name.span(), format!("`{of}` has no hyper-parameter `{text}`"));
         match (guess, known.as_slice()) {
             (Some(guess), _) => error.help(format!("did you mean `{guess}`?")),
+            (None, _) if let Some(mend) = crate::habits::parameter(&text) => error.help(mend),
             (None, []) => {
                 let dims: Vec<_> = dims.iter().map(|dim| format!("`{dim}`")).collect();
                 error.help(format!("it has none; its dimensions are {}", dims.join(", ")))
@@ -236,8 +245,15 @@ impl<'a> Inference<'a, '_, '_> {
             ParameterKind::Layer => "a layer",
         };
         let (of, name) = (&item.name, &parameter.name);
+        let negative = kind == ParameterKind::Whole && wanted.number().is_some_and(|number| number < 0.0);
         let message = format!("`{name}` of `{of}` is {what}, not {}", wanted.what());
-        self.fail(expr.span, message)
+        let error = self.fault(expr.span, message);
+        if negative {
+            error.help(format!(
+                "where a net contains itself, it ends by a choice: `if {name} == 0 {{ … }} else {{ … }}`"
+            ));
+        }
+        error.fail()
     }
 
     /// A layer as a hyper-parameter, with what it mentions.

@@ -5,13 +5,13 @@
 //! comes from the nets and aliases that use it. Instances are inferred one by one, when they are first used.
 
 use super::block::{self, Inference};
-use super::typed::{LayerKind, Reach, TypedNet};
+use super::typed::{Layer, LayerKind, Reach, TypedNet, Whole};
 use super::value::{Chosen, Value};
 use super::{Alias, Inferred, Template, mentions};
 use crate::ast::{AliasItem, NetItem, Parameter, Route, Visibility};
 use crate::borders::plain;
 use crate::case::capitals;
-use crate::report::{Checked, Diagnostic, Mark, Place, Report, Reported};
+use crate::report::{Checked, Depends, Diagnostic, Mark, Place, Report, Reported};
 use crate::resolve::{Names, reach};
 use crate::terms::{Atom, Term};
 use proc_macro2::Ident;
@@ -25,9 +25,11 @@ const MAX_DEPTH: usize = 64;
 pub(super) struct Nets<'a, 'r> {
     pub(super) names: &'r Names<'a>,
     pub(super) report: &'r mut Report,
-    instances: Vec<Instance<'a>>,
+    pub(super) instances: Vec<Instance<'a>>,
     /// The instances under inference, each used by the one before it.
     open: Vec<usize>,
+    /// Whether a template is only tried: then all branches are looked at.
+    pub(super) trial: bool,
 }
 
 /// What an instance is made from.
@@ -40,8 +42,8 @@ pub(super) struct Given<'a> {
     pub(super) dims: BTreeMap<String, Term>,
 }
 
-struct Instance<'a> {
-    given: Given<'a>,
+pub(super) struct Instance<'a> {
+    pub(super) given: Given<'a>,
     /// Where the program asks for it: inside of a net of others, where the program asks for that.
     at: Place,
     /// The instances that it uses, by their positions.
@@ -49,7 +51,7 @@ struct Instance<'a> {
     /// An instance that it uses holds an error.
     lost: Option<Reported>,
     /// Its own errors, which are reported if a net of the program uses it.
-    errors: Vec<Diagnostic>,
+    pub(super) errors: Vec<Diagnostic>,
     /// `None` while it is under inference.
     done: Option<Rc<TypedNet<'a>>>,
 }
@@ -83,7 +85,7 @@ impl<'a> Given<'a> {
 
 impl<'a, 'r> Nets<'a, 'r> {
     pub(super) fn new(names: &'r Names<'a>, report: &'r mut Report) -> Self {
-        Nets { names, report, instances: vec![], open: vec![] }
+        Nets { names, report, instances: vec![], open: vec![], trial: false }
     }
 
     /// Infers everything.
@@ -109,6 +111,7 @@ impl<'a, 'r> Nets<'a, 'r> {
         let mut failed = HashSet::new();
         self.tell(used.collect(), &mut failed);
         self.unused_templates(&own, &roots, &mut failed);
+        self.sampled(&own, &roots, &mut failed);
         let templates = own.iter().filter(|&&net| roots[net].is_none() && !names.nets[net].role.is_companion());
         let templates: Vec<_> = templates.map(|&net| self.template(net, &failed)).collect();
         self.named(&roots, &aliases, templates)
@@ -250,10 +253,22 @@ impl<'a, 'r> Nets<'a, 'r> {
 
     /// Whether an instance has neither parameters nor state.
     pub(super) fn is_empty(&self, position: usize) -> bool {
-        self.done(position).layers.iter().all(|layer| match layer.kind {
-            LayerKind::Net(net) => self.is_empty(net),
-            LayerKind::Scope { .. } => true,
-            LayerKind::Unit { .. } | LayerKind::Tensor { .. } => false,
+        self.done(position).whole.own == 0
+    }
+
+    /// What layers are, with all that nets among them are made of.
+    pub(super) fn whole(&self, layers: &[Layer]) -> Whole {
+        let of = |layer: &Layer| match layer.kind {
+            LayerKind::Net(net) => self.done(net).whole,
+            LayerKind::Scope { .. } => Whole { parts: 1, ..Whole::default() },
+            LayerKind::Unit { .. } | LayerKind::Tensor { .. } => {
+                Whole { parts: 1, own: 1, parameters: layer.kind.parameters() }
+            }
+        };
+        layers.iter().map(of).fold(Whole::default(), |all, part| Whole {
+            parts: all.parts.saturating_add(part.parts),
+            own: all.own.saturating_add(part.own),
+            parameters: all.parameters.saturating_add(part.parameters),
         })
     }
 
@@ -296,8 +311,15 @@ impl<'a, 'r> Nets<'a, 'r> {
             self.report.extend(self.instances[found].errors.clone());
             self.tell(vec![found], failed);
             // Without hyper-parameters, and used nowhere, it was hardly meant as a template, unless others see it.
-            if item.parameters.is_empty() && item.visibility.is_private() && !self.mentioned(net) {
-                self.report.extend(done.needs.iter().map(|need| need.diagnostic.clone()));
+            if item.parameters.is_empty() && !self.mentioned(net) {
+                // Others may complete a public one. What a fact would tell, its head can say for all of them.
+                let private = item.visibility.is_private();
+                let needs = done.needs.iter().map(|need| &need.diagnostic);
+                let needs: Vec<_> = needs.filter(|need| private || need.depends == Depends::OnFacts).cloned().collect();
+                if !needs.is_empty() {
+                    failed.insert(net);
+                }
+                self.report.extend(needs);
             }
         }
     }
@@ -379,6 +401,10 @@ impl<'a, 'r> Nets<'a, 'r> {
                     (net.name, net.visibility) = (item.name.clone(), item.visibility.clone());
                     net.attributes = item.attributes.clone();
                 } else if !foreign {
+                    // Who sees the other name sees what it stands for.
+                    if reach(&item.visibility) > reach(&net.visibility) {
+                        net.visibility = item.visibility.clone();
+                    }
                     done.push(Alias { item, net: Some(position) });
                 }
             }
@@ -408,7 +434,7 @@ impl<'a, 'r> Nets<'a, 'r> {
 }
 
 impl<'a> Instance<'a> {
-    fn net(&self) -> &Rc<TypedNet<'a>> {
+    pub(super) fn net(&self) -> &Rc<TypedNet<'a>> {
         self.done.as_ref().expect("every instance that is asked for was inferred")
     }
 }

@@ -55,6 +55,12 @@ impl<'a> Inference<'a, '_, '_> {
             let help = format!("repeat it at least once and at most {MAX_REPEATS} times");
             return self.fault(expr.span, format!("the layer would be repeated {count} times")).help(help).fail();
         }
+        let around = self.here.repeated.max(1);
+        if count * around > MAX_REPEATS {
+            let message =
+                format!("the layer would be repeated {count} times in a list that is repeated {around} times");
+            return self.fault(expr.span, message).help(format!("{MAX_REPEATS} in all are the most")).fail();
+        }
         // With an index the layers may differ, and so may what reads an index inside of them.
         let (site, list) = (self.site(expr), self.open_list(expr, label, index.is_none().then_some(count))?);
         let mut layers = vec![];
@@ -65,7 +71,7 @@ impl<'a> Inference<'a, '_, '_> {
                 let value = Value::Number { value: number as f64, integer: Some(number as i128) };
                 environment = self.bind(index, value, "", &environment);
             }
-            let here = Standing { frame: self.parts.frame_of(site, i), ..list };
+            let here = Standing { frame: self.parts.frame_of(site, i), repeated: count * around, ..list };
             // After an error the others would hold the same.
             layers.push(self.inside(here, |inference| inference.element(layer, i, true, &environment))?);
         }

@@ -5,7 +5,7 @@ use super::block::Inference;
 use super::typed::{Acts, Call, LayerKind, Operation};
 use super::types::{Axis, Element, Type};
 use super::value::{Callable, LayerValue, Tensor};
-use crate::functions::runtime;
+use crate::functions::{Rule, runtime};
 use crate::report::{Checked, Place};
 use crate::terms::Term;
 use ansatz_shapes::{Misfit, Size as _};
@@ -50,8 +50,16 @@ impl<'a> Inference<'a, '_, '_> {
     /// `e.project(x)`: x · Wᵀ with the table of an embedding.
     pub(super) fn project(&mut self, layer: &LayerValue<'a>, x: &Tensor, at: Place) -> Checked<Tensor> {
         let mut bound = layer;
-        while let Callable::Bound(inner) = &bound.kind {
-            bound = inner;
+        loop {
+            bound = match &bound.kind {
+                Callable::Bound(inner) => inner,
+                // What is frozen projects by its table all the same.
+                Callable::Function(function, given) if function.rule == Rule::Freeze => match given.get("layer") {
+                    Some(Gift::Layer(inner, _)) => inner,
+                    _ => break,
+                },
+                _ => break,
+            };
         }
         let shown = self.parts.called(bound);
         let is_embedding = matches!(&bound.kind, Callable::Function(function, _) if function.name == "embedding");

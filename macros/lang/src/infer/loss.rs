@@ -1,6 +1,7 @@
 //! Losses.
 
 use super::arguments::{Gift, Given};
+use super::arithmetic::with_ones;
 use super::block::Inference;
 use super::typed::{Argument, Call};
 use super::types::{Element, Type, shape};
@@ -17,6 +18,10 @@ impl<'a> Inference<'a, '_, '_> {
         given: &Given<'a>,
         at: Place,
     ) -> Checked<Tensor> {
+        if let (Element::Index(_), Element::Real) = (&logits.ty.element, &target.ty.element) {
+            let message = format!("`cross_entropy` takes the logits first, but is given {} first", logits.ty);
+            return self.fault(at, message).help("swap them: `cross_entropy(logits, target)`").fail();
+        }
         self.reals(function.name, logits, at)?;
         let Some((classes, leading)) = logits.ty.axes.split_last() else {
             return self.fail(at, "`cross_entropy` takes logits with an axis of classes, but is given []");
@@ -85,7 +90,12 @@ impl<'a> Inference<'a, '_, '_> {
         self.reals(function.name, b, at)?;
         if let Err(misfit) = ansatz_shapes::same(&a.ty.axes, &b.ty.axes) {
             let message = format!("`{}` takes two tensors of one shape, not {} and {}", function.name, a.ty, b.ty);
-            return self.misfit(&misfit, function.name, message, b, at).fail();
+            let mend = with_ones(a, b).or_else(|| with_ones(b, a));
+            let error = self.misfit(&misfit, function.name, message, b, at);
+            if let Some(mend) = mend {
+                error.help(mend);
+            }
+            return error.fail();
         }
         self.map(&function.runtime, &[a, b], vec![], Type::real(vec![]), at)
     }

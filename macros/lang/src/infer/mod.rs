@@ -33,6 +33,7 @@ mod pieces;
 mod reduce;
 mod results;
 mod rust;
+mod samples;
 mod signature;
 mod spline;
 mod start;

@@ -19,6 +19,9 @@ use std::rc::Rc;
 /// What the run-time dimensions of a net are where it is used.
 type Bound = BTreeMap<String, Axis>;
 
+/// A net inside of others is made of at most so many parts.
+const MOST_PARTS: usize = 1 << 16;
+
 impl<'a> Inference<'a, '_, '_> {
     /// Applies a net, or the inverse of a flow.
     pub(super) fn net(
@@ -93,14 +96,17 @@ impl<'a> Inference<'a, '_, '_> {
         let known = known.map(|(name, axis)| (name.clone(), axis.size.clone()));
         net = self.nets.instance(Given { dims: given.dims.into_iter().chain(known).collect(), ..given }, at)?;
         inner = self.nets.done(net);
-        let mut lost = None;
+        let (mut lost, mut said) = (None, vec![]);
         for need in &inner.needs {
             let name = need.names.iter().find(|name| bound.contains_key(*name));
-            let (Some(name), of) = (name, &chosen.name) else { continue };
+            let (Some(name), of) = (name.filter(|name| !said.contains(name)), &chosen.name) else { continue };
+            said.push(name);
             let size = bound[name].size.clone();
             let message =
                 format!("`{of}` needs `{name}` at compile time, and here it is {size}, known only at run time");
-            let help = format!("in `{of}`: {}", need.diagnostic.message);
+            // The first reason is the one that tells: it stands in the innermost net.
+            let inside = need.diagnostic.help.clone().filter(|help| help.starts_with("in `"));
+            let help = inside.unwrap_or_else(|| format!("in `{of}`: {}", need.diagnostic.message));
             lost = Some(self.need(&size, at, message, help));
         }
         if !inner.needs.is_empty() {
@@ -138,6 +144,14 @@ impl<'a> Inference<'a, '_, '_> {
             self.used_alike(position, layer.span)?;
             self.parts.work(position, &work);
             return Ok(position);
+        }
+        let parts = self.nets.done(net).whole.parts;
+        if parts > MOST_PARTS {
+            let message = format!("`{}` has {parts} parts, with those of the nets inside of it", chosen.name);
+            return self
+                .fault(layer.span, message)
+                .help(format!("{MOST_PARTS} are the most that a net is made of"))
+                .fail();
         }
         let label = match &layer.label {
             Some(_) => self.label(layer, "", false)?,
@@ -279,7 +293,15 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let Err(misfit) = fit else { return Ok(()) };
         let message = format!("`{name}` takes {}{input} but is given {}", pattern(declared), tensor.ty);
-        self.misfit(&misfit, &name, message, tensor, span).fail()
+        let samples = tensor.ty.rank() == wanted.rank() + 1 && tensor.ty.axes[1..] == wanted.axes[..];
+        let (of, own) = (&inner.item.name, &inner.item.inputs[index].name);
+        let error = self.misfit(&misfit, &name, message, tensor, span);
+        if samples {
+            let axes: Vec<String> =
+                ["n".to_owned()].into_iter().chain(declared.axes.iter().map(ToString::to_string)).collect();
+            error.help(format!("the axis of the samples is written too: `net {of}({own}: [{}])`", axes.join(", ")));
+        }
+        error.fail()
     }
 }
 
@@ -305,12 +327,14 @@ fn substituted(ty: &Type, bound: &Bound) -> Type {
         Element::Index(space) => Element::Index(substitute(space, bound)),
         other => other.clone(),
     };
-    // A dimension that the net carries through keeps the label that it has outside.
-    let outside = |axis: &Axis| match (&axis.label, axis.size.as_atom()) {
-        (Some(label), _) => bound.get(label).map_or_else(|| Some(label.clone()), |axis| axis.label.clone()),
-        (None, Some(Atom::RunTime(name))) => bound.get(name).and_then(|axis| axis.label.clone()),
-        (None, _) => None,
+    // A dimension that the net carries through keeps the label that it has outside, and what it makes of one is found by it.
+    let axis = |axis: &Axis| {
+        let size = substitute(&axis.size, bound);
+        match axis.known_as().and_then(|name| bound.get(name)) {
+            Some(outside) if outside.size == size => outside.clone(),
+            Some(outside) => outside.replaced(size),
+            None => Axis { label: axis.label.clone(), origin: None, size },
+        }
     };
-    let axis = |axis: &Axis| Axis { label: outside(axis), size: substitute(&axis.size, bound) };
     Type { element, axes: ty.axes.iter().map(axis).collect() }
 }

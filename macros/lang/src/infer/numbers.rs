@@ -1,7 +1,7 @@
 //! Functions of numbers that are known at compile time: `1 / sqrt(64)` is a number.
 
 use super::block::Inference;
-use super::value::{Environment, Value};
+use super::value::Environment;
 use crate::ast::{Argument, Expr, ExprKind};
 
 impl<'a> Inference<'a, '_, '_> {
@@ -42,14 +42,7 @@ impl<'a> Inference<'a, '_, '_> {
         match &expr.kind {
             ExprKind::Number { value, .. } => Some(*value),
             ExprKind::Name(name) => match environment.iter().find(|binding| binding.name == *name) {
-                Some(binding) => {
-                    let number = match &binding.value {
-                        Value::Number { value, .. } => Some(*value),
-                        Value::Size(term) => term.number().map(|number| number as f64),
-                        _ => None,
-                    };
-                    number.inspect(|_| binding.used.set(true))
-                }
+                Some(binding) => binding.value.number().inspect(|_| binding.used.set(true)),
                 None => self.facts.dims.term(&name.to_string())?.number().map(|number| number as f64),
             },
             ExprKind::Unary { op: '-', operand } => Some(-self.known_number(operand, environment)?),

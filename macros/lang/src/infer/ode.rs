@@ -209,8 +209,8 @@ impl<'a> Inference<'a, '_, '_> {
         let mut numbers = [0.0; 2];
         for (number, end) in numbers.iter_mut().zip(ends.iter()) {
             *number = match self.value(end, environment)? {
-                Value::Number { value, .. } => value,
                 Value::Error(lost) => return Err(lost),
+                other if let Some(number) = other.number() => number,
                 other => {
                     return self
                         .fail(end.span, format!("a range goes from a number to a number, not {}", other.what()));

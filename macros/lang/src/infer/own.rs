@@ -27,7 +27,9 @@ impl<'a> Inference<'a, '_, '_> {
         let at = own.name.span().into();
         self.used_alike(position, at)?;
         let LayerKind::Tensor { sizes, .. } = &self.parts.layers[position].kind else { return self.unexplained(at) };
-        let ty = Type::real(sizes.iter().cloned().map(Axis::from).collect());
+        let axes = sizes.iter().cloned().zip(&own.ty.axes);
+        let axes = axes.map(|(size, axis)| Axis { label: None, origin: super::signature::origin(&axis.size), size });
+        let ty = Type::real(axes.collect());
         let tensor = self.tensor(Operation::Own { layer: position }, ty, at)?;
         if own.state {
             self.parts.owned.push((tensor.id, position));

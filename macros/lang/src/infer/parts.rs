@@ -5,7 +5,7 @@ use super::value::{LayerValue, Site, Tensor};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Span};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What was made at a place: a second use of the place is a second use of the same.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ enum Placed {
 }
 
 /// The parts of a net.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Parts {
     /// The layers in the order of creation.
     pub(super) layers: Vec<Layer>,
@@ -26,7 +26,7 @@ pub(super) struct Parts {
     /// The states that values are read from.
     pub(super) owned: Vec<(ValueId, usize)>,
     /// Labels in use, with the scopes before them.
-    labels: Vec<String>,
+    labels: HashSet<String>,
     /// How many unlabelled parts of a kind there are in a scope: `linear2` comes after `linear1`.
     counts: HashMap<(Option<usize>, &'static str), usize>,
     placed: HashMap<Site, Placed>,
@@ -76,11 +76,10 @@ impl Parts {
     /// Takes a label; gives its path where another part has it.
     pub(super) fn claim(&mut self, label: &Ident, scope: Option<usize>) -> Result<(), String> {
         let path = key(&self.layers, scope, label);
-        if self.labels.contains(&path) {
-            return Err(path);
+        match self.labels.insert(path.clone()) {
+            true => Ok(()),
+            false => Err(path),
         }
-        self.labels.push(path);
-        Ok(())
     }
 
     /// Whether no part has a label.

@@ -11,7 +11,7 @@ use super::value::{Environment, Tensor, Value};
 use crate::ast::{Operand, Pattern, PatternAxis, Size};
 use crate::functions::Function;
 use crate::functions::runtime::{EINSUM, REARRANGE};
-use crate::report::{Checked, Place};
+use crate::report::{Checked, Depends, Place};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
 use proc_macro2::{Ident, Span};
@@ -138,10 +138,16 @@ impl<'a> Inference<'a, '_, '_> {
             }
             let parts = self.left(axes, &x, environment, tensor.span)?;
             let mut own = vec![];
-            for part in parts {
+            for (i, part) in parts.iter().enumerate() {
                 let Some(name) = &part.name else {
                     return self.fail(part.span, "`einsum` names its axes, numbers have no place here");
                 };
+                if parts[..i].iter().any(|before| before.name.as_ref() == Some(name)) {
+                    return self
+                        .fault(part.span, format!("`{name}` stands twice in one tensor"))
+                        .help("every axis has a name of its own")
+                        .fail();
+                }
                 let text = name.to_string();
                 match named.iter().position(|(known, _)| *known == text) {
                     Some(label) if named[label].1.size != part.axis.size => {
@@ -151,7 +157,7 @@ impl<'a> Inference<'a, '_, '_> {
                     }
                     Some(label) => own.push(label),
                     None => {
-                        named.push((text, part.axis));
+                        named.push((text, part.axis.clone()));
                         own.push(named.len() - 1);
                     }
                 }
@@ -195,7 +201,7 @@ impl<'a> Inference<'a, '_, '_> {
         if written.len() != x.ty.rank() {
             let names: Vec<_> = written.iter().map(shown).collect();
             let message = format!("[{}] names {} axes, but is given {}", names.join(", "), names.len(), x.ty);
-            return self.about(x, at, message).fail();
+            return self.about(x, at, message).depends(Depends::OnShapes).fail();
         }
         let mut named = Named::new();
         let mut parts: Vec<Part> = vec![];
@@ -209,7 +215,8 @@ impl<'a> Inference<'a, '_, '_> {
                     Size::Literal(number, span) => (None, Some(Term::literal(*number)), *span),
                     _ => return self.unexplained(written.span),
                 };
-                if let Some(name) = &name
+                // A size that is known may stand in several axes, as a number may.
+                if let (Some(name), None) = (&name, &term)
                     && named.contains_key(&name.to_string())
                 {
                     return self
@@ -217,18 +224,20 @@ impl<'a> Inference<'a, '_, '_> {
                         .help("every axis has a name of its own")
                         .fail();
                 }
-                let label = match (&name, &term) {
-                    (Some(name), None) => Some(name.to_string()),
-                    _ => None,
-                };
+                let text = name.as_ref().map(ToString::to_string);
+                let (label, origin) = if term.is_none() { (text, None) } else { (None, text) };
                 match (term, &fresh) {
                     (Some(term), _) => {
                         known = known.times(&term);
-                        parts.push(Part { name: name.clone(), axis: Axis { label, size: term }, span });
+                        parts.push(Part { name: name.clone(), axis: Axis { label, origin, size: term }, span });
                     }
                     (None, None) => {
                         fresh = Some(parts.len());
-                        parts.push(Part { name: name.clone(), axis: Axis { label, size: Term::literal(1) }, span });
+                        parts.push(Part {
+                            name: name.clone(),
+                            axis: Axis { label, origin, size: Term::literal(1) },
+                            span,
+                        });
                     }
                     (None, Some(_)) => {
                         let name = name.map_or_else(String::new, |name| name.to_string());
@@ -249,7 +258,7 @@ impl<'a> Inference<'a, '_, '_> {
                 Some(fresh) => parts[fresh].axis.size = self.quotient(&axis.size, &known, written.span.into(), x)?,
                 None if known == axis.size => {
                     if let [part] = &mut parts[start..] {
-                        part.axis.label = axis.label.clone();
+                        part.axis = axis.clone();
                     }
                 }
                 None => {
@@ -295,7 +304,7 @@ impl<'a> Inference<'a, '_, '_> {
                         None => Source::New(Axis::from(literal)),
                     }
                 }
-                Size::Name(name) => match parts.iter().position(|part| part.name.as_ref() == Some(name)) {
+                Size::Name(name) => match place(parts, name, &taken) {
                     Some(left) if taken(left) => {
                         return self
                             .fault(name.span(), format!("`{name}` stands twice on the right"))
@@ -304,7 +313,7 @@ impl<'a> Inference<'a, '_, '_> {
                     }
                     Some(left) => Source::Left(left),
                     None => match self.in_scope(name, &Axis::from(Term::literal(1)), environment) {
-                        Some(term) => Source::New(Axis::from(term)),
+                        Some(size) => Source::New(Axis { label: None, origin: Some(name.to_string()), size }),
                         None => {
                             let known: Vec<_> =
                                 parts.iter().filter_map(|part| part.name.as_ref()).map(ToString::to_string).collect();
@@ -357,9 +366,9 @@ impl<'a> Inference<'a, '_, '_> {
         self.tensor(moved(x, parts, order(sources), new, full), ty, at)
     }
 
-    /// What a name in scope stands for. The label of the axis itself is no assertion.
+    /// What a name in scope stands for. The name of the axis itself is no assertion.
     fn in_scope(&self, name: &Ident, axis: &Axis, environment: &Environment<'a>) -> Option<Term> {
-        if axis.label.as_ref().is_some_and(|label| name == label) {
+        if axis.known_as().is_some_and(|known| name == known) {
             return Some(axis.size.clone());
         }
         if let Some(binding) = environment.iter().find(|binding| binding.name == *name)
@@ -386,8 +395,14 @@ impl<'a> Inference<'a, '_, '_> {
         }
         let message = format!("nothing says that {by} divides {of}");
         let help = format!("state it, `where {by} | {of}`, or fix the size at compile time");
-        Err(self.need(&of.plus(by), at, message, help))
+        Err(self.nets.report.need_fact(of.plus(by).open_names(), at, message, help))
     }
+}
+
+/// The first part of a name that the result does not have yet, or else the last.
+fn place(parts: &[Part], name: &Ident, taken: &dyn Fn(usize) -> bool) -> Option<usize> {
+    let all: Vec<usize> = (0..parts.len()).filter(|&i| parts[i].name.as_ref() == Some(name)).collect();
+    all.iter().copied().find(|&i| !taken(i)).or(all.last().copied())
 }
 
 /// The parts of the tensor in the order of the result.

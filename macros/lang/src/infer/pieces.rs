@@ -58,20 +58,32 @@ impl<'a> Inference<'a, '_, '_> {
             }
             (None, _) if !at_least(&length, 1) => {
                 let message = format!("nothing says that {from} is less than {to}");
-                return Err(self.need(&length, *to_place, message, format!("state it, `where {from} < {to}`")));
+                let names = length.open_names();
+                // `t > 1` rather than `0 < t - 1`.
+                let names = names.clone();
+                let bound = match names.as_slice() {
+                    [name] => length.minus(&Term::run_time(name.clone())).as_integer().map(|rest| (name, -rest)),
+                    _ => None,
+                };
+                let help = match bound {
+                    Some((name, least)) => format!("state it, `where {name} > {least}`"),
+                    None => format!("state it, `where {from} < {to}`"),
+                };
+                return Err(self.nets.report.need_fact(names, *to_place, message, help));
             }
             _ => {
                 let message = format!("nothing says that the axis of size {size} reaches to {to}");
                 let help = format!("state it, `where {size} >= {to}`, or end the slice with `{size}`");
-                return Err(self.need(&rest, *to_place, message, help));
+                return Err(self.nets.report.need_fact(rest.open_names(), *to_place, message, help));
             }
         }
         self.piece(x, axis, from.clone(), length, at)
     }
 
     pub(super) fn piece(&mut self, x: &Tensor, axis: usize, start: Term, size: Term, at: Place) -> Checked<Tensor> {
-        // The caller has seen to it that the axis reaches so far. Part of an axis is another axis.
-        let (from, len) = (Axis::from(start.clone()), Axis::from(size));
+        // The caller has seen to it that the axis reaches so far. Part of an axis is another axis in its place.
+        let from = Axis::from(start.clone());
+        let Some(len) = x.ty.axes.get(axis).map(|axis| axis.replaced(size)) else { return self.unexplained(at) };
         let axes = self.known(ansatz_shapes::slice(&x.ty.axes, axis, &from, &len, |_, _| true).ok(), at)?;
         let ty = Type { axes, ..x.ty.clone() };
         let call = Call::new(runtime("slice"), [x]).with("axis", Argument::Count(axis));
@@ -89,7 +101,7 @@ impl<'a> Inference<'a, '_, '_> {
         let zeros = [before, after].map(|zeros| Axis::from(zeros.clone()));
         let axes = self.known(ansatz_shapes::pad(&x.ty.axes, axis, &zeros[0], &zeros[1]).ok(), at)?;
         let mut ty = Type { axes, ..x.ty.clone() };
-        ty.axes[axis].label = x.ty.axes[axis].label.clone();
+        ty.axes[axis] = x.ty.axes[axis].resized(ty.axes[axis].size.clone());
         let call = Call::new(runtime("pad"), [x]).with("axis", Argument::Count(axis));
         self.tensor(call.with("before", Argument::Size(before.clone())), ty, at)
     }
@@ -103,7 +115,10 @@ impl<'a> Inference<'a, '_, '_> {
         let axis = self.one_axis("concat", first, given, at)?;
         let shapes: Vec<&[Axis]> = tensors.iter().map(|tensor| tensor.ty.axes.as_slice()).collect();
         match ansatz_shapes::concat(&shapes, axis) {
-            Ok(axes) => self.joined(tensors, axis, Type::real(axes), at),
+            Ok(mut axes) => {
+                axes[axis] = first.ty.axes[axis].replaced(axes[axis].size.clone());
+                self.joined(tensors, axis, Type::real(axes), at)
+            }
             Err(misfit) => {
                 let list: Vec<_> = tensors.iter().map(|tensor| tensor.ty.to_string()).collect();
                 let which =

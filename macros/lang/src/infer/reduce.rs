@@ -4,7 +4,7 @@ use super::arguments::{Gift, Given};
 use super::block::Inference;
 use super::text::text;
 use super::typed::Call;
-use super::types::{Element, Type};
+use super::types::{Axis, Element, Type};
 use super::value::Tensor;
 use crate::ast::{Expr, ExprKind};
 use crate::functions::runtime::TO_FLOAT;
@@ -122,7 +122,7 @@ impl<'a> Inference<'a, '_, '_> {
             .fail()
     }
 
-    /// A label, or a dimension that occurs once.
+    /// A label, or else what is left of a dimension of the head, or a dimension, that occurs once.
     fn axis(&mut self, callee: &str, name: &Ident, x: &Tensor) -> Checked<usize> {
         let wanted = name.to_string();
         let axes = &x.ty.axes;
@@ -130,8 +130,10 @@ impl<'a> Inference<'a, '_, '_> {
         if let Some(axis) = labelled {
             return Ok(axis);
         }
+        let once = |found: &dyn Fn(&Axis) -> bool| (0..axes.len()).filter(|&i| found(&axes[i])).collect::<Vec<usize>>();
+        let left = once(&|axis| axis.known_as() == Some(&wanted));
         let term = self.facts.dims.term(&wanted);
-        let found: Vec<usize> = (0..axes.len()).filter(|&i| term.as_ref() == Some(&axes[i].size)).collect();
+        let found = if left.len() == 1 { left } else { once(&|axis| term.as_ref() == Some(&axis.size)) };
         match found.as_slice() {
             [axis] => Ok(*axis),
             [] => {
@@ -142,7 +144,7 @@ impl<'a> Inference<'a, '_, '_> {
                             Some(Atom::Nominal { name, .. } | Atom::RunTime(name)) => Some(name.clone()),
                             _ => None,
                         };
-                        axis.label.clone().into_iter().chain(size)
+                        axis.known_as().cloned().or(size)
                     })
                     .collect();
                 let guess = did_you_mean(&wanted, &known);
@@ -152,7 +154,15 @@ impl<'a> Inference<'a, '_, '_> {
                 let error = self.fault(name.span(), message).notes(if x.trail.len() > 1 { notes } else { vec![] });
                 match guess {
                     Some(guess) => error.help(format!("did you mean `{guess}`?")),
-                    None => error.help(format!("its axes are {}", known.join(", "))),
+                    None => {
+                        let named = match known.is_empty() {
+                            true => "its axes have no names".to_owned(),
+                            false => format!("it has {}", known.join(", ")),
+                        };
+                        error.help(format!(
+                            "{named}; label one in the signature, `[…, {wanted} = …]`, or go by a pattern"
+                        ))
+                    }
                 }
                 .fail()
             }

@@ -5,7 +5,7 @@ use super::typed::ValueId;
 use super::types::Element;
 use super::value::Value;
 use crate::ast::{Expr, ExprKind, ResultType};
-use crate::report::{Checked, Place, did_you_mean};
+use crate::report::{Checked, Depends, Place, did_you_mean};
 
 impl<'a> Inference<'a, '_, '_> {
     /// Checks the results against the signature.
@@ -142,6 +142,6 @@ impl<'a> Inference<'a, '_, '_> {
             _ => format!("change the body, or promise `{}`", tensor.ty),
         };
         let notes = self.notes(&tensor, &sizes);
-        self.fault(at, message).notes(notes).help(help).fail()
+        self.fault(at, message).depends(Depends::OnShapes).notes(notes).help(help).fail()
     }
 }

@@ -87,7 +87,7 @@ impl<'a> Inference<'a, '_, '_> {
         let (dims, broken) = (&self.facts.dims, &self.facts.broken);
         let axes = ty.axes.iter().map(|axis| {
             let label = axis.label.as_ref().map(ToString::to_string);
-            Ok(Axis { label, size: size(&axis.size, dims, broken, self.nets.report)? })
+            Ok(Axis { label, origin: None, size: size(&axis.size, dims, broken, self.nets.report)? })
         });
         let axes: Checked<Vec<Axis>> = axes.collect();
         let element = match &ty.space {

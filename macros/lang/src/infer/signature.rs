@@ -141,19 +141,7 @@ pub(super) fn signature(
     for fact in facts::stated(item, &dims, &broken).into_iter().filter(|fact| fact.op == "|") {
         dims.assume(fact.left, fact.right);
     }
-    let inputs = item.inputs.iter().map(|input| {
-        let mut ty = whole(&input.ty, &dims, &broken, report)?;
-        // A dimension that is bound keeps its name as a label.
-        for (axis, written) in ty.axes.iter_mut().zip(&input.ty.axes) {
-            if let (None, Size::Name(name)) = (&axis.label, &written.size)
-                && given.dims.contains_key(&name.to_string())
-            {
-                axis.label = Some(name.to_string());
-            }
-        }
-        Ok(ty)
-    });
-    let inputs: Vec<_> = inputs.collect();
+    let inputs: Vec<_> = item.inputs.iter().map(|input| whole(&input.ty, &dims, &broken, report)).collect();
     while !follow.is_empty() {
         let known: Vec<String> = run_time.iter().map(ToString::to_string).collect();
         let types = || inputs.iter().map(|ty| ty.as_ref().ok());
@@ -240,7 +228,19 @@ fn whole(ty: &TensorType, dims: &Dims, broken: &Lost, report: &mut Report) -> Ch
             .help("a lower-case name stands for any size")
             .fail();
     }
-    declared(ty, dims, broken, report)?.whole().ok_or_else(|| report.unexplained(ty.span))
+    let mut read = declared(ty, dims, broken, report)?.whole().ok_or_else(|| report.unexplained(ty.span))?;
+    for (axis, written) in read.axes.iter_mut().zip(&ty.axes) {
+        axis.origin = origin(&written.size);
+    }
+    Ok(read)
+}
+
+/// The dimension that an axis is by itself: whatever becomes of its size, it is known by that.
+pub(super) fn origin(size: &Size) -> Option<String> {
+    match size {
+        Size::Name(name) => Some(name.to_string()),
+        _ => None,
+    }
 }
 
 fn declared(ty: &TensorType, dims: &Dims, broken: &Lost, report: &mut Report) -> Checked<Declared> {
@@ -255,7 +255,10 @@ fn declared(ty: &TensorType, dims: &Dims, broken: &Lost, report: &mut Report) ->
             Size::Infer(_) => Ok(None),
             written => {
                 let label = axis.label.as_ref().map(ToString::to_string);
-                Ok(Some(Axis { label, size: size(written, dims, broken, report)? }))
+                // What an error leaves of a net is found by the first of the dimensions that it is made of.
+                let mut named = names_in(written).into_iter().map(ToString::to_string);
+                let origin = origin(written).or_else(|| named.find(|name| is_lower(name)));
+                Ok(Some(Axis { label, origin, size: size(written, dims, broken, report)? }))
             }
         })
         .collect();

@@ -9,6 +9,8 @@ use std::fmt;
 pub struct Axis {
     /// `h` of `h = 32`.
     pub label: Option<String>,
+    /// The dimension that it was in the head of a net, whatever became of its size: `over` finds it by that.
+    pub origin: Option<String>,
     /// Its size.
     pub size: Term,
 }
@@ -35,11 +37,11 @@ impl Size for Axis {
     }
 
     fn windows(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
-        Some(Axis { label: self.label.clone(), size: self.size.windows(reach, stride, padding)? })
+        Some(self.resized(self.size.windows(reach, stride, padding)?))
     }
 
     fn covered(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
-        Some(Axis { label: self.label.clone(), size: self.size.covered(reach, stride, padding)? })
+        Some(self.resized(self.size.covered(reach, stride, padding)?))
     }
 
     fn is_one(&self) -> bool {
@@ -49,7 +51,24 @@ impl Size for Axis {
 
 impl From<Term> for Axis {
     fn from(size: Term) -> Self {
-        Axis { label: None, size }
+        Axis { label: None, origin: None, size }
+    }
+}
+
+impl Axis {
+    /// The same axis with another size.
+    pub fn resized(&self, size: Term) -> Self {
+        Axis { size, ..self.clone() }
+    }
+
+    /// The label, or else the dimension of a head, that the program knows it by.
+    pub fn known_as(&self) -> Option<&String> {
+        self.label.as_ref().or(self.origin.as_ref())
+    }
+
+    /// An axis of another size in its place: whoever looks for the old one finds it.
+    pub fn replaced(&self, size: Term) -> Self {
+        Axis { label: None, origin: self.known_as().cloned(), size }
     }
 }
 

@@ -217,8 +217,16 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// Checks that a dimension that sizes a parameter is known at compile time.
     pub(super) fn fixed(&mut self, callee: &str, size: &Term, at: Place, what: &str) -> Checked<()> {
-        if size.number().is_some() {
+        if size.number().is_some_and(|number| number > 0) {
             return Ok(());
+        }
+        if let Some(number) = size.whole() {
+            let error = self.fault(at, format!("`{callee}` would {what} {size} = {number}"));
+            return match number <= 0 {
+                true => error.help("a dimension has at least size 1"),
+                false => error.help("no machine counts so far: choose smaller sizes"),
+            }
+            .fail();
         }
         let open = size.atoms().into_iter().find_map(|atom| match atom {
             Atom::RunTime(name) => Some(name.clone()),
@@ -247,6 +255,7 @@ fn starts(layer: &LayerValue<'_>) -> Vec<(&'static str, Start)> {
 }
 
 /// What a layer gives for a tensor of this type.
+#[expect(clippy::result_large_err, reason = "a misfit is rare, and is told at once")]
 pub(super) fn applied(kind: &LayerKind, x: &Type) -> Result<Type, Misfit<Axis>> {
     let LayerKind::Unit { sizes, acts, .. } = kind else { return Ok(x.clone()) };
     if *acts == Acts::OnChannels {

@@ -206,6 +206,14 @@ impl<'a> Environment<'a> {
 }
 
 impl Value<'_> {
+    /// A size, which is a number where no name occurs.
+    pub fn of_size(term: Term) -> Self {
+        match term.as_integer() {
+            Some(integer) => Value::Number { value: integer as f64, integer: Some(integer) },
+            None => Value::Size(term),
+        }
+    }
+
     /// What a name does that is bound to it, if that is known here.
     pub fn naming(&self) -> Option<Naming> {
         match self {
@@ -224,6 +232,15 @@ impl Value<'_> {
             Value::Size(term) => term.number().map(Constant::Whole),
             Value::Flag(flag) => Some(Constant::Flag(*flag)),
             Value::Text(text) => Some(Constant::Text(text.to_string())),
+            _ => None,
+        }
+    }
+
+    /// The number that it is, if it is one that is known.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Value::Number { value, .. } => Some(*value),
+            Value::Size(term) => term.whole().map(|number| number as f64),
             _ => None,
         }
     }

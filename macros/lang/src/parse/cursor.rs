@@ -41,6 +41,8 @@ pub(super) struct Parser {
     pub report: Report,
     /// Set when a part of the head is missing, or a name that a body binds: neither can be checked then.
     pub lost: Option<Reported>,
+    /// Whether an `if` was read.
+    pub chose: bool,
     /// The items that could not be read.
     pub broken: Vec<Broken>,
     /// The number of the next expression.
@@ -52,7 +54,7 @@ impl Parser {
         let trees = flatten(input);
         let close = trees.last().map_or_else(Span::call_site, TokenTree::span);
         let close_text = "the end of `net!`";
-        Parser { trees, at: 0, close, close_text, depth: 0, report, lost: None, broken: vec![], numbered }
+        Parser { trees, at: 0, close, close_text, depth: 0, report, lost: None, chose: false, broken: vec![], numbered }
     }
 
     /// Reads the content of a group.

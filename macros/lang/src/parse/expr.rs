@@ -4,6 +4,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenTree};
 
 use super::cursor::{Operator, Parsed, Parser};
 use crate::ast::{Argument, Block, Expr, ExprKind};
+use crate::habits;
 use crate::report::{Diagnostic, Place, Reported};
 
 const COMPARISON: u8 = 3;
@@ -82,6 +83,9 @@ impl Parser {
                     .fail();
             }
             compared |= level == COMPARISON;
+            if operator.text == ">" && self.is_operator_ahead(1, "|") {
+                return self.error("`>|` is not an operator").help("`|>` sends a value into a layer").fail();
+            }
             self.take_any_operator();
             let right = self.binary(level + 1, &format!("a value after `{}`", operator.text))?;
             let kind = ExprKind::Binary { op: operator.text, operands: Box::new([left, right]) };
@@ -99,6 +103,8 @@ impl Parser {
                 match text {
                     "**" | "^" => error.help("powers are `square(x)` and `pow(x, 3)`"),
                     "&" => error.help("`&&` is the logical and"),
+                    "@" => error.help(habits::meant("matmul").unwrap_or_default()),
+                    "%" => error.help(habits::meant("fmod").unwrap_or_default()),
                     _ => error.help("there are `+`, `-`, `*`, `/`, comparisons, `&&` and `||`"),
                 }
             }
@@ -171,13 +177,22 @@ impl Parser {
                     .help("a block holds statements: `{ let y = …; y }`")
                     .fail();
             }
-            "match" => {
+            "match" if !self.is_operator_ahead(1, ":") => {
                 return self.error("there is no `match`").help("choose with `if … { … } else { … }`").fail();
             }
             "_" => {
                 return self.error("`_` is no value").help("it stands for a size in the shape of a result").fail();
             }
-            "in" | "as" | "else" | "where" => {
+            "where" if self.group_ahead(1, Delimiter::Parenthesis).is_some() => {
+                return self
+                    .error("there is no `where` of values")
+                    .help(habits::meant("where").unwrap_or_default())
+                    .fail();
+            }
+            "self" if self.is_operator_ahead(1, ".") => {
+                return self.error("there is no `self`").help(habits::meant("self").unwrap_or_default()).fail();
+            }
+            "in" | "as" | "else" | "where" if !self.is_operator_ahead(1, ":") => {
                 return self.unexpected(wanted).fail();
             }
             _ => {}
@@ -210,6 +225,13 @@ impl Parser {
         loop {
             match self.ident().cloned() {
                 Some(ident) => segments.push(ident),
+                None if self.is_operator("<") && segments.len() == 1 => {
+                    let name = &segments[0];
+                    return self
+                        .error("there are no type arguments in a net")
+                        .help(format!("arguments stand in parentheses: `{name}(64)`"))
+                        .fail();
+                }
                 None => {
                     return self.unexpected("a name after `::`").fail();
                 }
@@ -271,16 +293,11 @@ impl Parser {
         Ok(Argument { name: Some(name), value })
     }
 
-    /// Whether a number, a truth value or a dimension stands at this distance, which takes no label.
+    /// Whether a number or a truth value stands at this distance, which takes no label.
     fn cannot_be_labelled(&self, distance: usize) -> bool {
         match self.ahead(distance) {
             Some(TokenTree::Literal(_)) => true,
-            Some(TokenTree::Ident(ident)) => {
-                let text = ident.to_string();
-                let called = self.group_ahead(distance + 1, Delimiter::Parenthesis).is_some()
-                    || self.is_operator_ahead(distance + 1, ".");
-                text == "true" || text == "false" || (text.starts_with(char::is_uppercase) && !called)
-            }
+            Some(TokenTree::Ident(ident)) => ident == "true" || ident == "false",
             _ => false,
         }
     }
@@ -392,6 +409,7 @@ impl Parser {
 
     /// `if c == 8 { … } else { … }`
     fn choice(&mut self) -> Parsed<Expr> {
+        self.chose = true;
         let span = self.here();
         self.bump();
         if self.group(Delimiter::Brace).is_some() {
@@ -433,14 +451,22 @@ impl Parser {
     fn refuse_postfix(&mut self, expr: Expr) -> Parsed<Expr> {
         if self.is_operator(".") {
             self.refuse_method(&expr).fail()
-        } else if self.group(Delimiter::Bracket).is_some()
+        } else if let Some(group) = self.group(Delimiter::Bracket)
             && let ExprKind::Name(name) = &expr.kind
             && !self.on_new_line()
         {
-            let error = self.error(format!("`{name}[…]` is not in the language"));
-            error.help(format!("a list of layers is applied with `|>`: `{name} |> [a, b]`")).fail()
+            let of_layer = crate::functions::find(&name.to_string()).is_some();
+            let help = match of_layer {
+                true => format!("arguments stand in parentheses: `{name}({})`", group.stream()),
+                false => format!(
+                    "`slice({name}, 0, 1, over = t)` is a part of an axis, and `|> [n, 1, d] -> [n, d]` drops an axis of size 1"
+                ),
+            };
+            self.error(format!("`{name}[…]` is not in the language")).help(help).fail()
         } else if self.is_word("as") {
-            self.error("there is no `as`").help("`to_real(x)` makes 1 and 0 of truth values").fail()
+            self.error("there is no `as`")
+                .help("a size is a number already, and `to_real(x)` makes numbers of truth values and indices")
+                .fail()
         } else {
             Ok(expr)
         }
@@ -453,20 +479,29 @@ impl Parser {
             ExprKind::Name(name) => name.to_string(),
             _ => "x".to_string(),
         };
-        match self.ident().cloned() {
-            Some(method) if self.group_ahead(1, Delimiter::Parenthesis).is_some() => {
-                let empty = self.group_ahead(1, Delimiter::Parenthesis).is_some_and(|group| group.stream().is_empty());
+        let Some(name) = self.ident().cloned() else {
+            let error = self.report.error(dot, "there are no fields");
+            return error.help("take the results of a net apart with `let (a, b) = …;`");
+        };
+        let meant = habits::meant(&name.to_string());
+        let call = self.group_ahead(1, Delimiter::Parenthesis);
+        if habits::MODULES.contains(&receiver.as_str()) {
+            let help = meant.unwrap_or_else(|| "the functions of the language have no module".to_owned());
+            return self.report.error(name.span(), format!("there is no `{receiver}.{name}`")).help(help);
+        }
+        match call {
+            Some(group) => {
+                let empty = group.stream().is_empty();
                 let arguments = if empty { "" } else { "(…)" };
-                let error = self.report.error(method.span(), format!("there are no methods: `.{method}()`"));
-                error.help(format!("write `{receiver} |> {method}{arguments}`"))
-            }
-            Some(field) => {
-                let error = self.report.error(field.span(), format!("there are no fields: `.{field}`"));
-                error.help("take the results of a net apart with `let (a, b) = …;`")
+                let own = crate::functions::find(&name.to_string()).is_some();
+                let piped = || format!("write `{receiver} |> {name}{arguments}`");
+                let error = self.report.error(name.span(), format!("there are no methods: `.{name}()`"));
+                error.help(meant.filter(|_| !own).unwrap_or_else(piped))
             }
             None => {
-                let error = self.report.error(dot, "there are no fields");
-                error.help("take the results of a net apart with `let (a, b) = …;`")
+                let error = self.report.error(name.span(), format!("there are no fields: `.{name}`"));
+                let apart = || "take the results of a net apart with `let (a, b) = …;`".to_owned();
+                error.help(meant.unwrap_or_else(apart))
             }
         }
     }

@@ -164,6 +164,7 @@ fn companions(
             body: Ok(body),
             mended: flow.mended,
             damaged: flow.damaged,
+            chooses: flow.chooses,
         })
     };
     vec![

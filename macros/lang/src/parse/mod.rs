@@ -59,6 +59,7 @@ impl Parser {
             return self.error("nothing stands before this `;`").help("a net ends with its `}`").fail();
         }
         let attributes = self.attributes()?;
+        let conditional = self.refuse_conditions(&attributes);
         let visibility = self.visibility();
         if self.at_end() {
             return self.unexpected("`dim` or `net`").fail();
@@ -66,6 +67,10 @@ impl Parser {
         let start = self.position();
         let word = self.here();
         let item = match self.item_word(&visibility)? {
+            kind if let Some(lost) = conditional => {
+                let kind = if kind == "dim" { BrokenKind::Dim } else { BrokenKind::Net };
+                return Err(self.broken(self.ident().cloned(), &visibility, kind, lost));
+            }
             "dim" => Item::Dim(self.dim(attributes, visibility)?),
             "flow" => self.net(attributes, visibility, word, Role::Flow)?,
             _ => self.net(attributes, visibility, word, Role::Net)?,
@@ -91,6 +96,11 @@ impl Parser {
                 self.bump();
                 return Ok("flow");
             }
+            "fn" if self.is_function_of_rust() => {
+                let name = self.ident_ahead(1).map(ToString::to_string).unwrap_or_default();
+                self.error("a function of Rust stands beside `net!`, not inside of it")
+                    .help(format!("a net calls it by its path and says what it gives: `x |> self::{name} -> [n, 8]`"))
+            }
             "fn" => {
                 self.error("a net is declared with `net`").help("write `net` instead of `fn`");
                 self.bump();
@@ -106,6 +116,9 @@ impl Parser {
             "struct" | "enum" | "mod" | "impl" | "trait" | "extern" | "macro_rules" | "unsafe" | "async" => {
                 self.error(format!("`{word}` cannot stand in `net!`")).help("put it beside the macro")
             }
+            _ if self.is_operator_ahead(1, "!") => self
+                .error("macros cannot be called in `net!`")
+                .help("a macro of your own can write a whole `net! { … }`, with what it varies"),
             _ if matches!(self.ahead(1), Some(TokenTree::Ident(_))) => {
                 let meant = did_you_mean(&word, ["dim", "net"]);
                 let error = self.unexpected("`dim` or `net`");
@@ -129,6 +142,14 @@ impl Parser {
             _ => self.unexpected("`dim` or `net`"),
         };
         error.fail()
+    }
+
+    /// Whether `fn` begins a function of Rust rather than a net: it is generic, or takes references.
+    fn is_function_of_rust(&self) -> bool {
+        let group = self.group_ahead(2, Delimiter::Parenthesis);
+        let borrows = group.is_some_and(|group| group.stream().into_iter().any(|tree| tree.to_string() == "&"));
+        self.ident_ahead(1).is_some_and(|name| name.to_string().starts_with(char::is_lowercase))
+            && (self.is_operator_ahead(2, "<") || borrows)
     }
 
     /// A `use` that could not be read: its names are known all the same.
@@ -178,6 +199,21 @@ impl Parser {
         Ok(attributes.into_iter().collect())
     }
 
+    /// What other declarations use cannot be there in some builds only: `net!` does not know in which.
+    fn refuse_conditions(&mut self, attributes: &TokenStream) -> Option<Reported> {
+        for tree in attributes.clone() {
+            if let TokenTree::Group(group) = tree
+                && let Some(TokenTree::Ident(word)) = group.stream().into_iter().next()
+                && word == "cfg"
+            {
+                let error = self.report.error(word.span(), "`#[cfg]` cannot stand on a declaration in `net!`");
+                let help = "give it a `net!` of its own, and put the attribute before that: `#[cfg(…)] net! { … }`";
+                return Some(error.help(help).reported());
+            }
+        }
+        None
+    }
+
     /// `pub`, `pub(crate)` or nothing.
     fn visibility(&mut self) -> Visibility {
         let mut tokens = vec![];
@@ -224,8 +260,11 @@ impl Parser {
         let error = self.unexpected(&format!("`;` after the size of `{name}`"));
         if !begins_item {
             let lost = error.help("each dimension has its own `dim`").reported();
-            if self.is_operator(",") {
-                self.broken(self.ident_ahead(1).cloned(), visibility, BrokenKind::Dim, lost);
+            if self.take_operator(",").is_some() {
+                if self.at_end() || self.begins_item() || self.is_operator("#") {
+                    return;
+                }
+                self.broken(self.ident().cloned(), visibility, BrokenKind::Dim, lost);
             }
             self.end_of_broken_item();
         }
@@ -270,6 +309,7 @@ impl Parser {
         let head = self.lost.map_or(result, Err);
         self.lost = head.as_ref().err().copied();
         let (mended, errors) = (self.report.failed_since(before), self.report.mark());
+        self.chose = false;
         let body = self.body(&name);
         let damaged = self.report.failed_since(errors).is_some();
         match head {
@@ -286,6 +326,7 @@ impl Parser {
                 body,
                 mended,
                 damaged,
+                chooses: self.chose,
             })),
             Err(lost) => Err(self.broken([name], &visibility, BrokenKind::Net, lost)),
         }

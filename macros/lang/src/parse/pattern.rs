@@ -75,7 +75,7 @@ impl Parser {
             }
             _ => self
                 .unexpected("an axis")
-                .help("a pattern lists names, numbers, and parts of one axis in parentheses: `[n, (heads e)]`")
+                .help("a pattern names every axis, and lists the parts of one in parentheses: `[n, t, (heads e)]`")
                 .fail(),
         }
     }
@@ -116,7 +116,10 @@ impl Parser {
             }
             (None, Some(word)) => self.deeper(|p| p.word(&word, "a tensor"))?,
             (None, None) => {
-                return self.unexpected("a tensor").fail();
+                return self
+                    .unexpected("a tensor")
+                    .help("each tensor has its axes behind it: `einsum(q[n, i, e], k[n, j, e] -> [n, i, j])`")
+                    .fail();
             }
         };
         let Some(group) = self.group(Delimiter::Bracket) else {

@@ -21,7 +21,15 @@ impl Parser {
         };
         let text = ident.to_string();
         if KEYWORDS.contains(&text.as_str()) {
-            return self.error(format!("`{text}` is a word of Rust and cannot be the name of {of}")).fail();
+            let error = self.error(format!("`{text}` is a word of Rust and cannot be the name of {of}"));
+            return error.help(format!("choose another, such as `{text}_`")).fail();
+        }
+        // rustc gives such a name on, and takes none back.
+        if !text.trim_start_matches("r#").chars().all(|letter| letter.is_alphanumeric() || letter == '_') {
+            return self
+                .error(format!("`{text}` is no name that Rust knows"))
+                .help("names are letters, digits and `_`")
+                .fail();
         }
         self.bump();
         Ok(ident)

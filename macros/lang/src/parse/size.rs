@@ -21,10 +21,13 @@ impl Parser {
             group
         } else {
             let found = self.ident().map(ToString::to_string).unwrap_or_default();
-            let scalar = matches!(found.as_str(), "f32" | "f64" | "usize" | "bool");
+            let hyper = matches!(found.as_str(), "usize" | "bool" | "str" | "layer");
+            let scalar = matches!(found.as_str(), "f32" | "f64");
             let name = self.ident().is_some();
             let error = self.unexpected("a shape such as `[n, 784]`");
-            if scalar {
+            if hyper {
+                error.help("hyper-parameters stand after a `;`: `net Name(x: [n, d]; width: usize)`");
+            } else if scalar {
                 error.help("a single number has the shape `[]`; nets work in f32 and in f64");
             } else if name {
                 error.help("a shape lists its axes in brackets");
@@ -46,7 +49,9 @@ impl Parser {
             let axes = p.list(Self::axis);
             if p.is_operator(";") {
                 let error = p.error("the axes of a shape are separated by `,`");
-                return error.help("every axis is written out: `[n, 3, 3]`").fail();
+                return error
+                    .help("every axis is written out, and elements have no type: `[n, 3, 3]` for `[[f32; 3]; 3]`")
+                    .fail();
             }
             axes.into_iter().collect()
         })

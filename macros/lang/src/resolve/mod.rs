@@ -8,7 +8,7 @@ use crate::terms::{Dims, Meaning, Term};
 use proc_macro2::Ident;
 use std::collections::BTreeMap;
 
-pub use size::{arithmetic, size};
+pub use size::{arithmetic, division, size};
 
 /// Names that an error has left without meaning: to use one is no further error.
 pub type Lost = BTreeMap<String, Reported>;
@@ -170,7 +170,10 @@ fn alias(item: &DimItem, names: &Names<'_>, report: &mut Report) -> Checked<Term
     match term.number() {
         Some(number) if number > 0 => Ok(term),
         Some(_) => report.error(name.span(), format!("`{name}` has size 0, a dimension has at least size 1")).fail(),
-        None => report.error(name.span(), format!("`{name}` = {term} is no size")).fail(),
+        None => report
+            .error(name.span(), format!("`{name}` = {term} is no size"))
+            .help("a size is a whole number, at least 1 and no more than a machine counts")
+            .fail(),
     }
 }
 

@@ -31,7 +31,7 @@ pub fn size(size: &Size, dims: &Dims, broken: &Lost, report: &mut Report) -> Che
             let error = report.error(name.span(), message).help(match guess {
                 Some(guess) => format!("did you mean `{guess}`?"),
                 None if lower => "a dimension that is known only at run time is read off an input".to_owned(),
-                None => format!("declare it: `dim {text} = …;`"),
+                None => format!("declare it, `dim {text} = …;`, or take it from another `net!`: `use path::{text};`"),
             });
             error.fail()
         }
@@ -61,6 +61,7 @@ pub fn arithmetic(
         '+' => Ok(left.plus(right)),
         '-' => Ok(left.minus(right)),
         '*' => Ok(left.times(right)),
+        _ if right.whole() == Some(0) => report.error(span, format!("a division by {right}, which is 0")).fail(),
         _ => match dims.quotient(left, right) {
             Some(exact) => Ok(exact),
             None => match (left.number(), right.number()) {
@@ -84,7 +85,8 @@ pub fn arithmetic(
     }
 }
 
-fn division(name: &str, terms: &[Term], span: Span, report: &mut Report) -> Checked<Term> {
+/// `floor_div(a, b)`, `ceil_div(a, b)` of sizes.
+pub fn division(name: &str, terms: &[Term], span: Span, report: &mut Report) -> Checked<Term> {
     match (name, terms) {
         ("ceil_div" | "floor_div", [_, by]) if by.number() == Some(0) => {
             report.error(span, format!("`{name}` divides by 0")).fail()

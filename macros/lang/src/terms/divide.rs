@@ -40,11 +40,38 @@ impl Term {
             return exact;
         }
         let (whole, rest) = self.take_multiples(by);
+        if let (Some(by), Some((inner, within))) = (by.as_integer().filter(|by| *by > 0), rest.one_floor()) {
+            // ⌊(⌊x / a⌋ + y) / b⌋ = ⌊(x + a y) / (a b)⌋ for whole y.
+            let others = rest.minus(&Self::atom(Atom::FloorDiv(inner.clone(), within.clone())));
+            return whole.plus(&inner.plus(&others.times(&within)).floor_div(&within.times(&Self::integer(by))));
+        }
         let fraction = match (rest.as_integer(), by.as_integer()) {
             (Some(rest), Some(by)) if 0 <= rest && rest < by => Self::default(),
             _ => Self::atom(opaque(rest, by.clone())),
         };
         whole.plus(&fraction)
+    }
+
+    /// `(x, a)` where this is `floor_div(x, a)` and whole multiples of what is not divided, with a number `a`.
+    fn one_floor(&self) -> Option<(Self, Self)> {
+        let mut found = None;
+        for (monomial, factor) in &self.sum {
+            match monomial
+                .0
+                .keys()
+                .find(|atom| matches!(atom, Atom::FloorDiv(..) | Atom::CeilDiv(..) | Atom::Quotient(..)))
+            {
+                None if factor.as_integer().is_some() && monomial.is_whole() => {}
+                Some(Atom::FloorDiv(x, a))
+                    if found.is_none() && *factor == Ratio::ONE && monomial.degree() == 1 && monomial.0.len() == 1 =>
+                {
+                    found = Some((x.clone(), a.clone())).filter(|_| a.as_integer().is_some_and(|a| a > 0));
+                    found.as_ref()?;
+                }
+                _ => return None,
+            }
+        }
+        found
     }
 
     /// `(whole, rest)` with `self = whole * by + rest`, where `by` is one positive product; else `whole` is 0.

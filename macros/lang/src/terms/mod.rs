@@ -161,6 +161,11 @@ impl Term {
         self.evaluate(&|_| None)
     }
 
+    /// The number that it makes, of any sign, if every name has one.
+    pub fn whole(&self) -> Option<i128> {
+        self.value(&|_| None)
+    }
+
     /// The size, where `size` gives the run-time dimensions. `None` if one is unknown or the value is no size.
     pub fn evaluate(&self, size: &dyn Fn(&str) -> Option<usize>) -> Option<usize> {
         usize::try_from(self.value(size)?).ok()

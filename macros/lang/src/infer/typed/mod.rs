@@ -41,6 +41,8 @@ pub struct TypedNet<'a> {
     pub results: Vec<Checked<Type>>,
     /// The layers, in order of creation.
     pub layers: Vec<Layer>,
+    /// How many parts it has with all those of the nets inside of it, and whether one of them has parameters or state.
+    pub whole: Whole,
     /// The values in the order in which they are made: the inputs first.
     pub values: Vec<Type>,
     /// The body in single steps, unless it holds an error.
@@ -50,6 +52,17 @@ pub struct TypedNet<'a> {
     /// For every part that is `[layer; 6]` with equal layers that have parameters: the first, by its position, and how
     /// many there are.
     pub repeats: Vec<Option<(usize, usize)>>,
+}
+
+/// What a net is made of, down to the last part.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Whole {
+    /// All parts.
+    pub parts: usize,
+    /// Those with parameters or state.
+    pub own: usize,
+    /// The numbers in its parameters.
+    pub parameters: usize,
 }
 
 /// Who can name an instance.
@@ -156,7 +169,7 @@ pub fn key_part(label: &Ident) -> String {
 }
 
 /// A part of a net with parameters of its own: a field of the struct.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     /// Its label, the name of the field.
     pub label: Ident,
@@ -210,7 +223,7 @@ impl Start {
 }
 
 /// The kinds of parts.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
     /// A layer of `ansatz::nn`. A new one is a row in [`crate::functions`], a rule in `infer::units`,
     /// and a struct with `record` and `Model` there.
