@@ -42,8 +42,8 @@ const KERNELS: House = House {
     order: &[
         &["view", "elementwise", "random", "limits"],
         &["tiled", "chain", "gemm", "attention", "conv", "pool", "lookup", "call"],
-        &["nest", "work", "schedule", "verify"],
-        &["cpu"],
+        &["nest", "work", "cost", "schedule", "verify"],
+        &["cpu", "cuda"],
     ],
     backward: &[],
 };

@@ -164,8 +164,10 @@ impl Memory {
     pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, String> {
         context.enter()?;
         let mut at = 0;
+        const OUT_OF_MEMORY: c_int = 2;
         // SAFETY: a place to write to.
-        if unsafe { (context.driver.cuMemAlloc_v2)(&raw mut at, bytes.max(1)) } != 0 {
+        let code = unsafe { (context.driver.cuMemAlloc_v2)(&raw mut at, bytes.max(1)) };
+        if code == OUT_OF_MEMORY {
             let (mut free, mut total) = (0, 0);
             // SAFETY: two places to write to.
             unsafe { (context.driver.cuMemGetInfo_v2)(&raw mut free, &raw mut total) };
@@ -174,6 +176,7 @@ impl Memory {
                 context.name
             ));
         }
+        context.check(code, "memory of the device cannot be had")?;
         Ok(Memory { context: Arc::clone(context), at, bytes })
     }
 

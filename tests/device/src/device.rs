@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::Mutex;
+use std::thread::ThreadId;
 
 /// What functions of the driver give.
 pub type Code = c_int;
@@ -55,7 +56,8 @@ pub enum Work {
 #[derive(Default)]
 pub struct Stream {
     pub waiting: VecDeque<Work>,
-    pub capturing: Option<Vec<Work>>,
+    /// What is recorded, and the thread that asked for it.
+    pub capturing: Option<(ThreadId, Vec<Work>)>,
 }
 
 pub struct Function {
@@ -101,8 +103,10 @@ impl Device {
         self.memory.iter().map(|(_, size)| size).sum()
     }
 
+    /// Whether this thread records: others may do what they want meanwhile.
     pub fn captures(&self) -> bool {
-        self.streams.values().any(|stream| stream.capturing.is_some())
+        let own = |(thread, _): &(ThreadId, Vec<Work>)| *thread == std::thread::current().id();
+        self.streams.values().any(|stream| stream.capturing.as_ref().is_some_and(own))
     }
 
     pub fn give(&mut self, stream: usize, work: Work) -> Code {
@@ -111,7 +115,7 @@ impl Device {
         }
         let Some(stream) = self.streams.get_mut(&stream) else { return INVALID_VALUE };
         match &mut stream.capturing {
-            Some(graph) => graph.push(work),
+            Some((_, graph)) => graph.push(work),
             None => stream.waiting.push_back(work),
         }
         SUCCESS

@@ -192,7 +192,7 @@ pub extern "C" fn cuStreamSynchronize(stream: usize) -> Code {
 pub extern "C" fn cuStreamBeginCapture_v2(stream: usize, _: c_uint) -> Code {
     with(|device| match device.streams.get_mut(&stream) {
         Some(stream) => {
-            stream.capturing = Some(Vec::new());
+            stream.capturing = Some((std::thread::current().id(), Vec::new()));
             SUCCESS
         }
         None => INVALID_VALUE,
@@ -202,7 +202,7 @@ pub extern "C" fn cuStreamBeginCapture_v2(stream: usize, _: c_uint) -> Code {
 pub unsafe extern "C" fn cuStreamEndCapture(stream: usize, graph: *mut usize) -> Code {
     with(|device| {
         let works = device.streams.get_mut(&stream).and_then(|stream| stream.capturing.take());
-        let Some(works) = works else { return INVALID_VALUE };
+        let Some((_, works)) = works else { return INVALID_VALUE };
         let handle = device.handle();
         device.graphs.insert(handle, works);
         unsafe { *graph = handle };
