@@ -212,9 +212,9 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
     /// file is written, and [`Trainer::resume`] goes on as if nothing had been.
     ///
     /// ```no_run
-    /// # use ansatz::{optim::AdamW, train::Trainer, nn::Net};
+    /// # use ansatz::{optim::AdamW, train::Trainer, nn::Trainable};
     /// # use std::sync::{Arc, atomic::AtomicBool};
-    /// # fn example<Risk: Net<f32>>(risk: Risk, told: Arc<AtomicBool>) -> ansatz::Result<()> {
+    /// # fn example<Risk: Trainable<f32>>(risk: Risk, told: Arc<AtomicBool>) -> ansatz::Result<()> {
     /// let builder = Trainer::builder(risk, AdamW::new(1e-3)).checkpoint("training.safetensors").stop(told);
     /// # builder.build().map(drop) }
     /// ```
