@@ -13,12 +13,18 @@ mod driver;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// A folder in which the stand-in lies under the names of NVIDIA's libraries, beside the program that runs.
 ///
 /// # Panics
 /// If it was not built, or the folder cannot be written.
 pub fn libraries() -> PathBuf {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(lay_out);
+    FOLDER.clone()
+}
+
+fn lay_out() -> PathBuf {
     let program = std::env::current_exe().expect("a program knows its file");
     let built = program.ancestors().skip(1).flat_map(|folder| [folder.to_owned(), folder.join("deps")]);
     let name = format!("{}ansatz_device{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
@@ -32,7 +38,7 @@ pub fn libraries() -> PathBuf {
     folder
 }
 
-/// Makes `link` lead to a file, whoever else does the same at the same time.
+/// Makes `link` lead to a file, whatever other program does the same at the same time.
 fn link(to: &Path, link: &Path) {
     let fresh = link.with_extension(std::process::id().to_string());
     let made = std::os::unix::fs::symlink(to, &fresh).and_then(|()| std::fs::rename(&fresh, link));
