@@ -2,12 +2,12 @@
 
 use super::{Model, Net, Outputs, Slot, Value, Visitor, slots, trace};
 use crate::graph::{DType, Graph, KEY, StateKind, StateSlot};
-use crate::run::{Cache, Data, Device, Program, State, Workspace, compile_for};
+use crate::run::{Data, Device, Program, SharedCache, State, Workspace, compile_for};
 use crate::tensor::{Float, HostTensor, Path};
 use crate::{Error, Result};
 use std::any::TypeId;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A graph as a program, with what a caller wants to know of it.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(super) enum Purpose {
 type Key = (TypeId, Purpose, Vec<usize>);
 
 /// Programs for calls that keep nothing between them: the ones used last, of the whole process. They hold no weights.
-static PROGRAMS: Mutex<Option<Cache<Key, Arc<Compiled>>>> = Mutex::new(None);
+static PROGRAMS: SharedCache<Key, Compiled> = SharedCache::with_capacity(64);
 
 /// The program of a net for a purpose and run-time dimensions, compiled if it is new.
 pub(super) fn remembered<M: 'static>(
@@ -60,17 +60,8 @@ pub(super) fn remembered<M: 'static>(
     graph: impl FnOnce() -> Result<Graph>,
 ) -> Result<Arc<Compiled>> {
     let key = (TypeId::of::<M>(), purpose, dims.to_vec());
-    let kept = |make: &mut dyn FnMut() -> Option<Arc<Compiled>>| {
-        let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
-        programs.get_or_insert_with(|| Cache::with_capacity(64)).get_or(&key, make).cloned()
-    };
-    if let Some(known) = kept(&mut || None) {
-        return Ok(known);
-    }
-    // Nothing is locked while a net is recorded: a function of Rust in it may run nets of its own. Of two threads that
-    // compile the same, the first one's program is kept.
-    let made = Arc::new(Compiled::new(&graph()?, &Device::cpu())?);
-    Ok(kept(&mut || Some(Arc::clone(&made))).unwrap_or(made))
+    // A function of Rust in the net may run nets of its own while it is recorded.
+    PROGRAMS.get_or_make(&key, || Compiled::new(&graph()?, &Device::cpu()))
 }
 
 /// A state of the tensors of a model and the key of random draws.

@@ -3,7 +3,7 @@
 use super::compiled::{Compiled, state};
 use super::{BatchOf, Net};
 use crate::Result;
-use crate::run::{Cache, Device, State, Workspace};
+use crate::run::{Device, SharedCache, State, Workspace};
 use crate::tensor::{Feed, Float};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 #[derive(Debug)]
 pub struct Session<E: Float, M: Net<E>> {
     state: RwLock<State>,
-    programs: Mutex<Cache<Vec<usize>, Arc<Ready>>>,
+    programs: SharedCache<Vec<usize>, Ready>,
     seed: u64,
     step: AtomicU64,
     net: PhantomData<fn() -> (E, M)>,
@@ -35,7 +35,7 @@ impl<E: Float, M: Net<E>> Session<E, M> {
     pub fn new(model: &M) -> Result<Self> {
         Ok(Session {
             state: RwLock::new(state(model)?),
-            programs: Mutex::default(),
+            programs: SharedCache::default(),
             seed: 0,
             step: AtomicU64::new(0),
             net: PhantomData,
@@ -48,7 +48,7 @@ impl<E: Float, M: Net<E>> Session<E, M> {
     /// If the device has no memory left.
     pub fn on(self, device: &Device) -> Result<Self> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner).moved(device)?;
-        Ok(Session { state: RwLock::new(state), programs: Mutex::default(), ..self })
+        Ok(Session { state: RwLock::new(state), programs: SharedCache::default(), ..self })
     }
 
     /// The same session with another seed for nets that draw; its first run is the seed's step 0.
@@ -87,16 +87,9 @@ impl<E: Float, M: Net<E>> Session<E, M> {
     }
 
     fn ready(&self, dims: &Vec<usize>) -> Result<Arc<Ready>> {
-        let kept = |make: &mut dyn FnMut() -> Option<Arc<Ready>>| {
-            let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-            programs.get_or(dims, make).cloned()
-        };
-        if let Some(known) = kept(&mut || None) {
-            return Ok(known);
-        }
-        // Nothing is locked while the net is recorded, which may call functions of Rust.
-        let device = self.state.read().unwrap_or_else(PoisonError::into_inner).device().clone();
-        let made = Arc::new(Ready { compiled: Compiled::inference::<E, M>(dims, &device)?, idle: Mutex::default() });
-        Ok(kept(&mut || Some(Arc::clone(&made))).unwrap_or(made))
+        self.programs.get_or_make(dims, || {
+            let device = self.state.read().unwrap_or_else(PoisonError::into_inner).device().clone();
+            Ok(Ready { compiled: Compiled::inference::<E, M>(dims, &device)?, idle: Mutex::default() })
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Programs by their run-time sizes.
 
 use crate::Result;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most recently used values by key, at most so many: programs and workspaces by their run-time dimensions.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ impl<K: PartialEq, V> Cache<K, V> {
     }
 
     /// An empty cache of at least one value.
-    pub fn with_capacity(capacity: usize) -> Self {
-        Cache { entries: Vec::new(), capacity: capacity.max(1) }
+    pub const fn with_capacity(capacity: usize) -> Self {
+        Cache { entries: Vec::new(), capacity: if capacity == 0 { 1 } else { capacity } }
     }
 
     /// The value of a key, made if it is not there; the one unused for longest goes where there is no room.
@@ -29,16 +30,6 @@ impl<K: PartialEq, V> Cache<K, V> {
     /// # Errors
     /// Those of `make`.
     pub fn get_or_make(&mut self, key: &K, make: impl FnOnce() -> Result<V>) -> Result<&mut V>
-    where
-        K: Clone,
-    {
-        let mut failed = None;
-        let value = self.get_or(key, || make().map_err(|error| failed = Some(error)).ok());
-        value.ok_or_else(|| failed.expect("a value that is not there was not made"))
-    }
-
-    /// The value of a key, or else the one that `make` gives, if it does.
-    pub fn get_or(&mut self, key: &K, make: impl FnOnce() -> Option<V>) -> Option<&mut V>
     where
         K: Clone,
     {
@@ -52,13 +43,51 @@ impl<K: PartialEq, V> Cache<K, V> {
                 self.entries.push((key.clone(), value));
             }
         }
-        self.entries.last_mut().map(|(_, value)| value)
+        Ok(&mut self.entries.last_mut().expect("the value stands last").1)
+    }
+
+    /// The value of a key, if it is there.
+    fn get(&mut self, key: &K) -> Option<&V> {
+        let position = self.entries.iter().position(|(known, _)| known == key)?;
+        self.entries[position..].rotate_left(1);
+        self.entries.last().map(|(_, value)| value)
     }
 }
 
 impl<K: PartialEq, V> Default for Cache<K, V> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A cache that threads share. Nothing is locked while a value is made: what makes it may ask for others.
+#[derive(Debug)]
+pub struct SharedCache<K, V>(Mutex<Cache<K, Arc<V>>>);
+
+impl<K: PartialEq + Clone, V> SharedCache<K, V> {
+    /// An empty cache of at least one value.
+    pub const fn with_capacity(capacity: usize) -> Self {
+        SharedCache(Mutex::new(Cache::with_capacity(capacity)))
+    }
+
+    /// The value of a key, made if it is not there. Of two threads that make the same one, the first one's is kept.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn get_or_make(&self, key: &K, make: impl FnOnce() -> Result<V>) -> Result<Arc<V>> {
+        let cache = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = cache().get(key).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let made = Arc::new(make()?);
+        cache().get_or_make(key, || Ok(made)).cloned()
+    }
+}
+
+impl<K: PartialEq + Clone, V> Default for SharedCache<K, V> {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY)
     }
 }
 

@@ -32,7 +32,7 @@ pub fn compile_for(graph: &Graph, device: &Device) -> Result<Program> {
     crate::compile::compile(graph, device.limits())
 }
 
-pub use cache::Cache;
+pub use cache::{Cache, SharedCache};
 pub use data::{Data, DataMut};
 pub use device::Device;
 pub use profile::Profile;
