@@ -1,7 +1,7 @@
 //! One parameter as an optimiser sees it, and what it can record.
 
 use super::recipe::Rates;
-use crate::graph::{Binary, Compare, DType, Graph, NodeId, ReduceOp, StateKind, Unary};
+use crate::graph::{Binary, Compare, Graph, NodeId, ReduceOp, StateKind, Unary};
 use crate::{Error, Result};
 
 /// What a recipe calls the moving average of the parameters.
@@ -29,8 +29,8 @@ pub struct Fit<'a> {
     pub(super) fitted: &'a Fitted,
     pub(super) gradient: NodeId,
     pub(super) scalars: &'a [(&'static str, NodeId)],
-    /// A scalar that is finite where the step is good; none if nobody looks.
-    pub(super) guard: Option<NodeId>,
+    /// States and what they are set to.
+    pub(super) news: Vec<(NodeId, NodeId)>,
 }
 
 impl Fit<'_> {
@@ -98,33 +98,49 @@ impl Fit<'_> {
         self.graph.state(format!("optimiser.{name}.{}", self.fitted.key), StateKind::Optimiser, dims, dtype)
     }
 
-    /// Sets the value of a state after the step. Numbers that would not be finite stay as they are; all do where the loss is
-    /// not finite.
+    /// Sets the value of a state after the step. Where one of the numbers that an element gets would not be finite, or the
+    /// loss is not, all of them stay as they are.
     ///
     /// # Errors
     /// If the shapes differ.
     pub fn set(&mut self, state: NodeId, value: NodeId) -> Result<()> {
-        self.set_and_tell(state, value).map(|_| ())
-    }
-
-    /// The same; gives where the new numbers are taken, if someone looks.
-    pub(super) fn set_and_tell(&mut self, state: NodeId, value: NodeId) -> Result<Option<NodeId>> {
         let (wanted, found) = (self.dims(state), self.dims(value));
         if wanted != found {
             let key = self.key();
             let problem = format!("at `{key}` a tensor of shape {wanted:?} is given a new value of shape {found:?}");
             return Err(Error::shape("optimiser", problem));
         }
-        let Some(guard) = self.guard else {
-            self.graph.update(state, value)?;
-            return Ok(None);
+        self.news.push((state, value));
+        Ok(())
+    }
+
+    /// Records all that was set. A `guard` is a scalar that is 0 where the step is good, and else NaN; adds to `told` scalars
+    /// that are 0 where every new number is taken, and else NaN.
+    pub(super) fn write(self, guard: Option<NodeId>, told: &mut Vec<NodeId>) -> Result<()> {
+        let Fit { graph, mut news, .. } = self;
+        let Some(guard) = guard else {
+            return news.into_iter().try_for_each(|(state, value)| graph.update(state, value));
         };
-        // In the same pass as the update: no number waits for all the others.
-        let guard = spread(self.graph, guard, &wanted)?;
-        let finite = are_finite(self.graph, value, guard)?;
-        let kept = self.graph.select(finite, value, state)?;
-        self.graph.update(state, kept)?;
-        Ok(Some(finite))
+        while let Some(&(first, _)) = news.first() {
+            let dims = graph[first].dims.clone();
+            let (alike, others): (Vec<_>, Vec<_>) = news.into_iter().partition(|(state, _)| graph[*state].dims == dims);
+            news = others;
+            let mut sum = alike[0].1;
+            for &(_, value) in &alike[1..] {
+                sum = graph.binary(Binary::Add, sum, value)?;
+            }
+            // 0 times a number that is not finite is NaN. All in the pass of the update: no number waits for the rest.
+            let guard = spread(graph, guard, &dims)?;
+            let good = graph.binary(Binary::Mul, sum, guard)?;
+            let finite = is_zero(graph, good)?;
+            for (state, value) in alike {
+                let kept = graph.select(finite, value, state)?;
+                graph.update(state, kept)?;
+            }
+            let axes: Vec<usize> = (0..dims.len()).collect();
+            told.push(graph.reduce(ReduceOp::Max, good, &axes)?);
+        }
+        Ok(())
     }
 
     /// The graph that the update is recorded in, for all that has no method here.
@@ -259,13 +275,10 @@ impl Fit<'_> {
     }
 }
 
-/// Where two numbers are: of NaN and infinities the sum is not below the greatest number.
-pub(super) fn are_finite(graph: &mut Graph, a: NodeId, b: NodeId) -> Result<NodeId> {
-    let sum = graph.binary(Binary::Add, a, b)?;
-    let greatest = if graph[sum].dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
-    let size = graph.unary(Unary::Abs, sum)?;
-    let greatest = graph.constant_like(greatest, sum);
-    graph.compare(Compare::Le, size, greatest)
+/// Where a number is 0.
+pub(super) fn is_zero(graph: &mut Graph, x: NodeId) -> Result<NodeId> {
+    let zero = graph.constant_like(0.0, x);
+    graph.compare(Compare::Eq, x, zero)
 }
 
 /// A tensor repeated along the axes that it lacks at the front, and along its axes of size 1, to these sizes.

@@ -1,7 +1,7 @@
 //! Writes gradients and updates onto the graph of a net.
 
 use super::Recipe;
-use super::fit::{ACCUMULATED, AVERAGED, Fit, Fitted, are_finite, spread};
+use super::fit::{ACCUMULATED, AVERAGED, Fit, Fitted, is_zero, spread};
 use crate::grad::grad;
 use crate::graph::{Binary, DType, Graph, NodeId, ReduceOp, StateKind, Unary};
 use crate::nn::Slot;
@@ -36,28 +36,32 @@ pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, 
     let scalars = declare_scalars(graph, slots, recipe)?;
     let parameters: Vec<NodeId> = fitted.iter().map(|p| p.node).collect();
     let mut gradients = grad(graph, loss, &parameters)?;
-    let mut guard = recipe.guard.then_some(loss);
-    let mut taken = Vec::new();
+    // 0, or NaN where the loss is not finite.
+    let nothing = graph.constant_like(0.0, loss);
+    let of_loss = if recipe.guard { Some(graph.binary(Binary::Mul, loss, nothing)?) } else { None };
+    let mut guard = of_loss;
+    let mut told = Vec::from_iter(of_loss);
+    let mut news = vec![Vec::new(); fitted.len()];
     if recipe.accumulate > 1 {
-        for (p, gradient) in fitted.iter().zip(&mut gradients) {
-            let (total, finite) = accumulate(graph, p, *gradient, recipe.accumulate, phase, guard)?;
-            *gradient = total;
-            taken.extend(finite);
+        for ((p, gradient), news) in fitted.iter().zip(&mut gradients).zip(&mut news) {
+            let mut fit = Fit { graph, fitted: p, gradient: *gradient, scalars: &[], news: Vec::new() };
+            *gradient = accumulate(&mut fit, recipe.accumulate, phase)?;
+            *news = fit.news;
         }
     }
     let mut clipped = None;
-    if phase == Phase::Update {
-        if let Some(longest) = recipe.clip {
-            let length = clip(graph, &mut gradients, longest)?;
-            // One bad gradient scales all others.
-            guard = guard.map(|loss| graph.binary(Binary::Add, loss, length)).transpose()?;
-            clipped = Some(length);
-        }
-        for (p, &gradient) in fitted.iter().zip(&gradients) {
-            let scalars = &scalars[p.rates.1];
-            let mut fit = Fit { graph, fitted: p, gradient, scalars, guard };
+    if let (Phase::Update, Some(longest)) = (phase, recipe.clip) {
+        let length = clip(graph, &mut gradients, longest)?;
+        // One bad gradient scales all others.
+        let of_length = graph.binary(Binary::Mul, length, nothing)?;
+        guard = guard.map(|of_loss| graph.binary(Binary::Add, of_loss, of_length)).transpose()?;
+        clipped = Some(length);
+    }
+    for ((p, &gradient), news) in fitted.iter().zip(&gradients).zip(news) {
+        let mut fit = Fit { graph, fitted: p, gradient, scalars: &scalars[p.rates.1], news };
+        if phase == Phase::Update {
             let new = recipe.optimiser.update(&mut fit)?;
-            taken.extend(fit.set_and_tell(p.node, new)?);
+            fit.set(p.node, new)?;
             if let Some(share) = recipe.average {
                 let dims = fit.dims(p.node);
                 let average = fit.slot(AVERAGED, &dims)?;
@@ -66,36 +70,26 @@ pub fn record(graph: &mut Graph, loss: NodeId, slots: &[Slot], recipe: &Recipe, 
                 fit.set(average, moved)?;
             }
         }
+        fit.write(guard, &mut told)?;
     }
-    if recipe.guard {
-        let nothing = graph.constant_like(0.0, loss);
-        let finite = are_finite(graph, loss, nothing)?;
+    if let Some(of_loss) = of_loss {
+        let finite = is_zero(graph, of_loss)?;
         guard_buffers(graph, finite)?;
     }
-    let refused = if recipe.guard { Some(refused(graph, loss, &taken)?) } else { None };
-    Ok(Recorded { refused, clipped })
+    // The greatest, which is NaN if one is.
+    let mut told = told.into_iter();
+    let first = told.next();
+    let good = first.map(|first| told.try_fold(first, |all, one| graph.binary(Binary::Max, all, one))).transpose()?;
+    Ok(Recorded { good, clipped })
 }
 
 /// Scalars that tell of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorded {
-    /// How many numbers stay as they were because the new ones would not be finite, if someone looks.
-    pub refused: Option<NodeId>,
+    /// 0 where every new number is taken, else NaN; if someone looks.
+    pub good: Option<NodeId>,
     /// The global norm of the gradients before they are clipped, if they are.
     pub clipped: Option<NodeId>,
-}
-
-/// How many of these conditions do not hold, in the type of `like`.
-fn refused(graph: &mut Graph, like: NodeId, taken: &[NodeId]) -> Result<NodeId> {
-    let mut total = graph.constant_like(0.0, like);
-    for &finite in taken {
-        let [one, zero] = [1.0, 0.0].map(|value| graph.constant(value, &graph[finite].dims.clone(), graph[like].dtype));
-        let bad = graph.select(finite, zero, one)?;
-        let axes: Vec<usize> = (0..graph[bad].dims.len()).collect();
-        let count = graph.reduce(ReduceOp::Sum, bad, &axes)?;
-        total = graph.binary(Binary::Add, total, count)?;
-    }
-    Ok(total)
 }
 
 /// The parameters that a recipe fits, as nodes with their keys.
@@ -138,26 +132,18 @@ fn declare_scalars(graph: &mut Graph, slots: &[Slot], recipe: &Recipe) -> Result
     Ok(all)
 }
 
-/// Adds the share of this batch to the sum of the earlier ones, which the update empties. Gives the sum, and where it is taken.
-fn accumulate(
-    graph: &mut Graph,
-    p: &Fitted,
-    gradient: NodeId,
-    batches: usize,
-    phase: Phase,
-    guard: Option<NodeId>,
-) -> Result<(NodeId, Option<NodeId>)> {
-    let mut fit = Fit { graph, fitted: p, gradient, scalars: &[], guard };
-    let dims = fit.dims(p.node);
+/// Adds the share of this batch to the sum of the earlier ones; the update empties it.
+fn accumulate(fit: &mut Fit<'_>, batches: usize, phase: Phase) -> Result<NodeId> {
+    let dims = fit.dims(fit.parameter());
     let sum = fit.slot(ACCUMULATED, &dims)?;
-    let share = fit.scale(gradient, 1.0 / batches as f64)?;
+    let share = fit.scale(fit.gradient(), 1.0 / batches as f64)?;
     let total = fit.add(sum, share)?;
     let next = match phase {
         Phase::Accumulate => total,
-        Phase::Update => fit.graph.constant_like(0.0, sum),
+        Phase::Update => fit.graph().constant_like(0.0, sum),
     };
-    let taken = fit.set_and_tell(sum, next)?;
-    Ok((total, taken))
+    fit.set(sum, next)?;
+    Ok(total)
 }
 
 /// √ Σ g² over all elements of all gradients.

@@ -93,7 +93,7 @@ pub fn compiled<'p, E: Float, N: Net<E>>(
 pub struct Names {
     pub all: Vec<&'static str>,
     pub loss: usize,
-    /// Whether one more output, the last, counts the numbers that the step refused.
+    /// Whether one more output, the last, is finite where every new number was taken.
     pub guarded: bool,
 }
 
@@ -137,12 +137,12 @@ pub fn training_graph<E: Float, N: Net<E>>(
     phase: Phase,
 ) -> Result<(Graph, Names)> {
     let mut traced = trace::<E, N>(true, dims, turn)?;
-    let Recorded { refused, clipped } = optim::record(&mut traced.graph, traced.loss, &turn.slots, recipe, phase)?;
+    let Recorded { good, clipped } = optim::record(&mut traced.graph, traced.loss, &turn.slots, recipe, phase)?;
     traced.scalars.extend(clipped.map(|norm| (GRADIENT_NORM, norm)));
     let (mut graph, mut names) = finish(traced);
-    names.guarded = refused.is_some();
-    if let Some(refused) = refused {
-        graph.output("refused", refused);
+    names.guarded = good.is_some();
+    if let Some(good) = good {
+        graph.output("good", good);
     }
     Ok((graph, names))
 }

@@ -33,8 +33,8 @@ pub struct Trainer<N: Net<E>, E: Float = f32> {
     pub(super) dims: Vec<usize>,
     scalars: Vec<f64>,
     pub(super) metrics: Metrics,
-    /// How many numbers the last step left as they were, since the new ones would not have been finite.
-    left: f64,
+    /// Finite if the last step took every new number.
+    good: f64,
     skipped: u64,
     /// The data that it was trained on last, and that of the file from which it goes on.
     pub(super) data: Option<Origin>,
@@ -113,7 +113,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             dims: Vec::new(),
             scalars: Vec::new(),
             metrics: Metrics::default(),
-            left: 0.0,
+            good: 0.0,
             skipped: 0,
             data: None,
             resumed: None,
@@ -281,7 +281,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let turn = self.feed_scalars();
         self.run(Mode::Train(phase, turn), self.clock.steps)?;
         let clipped = self.metrics.get(GRADIENT_NORM);
-        let finite = self.left == 0.0 && [self.metrics.loss(), clipped.unwrap_or(0.0)].iter().all(|x| x.is_finite());
+        let finite = [self.metrics.loss(), self.good, clipped.unwrap_or(0.0)].iter().all(|x| x.is_finite());
         if !finite && (self.settings.not_finite == NotFinite::Stop || !self.recipe.guard) {
             return Err(self.refused(turn));
         }
@@ -329,7 +329,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// Runs a program on the inputs fed, and reads its outputs.
     fn run(&mut self, mode: Mode, step: u64) -> Result<()> {
         self.state.set_key(self.settings.seed, step);
-        let Trainer { turns, recipe, state, feed, metrics, left, .. } = self;
+        let Trainer { turns, recipe, state, feed, metrics, good, .. } = self;
         let key = (mode, self.dims.clone());
         let turn = if let Mode::Train(_, turn) = mode { turn } else { 0 };
         let compiled = compiled::<E, N>(&mut self.programs, &key, &turns[turn], recipe, state)?;
@@ -344,7 +344,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             E::slice(&output).and_then(|values| values.first()).map_or(f64::NAN, |&value| Float::to_f64(value))
         };
         metrics.values.extend((0..compiled.names.all.len()).map(value));
-        *left = if compiled.names.guarded { value(compiled.names.all.len()) } else { 0.0 };
+        *good = if compiled.names.guarded { value(compiled.names.all.len()) } else { 0.0 };
         Ok(())
     }
 }
