@@ -2,6 +2,7 @@
 
 use super::blame::confused;
 use super::block::Inference;
+use super::facts::relation;
 use super::text::text;
 use super::typed::{Argument, Call};
 use super::types::{Axis, Element, Type};
@@ -330,13 +331,10 @@ impl<'a> Inference<'a, '_, '_> {
             "*" => number(left * right),
             "/" if right == 0.0 => self.fail(at, "a division by 0"),
             "/" => number(left / right),
-            "==" => Ok(Value::Flag(left == right)),
-            "!=" => Ok(Value::Flag(left != right)),
-            "<" => Ok(Value::Flag(left < right)),
-            "<=" => Ok(Value::Flag(left <= right)),
-            ">" => Ok(Value::Flag(left > right)),
-            ">=" => Ok(Value::Flag(left >= right)),
-            _ => self.no_operator(op, "numbers", at),
+            _ => match relation(op, left, right) {
+                Some(holds) => Ok(Value::Flag(holds)),
+                None => self.no_operator(op, "numbers", at),
+            },
         }
     }
 

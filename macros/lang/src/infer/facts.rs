@@ -9,6 +9,19 @@ use ansatz_shapes::Size as _;
 use proc_macro2::Span;
 use std::fmt;
 
+/// Whether a relation holds between two numbers; none if the operator is none.
+pub(super) fn relation<T: PartialOrd>(op: &str, a: T, b: T) -> Option<bool> {
+    Some(match op {
+        "==" => a == b,
+        "!=" => a != b,
+        "<" => a < b,
+        "<=" => a <= b,
+        ">" => a > b,
+        ">=" => a >= b,
+        _ => return None,
+    })
+}
+
 /// A condition that is checked at run time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assumption {
@@ -147,15 +160,7 @@ impl Inference<'_, '_, '_> {
                 self.open_fact(l, op, r, place(left));
                 continue;
             };
-            let holds = match *op {
-                "==" => a == b,
-                "!=" => a != b,
-                "<" => a < b,
-                "<=" => a <= b,
-                ">" => a > b,
-                _ => a >= b,
-            };
-            if !holds {
+            if relation(op, a, b) == Some(false) {
                 let says = |size: &Size, term: &Term, number: usize| match size {
                     Size::Literal(..) => number.to_string(),
                     Size::Name(name) => format!("`{name}` is {number}"),

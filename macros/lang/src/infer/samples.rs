@@ -5,6 +5,7 @@
 //! agree never, as sizes that happen to be equal agree in one of the trials. What depends on how large a size is, or on what
 //! divides it, is left to whoever uses the template: another size may do.
 
+use super::facts::relation;
 use super::instances::{Given, Instance, Nets};
 use super::signature;
 use super::typed::Reach;
@@ -175,14 +176,7 @@ impl<'a> Nets<'a, '_> {
         let (Some(a), Some(b)) = (number(a), number(b)) else { return true };
         match fact {
             Fact::Divides(..) => a > 0 && b % a == 0,
-            Fact::Relation(_, op, _) => match *op {
-                "==" => a == b,
-                "!=" => a != b,
-                "<" => a < b,
-                "<=" => a <= b,
-                ">" => a > b,
-                _ => a >= b,
-            },
+            Fact::Relation(_, op, _) => relation(op, a, b) != Some(false),
         }
     }
 }

@@ -217,7 +217,6 @@ fn element(element: DType) -> &'static str {
 }
 
 /// The parameters of a generated kernel: each view by its address, those that see the same memory once.
-#[derive(Default)]
 struct Parameters<'a> {
     known: Vec<(Argument, &'static str, String)>,
     written: &'a [usize],

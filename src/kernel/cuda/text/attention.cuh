@@ -11,6 +11,21 @@ struct Extras {
     const uint32_t* start;
 };
 
+/// A row of a head of a sample.
+struct Row {
+    uint32_t n, head, i;
+};
+/// The row of this warp, of so many heads of so many rows; false if there are no more.
+template <class A>
+INLINE bool own_row(uint32_t heads, uint32_t rows, Row* row) {
+    const uint32_t unit = blockIdx.x * 4 + threadIdx.x / 32;
+    *row = {unit / (heads * rows), unit / rows % heads, unit % rows};
+    return row->n < A::batch;
+}
+/// The head of keys that serves a head of queries.
+template <class A>
+INLINE uint32_t shared_by(uint32_t head) { return head / (A::heads / A::shared); }
+
 /// The score of a key, −∞ if the query does not see it.
 template <class A>
 INLINE real score(const real* q, const real* k, const Extras& x, uint32_t n, uint32_t head, uint32_t i, uint32_t j) {
@@ -18,7 +33,7 @@ INLINE real score(const real* q, const real* k, const Extras& x, uint32_t n, uin
     const int64_t distance = first + i - j, far = distance < 0 ? -distance : distance;
     if ((A::causal && distance < 0) || (A::window > 0 && far >= (int64_t)A::window)) return -(real)INFINITY;
     if (x.mask && !x.mask[AT(mask, n, head, i, j)]) return -(real)INFINITY;
-    const uint32_t shared = head / (A::heads / A::shared);
+    const uint32_t shared = shared_by<A>(head);
     real sum = 0;
     for (uint32_t e = 0; e < A::width; e++) sum = fma_(q[AT(q, n, head, i, e)], k[AT(k, n, shared, j, e)], sum);
     sum = sum * A::scale();
@@ -30,11 +45,9 @@ INLINE real score(const real* q, const real* k, const Extras& x, uint32_t n, uin
 /// The result and the logarithm of the sum of a query's weights.
 template <class A>
 INLINE void attention_forward(const real* q, const real* k, const real* v, Extras x, real* out, real* logarithms) {
-    const uint32_t lane = threadIdx.x % 32, rows = A::batch * A::heads * A::queries;
-    const uint32_t unit = blockIdx.x * 4 + threadIdx.x / 32;
-    if (unit >= rows) return;
-    const uint32_t n = unit / (A::heads * A::queries), head = unit / A::queries % A::heads, i = unit % A::queries;
-    const uint32_t shared = head / (A::heads / A::shared);
+    Row row;
+    if (!own_row<A>(A::heads, A::queries, &row)) return;
+    const uint32_t lane = threadIdx.x % 32, n = row.n, head = row.head, i = row.i, shared = shared_by<A>(head);
     constexpr uint32_t COLUMNS = (A::value_width + 31) / 32;
     real sums[COLUMNS] = {}, greatest = -(real)INFINITY, total = 0;
     for (uint32_t j0 = 0; j0 < A::keys; j0 += 32) {
@@ -67,7 +80,7 @@ INLINE void slope(const real* q, const real* k, const real* v, const Extras& x, 
     *weight = *ds = 0;
     const real s = score<A>(q, k, x, n, head, i, j);
     if (s == -(real)INFINITY) return;
-    const uint32_t shared = head / (A::heads / A::shared);
+    const uint32_t shared = shared_by<A>(head);
     *weight = exp_(s - logarithms[AT(logarithms, n, head, i, 0)]);
     real sum = 0;
     for (uint32_t f = 0; f < A::value_width; f++) sum = fma_(c[AT(c, n, head, i, f)], v[AT(v, n, shared, j, f)], sum);
@@ -78,11 +91,9 @@ INLINE void slope(const real* q, const real* k, const real* v, const Extras& x, 
 template <class A>
 INLINE void attention_queries(const real* q, const real* k, const real* v, Extras x, const real* logarithms,
                               const real* common, const real* c, real* dq) {
-    const uint32_t lane = threadIdx.x % 32, rows = A::batch * A::heads * A::queries;
-    const uint32_t unit = blockIdx.x * 4 + threadIdx.x / 32;
-    if (unit >= rows) return;
-    const uint32_t n = unit / (A::heads * A::queries), head = unit / A::queries % A::heads, i = unit % A::queries;
-    const uint32_t shared = head / (A::heads / A::shared);
+    Row row;
+    if (!own_row<A>(A::heads, A::queries, &row)) return;
+    const uint32_t lane = threadIdx.x % 32, n = row.n, head = row.head, i = row.i, shared = shared_by<A>(head);
     constexpr uint32_t COLUMNS = (A::width + 31) / 32;
     real sums[COLUMNS] = {};
     for (uint32_t j0 = 0; j0 < A::keys; j0 += 32) {
@@ -106,10 +117,9 @@ INLINE void attention_queries(const real* q, const real* k, const real* v, Extra
 template <class A>
 INLINE void attention_keys(const real* q, const real* k, const real* v, Extras x, const real* logarithms,
                            const real* common, const real* c, real* dk, real* dv) {
-    const uint32_t lane = threadIdx.x % 32, rows = A::batch * A::shared * A::keys;
-    const uint32_t unit = blockIdx.x * 4 + threadIdx.x / 32;
-    if (unit >= rows) return;
-    const uint32_t n = unit / (A::shared * A::keys), shared = unit / A::keys % A::shared, j = unit % A::keys;
+    Row row;
+    if (!own_row<A>(A::shared, A::keys, &row)) return;
+    const uint32_t lane = threadIdx.x % 32, n = row.n, shared = row.head, j = row.i;
     constexpr uint32_t KEYS = (A::width + 31) / 32, VALUES = (A::value_width + 31) / 32, EACH = A::heads / A::shared;
     real keys[KEYS] = {}, values[VALUES] = {};
     for (uint32_t head = shared * EACH; head < (shared + 1) * EACH; head++) {

@@ -1,7 +1,11 @@
 // What slides over the last two axes: pooling and convolution, an element of the result for each thread. `P` and `C` hold
 // the geometry as constants.
 
-/// Where a window begins, and behind which position of the plane it ends.
+/// Rows and columns, those behind the last.
+struct Area {
+    uint32_t top, bottom, left, right;
+};
+/// What a window sees along an axis.
 template <class P, int AXIS>
 INLINE void window(uint32_t i, uint32_t* first, uint32_t* end) {
     constexpr int32_t size = AXIS ? P::width : P::height, kernel = AXIS ? P::kernel1 : P::kernel0,
@@ -10,7 +14,7 @@ INLINE void window(uint32_t i, uint32_t* first, uint32_t* end) {
     *first = at < 0 ? 0 : at;
     *end = at + kernel > size ? size : at + kernel;
 }
-/// The windows that see a position: the first and behind the last.
+/// The windows that see a position along an axis.
 template <class P, int AXIS>
 INLINE void windows(uint32_t position, uint32_t* first, uint32_t* end) {
     constexpr int32_t count = AXIS ? P::count1 : P::count0, kernel = AXIS ? P::kernel1 : P::kernel0,
@@ -19,30 +23,54 @@ INLINE void windows(uint32_t position, uint32_t* first, uint32_t* end) {
     *first = low <= 0 ? 0 : (low + stride - 1) / stride;
     *end = reach / stride + 1 > count ? count : reach / stride + 1;
 }
+/// What the window of a number sees of its plane.
+template <class P>
+INLINE Area seen(uint32_t at) {
+    Area area;
+    window<P, 0>(at / P::count1 % P::count0, &area.top, &area.bottom);
+    window<P, 1>(at % P::count1, &area.left, &area.right);
+    return area;
+}
+/// The windows that see the position of a number.
+template <class P>
+INLINE Area seeing(uint32_t at) {
+    Area area;
+    windows<P, 0>(at / P::width % P::height, &area.top, &area.bottom);
+    windows<P, 1>(at % P::width, &area.left, &area.right);
+    return area;
+}
+/// Where the plane of a window begins, and where the windows of a position's plane do.
+template <class P>
+INLINE int64_t plane_of(uint32_t window) { return (int64_t)(window / (P::count0 * P::count1)) * P::height * P::width; }
+template <class P>
+INLINE int64_t windows_of(uint32_t position) { return (int64_t)(position / (P::height * P::width)) * P::count0 * P::count1; }
+/// The sum of an area of rows of this width.
+INLINE real sum_of(const real* x, Area area, uint32_t width) {
+    real sum = 0;
+    for (uint32_t i = area.top; i < area.bottom; i++)
+        for (uint32_t j = area.left; j < area.right; j++) sum = sum + x[i * width + j];
+    return sum;
+}
 
 #define PLANES(total) const uint32_t at = blockIdx.x * blockDim.x + threadIdx.x; if (at >= (total)) return;
 
 template <class P>
 INLINE void pool_sum(const real* x, real* y) {
     PLANES(P::planes * P::count0 * P::count1)
-    uint32_t top, bottom, left, right;
-    window<P, 0>(at / P::count1 % P::count0, &top, &bottom);
-    window<P, 1>(at % P::count1, &left, &right);
-    x += (int64_t)(at / (P::count0 * P::count1)) * P::height * P::width;
-    real sum = 0;
-    for (uint32_t i = top; i < bottom; i++)
-        for (uint32_t j = left; j < right; j++) sum = sum + x[i * P::width + j];
-    y[at] = sum;
+    y[at] = sum_of(x + plane_of<P>(at), seen<P>(at), P::width);
+}
+template <class P>
+INLINE void pool_spread(const real* x, real* y) {
+    PLANES(P::planes * P::height * P::width)
+    y[at] = sum_of(x + windows_of<P>(at), seeing<P>(at), P::count1);
 }
 template <class P>
 INLINE Best pool_best(const real* x, uint32_t at) {
-    uint32_t top, bottom, left, right;
-    window<P, 0>(at / P::count1 % P::count0, &top, &bottom);
-    window<P, 1>(at % P::count1, &left, &right);
-    x += (int64_t)(at / (P::count0 * P::count1)) * P::height * P::width;
+    const Area area = seen<P>(at);
+    x += plane_of<P>(at);
     Best best = {-(real)INFINITY, ALL_LANES};
-    for (uint32_t i = top; i < bottom; i++)
-        for (uint32_t j = left; j < right; j++) best = better(best, Best{x[i * P::width + j], (uint32_t)(i * P::width + j)});
+    for (uint32_t i = area.top; i < area.bottom; i++)
+        for (uint32_t j = area.left; j < area.right; j++) best = better(best, Best{x[i * P::width + j], (uint32_t)(i * P::width + j)});
     return best;
 }
 template <class P>
@@ -58,33 +86,20 @@ INLINE void pool_argmax(const real* x, uint32_t* y) {
 template <class P>
 INLINE void pool_take(const real* x, const uint32_t* positions, real* y) {
     PLANES(P::planes * P::count0 * P::count1)
-    y[at] = x[(int64_t)(at / (P::count0 * P::count1)) * P::height * P::width + positions[at]];
-}
-template <class P>
-INLINE void pool_spread(const real* x, real* y) {
-    PLANES(P::planes * P::height * P::width)
-    uint32_t top, bottom, left, right;
-    windows<P, 0>(at / P::width % P::height, &top, &bottom);
-    windows<P, 1>(at % P::width, &left, &right);
-    x += (int64_t)(at / (P::height * P::width)) * P::count0 * P::count1;
-    real sum = 0;
-    for (uint32_t i = top; i < bottom; i++)
-        for (uint32_t j = left; j < right; j++) sum = sum + x[i * P::count1 + j];
-    y[at] = sum;
+    y[at] = x[plane_of<P>(at) + positions[at]];
 }
 /// Each window gives to the position that it has chosen, one of those that it sees.
 template <class P>
 INLINE void pool_put(const real* x, const uint32_t* positions, real* y) {
     PLANES(P::planes * P::height * P::width)
-    const uint32_t position = at % (P::height * P::width);
-    const int64_t plane = (int64_t)(at / (P::height * P::width)) * P::count0 * P::count1;
-    uint32_t top, bottom, left, right;
-    windows<P, 0>(position / P::width, &top, &bottom);
-    windows<P, 1>(position % P::width, &left, &right);
+    const Area area = seeing<P>(at);
+    const int64_t first = windows_of<P>(at);
     real sum = 0;
-    for (uint32_t i = top; i < bottom; i++)
-        for (uint32_t j = left; j < right; j++)
-            if (positions[plane + i * P::count1 + j] == position) sum = sum + x[plane + i * P::count1 + j];
+    for (uint32_t i = area.top; i < area.bottom; i++)
+        for (uint32_t j = area.left; j < area.right; j++) {
+            const int64_t window = first + i * P::count1 + j;
+            if (positions[window] == at % (P::height * P::width)) sum = sum + x[window];
+        }
     y[at] = sum;
 }
 
