@@ -79,7 +79,7 @@ pub(super) fn state<E: Float, M: Model<E>>(model: &M) -> Result<State> {
         dtype: DType::Index,
         update: None,
     });
-    let mut state = State::new(&slots);
+    let mut state = State::on(&Device::cpu(), &slots)?;
     model.visit(&Path::root(), &mut Writer { state: &mut state, next: 0 })?;
     Ok(state)
 }
