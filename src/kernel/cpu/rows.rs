@@ -79,6 +79,24 @@ pub(super) fn select_index<T: Real>(arch: Instructions, out: &mut [u32], a: &[T]
     );
 }
 
+/// Gives the points of a tile where the condition fails their old numbers.
+pub(super) fn keep<T: Real>(arch: Instructions, condition: &[T], tile: &mut [T], old: &[T]) {
+    vectorized::<T, _>(
+        arch,
+        #[inline(always)]
+        || {
+            if condition.iter().fold(true, |all, &c| all & (c != T::ZERO)) {
+                return;
+            }
+            let points = tile.len();
+            for (i, new) in tile.iter_mut().enumerate() {
+                let [condition, old] = [condition, old].map(|a| repeats(a, points).unwrap_or_else(|| a[i]));
+                *new = if condition != T::ZERO { *new } else { old };
+            }
+        },
+    );
+}
+
 /// Indices as real numbers.
 pub(super) fn to_real<T: Real>(arch: Instructions, out: &mut [T], a: &[u32]) {
     unary::<T, _, _>(

@@ -272,6 +272,11 @@ impl<'a, T: Real> Task<'a, T> {
         match *step {
             // SAFETY: as the caller says.
             Step::Fill(register) => unsafe { self.fill(register, points) },
+            // SAFETY: as the caller says; the three registers have tiles of their own.
+            Step::Keep { condition, tile, old } => unsafe {
+                let [condition, old] = [condition, old].map(|register| self.values(register, points));
+                rows::keep::<T>(self.arch, condition, self.values_mut(tile, points), old);
+            },
             Step::Row { code, kind, out, args } => {
                 let arch = self.arch;
                 // SAFETY: tiles of `points` elements, or of one. A row's result never shares the tile of its operands, and

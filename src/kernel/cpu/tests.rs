@@ -432,6 +432,40 @@ fn a_state_is_updated_in_place_while_later_rows_read_its_old_value() {
 }
 
 #[test]
+fn a_state_keeps_its_old_value_exactly_where_the_condition_fails() {
+    let n = 5000;
+    let load = |operand| Source::Load(dense(operand, &[n]));
+    // A copy of the new p; p ← where(c, p + g, p); q ← where(1, g, q).
+    let kernel = Tiled {
+        dims: vec![n],
+        sources: vec![load(0), load(1), load(2), load(3), Source::Constant(1.0, Kind::Real)],
+        rows: vec![
+            Row { code: Code::Binary(Binary::Add), args: [1, 2, 0] },
+            Row { code: Code::Select, args: [0, 5, 1] },
+            Row { code: Code::Unary(Unary::Neg), args: [2, 0, 0] },
+            Row { code: Code::Select, args: [4, 7, 3] },
+        ],
+        stores: vec![
+            Store { register: 6, view: dense(4, &[n]) },
+            Store { register: 6, view: dense(1, &[n]) },
+            Store { register: 8, view: dense(3, &[n]) },
+        ],
+        reduced: vec![],
+        accumulations: vec![],
+    };
+    let good = |i: usize| i < 2000 || i.is_multiple_of(3);
+    let condition = (0..n).map(|i| f32::from(u8::from(good(i)))).collect();
+    let mut memory = [condition, vec![3.0f32; n], (0..n).map(|i| i as f32).collect(), vec![7.0; n], vec![0.0; n]];
+    let operands = memory.each_mut().map(|v| Operand { pointer: v.as_mut_ptr().cast(), len: n });
+    // SAFETY: operands of the size of the kernel.
+    unsafe { Prepared::<f32>::new(&kernel).launch_on(&operands, 2, &mut Scratch::new()) };
+    for (i, ((&p, &copy), &q)) in memory[1].iter().zip(&memory[4]).zip(&memory[3]).enumerate() {
+        let new = if good(i) { 3.0 + i as f32 } else { 3.0 };
+        assert_eq!([p, copy, q], [new, new, -(i as f32)]);
+    }
+}
+
+#[test]
 fn long_sums_stay_accurate_and_equal_from_run_to_run() {
     let dims = [3, 200_000];
     let mut values: Vec<f32> = (0..600_000).map(|i| random::uniform([1, 2, 3, 4], 5, i) as f32 + 1.0).collect();

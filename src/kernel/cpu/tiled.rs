@@ -9,7 +9,7 @@ use super::strided::RANK;
 use super::task::{RESULTS, Task};
 use super::vectorized::Instructions;
 use super::{Fault, Kernel, Operand};
-use crate::tiled::{Accumulation, Code, Fold, Kind, Register, Source, Store, Tiled};
+use crate::tiled::{Accumulation, Code, Fold, Kind, Register, Row, Source, Store, Tiled};
 use crate::view::{DType, View};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -83,6 +83,12 @@ pub(super) enum Step {
         kind: Kind,
         out: usize,
         args: [usize; 3],
+    },
+    /// A tile that is kept where a condition holds, and elsewhere gives way to what is stored already.
+    Keep {
+        condition: usize,
+        tile: usize,
+        old: usize,
     },
 }
 
@@ -168,6 +174,8 @@ impl<T: Real> Prepared<T> {
         let mut prologue = Vec::new();
         let mut steps = Vec::new();
         let mut filled = vec![false; registers];
+        // Registers that already have a tile of another, or a place to be computed at.
+        let mut settled = vec![false; registers];
         for r in (0..kernel.sources.len()).filter(|&r| invariant[r] && !lies_in_place(r) && last_use[r] > 0) {
             slots.take(r);
             filled[r] = true;
@@ -186,6 +194,9 @@ impl<T: Real> Prepared<T> {
                 continue;
             }
             let args = row.args.map(usize::from);
+            let [condition, new, old] = args;
+            let spent = last_use[new] == i + 1 && !invariant[new] && !single[new] && !lies_in_place(new);
+            let kept = spent && new != condition && new != old && keeps(kernel, i);
             for &r in &args[..row.code.arity()] {
                 if r < kernel.sources.len() && !filled[r] && !lies_in_place(r) {
                     filled[r] = true;
@@ -193,11 +204,18 @@ impl<T: Real> Prepared<T> {
                     steps.push(Step::Fill(r));
                 }
             }
-            slots.take(out);
-            steps.push(compute(row.code, out, row.args));
+            if kept {
+                slots.of[out] = slots.of[new];
+                settled[out] = true;
+                steps.push(Step::Keep { condition, tile: out, old });
+            } else {
+                slots.take(out);
+                steps.push(compute(row.code, out, row.args));
+            }
             let args = &args[..row.code.arity()];
             for (j, &r) in args.iter().enumerate() {
-                if last_use[r] == i + 1 && !invariant[r] && !args[..j].contains(&r) {
+                let shared = kept && r == new;
+                if last_use[r] == i + 1 && !invariant[r] && !shared && !args[..j].contains(&r) {
                     slots.release(r);
                 }
             }
@@ -210,15 +228,14 @@ impl<T: Real> Prepared<T> {
             }
         }
 
-        let mut direct = vec![false; registers];
         let stores = kernel.stores.iter().zip(&walks.stores).map(|(Store { register, view }, strides)| {
             let register = *register as usize;
-            let here = !direct[register]
+            let here = !settled[register]
                 && !invariant[register]
                 && !lies_in_place(register)
                 && view.element != DType::Bool
                 && layout.dense(strides);
-            direct[register] |= here;
+            settled[register] |= here;
             Output { register, place: place(view, strides), direct: here }
         });
         let stores: Vec<Output> = stores.collect();
@@ -411,6 +428,19 @@ impl Slots {
     }
 }
 
+/// Whether a row chooses between a new value and the one that lies where it is stored: all of a tile is new almost always,
+/// and then there is nothing to do.
+fn keeps(kernel: &Tiled, row: usize) -> bool {
+    let Row { code: Code::Select, args: [_, _, old] } = kernel.rows[row] else {
+        return false;
+    };
+    let Some(Source::Load(old)) = kernel.sources.get(old as usize) else {
+        return false;
+    };
+    let result = kernel.sources.len() + row;
+    old.element.is_float() && kernel.stores.iter().any(|store| store.register as usize == result && store.view == *old)
+}
+
 /// For each register 1 + the last row that reads it, more than all rows if it is stored or folded, 0 if unused.
 fn last_uses(kernel: &Tiled) -> Vec<usize> {
     let mut last = vec![0; kernel.sources.len() + kernel.rows.len()];
@@ -430,7 +460,12 @@ fn last_uses(kernel: &Tiled) -> Vec<usize> {
 
 /// The most registers that hold a value at once, if all sources were copied.
 fn most_live(kernel: &Tiled, last_use: &[usize]) -> usize {
-    let sources = last_use[..kernel.sources.len()].iter().filter(|&&last| last > 0).count();
+    let still = |source: &Source| match source {
+        Source::Constant(..) => true,
+        Source::Load(view) => view.strides.iter().all(|&stride| stride == 0),
+        Source::Position { .. } | Source::Random { .. } => false,
+    };
+    let sources = kernel.sources.iter().zip(last_use).filter(|(source, last)| **last > 0 && !still(source)).count();
     let live_at = |i: usize| (0..=i).filter(|&j| last_use[kernel.sources.len() + j] > i).count();
     sources + (0..kernel.rows.len()).map(live_at).max().unwrap_or(0)
 }
