@@ -30,7 +30,7 @@ pub enum Error {
         problems: Vec<String>,
     },
     /// A data file that cannot be read as its format.
-    #[error("{path}: {problem}")]
+    #[error("{path}: {}", Printable(.problem))]
     Data {
         /// The file.
         path: PathBuf,
@@ -91,6 +91,26 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     (best.0 <= word.chars().count().div_ceil(3)).then_some(best.1)
 }
 
+/// The most problems of one file that a message shows.
+const SHOWN: usize = 20;
+
 fn list(problems: &[String]) -> String {
-    problems.iter().map(|p| format!("\n  - {p}")).collect()
+    let shown: String = problems.iter().take(SHOWN).map(|p| format!("\n  - {}", Printable(p))).collect();
+    match problems.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}\n  - and {more} more"),
+    }
+}
+
+/// Text of a file in a message: what would control a terminal is shown as what it is.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        self.0.chars().try_for_each(|c| match c {
+            c if c.is_control() => write!(f, "{}", c.escape_default()),
+            c => f.write_char(c),
+        })
+    }
 }

@@ -4,6 +4,7 @@
 extern crate self as ansatz;
 
 pub mod error;
+mod files;
 use ansatz_kernel as kernel;
 pub mod graph;
 pub mod ops;

@@ -135,3 +135,34 @@ fn a_training_holds_what_it_announced() {
     let ratio = held as f64 / announced.total() as f64;
     assert!((0.9..1.1).contains(&ratio), "{held} bytes are held, announced were {announced}: {ratio:.3}");
 }
+
+/// A checkpoint with a tensor of 4 GiB that the net does not have, and one that holds the net beside it.
+#[test]
+fn a_foreign_tensor_is_not_read() {
+    let _alone = COUNTING.lock();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("large.safetensors");
+    let header = r#"{"foreign":{"dtype":"F32","shape":[1073741824],"data_offsets":[0,4294967296]}}"#;
+    let mut begin = (header.len() as u64).to_le_bytes().to_vec();
+    begin.extend(header.bytes());
+    std::fs::write(&path, &begin).expect("a temporary file");
+    let file = std::fs::File::options().write(true).open(&path).expect("the file");
+    file.set_len(begin.len() as u64 + (4 << 30)).expect("a sparse file");
+    LARGEST.store(0, Ordering::Relaxed);
+    let error = ansatz::train::load::<f32, Risk>(&path).expect_err("another net").to_string();
+    assert!(error.contains("`foreign` is in the file, but not in the model"), "{error}");
+    assert!(LARGEST.load(Ordering::Relaxed) < 64 << 10, "{}", LARGEST.load(Ordering::Relaxed));
+}
+
+/// A checkpoint is written as it lies in memory.
+#[test]
+fn saving_holds_little_beside_the_model() {
+    let _alone = COUNTING.lock();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("training.safetensors");
+    let trainer = Trainer::<Risk, f32>::builder(Risk::init(1), AdamW::new(1e-3)).build().expect("well-formed");
+    TOTAL.store(0, Ordering::Relaxed);
+    trainer.save(&path).expect("it is written");
+    let (written, held) = (std::fs::metadata(&path).expect("it is there").len(), TOTAL.load(Ordering::Relaxed));
+    assert!(held < 64 << 10 && written > 3 << 20, "{held} bytes to write {written}");
+}

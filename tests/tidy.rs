@@ -21,6 +21,7 @@ const LIBRARY: House = House {
     src: "src",
     order: &[
         &["error"],
+        &["files"],
         &["kernel"],
         // An op may hold a graph, the body of a loop, and a graph is made of ops.
         &["graph", "ops"],

@@ -1,6 +1,7 @@
 //! What is trained, kept in files and streamed.
 
 mod checkpoint;
+mod files;
 mod foreign;
 mod streams;
 mod train;

@@ -1,6 +1,7 @@
 //! Comma-separated values: a header, then one sample a line.
 
 use super::Labelled;
+use crate::files;
 use crate::tensor::{Float, Named};
 use crate::{Error, Result};
 use std::path::Path;
@@ -25,7 +26,7 @@ pub fn csv<X: Named, Y: Named, E: Float>(
     classes: Classes<'_>,
 ) -> Result<Labelled<X, Y, E>> {
     let path = path.as_ref();
-    let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, e))?;
+    let file = files::open(path)?;
     parse(file, label, classes).map_err(|problem| Error::Data { path: path.to_owned(), problem })
 }
 

@@ -1,7 +1,8 @@
 //! The IDX format, in which MNIST is distributed: a magic number (two zeros, element type, number of axes), the size of
 //! each axis as a big-endian 32-bit number, then the elements.
 
-use super::{Labelled, read};
+use super::Labelled;
+use crate::files::read;
 use crate::tensor::{Float, Named};
 use crate::{Error, Result};
 use std::path::Path;

@@ -17,10 +17,3 @@ pub use labelled::Labelled;
 pub use samples::{Dataset, Pass, Samples};
 pub use shuffle::{epoch_order, shuffled, split};
 pub use toy::{Toy, normal_points};
-
-use crate::{Error, Result};
-use std::path::Path;
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::io("read", path, e))
-}

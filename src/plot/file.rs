@@ -1,5 +1,6 @@
 //! Pixels as a file.
 
+use crate::files;
 use crate::{Error, Result};
 use png::{ColorType, Compression, Encoder, FilterType};
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::path::Path;
 pub(super) fn write(path: &Path, width: u32, height: u32, pixels: &[u8]) -> Result<()> {
     let mut bytes = Vec::new();
     encode(&mut bytes, width, height, pixels).map_err(|e| Error::io("write", path, std::io::Error::other(e)))?;
-    std::fs::write(path, bytes).map_err(|e| Error::io("write", path, e))
+    files::replace(path, |file| file.write_all(&bytes))
 }
 
 fn encode(bytes: &mut Vec<u8>, width: u32, height: u32, pixels: &[u8]) -> Result<(), png::EncodingError> {

@@ -2,7 +2,10 @@
 
 use super::Tokenizer;
 use super::tokenizer::beyond;
+use crate::files;
 use crate::{Error, Result};
+use std::fmt::Display;
+use std::panic::catch_unwind;
 use std::path::Path;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -66,10 +69,17 @@ impl Bpe {
     /// If the file cannot be read or describes no tokenizer.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let tokenizer = tokenizers::Tokenizer::from_bytes(text)
-            .map_err(|e| Error::Data { path: path.to_owned(), problem: format!("describes no tokenizer: {e}") })?;
-        Ok(Bpe { tokenizer })
+        let text = files::read(path)?;
+        let problem = |problem: &dyn Display| Error::Data {
+            path: path.to_owned(),
+            problem: format!("describes no tokenizer: {problem}"),
+        };
+        // Some files make the loader of `tokenizers` panic, on what it takes for granted.
+        match catch_unwind(|| tokenizers::Tokenizer::from_bytes(text)) {
+            Ok(Ok(tokenizer)) => Ok(Bpe { tokenizer }),
+            Ok(Err(error)) => Err(problem(&error)),
+            Err(_) => Err(problem(&"it contradicts itself")),
+        }
     }
 
     /// Writes a `tokenizer.json`, and its folder where there is none.
@@ -79,10 +89,7 @@ impl Bpe {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let text = self.tokenizer.to_string(true).map_err(|e| failed("be written down", &e))?;
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
-        }
-        std::fs::write(path, text).map_err(|e| Error::io("write", path, e))
+        files::replace(path, |file| file.write_all(text.as_bytes()))
     }
 
     /// The number of a token by its name: a special one, or a piece of text as the tokenizer writes it.

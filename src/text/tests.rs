@@ -245,4 +245,29 @@ mod bpe {
         std::fs::write(&path, "{}").unwrap();
         assert!(Bpe::load(&path).unwrap_err().to_string().contains("describes no tokenizer"));
     }
+
+    /// What is changed in a file is an error or another tokenizer, and never the end of the program.
+    #[test]
+    fn a_damaged_file_is_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        Bpe::train(["hug hugs hugging a rug"; 9], 262, &["<end>"]).unwrap().save(&path).unwrap();
+        let whole = std::fs::read_to_string(&path).unwrap();
+        // A number, a name or a bracket each, replaced by another one of the file.
+        let words: Vec<&str> = whole.split_inclusive(|c: char| !c.is_alphanumeric()).collect();
+        let mut random = 1_u64;
+        let mut next = |below: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize % below
+        };
+        let mut refused = 0;
+        for _ in 0..500 {
+            let mut words = words.clone();
+            let (place, other) = (next(words.len()), next(words.len()));
+            words[place] = words[other];
+            std::fs::write(&path, words.concat()).unwrap();
+            refused += usize::from(Bpe::load(&path).is_err());
+        }
+        assert!(refused > 100, "{refused}");
+    }
 }

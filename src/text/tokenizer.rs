@@ -1,5 +1,6 @@
 //! From text to tokens and back: bytes and characters.
 
+use crate::files;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::Path;
@@ -81,7 +82,7 @@ impl Characters {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let text = serde_json::Value::String(self.characters.iter().collect()).to_string();
-        std::fs::write(path, text).map_err(|e| Error::io("write", path, e))
+        files::replace(path, |file| file.write_all(text.as_bytes()))
     }
 
     /// Reads a file that [`Characters::save`] wrote.
@@ -90,7 +91,7 @@ impl Characters {
     /// If it cannot be read, or is no JSON string of characters that occur once.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let text = files::read_text(path)?;
         let problem = |problem: String| Error::Data { path: path.to_owned(), problem };
         let Ok(serde_json::Value::String(text)) = serde_json::from_str(&text) else {
             return Err(problem("is no tokenizer of characters, which is one JSON string".into()));

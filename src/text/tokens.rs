@@ -1,15 +1,16 @@
 //! Streams of tokens, in memory or in files larger than memory.
 
 use super::Tokenizer;
+use crate::files;
 use crate::tensor::Named;
 use crate::{Error, Result};
-use memmap2::Mmap;
 use std::fmt;
 use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A stream of tokens of the vocabulary `V`, or a part of one; parts share the memory or the file.
 pub struct Tokens<V> {
@@ -20,7 +21,7 @@ pub struct Tokens<V> {
 
 enum Store {
     Memory(Vec<u32>),
-    File { map: Mmap, path: PathBuf, width: usize },
+    File { file: Mutex<File>, path: PathBuf, width: usize },
 }
 
 impl<V: Named> Tokens<V> {
@@ -56,20 +57,18 @@ impl<V: Named> Tokens<V> {
     }
 
     /// The tokens of a file: whole numbers of [`WIDTH`](Self::WIDTH) bytes, the lowest byte first, as
-    /// [`TokenWriter`](super::TokenWriter) writes them and `nanoGPT` does. The system reads what is used, when it is used,
-    /// so the file may be larger than memory. It must not be changed while it is open.
+    /// [`TokenWriter`](super::TokenWriter) writes them and `nanoGPT` does. What is used is read when it is used, so the file
+    /// may be larger than memory.
     ///
     /// # Errors
     /// If the file cannot be opened, does not end with a whole token, or begins as a text or as tokens of another width do;
     /// [`open_with_width`](Self::open_with_width) reads those.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let tokens = Self::open_with_width(&path, Self::WIDTH)?;
-        match &*tokens.store {
-            Store::File { map, .. } => match mistaken(&map[..map.len().min(4096)], Self::WIDTH) {
-                None => Ok(tokens),
-                Some(problem) => Err(Error::Data { path: path.as_ref().to_owned(), problem }),
-            },
-            Store::Memory(_) => Ok(tokens),
+        let begin = tokens.store.bytes(0, Self::WIDTH * tokens.len().min(4096 / Self::WIDTH))?;
+        match mistaken(&begin, Self::WIDTH) {
+            None => Ok(tokens),
+            Some(problem) => Err(Error::Data { path: path.as_ref().to_owned(), problem }),
         }
     }
 
@@ -82,17 +81,16 @@ impl<V: Named> Tokens<V> {
         if ![1, 2, 4].contains(&width) {
             return Err(Error::value(format!("tokens have 1, 2 or 4 bytes each in a file, not {width}")));
         }
-        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-        // SAFETY: the file is only read; that it is not changed meanwhile is the caller's promise, as documented.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io("read", path, e))?;
-        if map.len() % width != 0 {
-            let (bytes, name) = (map.len(), V::NAME);
-            let problem = format!("has {bytes} bytes, which are no whole tokens of `{name}` with {width} bytes each");
+        let file = files::open(path)?;
+        let bytes = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
+        let Some(tokens) = usize::try_from(bytes).ok().filter(|bytes| bytes % width == 0).map(|bytes| bytes / width)
+        else {
+            let problem =
+                format!("has {bytes} bytes, which are no whole tokens of `{}` with {width} bytes each", V::NAME);
             return Err(Error::Data { path: path.to_owned(), problem });
-        }
-        let range = 0..map.len() / width;
-        let store = Arc::new(Store::File { map, path: path.to_owned(), width });
-        Ok(Tokens { store, range, vocabulary: PhantomData })
+        };
+        let store = Arc::new(Store::File { file: Mutex::new(file), path: path.to_owned(), width });
+        Ok(Tokens { store, range: 0..tokens, vocabulary: PhantomData })
     }
 
     /// Adds the tokens of a range to a list.
@@ -107,9 +105,10 @@ impl<V: Named> Tokens<V> {
         let (first, last) = (self.range.start + range.start, self.range.start + range.end);
         match &*self.store {
             Store::Memory(all) => tokens.extend_from_slice(&all[first..last]),
-            Store::File { map, path, width } => {
+            Store::File { path, width, .. } => {
                 let (before, width) = (tokens.len(), *width);
-                tokens.extend(map[first * width..last * width].chunks_exact(width).map(|bytes| {
+                let bytes = self.store.bytes(first * width, (last - first) * width)?;
+                tokens.extend(bytes.chunks_exact(width).map(|bytes| {
                     let mut word = [0; 4];
                     word[..bytes.len()].copy_from_slice(bytes);
                     u32::from_le_bytes(word)
@@ -121,6 +120,22 @@ impl<V: Named> Tokens<V> {
             }
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// So many bytes of a file from a place on.
+    fn bytes(&self, first: usize, len: usize) -> Result<Vec<u8>> {
+        let Store::File { file, path, .. } = self else { return Ok(Vec::new()) };
+        let mut bytes = vec![0; len];
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = file.seek(SeekFrom::Start(first as u64)).and_then(|_| file.read_exact(&mut bytes));
+        read.map(|()| bytes).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                Error::Data { path: path.clone(), problem: "became shorter while it was read".into() }
+            }
+            _ => Error::io("read", path, e),
+        })
     }
 }
 

@@ -45,7 +45,9 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             }
             self.data = Some(data);
         }
-        let mut metrics_file = self.settings.metrics.as_deref().map(MetricsFile::open).transpose()?;
+        let epoch = self.clock.epoch;
+        let mut metrics_file =
+            self.settings.metrics.as_deref().map(|path| MetricsFile::open(path, epoch)).transpose()?;
         let mut history = History { best_epoch: self.clock.best_epoch, ..History::default() };
         let mut order = Vec::new();
         let Settings { epochs, batch_size, progress, .. } = self.settings;
@@ -56,15 +58,15 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
             let Some(mut epoch) = self.epoch(train, &order, &mut bar)? else { break };
             epoch.validation = validation.map(|data| self.evaluate(data)).transpose()?;
             self.judge(&epoch)?;
-            if let Some(file) = &mut metrics_file {
-                file.write(&epoch)?;
-            }
+            let noted = metrics_file.as_mut().map_or(Ok(()), |file| file.write(&epoch));
             bar.epoch(&epoch);
             history.epochs.push(epoch);
             history.best_epoch = self.clock.best_epoch;
             if let Some(path) = self.settings.checkpoint.clone() {
                 self.save(path)?;
             }
+            // What was learnt is safe, whatever became of the metrics.
+            noted?;
             if self.settings.patience.is_some_and(|patience| self.clock.waited >= patience) {
                 history.stopped_early = true;
                 break;

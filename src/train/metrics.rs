@@ -95,12 +95,21 @@ pub(super) struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Opens a file to append to.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens a file to append to, for a training of which so many epochs are finished. Where a killed training went further,
+    /// its epochs come again, and are taken out; half a line goes too.
+    pub fn open(path: &Path, finished: u64) -> Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
         }
-        let file = File::options().create(true).append(true).open(path).map_err(|e| Error::io("write", path, e))?;
+        let failed = |e| Error::io("write", path, e);
+        let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_file() {
+            let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+            let kept = kept(&text, finished);
+            if kept < text.len() {
+                file.set_len(kept as u64).map_err(failed)?;
+            }
+        }
         Ok(MetricsFile { path: path.to_owned(), file })
     }
 
@@ -117,5 +126,53 @@ impl MetricsFile {
             line["validation"] = validation.json();
         }
         writeln!(self.file, "{line}").map_err(|e| Error::io("write", &self.path, e))
+    }
+}
+
+/// How many bytes of a file of metrics are to stay: its whole lines, and of those none behind the last finished epoch, if
+/// the lines at its end lead back to that without a gap. Others are of other trainings.
+fn kept(text: &[u8], finished: u64) -> usize {
+    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+    let mut end = whole;
+    let mut expected = None;
+    while let Some(last) = end.checked_sub(1) {
+        let begin = text[..last].iter().rposition(|&byte| byte == b'\n').map_or(0, |before| before + 1);
+        let line = serde_json::from_slice::<Value>(&text[begin..last]).ok();
+        let Some(epoch) = line.and_then(|line| line.get("epoch")?.as_u64()) else { break };
+        if expected.is_some_and(|expected| expected != epoch) {
+            break;
+        }
+        if epoch == finished {
+            return end;
+        }
+        expected = epoch.checked_sub(1);
+        end = begin;
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_that_come_again_are_taken_out_and_those_of_others_are_not() {
+        let lines = |epochs: &[u64]| epochs.iter().map(|e| format!("{{\"epoch\":{e}}}\n")).collect::<String>();
+        for (before, finished, after) in [
+            (&[1, 2, 3][..], 2, &[1, 2][..]),
+            (&[1, 2, 3, 4, 5], 2, &[1, 2]),
+            (&[1, 2, 3], 3, &[1, 2, 3]),
+            (&[1, 2, 1, 2, 3], 2, &[1, 2, 1, 2]),
+            // A new training, and one whose lines are elsewhere.
+            (&[1, 2, 3], 0, &[1, 2, 3]),
+            (&[5, 6], 3, &[5, 6]),
+            (&[1, 3], 1, &[1, 3]),
+            (&[], 4, &[]),
+        ] {
+            for half in ["", "{\"epo", "{\"epoch\":9}"] {
+                let text = lines(before) + half;
+                assert_eq!(text[..kept(text.as_bytes(), finished)], lines(after), "{before:?} {finished}");
+            }
+        }
     }
 }

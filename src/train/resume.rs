@@ -1,10 +1,10 @@
 //! Training files: everything from which a training goes on bit by bit as if it had never stopped.
 
-use super::checkpoint::{Entry, TensorFile, decode, name, write};
+use super::checkpoint::{Entry, TensorFile, name, stored, write};
 use super::origin::{Origin, recipe};
 use super::settings::Settings;
 use super::trainer::{Clock, Trainer};
-use crate::graph::{DType, StateKind, StateSlot};
+use crate::graph::{StateKind, StateSlot};
 use crate::nn::{self, Net, Slot, Source, Visitor};
 use crate::run::State;
 use crate::tensor::{Float, HostTensor};
@@ -118,7 +118,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let mut state = State::on(self.state.device(), self.state.slots())?;
         for (i, slot) in self.state.slots().iter().enumerate() {
             if slot.kind != StateKind::Key
-                && let Err(problem) = fill::<E>(&file, &slot.key, &slot.dims, slot.dtype, &mut state, i)
+                && let Some(problem) = fill::<E>(&file, slot, &mut state, i)?
             {
                 problems.push(problem);
             }
@@ -144,27 +144,24 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     }
 }
 
-/// Copies a tensor of the file to a slot of the state.
-fn fill<E: Float>(
-    file: &TensorFile,
-    key: &str,
-    dims: &[usize],
-    dtype: DType,
-    state: &mut State,
-    slot: usize,
-) -> Result<(), String> {
+/// Copies a tensor of the file to a slot of the state; or says why it does not fit.
+fn fill<E: Float>(file: &TensorFile, slot: &StateSlot, state: &mut State, place: usize) -> Result<Option<String>> {
+    let StateSlot { key, dims, .. } = slot;
     let Some(tensor) = file.get(key) else {
-        return Err(format!("`{key}` of shape {dims:?} is missing"));
+        return Ok(Some(format!("`{key}` of shape {dims:?} is missing")));
     };
     if tensor.shape() != dims {
-        return Err(format!("`{key}` is {:?} in the file and {dims:?} in this training", tensor.shape()));
+        return Ok(Some(format!("`{key}` is {:?} in the file and {dims:?} in this training", tensor.shape())));
     }
-    let values = if tensor.dtype() == super::checkpoint::stored(dtype) { decode::<E>(&tensor) } else { None };
-    if values.is_some_and(|values| state.set(slot, E::data(&values))) {
-        return Ok(());
+    let expected = stored(slot.dtype);
+    if tensor.dtype() == expected
+        && let Some(values) = tensor.values::<E>()?
+        && state.set(place, E::data(&values))
+    {
+        return Ok(None);
     }
-    let expected = name(super::checkpoint::stored(dtype));
-    Err(format!("`{key}` is {} in the file and {expected} in this training", name(tensor.dtype())))
+    let (found, expected) = (name(tensor.dtype()), name(expected));
+    Ok(Some(format!("`{key}` is {found} in the file and {expected} in this training")))
 }
 
 impl Clock {
@@ -225,7 +222,7 @@ impl<E: Float> Source<E> for BestOf<'_> {
     fn tensor(&mut self, slot: &Slot) -> Result<Vec<E>> {
         let key = format!("{BEST}{}", slot.key);
         let tensor = self.0.get(&key).filter(|tensor| tensor.shape() == slot.dims);
-        let values = tensor.as_ref().and_then(decode::<E>);
+        let values = tensor.map(|tensor| tensor.values()).transpose()?.flatten();
         values.ok_or_else(|| self.0.error(vec![format!("`{key}` is missing or is not {:?}", slot.dims)]))
     }
 }

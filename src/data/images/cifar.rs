@@ -1,7 +1,7 @@
 //! The binary files of CIFAR-10 and CIFAR-100 (Krizhevsky 2009): records of labels and 3 × 32 × 32 bytes.
 
 use super::Images;
-use crate::data::read;
+use crate::files::read;
 use crate::tensor::{Float, Named};
 use crate::{Error, Result};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Folders of PNG files, one for each class.
 
 use super::Images;
-use crate::data::read;
+use crate::files::read;
 use crate::tensor::{Float, Named};
 use crate::{Error, Result};
 use png::{ColorType, Decoder, Limits, Transformations};
@@ -34,16 +34,7 @@ impl<C: Named, H: Named, W: Named, Y: Named, E: Float> Images<C, H, W, Y, E> {
             let is_png = |file: &PathBuf| file.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
             for file in sorted(folder)?.into_iter().filter(is_png) {
                 let error = |problem: String| Error::Data { path: file.clone(), problem };
-                let image = decode(&read(&file)?).map_err(error)?;
-                if [image.height, image.width] != [H::SIZE, W::SIZE] {
-                    return Err(error(format!(
-                        "is an image of {} rows and {} columns, but {} and {} were asked for; scale it first",
-                        image.height,
-                        image.width,
-                        H::SIZE,
-                        W::SIZE
-                    )));
-                }
+                let image = decode(&read(&file)?, [H::SIZE, W::SIZE]).map_err(error)?;
                 labels.push(class as u32);
                 image.append(C::SIZE, &mut bytes);
             }
@@ -67,8 +58,6 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Pixels in the order of the file: rows, columns, channels.
 struct Image {
-    height: usize,
-    width: usize,
     channels: usize,
     pixels: Vec<u8>,
 }
@@ -76,11 +65,18 @@ struct Image {
 /// No image is larger than this, whatever its header says.
 const LIMIT: usize = 1 << 30;
 
-fn decode(file: &[u8]) -> Result<Image, String> {
+fn decode(file: &[u8], [height, width]: [usize; 2]) -> Result<Image, String> {
     let sentence = |e: png::DecodingError| format!("cannot be read as a PNG image: {e}");
     let mut decoder = Decoder::new_with_limits(file, Limits { bytes: LIMIT });
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(sentence)?;
+    let info = reader.info();
+    if [info.height as usize, info.width as usize] != [height, width] {
+        return Err(format!(
+            "is an image of {} rows and {} columns, but {height} and {width} were asked for; scale it first",
+            info.height, info.width
+        ));
+    }
     let size = reader.output_buffer_size();
     if size > LIMIT {
         return Err(format!("is an image of {size} bytes, more than {LIMIT}"));
@@ -95,7 +91,7 @@ fn decode(file: &[u8]) -> Result<Image, String> {
         ColorType::Rgba => 4,
         ColorType::Indexed => return Err("has a palette that was not resolved".into()),
     };
-    Ok(Image { height: info.height as usize, width: info.width as usize, channels, pixels })
+    Ok(Image { channels, pixels })
 }
 
 impl Image {

@@ -9,7 +9,8 @@ pub use augment::Augment;
 pub use cifar::Part;
 
 use super::idx::Idx;
-use super::{Dataset, Pass, read, split};
+use super::{Dataset, Pass, split};
+use crate::files::read;
 use crate::nn::Batch;
 use crate::run::Data;
 use crate::tensor::{Cpu, Feed, Float, Indices, Named, Tensor, from_vec};

@@ -4,12 +4,14 @@
 //! A file is written beside its place and then moved there, so a reader never sees half a file.
 
 mod file;
+mod write;
 mod shards;
 mod mapping;
 mod select;
 mod model;
 
-pub(super) use file::{Entry, TensorFile, decode, stored, write};
+pub(super) use file::{TensorFile, stored};
 pub use mapping::Mapping;
 pub use model::{Load, Loaded, UNREAD, load, load_into, save};
 pub(super) use select::name;
+pub(super) use write::{Entry, write};

@@ -1,9 +1,9 @@
 //! Saving and loading the parameters and buffers of a model.
 
-use super::file::{Entry, write};
 use super::mapping::Mapping;
 use super::select::select;
 use super::shards::Shards;
+use super::write::{Entry, write};
 use crate::nn::{self, Model, Slot, Source, Visitor};
 use crate::tensor::{Float, HostTensor};
 use crate::{Error, Result};

@@ -1,6 +1,6 @@
 //! What a file brings for the tensors of a model, or every mismatch at once.
 
-use super::file::{decode, overflown, stored};
+use super::file::{Stored, is_real, stored};
 use super::mapping::Origin;
 use super::model::{Load, Loaded, UNREAD};
 use super::shards::Shards;
@@ -10,7 +10,7 @@ use crate::nn::Slot;
 use crate::optim::key_matches;
 use crate::tensor::Float;
 use crate::train::TRAINING_NOTE;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 use std::collections::{HashMap, HashSet};
 
 /// The tensors to read, by the model's keys; or every mismatch.
@@ -25,7 +25,7 @@ pub fn select<E: Float>(load: &Load, file: &Shards, slots: &[Slot]) -> Result<(H
             loaded.missing.push(slot.key.clone());
             continue;
         }
-        let tensors: Vec<Option<TensorView<'_>>> = files.iter().map(|key| file.get(key)).collect();
+        let tensors: Vec<Option<Stored<'_>>> = files.iter().map(|key| file.get(key)).collect();
         if tensors.iter().any(Option::is_none) {
             let absent = files.iter().zip(&tensors).filter(|(_, tensor)| tensor.is_none()).map(|(key, _)| key);
             absent.for_each(|key| selection.missing(slot, key));
@@ -33,8 +33,8 @@ pub fn select<E: Float>(load: &Load, file: &Shards, slots: &[Slot]) -> Result<(H
             continue;
         }
         selection.read.extend(files.iter().cloned());
-        let tensors: Vec<(String, TensorView<'_>)> = files.into_iter().zip(tensors.into_iter().flatten()).collect();
-        found.extend(selection.values::<E>(slot, key, &origin, &tensors).map(|values| (slot.key.clone(), values)));
+        let tensors: Vec<(String, Stored<'_>)> = files.into_iter().zip(tensors.into_iter().flatten()).collect();
+        found.extend(selection.values::<E>(slot, key, &origin, &tensors)?.map(|values| (slot.key.clone(), values)));
     }
     let training = file.note(TRAINING_NOTE).is_some();
     for key in &selection.keys {
@@ -83,8 +83,8 @@ impl Selection<'_> {
         slot: &Slot,
         key: &str,
         origin: &Origin,
-        tensors: &[(String, TensorView<'_>)],
-    ) -> Option<Vec<E>> {
+        tensors: &[(String, Stored<'_>)],
+    ) -> Result<Option<Vec<E>>> {
         let before = self.problems.len();
         for (file, tensor) in tensors {
             let dtype = tensor.dtype();
@@ -120,18 +120,18 @@ impl Selection<'_> {
             self.problems.push(self.misfit(slot, key, origin, tensors, wanted.as_deref()));
         }
         if self.problems.len() > before {
-            return None;
+            return Ok(None);
         }
         let mut values: Vec<E> = Vec::new();
         for (file, tensor) in tensors {
-            let own = decode::<E>(tensor)?;
+            let Some(own) = tensor.values::<E>()? else { return Ok(None) };
             if !self.load.overflow
-                && let Some(value) = overflown(tensor, &own)
+                && let Some(value) = tensor.overflown(&own)?
             {
                 self.problems.push(format!(
                     "`{file}` holds {value:e}, which is beyond the type of the model; `Load::convert_to_infinity` allows it"
                 ));
-                return None;
+                return Ok(None);
             }
             match self.load.mapping.is_transposed(self.bare(file)) {
                 true => values.extend(transposed(&own, tensor.shape())),
@@ -140,7 +140,7 @@ impl Selection<'_> {
         }
         let width: usize = slot.dims.iter().skip(1).product();
         let len: usize = slot.dims.iter().product();
-        Some(if values.len() == len { values } else { values[first_row * width..][..len].to_vec() })
+        Ok(Some(if values.len() == len { values } else { values[first_row * width..][..len].to_vec() }))
     }
 
     /// The sentence about shapes that do not agree.
@@ -149,7 +149,7 @@ impl Selection<'_> {
         slot: &Slot,
         key: &str,
         origin: &Origin,
-        tensors: &[(String, TensorView<'_>)],
+        tensors: &[(String, Stored<'_>)],
         wanted: Option<&[usize]>,
     ) -> String {
         let list = |parts: Vec<String>| parts.join(" and ");
@@ -174,7 +174,7 @@ impl Selection<'_> {
     }
 
     /// The shape of a tensor of the file as the model has it.
-    fn shape(&self, file: &str, tensor: &TensorView<'_>) -> Vec<usize> {
+    fn shape(&self, file: &str, tensor: &Stored<'_>) -> Vec<usize> {
         self.load.mapping.shape(self.bare(file), tensor.shape())
     }
 
@@ -209,10 +209,6 @@ pub fn name(dtype: Dtype) -> String {
         Dtype::F64 => "f64".to_owned(),
         other => other.to_string().to_lowercase(),
     }
-}
-
-fn is_real(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16)
 }
 
 /// The rest of a key below a path.

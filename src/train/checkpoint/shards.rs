@@ -1,8 +1,8 @@
 //! A checkpoint of one file or of several, as one collection of tensors.
 
-use super::file::TensorFile;
+use super::file::{Stored, TensorFile};
+use crate::files;
 use crate::{Error, Result};
-use safetensors::tensor::TensorView;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ impl Shards {
             let files = vec![TensorFile::open(path)?];
             return Ok(Shards { path: path.to_owned(), files, places: BTreeMap::new() });
         }
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?;
+        let text = files::read_text(path)?;
         let index: Option<serde_json::Value> = serde_json::from_str(&text).ok();
         let map = index.as_ref().and_then(|index| index.get("weight_map")?.as_object());
         let named = map.and_then(|map| map.iter().map(|(key, file)| Some((key, file.as_str()?))).collect());
@@ -43,21 +43,25 @@ impl Shards {
             return Err(Error::Data { path: path.to_owned(), problem: problem.into() });
         };
         let folder = path.parent().unwrap_or(Path::new(""));
-        let (mut names, mut files) = (Vec::new(), Vec::new());
+        let (mut names, mut shards) = (Vec::new(), Vec::new());
         let mut places = BTreeMap::new();
         for (key, name) in named {
             let known = names.iter().position(|known| *known == name);
             let place = match known {
                 Some(place) => place,
                 None => {
-                    files.push(TensorFile::open(&folder.join(name))?);
+                    let file = files::inside(folder, name).ok_or_else(|| Error::Data {
+                        path: path.to_owned(),
+                        problem: format!("names {name:?}, and an index may name files of its own folder only"),
+                    })?;
+                    shards.push(TensorFile::open(&file)?);
                     names.push(name);
                     names.len() - 1
                 }
             };
             places.insert(key.clone(), place);
         }
-        let shards = Shards { path: path.to_owned(), files, places };
+        let shards = Shards { path: path.to_owned(), files: shards, places };
         let absent = shards.places.iter().filter(|(key, place)| shards.files[**place].get(key).is_none());
         let problems: Vec<String> =
             absent.map(|(key, &place)| format!("`{key}` should be in {} and is not", names[place])).collect();
@@ -65,7 +69,7 @@ impl Shards {
     }
 
     /// The tensor of this key.
-    pub fn get(&self, key: &str) -> Option<TensorView<'_>> {
+    pub fn get(&self, key: &str) -> Option<Stored<'_>> {
         match self.places.is_empty() {
             true => self.files.first()?.get(key),
             false => self.files[*self.places.get(key)?].get(key),
