@@ -240,3 +240,35 @@ fn token_files_of_another_width_are_told_apart() {
     net! { pub dim Byte = 256; }
     assert!(Tokens::<Byte>::open(&path).is_ok());
 }
+
+net! {
+    /// Windows that see nothing but what is laid around an image, and back through them.
+    pub net Around(x: [n, 2, h, w]) -> [] { x |> conv: conv2d(3, padding = 2, bias = false) |> square |> sum }
+    pub net Sliding(x: [n, 2, h, w]) -> [] {
+        x |> conv: conv2d(3, padding = 1) |> conv_transpose2d(2, kernel = 3) |> max_pool2d(2) |> square |> sum
+    }
+    pub net Pooled(x: [n, 2, h, w]) -> [] { x |> avg_pool2d(2, stride = 1, padding = 1) |> sum }
+}
+
+#[test]
+fn images_without_a_row_a_column_or_a_sample() {
+    let images = |[n, h, w]: [usize; 3]| from_vec(vec![], (n, Const, h, w)).unwrap();
+    let (around, sliding, pooled): (Around, Sliding, Pooled) = (init(1), init(1), init(1));
+    let refused = |sum: Result<_>, problem: &str| {
+        let error = sum.map(drop).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    };
+    for dims in [[1, 0, 4], [2, 4, 0], [0, 4, 4], [1, 0, 0], [0, 0, 3]] {
+        let (sum, gradient) = around.gradient(&AroundBatch { x: images(dims) }).unwrap();
+        assert_eq!(to_vec(&sum), [0.0], "{dims:?}");
+        assert!(to_vec(&gradient.conv.weight).iter().all(|&g| g == 0.0), "{dims:?}");
+        let slid = sliding.gradient(&SlidingBatch { x: images(dims) }).map(|(sum, _)| sum);
+        let pooled = pooled.gradient(&PooledBatch { x: images(dims) }).map(|(sum, _)| sum);
+        if dims == [0, 4, 4] {
+            assert_eq!([to_vec(&slid.unwrap()), to_vec(&pooled.unwrap())], [[0.0], [0.0]]);
+        } else {
+            refused(slid, "kernel reaches over 3 positions, and the image with its padding has 2");
+            refused(pooled, "there is nothing to pool where an image has no row or no column");
+        }
+    }
+}

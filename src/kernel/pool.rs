@@ -32,8 +32,11 @@ impl Window {
             if kernel == 0 || self.stride[axis] == 0 {
                 return Err("a window and its stride have at least size 1".into());
             }
-            if 2 * self.padding[axis] > kernel {
+            if self.padding[axis] > kernel / 2 {
                 return Err(format!("the padding {} is more than half of the window {kernel}", self.padding[axis]));
+            }
+            if self.size[axis] == 0 {
+                return Err("there is nothing to pool where an image has no row or no column".into());
             }
         }
         let slide = |axis: usize| Slide {

@@ -34,21 +34,22 @@ impl Size for usize {
         size
     }
 
-    // A sum that no machine counts is longer than every axis.
+    // What no machine counts is longer than every axis.
     fn plus(&self, other: &Self) -> Self {
         self.saturating_add(*other)
     }
 
     fn times(&self, other: &Self) -> Self {
-        self * other
+        self.saturating_mul(*other)
     }
 
     fn windows(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
-        Some((self + padding).checked_sub(reach)?.checked_div(stride)? + 1)
+        self.checked_add(padding)?.checked_sub(reach)?.checked_div(stride)?.checked_add(1)
     }
 
     fn covered(&self, reach: usize, stride: usize, padding: usize) -> Option<Self> {
-        (self.checked_sub(1)? * stride + reach).checked_sub(padding).filter(|&size| size > 0)
+        let covered = self.checked_sub(1)?.checked_mul(stride)?.checked_add(reach)?;
+        covered.checked_sub(padding).filter(|&size| size > 0)
     }
 }
 
@@ -329,6 +330,14 @@ mod tests {
         assert_eq!(part(3, 5), Err(Misfit::Size { operand: 0, axis: 1, expected: 8, found: 7 }));
         assert_eq!(pad(&[4, 7], 0, &1, &2), Ok(vec![7, 7]));
         assert_eq!(pad(&[4, 7], 2, &1, &2), Err(Misfit::Axis { axis: 2, rank: 2 }));
+    }
+
+    #[test]
+    fn sizes_beyond_all_numbers_fit_nowhere() {
+        const HUGE: usize = usize::MAX - 1;
+        assert_eq!((7.windows(3, 1, HUGE), 7.windows(HUGE, 1, 4), 7.windows(3, 0, 4)), (None, None, None));
+        assert_eq!((HUGE.covered(3, 2, 0), 7.covered(HUGE, 1, 0), 0.covered(3, 1, 0)), (None, None, None));
+        assert!(slice(&[4], 0, &3, &HUGE, |end, size| end <= size).is_err());
     }
 
     #[test]

@@ -18,8 +18,8 @@ impl Slide {
     /// numbers may not be 0 and is.
     pub fn kernel(taps: usize, dilation: usize, stride: usize, zeros: [usize; 2]) -> Option<Self> {
         let fits = dilation > 0 && stride > 0;
-        let reach = dilation * taps.checked_sub(1)? + 1;
-        fits.then_some(Slide { reach, stride, padding: zeros[0] + zeros[1] })
+        let reach = dilation.saturating_mul(taps.checked_sub(1)?).saturating_add(1);
+        fits.then_some(Slide { reach, stride, padding: zeros[0].saturating_add(zeros[1]) })
     }
 }
 
@@ -41,8 +41,11 @@ pub fn conv<D: Size>(x: &[D], inputs: &D, outputs: &D, slides: &[Slide]) -> Fit<
 /// The transposed convolution, which goes the other way: every axis becomes what the places of the kernel cover, with so
 /// many positions `behind` that no place covers by itself.
 pub fn conv_transpose<D: Size>(x: &[D], inputs: &D, outputs: &D, slides: &[Slide], behind: &[usize]) -> Fit<Vec<D>, D> {
-    let longer: Vec<_> =
-        slides.iter().zip(behind).map(|(slide, behind)| Slide { reach: slide.reach + behind, ..*slide }).collect();
+    let longer: Vec<_> = slides
+        .iter()
+        .zip(behind)
+        .map(|(slide, behind)| Slide { reach: slide.reach.saturating_add(*behind), ..*slide })
+        .collect();
     along(&channels(x, inputs, outputs, slides.len())?, &longer, |size, slide| {
         let covered = size.covered(slide.reach, slide.stride, slide.padding);
         covered.ok_or_else(|| D::literal((slide.padding - slide.reach.min(slide.padding)) / slide.stride.max(1) + 2))
