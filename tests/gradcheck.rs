@@ -1,8 +1,9 @@
 //! The checker of derivatives, from outside the crate: it finds a wrong one, and passes a right one.
 
-use ansatz::check::{Domain, Failure, Input, Settings, derivative};
-use ansatz::graph::{Binary, DType, Graph, NodeId, Unary};
-use ansatz::{Result, grad, ops};
+use ansatz::check::{Domain, Failure, Input, NetSettings, Settings, derivative};
+use ansatz::graph::{Binary, Custom, DType, Function, Graph, NodeId, Unary, Values};
+use ansatz::tensor::{Float, Shape, Var};
+use ansatz::{Result, grad, net, ops};
 use dfdx::prelude::*;
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -55,10 +56,7 @@ fn the_wrong_derivative_of_dfdx_accurate_gelu_is_reported_and_shrunk_to_one_elem
     let failure = derivative(&inputs, dfdx_gelu, dfdx_gelu_vjp, &Settings::default()).unwrap_err();
     let Failure::Derivative { point, .. } = &failure else { panic!("{failure}") };
     assert_eq!((point.len(), point[0].len()), (1, 1), "{failure}");
-    assert!(
-        failure.to_string().starts_with("wrong derivative with respect to element 0 of `x`: it claims"),
-        "{failure}"
-    );
+    assert!(failure.to_string().starts_with("wrong derivative with respect to `x[0]`: it claims"), "{failure}");
 }
 
 #[test]
@@ -118,4 +116,64 @@ ansatz::gradcheck!(Entropy, sizes = [[1, 4], [3, 2]], "p" = Domain::reals(0.1, 2
 fn a_point_outside_of_the_function_is_named() {
     let failure = ansatz::check::net::<Entropy<f64>>(&Default::default()).unwrap_err();
     assert!(matches!(failure, Failure::NotFinite { .. }), "{failure}");
+}
+
+/// The operand, with a derivative that is 1 % too large.
+#[derive(Debug)]
+struct Slip;
+
+impl Function for Slip {
+    fn value(&self, operands: &[Values<'_>]) -> Vec<f64> {
+        operands[0].elements.to_vec()
+    }
+}
+
+impl Custom for Slip {
+    fn shape(&self, operands: &[&[usize]]) -> std::result::Result<Vec<usize>, String> {
+        Ok(operands[0].to_vec())
+    }
+
+    fn vjp(&self, graph: &mut Graph, _: &[NodeId], _: NodeId, c: NodeId) -> Result<Vec<Option<NodeId>>> {
+        let factor = graph.constant_like(1.01, c);
+        Ok(vec![Some(graph.binary(Binary::Mul, c, factor)?)])
+    }
+
+    fn axes(&self, operands: &[&[usize]]) -> Vec<Vec<Option<usize>>> {
+        vec![(0..operands[0].len()).map(Some).collect()]
+    }
+}
+
+fn slip<S: Shape, E: Float>(x: &Var<S, E>) -> Var<S, E> {
+    ansatz::tensor::custom(Slip, &[x.erase()], *x.shape())
+}
+
+net! {
+    pub dim Letter = 7;
+
+    /// A block of a transformer; with `slips`, what its first linear layer computes has a wrong derivative.
+    net Block(x: [n, t, d]; slips: usize) -> [n, t, d] where 2 | d {
+        let (q, k, v) = x |> norm1: layer_norm |> qkv: linear(3 * d) |> split(3);
+        let by_head = |z| z |> [n, t, (2 e)] -> [n, 2, t, e];
+        let mixed = attention(by_head(q), by_head(k), by_head(v), causal = true) |> [n, 2, t, e] -> [n, t, (2 e)];
+        let y = x + (mixed |> out: linear(d));
+        let wide = y |> norm2: layer_norm |> fc1: linear(2 * d);
+        let wide = if slips == 1 { wide |> self::slip -> [n, t, 2 * d] } else { wide };
+        y + (wide |> gelu |> fc2: linear(d))
+    }
+    /// Twelve blocks, of which the eighth is wrong.
+    pub net Gpt(x: [n, t] in Letter, y: [n, t] in Letter) -> [] {
+        let h = x |> tokens: embedding(4) |> before: [Block(slips = 0); 7] |> eighth: Block(slips = 1);
+        let logits = h |> after: [Block(slips = 0); 4] |> norm: layer_norm |> head: linear(Letter);
+        cross_entropy(logits, y)
+    }
+}
+
+#[test]
+fn one_wrong_layer_of_twelve_is_named() {
+    let settings = NetSettings { sizes: vec![vec![2, 3]], ..Default::default() };
+    let failure = ansatz::check::net::<Gpt<f64>>(&settings).unwrap_err();
+    let Failure::Derivative { name, analytic, numeric, .. } = &failure else { panic!("{failure}") };
+    assert!(name.starts_with("eighth.fc1."), "{failure}");
+    assert!((analytic / numeric - 1.01).abs() < 1e-4, "{failure}");
+    assert!(failure.to_string().len() < 500, "{failure}");
 }

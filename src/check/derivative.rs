@@ -17,6 +17,8 @@ pub struct Input {
     pub name: String,
     /// Its length, at least and at most. Where lengths differ, failures shrink to the shortest.
     pub len: RangeInclusive<usize>,
+    /// Its shape, if it is a tensor of that; messages then count along its axes.
+    pub shape: Option<Vec<usize>>,
     /// Where its elements come from.
     pub domain: Domain,
 }
@@ -24,7 +26,25 @@ pub struct Input {
 impl Input {
     /// An argument of `len` elements.
     pub fn new(name: impl Into<String>, len: RangeInclusive<usize>, domain: Domain) -> Self {
-        Input { name: name.into(), len, domain }
+        Input { name: name.into(), len, shape: None, domain }
+    }
+
+    /// A tensor of this shape.
+    pub fn tensor(name: impl Into<String>, shape: &[usize], domain: Domain) -> Self {
+        let len = shape.iter().product();
+        Input { shape: Some(shape.to_vec()), ..Self::new(name, len..=len, domain) }
+    }
+
+    /// An element as Rust would write it: `fc1.weight[3, 7]`.
+    fn element(&self, mut element: usize) -> String {
+        let shape = self.shape.as_deref().unwrap_or(&[usize::MAX]);
+        let mut index: Vec<String> = Vec::new();
+        for &size in shape.iter().rev() {
+            index.push((element % size.max(1)).to_string());
+            element /= size.max(1);
+        }
+        index.reverse();
+        if index.is_empty() { self.name.clone() } else { format!("{}[{}]", self.name, index.join(", ")) }
     }
 }
 
@@ -64,8 +84,11 @@ pub enum Failure {
     Derivative {
         /// The point, one vector for each argument, as simple as could be found.
         point: Vec<Vec<f64>>,
-        /// The argument with respect to which the derivative is wrong, and its element.
-        input: (String, usize),
+        /// The argument with respect to which the derivative is wrong, by its place, and its element: the last of those
+        /// that could be found.
+        input: (usize, usize),
+        /// The same as a name, `fc1.weight[3, 7]`.
+        name: String,
         /// The element of the result, of how many.
         output: (usize, usize),
         /// What the derivative claims.
@@ -94,14 +117,14 @@ impl std::error::Error for Failure {}
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Derivative { point, input: (name, element), output: (result, results), analytic, numeric } => {
+            Failure::Derivative { point, input: (input, _), name, output: (result, results), analytic, numeric } => {
                 let of = if *results > 1 { format!(" of element {result} of the result") } else { String::new() };
                 let relative = (analytic - numeric).abs() / analytic.abs().max(numeric.abs());
                 write!(
                     f,
-                    "wrong derivative{of} with respect to element {element} of `{name}`: it claims {analytic:.9}, and \
-                     finite differences give {numeric:.9} (relative difference {relative:.1e}), at {}",
-                    Point(point)
+                    "wrong derivative{of} with respect to `{name}`: it claims {analytic:.9}, and finite differences give \
+                     {numeric:.9} (relative difference {relative:.1e}), where this argument is {}",
+                    Point(&point[*input..][..1])
                 )
             }
             Failure::NotFinite { point } => write!(f, "the function has no finite value at {}", Point(point)),
@@ -179,22 +202,24 @@ pub fn derivative(
     let (checked, kinks) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let outcome =
         runner.run(&(points, any::<u64>().no_shrink()), |(point, seed)| match checker.examine(&point, seed) {
-            Ok(true) => {
+            Ok(Verdict::Agrees) => {
                 checked.set(checked.get() + 1);
                 Ok(())
             }
-            Ok(false) => {
+            Ok(Verdict::Kink) => {
                 kinks.set(kinks.get() + 1);
                 Err(TestCaseError::reject("a kink"))
             }
-            Err(failure) => Err(TestCaseError::fail(failure.to_string())),
+            Ok(verdict) => Err(TestCaseError::fail(format!("{verdict:?}"))),
+            Err(error) => Err(TestCaseError::fail(error.to_string())),
         });
     match outcome {
         Ok(()) => Ok(Passed { checked: checked.get(), kinks: kinks.get() }),
-        Err(TestError::Fail(reason, (point, seed))) => Err(match checker.examine(&point, seed) {
-            Err(failure) => failure,
+        Err(TestError::Fail(reason, (point, seed))) => Err(match checker.examine(&point, seed)? {
+            Verdict::NotFinite => Failure::NotFinite { point },
+            Verdict::Differs { .. } => checker.locate(&point, seed)?,
             // Only a function that panics, or is not a function of its arguments, comes here.
-            Ok(_) => Failure::Evaluation(Error::value(reason.message().to_owned())),
+            Verdict::Agrees | Verdict::Kink => Failure::Evaluation(Error::value(reason.message().to_owned())),
         }),
         Err(TestError::Abort(_)) => Err(Failure::Kinks { kinks: kinks.get(), checked: checked.get() }),
     }
@@ -234,8 +259,14 @@ where
     F: Fn(&[Vec<f64>]) -> Result<Vec<f64>>,
     D: Fn(&[Vec<f64>], &[f64]) -> Result<Vec<Vec<f64>>>,
 {
-    /// Whether the derivative is right at the point; `false` if the point lies on a kink.
-    fn examine(&self, point: &[Vec<f64>], seed: u64) -> Result<bool, Failure> {
+    /// Whether the derivative is right at the point, along directions that follow from the seed.
+    fn examine(&self, point: &[Vec<f64>], seed: u64) -> Result<Verdict> {
+        let (direction, cotangent) = self.directions(point, seed)?;
+        Ok(self.verdict(point, &direction, &cotangent)?.1)
+    }
+
+    /// A direction of the arguments and one of the result.
+    fn directions(&self, point: &[Vec<f64>], seed: u64) -> Result<(Vec<Vec<f64>>, Vec<f64>)> {
         let away_from_zero = Domain::reals(-1.0, 1.0).avoiding(0.0);
         let results = (self.function)(point)?.len();
         let cotangent = away_from_zero.sample(results, seed);
@@ -245,12 +276,7 @@ where
                 Domain::Indices(_) | Domain::Bools => vec![0.0; values.len()],
             })
             .collect();
-        match self.verdict(point, &direction, &cotangent)?.1 {
-            Verdict::Agrees => Ok(true),
-            Verdict::Kink => Ok(false),
-            Verdict::NotFinite => Err(Failure::NotFinite { point: point.to_vec() }),
-            Verdict::Differs { .. } => Err(self.locate(point, direction, cotangent)?),
-        }
+        Ok((direction, cotangent))
     }
 
     /// The derivative along `direction` of the result weighted by `cotangent`, as claimed, and what differences say of it.
@@ -287,7 +313,8 @@ where
     }
 
     /// Narrows a failure down to one element of the direction and of the cotangent, as far as the failure remains.
-    fn locate(&self, point: &[Vec<f64>], direction: Vec<Vec<f64>>, cotangent: Vec<f64>) -> Result<Failure> {
+    fn locate(&self, point: &[Vec<f64>], seed: u64) -> Result<Failure> {
+        let (direction, cotangent) = self.directions(point, seed)?;
         let lens: Vec<usize> = direction.iter().map(Vec::len).collect();
         let split = |flat: &[f64]| -> Vec<Vec<f64>> {
             let mut rest = flat;
@@ -316,7 +343,8 @@ where
         }
         Ok(Failure::Derivative {
             point: point.to_vec(),
-            input: (self.inputs[input].name.clone(), element),
+            input: (input, element),
+            name: self.inputs[input].element(element),
             output: (first(&cotangent), cotangent.len()),
             analytic,
             numeric,
@@ -324,7 +352,8 @@ where
     }
 }
 
-/// Keeps halving the elements that are not zero as long as one of the halves fails; a single one becomes 1.
+/// Keeps halving the elements that are not zero as long as one of the halves fails, the later if both do; a single one
+/// becomes 1.
 fn narrowed(mut values: Vec<f64>, fails: impl Fn(&[f64]) -> bool) -> Vec<f64> {
     loop {
         let support: Vec<usize> = (0..values.len()).filter(|&i| values[i] != 0.0).collect();
@@ -333,7 +362,7 @@ fn narrowed(mut values: Vec<f64>, fails: impl Fn(&[f64]) -> bool) -> Vec<f64> {
             unit[only] = 1.0;
             return if fails(&unit) { unit } else { values };
         }
-        let halves = [&support[..support.len() / 2], &support[support.len() / 2..]].map(|half| {
+        let halves = [&support[support.len() / 2..], &support[..support.len() / 2]].map(|half| {
             let mut part = vec![0.0; values.len()];
             half.iter().for_each(|&i| part[i] = values[i]);
             part
@@ -374,11 +403,11 @@ mod tests {
         let wrong = |x: f64| if x > 1.0 { -x.sin() + 0.01 } else { -x.sin() };
         let failure =
             derivative(&any_length(), elementwise(f64::cos), scaled(wrong), &Settings::default()).unwrap_err();
-        let Failure::Derivative { point, analytic, numeric, input, output } = &failure else { panic!("{failure}") };
+        let Failure::Derivative { point, analytic, numeric, input, output, .. } = &failure else { panic!("{failure}") };
         assert_eq!((point.len(), point[0].len()), (1, 1), "{failure}");
         assert!(point[0][0] > 1.0 && point[0][0] < 1.001, "{failure}");
         assert!((analytic - numeric - 0.01).abs() < 1e-7, "{failure}");
-        assert_eq!((input, output), (&("x".to_owned(), 0), &(0, 1)));
+        assert_eq!((input, output), (&(0, 0), &(0, 1)));
     }
 
     #[test]
@@ -397,7 +426,14 @@ mod tests {
         };
         let failure = derivative(&inputs, function, vjp, &Settings::default()).unwrap_err();
         let message = failure.to_string();
-        assert!(message.starts_with("wrong derivative with respect to element 37 of `b`: it claims 2."), "{message}");
+        assert!(message.starts_with("wrong derivative with respect to `b[37]`: it claims 2."), "{message}");
+    }
+
+    #[test]
+    fn elements_are_counted_along_axes() {
+        let element = |shape: &[usize], at| Input::tensor("w", shape, Domain::reals(0.0, 1.0)).element(at);
+        assert_eq!([element(&[4, 3], 7), element(&[2, 2, 5], 19)], ["w[2, 1]", "w[1, 1, 4]"]);
+        assert_eq!(element(&[], 0), "w");
     }
 
     #[test]

@@ -45,7 +45,8 @@ const DIMS: usize = 16;
 /// The loss is the scalar result named `loss`, or the only result if that is a scalar.
 ///
 /// # Errors
-/// Where the gradient is wrong, narrowed down to one element of a parameter or input; or why it could not be judged.
+/// Where the gradient is wrong, narrowed down to one element of a parameter or input, the last in the order of the net; or why
+/// it could not be judged.
 pub fn net<N: Net<f64>>(settings: &NetSettings) -> Result<Passed, Failure> {
     let mut total = Passed { checked: 0, kinks: 0 };
     for sizes in &settings.sizes {
@@ -171,8 +172,8 @@ fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> Result<(Vec<
     let start = |key: &str| slots.iter().find(|slot| slot.key == key).map(|slot| slot.init.resolved(&slot.dims));
     let chosen = |name: &str| settings.domains.iter().find(|(known, _)| known == name).map(|(_, domain)| *domain);
     let argument = |name: &str, domain: Domain, place: Place, id: NodeId| {
-        let len = graph[id].len();
-        Argument { input: Input::new(name, len..=len, chosen(name).unwrap_or(domain)), place, node: id }
+        let input = Input::tensor(name, &graph[id].dims, chosen(name).unwrap_or(domain));
+        Argument { input, place, node: id }
     };
     let mut held: Vec<Vec<f64>> = Vec::new();
     for state in graph.states() {
@@ -210,9 +211,10 @@ fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> Result<(Vec<
             arguments.push(argument(&slot.name, domain, Place::Input, id));
         }
     }
-    // Inputs come in the order of the run.
+    // Inputs come in the order of the run, and then parameters in that of the net: what is wrong in one place is wrong for
+    // all before it, and the last is nearest to the place.
     arguments.sort_by_key(|argument| {
-        if let Some(Home::Input(i)) = graph[argument.node].given() { (1, i) } else { (0, argument.node.index()) }
+        if let Some(Home::Input(i)) = graph[argument.node].given() { (0, i) } else { (1, argument.node.index()) }
     });
     Ok((arguments, held))
 }
@@ -303,8 +305,8 @@ mod tests {
     #[test]
     fn a_wrong_gradient_is_found_and_named() {
         let failure = net::<Risk<true>>(&NetSettings::default()).expect_err("the first layer has no derivative");
-        let Failure::Derivative { input: (name, _), analytic, numeric, .. } = &failure else { panic!("{failure}") };
-        assert!(["fc1.weight", "fc1.bias", "x"].contains(&&**name), "{failure}");
+        let Failure::Derivative { name, analytic, numeric, .. } = &failure else { panic!("{failure}") };
+        assert!(name.starts_with("fc1."), "{failure}");
         assert!(*analytic == 0.0 && *numeric != 0.0, "{failure}");
     }
 

@@ -37,10 +37,7 @@ fn real_inputs(graph: &Graph) -> Vec<NodeId> {
 /// Compares the derivative of a case's outputs with finite differences.
 fn check(case: &Case, settings: &Settings) {
     let inputs: Vec<Input> = (case.graph.inputs().iter().zip(&case.domains))
-        .map(|(slot, &domain)| {
-            let len = slot.dims.iter().product();
-            Input::new(slot.name.clone(), len..=len, domain)
-        })
+        .map(|(slot, &domain)| Input::tensor(slot.name.clone(), &slot.dims, domain))
         .collect();
     let vjp = differentiated(case);
     let lens: Vec<usize> = case.graph.outputs().iter().map(|(_, id)| case.graph[*id].len()).collect();
