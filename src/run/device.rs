@@ -51,7 +51,7 @@ impl Device {
 
     /// A GPU of NVIDIA's by its number, counted from 0. The driver's library and that of the compiler NVRTC are looked
     /// for when the program runs: in the folders that `ANSATZ_CUDA` names, in the toolkit's, in those of a virtual
-    /// environment, and where the system's loader looks.
+    /// environment, and where the system's loader looks. So is cuBLASLt, for matrix products; without it they are slower.
     ///
     /// # Errors
     /// If there is no driver or no such device, or the library was built without the feature `cuda`.
@@ -100,11 +100,11 @@ impl Device {
 
 #[cfg(all(test, feature = "cuda"))]
 impl Device {
-    /// Compiles the kernels of several programs together.
-    pub(crate) fn prepare(&self, programs: &[&Program]) -> Result<()> {
+    /// Compiles the kernels of several programs together; of products too, if they are to be printed.
+    pub(crate) fn prepare(&self, programs: &[&Program], printed: bool) -> Result<()> {
         match &self.kind {
             Kind::Cpu => Ok(()),
-            Kind::Cuda(device) => cuda::Plan::prepare(device, programs),
+            Kind::Cuda(device) => cuda::Plan::prepare(device, self.precision, programs, printed),
         }
     }
 }
@@ -251,7 +251,7 @@ impl Engine {
                 engine.ok_or_else(|| refused("intermediate values", program.workspace_bytes()))
             }
             #[cfg(feature = "cuda")]
-            Kind::Cuda(device) => Ok(Engine::Cuda(Box::new(cuda::Engine::new(device, program, states)?))),
+            Kind::Cuda(cuda) => Ok(Engine::Cuda(Box::new(cuda::Engine::new(cuda, device.precision, program, states)?))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the driver owns, each with its end, and every call checked.
 
+use super::blas::Blas;
 use super::library::Driver;
 use super::nvrtc::{Compiler, Image, Target};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -18,6 +19,8 @@ pub struct Context {
     folders: Vec<PathBuf>,
     /// Found when kernels are first compiled.
     compiler: OnceLock<Result<Compiler, String>>,
+    /// Found when a product is first planned.
+    blas: OnceLock<Option<Blas>>,
 }
 
 /// Attributes of devices and functions, by the driver's numbers.
@@ -54,8 +57,17 @@ impl Context {
             check(&driver, (driver.cuDeviceTotalMem_v2)(&raw mut bytes, device), "the device tells no memory")?;
             check(&driver, (driver.cuDevicePrimaryCtxRetain)(&raw mut handle, device), "the device cannot be used")?;
             let name = CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned();
-            let (capability, folders, compiler) = ([major, minor], folders.to_vec(), OnceLock::new());
-            Ok(Arc::new(Context { driver, ordinal: device, handle, name, capability, bytes, folders, compiler }))
+            Ok(Arc::new(Context {
+                driver,
+                ordinal: device,
+                handle,
+                name,
+                capability: [major, minor],
+                bytes,
+                folders: folders.to_vec(),
+                compiler: OnceLock::new(),
+                blas: OnceLock::new(),
+            }))
         }
     }
 
@@ -88,6 +100,11 @@ impl Context {
     /// A sentence, if it is missing.
     pub fn compiler(&self) -> Result<&Compiler, String> {
         self.compiler.get_or_init(|| Compiler::find(&self.folders)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The library of products, if there is one that serves this device.
+    pub fn blas(&self) -> Option<&Blas> {
+        self.blas.get_or_init(|| self.enter().ok().and_then(|()| Blas::find(&self.folders))).as_ref()
     }
 
     /// Compiles kernels for this device and loads them.
@@ -129,6 +146,7 @@ impl fmt::Debug for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.blas.take();
         // SAFETY: it was retained, and nothing of it is left.
         unsafe { (self.driver.cuDevicePrimaryCtxRelease_v2)(self.ordinal) };
     }
@@ -270,6 +288,10 @@ impl Stream {
     /// The device.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    pub(super) fn handle(&self) -> usize {
+        self.handle
     }
 
     /// Begins to copy bytes to the device.

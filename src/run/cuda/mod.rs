@@ -64,8 +64,12 @@ impl fmt::Display for Device {
             self.0.name()
         )?;
         match self.0.compiler().map(|compiler| compiler.version()) {
-            Ok([version, revision]) => write!(f, ", NVRTC {version}.{revision}"),
-            Err(_) => f.write_str(", without NVRTC"),
+            Ok([version, revision]) => write!(f, ", NVRTC {version}.{revision}")?,
+            Err(_) => f.write_str(", without NVRTC")?,
+        }
+        match self.0.blas().map(|blas| blas.version()) {
+            Some([version, revision]) => write!(f, ", cuBLASLt {version}.{revision}"),
+            None => f.write_str(", without cuBLASLt"),
         }
     }
 }

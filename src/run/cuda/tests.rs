@@ -2,12 +2,13 @@
 
 use super::super::compile_for;
 use super::super::tests::{Tensor, agrees_on, mixed};
-use super::super::{Data, Device, Program, State};
+use super::super::{Data, Device, Precision, Program, State};
 use crate::compile::sample::{Sample, sample};
 use crate::grad::grad;
 use crate::graph::{Binary, DType, Distribution, Graph, Node, NodeId, Op, Unary};
 use crate::kernel::cuda::nvrtc::{Compiler, Target};
 use crate::kernel::cuda::{folders, print::Source};
+use crate::kernel::work::Work;
 use crate::ops::{Case, cases};
 use std::sync::LazyLock;
 
@@ -23,13 +24,18 @@ const TOGETHER: usize = 40;
 
 /// Prepares programs in groups, two groups at a time.
 fn prepare(programs: &[Program]) {
+    prepare_with(programs, false);
+}
+
+/// The same, with products by kernels of our own if they are to be printed.
+fn prepare_with(programs: &[Program], printed: bool) {
     let groups: Vec<Vec<&Program>> = programs.chunks(TOGETHER).map(|group| group.iter().collect()).collect();
     std::thread::scope(|scope| {
         for half in 0..2 {
             let groups = &groups;
             scope.spawn(move || {
                 for group in groups.iter().skip(half).step_by(2) {
-                    DEVICE.prepare(group).unwrap_or_else(|problem| panic!("{problem}"));
+                    DEVICE.prepare(group, printed).unwrap_or_else(|problem| panic!("{problem}"));
                 }
             });
         }
@@ -91,6 +97,43 @@ fn every_derivative_agrees_with_the_interpreter() {
             assert!(result.is_ok(), "{} in {float:?}: {}", case.name, result.unwrap_err());
         }
     }
+}
+
+/// Without the library, and where it cannot do a product, the printed kernels serve.
+#[test]
+fn printed_products_agree_with_the_interpreter() {
+    for float in FLOATS {
+        let mut graphs: Vec<(String, Graph, [Vec<Vec<f64>>; 2])> = Vec::new();
+        for case in all_cases(float) {
+            for graph in [Some(case.graph.clone()), with_derivatives(&case.graph)].into_iter().flatten() {
+                if compiled(&graph).schedule.steps.iter().any(|step| matches!(step.work, Work::Products(_))) {
+                    graphs.push((case.name.to_string(), graph, [case.sample(3), case.states.clone()]));
+                }
+            }
+        }
+        assert!(graphs.len() > 10, "products of several kinds are among the cases");
+        let programs: Vec<Program> = graphs.iter().map(|(_, graph, _)| compiled(graph)).collect();
+        prepare_with(&programs, true);
+        for ((name, graph, [inputs, states]), program) in graphs.iter().zip(&programs) {
+            let result = agrees_on(&DEVICE, program, graph, [inputs, states], 1);
+            assert!(result.is_ok(), "{name} in {float:?}: {}", result.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn products_round_their_factors_only_where_they_are_asked_to() {
+    let mut graph = Graph::new();
+    let [x, y] = ["x", "y"].map(|name| graph.input(name, &[7, 7], DType::F32));
+    let z = graph.matmul(x, y, [false, false]).unwrap();
+    graph.output("z", z);
+    let inputs = [0.37, 0.91].map(|step| (0..49).map(|i| f64::from(((f64::from(i) * step).sin()) as f32)).collect());
+    let coarse = DEVICE.clone().with_precision(Precision::Tf32);
+    let [expected, full, coarse] =
+        [&Device::cpu(), &*DEVICE, &coarse].map(|device| outputs(device, &graph, &inputs).remove(0));
+    let worst = |found: &[f64]| expected.iter().zip(found).map(|(e, f)| (e - f).abs()).fold(0.0, f64::max);
+    assert!(worst(&full) < 1e-6, "{}", worst(&full));
+    assert!((1e-5..5e-3).contains(&worst(&coarse)), "{}", worst(&coarse));
 }
 
 /// Random graphs, each from its number.
