@@ -1,8 +1,11 @@
 //! The least time of a training step on a GPU that need not be there: from the bytes that each launch moves and what it
 //! computes, against what an H200 does in a second. The five largest launches of each net show where the time would go.
 //!
+//! Launches are those of a device if one can be opened, and a driver that stands in for one will do; else the processor's, of
+//! which there are more.
+//!
 //! ```text
-//! cargo bench -p ansatz-benches --bench predict
+//! ANSATZ_CUDA=target/release/deps/standin cargo bench -p ansatz-benches --features ansatz/cuda --bench predict
 //! ```
 
 use ansatz::nn::Net;
@@ -32,9 +35,11 @@ fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
     }
-    let trainer = Trainer::builder(GptReads::init(0), AdamW::new(6e-4)).build()?;
+    let device = Device::cuda(0).unwrap_or_default();
+    println!("launches of {device}");
+    let trainer = Trainer::builder(GptReads::init(0), AdamW::new(6e-4)).device(&device).build()?;
     show("GPT-2 124M, 8 × 1024 tokens", 8192, &trainer, &[8, 1024])?;
-    let trainer = Trainer::builder(ResNetSees::init(0), Sgd::new(0.1)).build()?;
+    let trainer = Trainer::builder(ResNetSees::init(0), Sgd::new(0.1)).device(&device).build()?;
     show("ResNet-50, 128 images", 128, &trainer, &[128])
 }
 

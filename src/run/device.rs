@@ -93,7 +93,7 @@ impl Device {
         match &self.kind {
             Kind::Cpu => &LIMITS,
             #[cfg(feature = "cuda")]
-            Kind::Cuda(_) => &cuda::LIMITS,
+            Kind::Cuda(_) => &cuda::OWN,
         }
     }
 }

@@ -16,6 +16,7 @@ pub struct Context {
     name: String,
     capability: [i32; 2],
     bytes: usize,
+    shared: usize,
     folders: Vec<PathBuf>,
     /// Found when kernels are first compiled.
     compiler: OnceLock<Result<Compiler, String>>,
@@ -27,6 +28,7 @@ pub struct Context {
 const MAJOR: c_int = 75;
 const MINOR: c_int = 76;
 const MOST_SHARED: c_int = 8;
+const SHARED_OF_BLOCK: c_int = 97;
 /// The shared memory that a kernel has without asking.
 const SHARED: u32 = 48 << 10;
 
@@ -37,7 +39,7 @@ impl Context {
     /// A sentence, if there is no driver or no such device.
     pub fn open(ordinal: usize, folders: &[PathBuf]) -> Result<Arc<Self>, String> {
         let driver = Driver::find(folders)?;
-        let [mut device, mut count, mut major, mut minor] = [0; 4];
+        let [mut device, mut count, mut major, mut minor, mut shared] = [0; 5];
         let (mut handle, mut bytes) = (0, 0);
         let mut name = [0 as c_char; 128];
         // SAFETY: places to write to; a name is as long as it may be.
@@ -51,7 +53,7 @@ impl Context {
             let number = c_int::try_from(ordinal).map_err(|_| format!("there is no CUDA device {ordinal}"))?;
             check(&driver, (driver.cuDeviceGet)(&raw mut device, number), "the device cannot be opened")?;
             check(&driver, (driver.cuDeviceGetName)(name.as_mut_ptr(), 128, device), "the device has no name")?;
-            for (to, attribute) in [(&mut major, MAJOR), (&mut minor, MINOR)] {
+            for (to, attribute) in [(&mut major, MAJOR), (&mut minor, MINOR), (&mut shared, SHARED_OF_BLOCK)] {
                 check(&driver, (driver.cuDeviceGetAttribute)(to, attribute, device), "the device has no capability")?;
             }
             check(&driver, (driver.cuDeviceTotalMem_v2)(&raw mut bytes, device), "the device tells no memory")?;
@@ -64,6 +66,7 @@ impl Context {
                 name,
                 capability: [major, minor],
                 bytes,
+                shared: usize::try_from(shared).unwrap_or(0),
                 folders: folders.to_vec(),
                 compiler: OnceLock::new(),
                 blas: OnceLock::new(),
@@ -84,6 +87,11 @@ impl Context {
     /// The bytes of its memory.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The bytes that the threads of a block may share.
+    pub fn shared(&self) -> usize {
+        self.shared
     }
 
     /// The version of the driver's interface, as 13 and 0.

@@ -86,12 +86,8 @@ impl Plan {
         Ok(())
     }
 
-    fn make(
-        device: &Device,
-        precision: Precision,
-        mut source: Source,
-        programs: &[&Program],
-    ) -> Result<Vec<Arc<Self>>> {
+    fn make(device: &Device, precision: Precision, source: Source, programs: &[&Program]) -> Result<Vec<Arc<Self>>> {
+        let mut source = source.with_shared(device.0.shared());
         let print = |program: &&Program| told(Sequence::new(&program.schedule, &mut source, &|_| LIMITS.align));
         let sequences = programs.iter().map(print).collect::<Result<Vec<_>>>()?;
         let module = Arc::new(told(device.0.module(&source.text(), source.flush()))?);
@@ -166,8 +162,8 @@ impl Sequence {
     }
 }
 
-/// Adds the kernels of a schedule to a source.
+/// Adds the kernels of a schedule to a source. How many tasks a run has, see [`Sequence::tasks`].
 #[cfg(test)]
-pub(super) fn print(schedule: &Schedule, source: &mut Source) -> Result<(), String> {
-    Sequence::new(schedule, source, &|_| LIMITS.align).map(|_| ())
+pub(super) fn print(schedule: &Schedule, source: &mut Source) -> Result<Option<usize>, String> {
+    Sequence::new(schedule, source, &|_| LIMITS.align).map(|sequence| sequence.tasks())
 }

@@ -4,6 +4,7 @@
 //! kernels. No kernel adds by atomics: results do not depend on the order in which threads run.
 
 mod attention;
+mod chain;
 mod fold;
 mod point;
 mod special;
@@ -33,6 +34,8 @@ pub struct Source {
     scratch: usize,
     /// The library's way of doing products, where there is one.
     products: Option<Products>,
+    /// The bytes that threads of a block may share.
+    most_shared: usize,
     /// What the addresses of the operands at hand are multiples of, in bytes.
     aligned: Vec<usize>,
 }
@@ -123,6 +126,7 @@ impl Source {
             shared: Vec::new(),
             scratch: 0,
             products: None,
+            most_shared: 48 << 10,
             aligned: Vec::new(),
         }
     }
@@ -130,6 +134,11 @@ impl Source {
     /// The same, with products left to a library where it can do them.
     pub fn with_products(self, products: Products) -> Self {
         Source { products: Some(products), ..self }
+    }
+
+    /// The same for a device whose blocks may share so many bytes; every device's may share 48 KiB.
+    pub fn with_shared(self, most_shared: usize) -> Self {
+        Source { most_shared, ..self }
     }
 
     /// What a device does for work whose views name operands that share no memory, and of which each begins at a multiple of
@@ -142,6 +151,9 @@ impl Source {
         match work {
             Work::Fused(tiled) => self.tiled(tiled),
             Work::Chain(chain) => {
+                if let Some(task) = self.chain(chain)? {
+                    return Ok(vec![task]);
+                }
                 // No slab sees what another has written, so one link after the other gives the same.
                 let links: Result<Vec<_>, _> = chain.links.iter().map(|link| self.tiled(&link.tiled)).collect();
                 Ok(links?.concat())

@@ -1,9 +1,24 @@
 //! What happens at a point of a fused kernel, and the kernel that does it everywhere.
 
 use super::{BLOCKS, NARROW, Parameters, Source, Task, offset, positions, threads};
-use crate::tiled::{Code, Kind, Row, Source as From, Tiled};
+use crate::tiled::{Code, Kind, Register, Row, Source as From, Tiled};
 use crate::view::{DType, View};
+use std::collections::HashMap;
 use std::fmt::Write;
+
+/// What a block keeps in shared memory from one kernel of a chain to the next: elements of memory that sources are read
+/// from, and that registers are written to.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub read: HashMap<usize, String>,
+    pub write: Vec<(Register, String)>,
+}
+
+impl Kept {
+    pub fn any(&self) -> bool {
+        !self.read.is_empty() || !self.write.is_empty()
+    }
+}
 
 impl Source {
     pub(super) fn tiled(&mut self, tiled: &Tiled) -> Result<Vec<Task>, String> {
@@ -25,7 +40,7 @@ impl Source {
         );
         let axes: Vec<(usize, usize)> = tiled.dims.iter().copied().enumerate().collect();
         positions(&mut body, "v", &axes, "        ");
-        body += &self.point(tiled, &mut parameters, "v", "        ");
+        body += &self.point(tiled, &mut parameters, "v", &Kept::default(), "        ");
         body += "    }\n";
         let grid = points.div_ceil(block).min(BLOCKS);
         let (text, arguments) = (parameters.text(), parameters.arguments());
@@ -45,12 +60,20 @@ impl Source {
     }
 
     /// Fills the registers of a point and stores what is stored. `linear` is the row-major number of the point.
-    pub(super) fn point(&self, tiled: &Tiled, parameters: &mut Parameters<'_>, linear: &str, indent: &str) -> String {
+    pub(super) fn point(
+        &self,
+        tiled: &Tiled,
+        parameters: &mut Parameters<'_>,
+        linear: &str,
+        kept: &Kept,
+        indent: &str,
+    ) -> String {
         let kinds = tiled.kinds();
         let real = self.real();
         let mut text = String::new();
         for (i, source) in tiled.sources.iter().enumerate() {
             let value = match source {
+                From::Load(_) if kept.read.contains_key(&i) => kept.read[&i].clone(),
                 From::Load(view) => {
                     let value = at(view, parameters);
                     if view.element == DType::Bool { format!("({real}){value}") } else { value }
@@ -82,6 +105,9 @@ impl Source {
             let to = at(&store.view, parameters);
             let truth = if store.view.element == DType::Bool { " != 0" } else { "" };
             let _ = writeln!(text, "{indent}{to} = r{}{truth};", store.register);
+        }
+        for (register, place) in &kept.write {
+            let _ = writeln!(text, "{indent}{place} = r{register};");
         }
         text
     }
