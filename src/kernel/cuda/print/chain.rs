@@ -2,7 +2,7 @@
 //! What a link has read or written, and a later one reads again, stays in shared memory.
 
 use super::fold::{Way, begins, combined, meet, stored, taken};
-use super::point::{Kept, written};
+use super::point::{Kept, Taking, WIDE, written};
 use super::{LANES, NARROW, Parameters, Source, Task, positions};
 use crate::chain::{Chain, Link};
 use crate::tiled::{Register, Source as From};
@@ -172,8 +172,10 @@ impl Source {
         kept: &Kept,
         parameters: &mut Parameters<'_>,
     ) -> String {
+        let wide = self.wide(tiled).filter(|last| last != axis);
+        let width = if wide.is_some() { WIDE } else { 1 };
         let mut body = format!(
-            "        for (uint32_t k = begin * {inner}u + threadIdx.x; k < end * {inner}u; k += {threads}) {{\n"
+            "        for (uint32_t k = begin * {inner}u + threadIdx.x * {width}; k < end * {inner}u; k += {threads} * {width}) {{\n"
         );
         let others = (0..tiled.dims.len()).filter(|at| at != axis);
         let axes: Vec<(usize, usize)> = std::iter::once(*axis).chain(others).map(|at| (at, tiled.dims[at])).collect();
@@ -181,7 +183,8 @@ impl Source {
         if kept.any() {
             let _ = writeln!(body, "            const uint32_t at = k - begin * {inner}u;");
         }
-        body += &self.point(tiled, parameters, "0", kept, "            ");
+        let taking = Taking { wide, linear: "0", kept, after: "", indent: "            " };
+        body += &self.point(tiled, parameters, taking);
         body + "        }\n"
     }
 
@@ -202,6 +205,9 @@ impl Source {
         let gone: Vec<(usize, usize)> = others(true).collect();
         let each: usize = units[1..].iter().map(|(_, size)| size).product();
         let terms: usize = gone.iter().map(|(_, size)| size).product();
+        // Neighbouring terms are taken together, where they lie so.
+        let wide = self.wide(tiled).filter(|&last| last != *axis && tiled.reduced[last] && way != Way::Alone);
+        let width = if wide.is_some() { WIDE } else { 1 };
         let warps = threads / LANES;
         let (first, step, term, share) = match way {
             Way::Block => ("0", 1, "threadIdx.x", threads),
@@ -214,14 +220,15 @@ impl Source {
         let indent = "            ";
         positions(&mut body, "unit", &units, indent);
         body += &begins(tiled, indent);
-        let _ = writeln!(body, "{indent}for (uint32_t k = {term}; k < {terms}u; k += {share}) {{");
+        let _ =
+            writeln!(body, "{indent}for (uint32_t k = ({term}) * {width}; k < {terms}u; k += {share} * {width}) {{");
         let deeper = "                ";
         positions(&mut body, "k", &gone, deeper);
         if kept.any() {
             let _ = writeln!(body, "{deeper}const uint32_t at = {};", inner_number(&tiled.dims, *axis));
         }
-        body += &self.point(tiled, parameters, "0", kept, deeper);
-        body += &taken(tiled, deeper);
+        let after = taken(tiled, deeper);
+        body += &self.point(tiled, parameters, Taking { wide, linear: "0", kept, after: &after, indent: deeper });
         let _ = writeln!(body, "{indent}}}");
         body += &meet(tiled, way, warps, indent);
         let writer = match way {

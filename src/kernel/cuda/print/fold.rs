@@ -1,6 +1,6 @@
 //! Fused kernels that fold: registers combined over the reduced axes.
 
-use super::point::{Kept, at, counter, written};
+use super::point::{Kept, Taking, WIDE, at, counter, written};
 use super::{LANES, NARROW, Parameters, Source, THREADS, Task, positions, threads};
 use crate::tiled::{Accumulation, Fold, Tiled};
 use std::fmt::Write;
@@ -183,7 +183,10 @@ impl Source {
         let blocks = units.div_ceil(own);
         // Parts only where blocks are few and each part has terms for all of its threads.
         let parts = FEW.div_ceil(blocks).min(terms / (share * PART)).max(1);
-        let each = terms.div_ceil(parts).max(1);
+        // Neighbouring terms are taken together, where they lie so.
+        let wide = self.wide(tiled).filter(|_| way != Way::Columns);
+        let width = if wide.is_some() { WIDE } else { 1 };
+        let each = terms.div_ceil(parts).next_multiple_of(width).max(1);
         let parts = terms.div_ceil(each).max(1);
         if units >= NARROW || terms >= NARROW {
             return Err(format!("a fold of {terms} terms to {units} results is larger than a launch takes"));
@@ -210,11 +213,15 @@ impl Source {
             "    const uint32_t unit = u < {units}u ? u : 0, end = u < {units}u ? min((part + 1) * {each}u, {terms}u) : 0;"
         );
         positions(&mut body, "unit", &kept, "    ");
-        let _ = writeln!(body, "    for (uint32_t k = part * {each}u + {first}; k < end; k += {share}) {{");
+        let _ = writeln!(
+            body,
+            "    for (uint32_t k = part * {each}u + ({first}) * {width}; k < end; k += {share} * {width}) {{"
+        );
         positions(&mut body, "k", &gone, "        ");
         let linear = linear(&tiled.dims);
-        body += &self.point(tiled, &mut parameters, &linear, &Kept::default(), "        ");
-        body += &taken(tiled, "        ");
+        let after = taken(tiled, "        ");
+        let taking = Taking { wide, linear: &linear, kept: &Kept::default(), after: &after, indent: "        " };
+        body += &self.point(tiled, &mut parameters, taking);
         body += "    }\n";
         let shared = meeting(tiled, way, warps);
         if shared > 0 {
