@@ -1,8 +1,12 @@
 //! The least time of a training step on a GPU that need not be there: from the bytes that each launch moves and what it
-//! computes, against what an H200 does in a second. The five largest launches of each net show where the time would go.
+//! computes, against what an H200 does in a second. The five largest launches of each net show where the time would go, and
+//! all of them, in order, if the program is given `all`.
+//!
+//! Launches are those of a device if one can be opened, and a driver that stands in for one will do; else the processor's, of
+//! which there are more.
 //!
 //! ```text
-//! cargo bench -p ansatz-benches --bench predict
+//! ANSATZ_CUDA=target/release/deps/standin cargo bench -p ansatz-benches --features ansatz/cuda --bench predict
 //! ```
 
 use ansatz::nn::Net;
@@ -32,9 +36,11 @@ fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
     }
-    let trainer = Trainer::builder(GptReads::init(0), AdamW::new(6e-4)).build()?;
+    let device = Device::cuda(0).unwrap_or_default();
+    println!("launches of {device}");
+    let trainer = Trainer::builder(GptReads::init(0), AdamW::new(6e-4)).device(&device).build()?;
     show("GPT-2 124M, 8 × 1024 tokens", 8192, &trainer, &[8, 1024])?;
-    let trainer = Trainer::builder(ResNetSees::init(0), Sgd::new(0.1)).build()?;
+    let trainer = Trainer::builder(ResNetSees::init(0), Sgd::new(0.1)).device(&device).build()?;
     show("ResNet-50, 128 images", 128, &trainer, &[128])
 }
 
@@ -48,8 +54,11 @@ fn show<N: Net<f32>>(what: &str, units: usize, trainer: &Trainer<N>, dims: &[usi
         units as f64 / total
     );
     let mut launches: Vec<_> = profile.launches().iter().collect();
-    launches.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
-    for (title, time) in launches.iter().take(5) {
+    if !std::env::args().any(|argument| argument == "all") {
+        launches.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+        launches.truncate(5);
+    }
+    for (title, time) in launches {
         println!("{:6.1} %  {:8.3} ms  {}", 100.0 * time.as_secs_f64() / total, 1e3 * time.as_secs_f64(), title.trim());
     }
     Ok(())

@@ -252,7 +252,7 @@ fn what_is_missing_is_a_sentence() {
     }
     assert_eq!(
         DEVICE.to_string(),
-        "the processor in place of a GPU, capability 9.0, 4 GiB, driver of CUDA 13.0, NVRTC 13.0"
+        "the processor in place of a GPU, capability 9.0, 4 GiB, driver of CUDA 13.0, NVRTC 13.0, cuBLASLt 13.0"
     );
     let model: Perceptron = Perceptron::init(0);
     let mut trainer = Trainer::builder(model, Adam::new(1e-3)).device(&DEVICE).build().expect("it is small");

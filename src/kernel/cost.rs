@@ -13,7 +13,7 @@ pub struct Cost {
     /// Multiplications and additions of products, attention and convolutions; what fused kernels compute is free beside
     /// the memory that they touch.
     pub operations: usize,
-    /// Kernels that run.
+    /// Kernels that run: a chain is one, and each product.
     pub launches: usize,
 }
 
@@ -58,7 +58,11 @@ impl Work {
             _ => 0,
         };
         self.clone().views_mut(visit);
-        Cost { bytes, operations, launches: self.launches() }
+        let launches = match self {
+            Work::Products(gemms) => gemms.len(),
+            _ => 1,
+        };
+        Cost { bytes, operations, launches }
     }
 }
 

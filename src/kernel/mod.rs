@@ -21,6 +21,7 @@ pub mod cost;
 pub mod schedule;
 mod verify;
 pub mod limits;
+pub mod precision;
 pub mod random;
 pub mod cpu;
 #[cfg(feature = "cuda")]

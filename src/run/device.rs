@@ -3,7 +3,7 @@
 use super::cpu::{self, Arena};
 #[cfg(feature = "cuda")]
 use super::cuda;
-use super::{Data, DataMut};
+use super::{Data, DataMut, Precision};
 #[cfg(test)]
 use crate::compile::LIMITS;
 use crate::compile::Program;
@@ -30,7 +30,10 @@ use std::time::Duration;
 /// println!("training on {device}");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Device(Kind);
+pub struct Device {
+    kind: Kind,
+    precision: Precision,
+}
 
 #[derive(Clone, Debug, Default, PartialEq)]
 enum Kind {
@@ -43,12 +46,12 @@ enum Kind {
 impl Device {
     /// This processor.
     pub fn cpu() -> Self {
-        Device(Kind::Cpu)
+        Device::default()
     }
 
     /// A GPU of NVIDIA's by its number, counted from 0. The driver's library and that of the compiler NVRTC are looked
     /// for when the program runs: in the folders that `ANSATZ_CUDA` names, in the toolkit's, in those of a virtual
-    /// environment, and where the system's loader looks.
+    /// environment, and where the system's loader looks. So is cuBLASLt, for matrix products; without it they are slower.
     ///
     /// # Errors
     /// If there is no driver or no such device, or the library was built without the feature `cuda`.
@@ -70,36 +73,51 @@ impl Device {
     pub fn cuda_with(number: usize, folders: &[&Path]) -> Result<Self> {
         let own = folders.iter().map(|folder| folder.to_path_buf());
         let folders: Vec<PathBuf> = own.chain(crate::kernel::cuda::folders()).collect();
-        Ok(Device(Kind::Cuda(cuda::Device::open(number, &folders)?)))
+        Ok(Device { kind: Kind::Cuda(cuda::Device::open(number, &folders)?), precision: Precision::Full })
+    }
+
+    /// The same device, with products of this precision.
+    ///
+    /// ```
+    /// use ansatz::{Device, Precision};
+    ///
+    /// let device = Device::cuda(0).unwrap_or_default().with_precision(Precision::Tf32);
+    /// println!("training on {device}");
+    /// ```
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Device { precision, ..self }
     }
 
     /// What launches must keep to there.
     pub(crate) fn limits(&self) -> &'static Limits {
-        match &self.0 {
+        match &self.kind {
             Kind::Cpu => &LIMITS,
             #[cfg(feature = "cuda")]
-            Kind::Cuda(_) => &cuda::LIMITS,
+            Kind::Cuda(_) => &cuda::OWN,
         }
     }
 }
 
 #[cfg(all(test, feature = "cuda"))]
 impl Device {
-    /// Compiles the kernels of several programs together.
-    pub(crate) fn prepare(&self, programs: &[&Program]) -> Result<()> {
-        match &self.0 {
+    /// Compiles the kernels of several programs together; of products too, if they are to be printed.
+    pub(crate) fn prepare(&self, programs: &[&Program], printed: bool) -> Result<()> {
+        match &self.kind {
             Kind::Cpu => Ok(()),
-            Kind::Cuda(device) => cuda::Plan::prepare(device, programs),
+            Kind::Cuda(device) => cuda::Plan::prepare(device, self.precision, programs, printed),
         }
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::Cpu => f.write_str("this processor"),
             #[cfg(feature = "cuda")]
-            Kind::Cuda(device) => device.fmt(f),
+            Kind::Cuda(device) => {
+                device.fmt(f)?;
+                if self.precision == Precision::Tf32 { f.write_str(", products in TF32") } else { Ok(()) }
+            }
         }
     }
 }
@@ -133,7 +151,7 @@ impl Memory {
     /// Zeros for these tensors, which begin at these bytes.
     pub fn new(device: &Device, slots: &[StateSlot], offsets: &[usize], bytes: usize) -> Result<Self> {
         let _ = (slots, offsets);
-        match &device.0 {
+        match &device.kind {
             Kind::Cpu => Arena::try_new(bytes).map(Memory::Cpu).ok_or_else(|| refused("the tensors of a state", bytes)),
             #[cfg(feature = "cuda")]
             Kind::Cuda(device) => Ok(Memory::Cuda(Box::new(cuda::Tensors::new(device, slots, offsets, bytes)?))),
@@ -227,13 +245,13 @@ impl From<String> for Trouble {
 impl Engine {
     /// The tensors of the program's state begin at these bytes of the state's memory.
     pub fn new(device: &Device, program: &Program, states: Vec<usize>) -> Result<Self> {
-        match &device.0 {
+        match &device.kind {
             Kind::Cpu => {
                 let engine = cpu::Engine::new(program, states).map(Engine::Cpu);
                 engine.ok_or_else(|| refused("intermediate values", program.workspace_bytes()))
             }
             #[cfg(feature = "cuda")]
-            Kind::Cuda(device) => Ok(Engine::Cuda(Box::new(cuda::Engine::new(device, program, states)?))),
+            Kind::Cuda(cuda) => Ok(Engine::Cuda(Box::new(cuda::Engine::new(cuda, device.precision, program, states)?))),
         }
     }
 

@@ -12,6 +12,7 @@ mod profile;
 mod cache;
 
 pub use crate::compile::Program;
+pub use crate::kernel::precision::Precision;
 
 use crate::Result;
 use crate::graph::Graph;

@@ -1,5 +1,6 @@
 //! What the driver owns, each with its end, and every call checked.
 
+use super::blas::Blas;
 use super::library::Driver;
 use super::nvrtc::{Compiler, Image, Target};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -15,15 +16,19 @@ pub struct Context {
     name: String,
     capability: [i32; 2],
     bytes: usize,
+    shared: usize,
     folders: Vec<PathBuf>,
     /// Found when kernels are first compiled.
     compiler: OnceLock<Result<Compiler, String>>,
+    /// Found when a product is first planned.
+    blas: OnceLock<Option<Blas>>,
 }
 
 /// Attributes of devices and functions, by the driver's numbers.
 const MAJOR: c_int = 75;
 const MINOR: c_int = 76;
 const MOST_SHARED: c_int = 8;
+const SHARED_OF_BLOCK: c_int = 97;
 /// The shared memory that a kernel has without asking.
 const SHARED: u32 = 48 << 10;
 
@@ -34,7 +39,7 @@ impl Context {
     /// A sentence, if there is no driver or no such device.
     pub fn open(ordinal: usize, folders: &[PathBuf]) -> Result<Arc<Self>, String> {
         let driver = Driver::find(folders)?;
-        let [mut device, mut count, mut major, mut minor] = [0; 4];
+        let [mut device, mut count, mut major, mut minor, mut shared] = [0; 5];
         let (mut handle, mut bytes) = (0, 0);
         let mut name = [0 as c_char; 128];
         // SAFETY: places to write to; a name is as long as it may be.
@@ -48,14 +53,24 @@ impl Context {
             let number = c_int::try_from(ordinal).map_err(|_| format!("there is no CUDA device {ordinal}"))?;
             check(&driver, (driver.cuDeviceGet)(&raw mut device, number), "the device cannot be opened")?;
             check(&driver, (driver.cuDeviceGetName)(name.as_mut_ptr(), 128, device), "the device has no name")?;
-            for (to, attribute) in [(&mut major, MAJOR), (&mut minor, MINOR)] {
+            for (to, attribute) in [(&mut major, MAJOR), (&mut minor, MINOR), (&mut shared, SHARED_OF_BLOCK)] {
                 check(&driver, (driver.cuDeviceGetAttribute)(to, attribute, device), "the device has no capability")?;
             }
             check(&driver, (driver.cuDeviceTotalMem_v2)(&raw mut bytes, device), "the device tells no memory")?;
             check(&driver, (driver.cuDevicePrimaryCtxRetain)(&raw mut handle, device), "the device cannot be used")?;
             let name = CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned();
-            let (capability, folders, compiler) = ([major, minor], folders.to_vec(), OnceLock::new());
-            Ok(Arc::new(Context { driver, ordinal: device, handle, name, capability, bytes, folders, compiler }))
+            Ok(Arc::new(Context {
+                driver,
+                ordinal: device,
+                handle,
+                name,
+                capability: [major, minor],
+                bytes,
+                shared: usize::try_from(shared).unwrap_or(0),
+                folders: folders.to_vec(),
+                compiler: OnceLock::new(),
+                blas: OnceLock::new(),
+            }))
         }
     }
 
@@ -74,6 +89,11 @@ impl Context {
         self.bytes
     }
 
+    /// The bytes that the threads of a block may share.
+    pub fn shared(&self) -> usize {
+        self.shared
+    }
+
     /// The version of the driver's interface, as 13 and 0.
     pub fn driver_version(&self) -> [i32; 2] {
         let mut version = 0;
@@ -88,6 +108,11 @@ impl Context {
     /// A sentence, if it is missing.
     pub fn compiler(&self) -> Result<&Compiler, String> {
         self.compiler.get_or_init(|| Compiler::find(&self.folders)).as_ref().map_err(Clone::clone)
+    }
+
+    /// The library of products, if there is one that serves this device.
+    pub fn blas(&self) -> Option<&Blas> {
+        self.blas.get_or_init(|| self.enter().ok().and_then(|()| Blas::find(&self.folders))).as_ref()
     }
 
     /// Compiles kernels for this device and loads them.
@@ -129,6 +154,7 @@ impl fmt::Debug for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.blas.take();
         // SAFETY: it was retained, and nothing of it is left.
         unsafe { (self.driver.cuDevicePrimaryCtxRelease_v2)(self.ordinal) };
     }
@@ -270,6 +296,10 @@ impl Stream {
     /// The device.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    pub(super) fn handle(&self) -> usize {
+        self.handle
     }
 
     /// Begins to copy bytes to the device.

@@ -1,6 +1,7 @@
 //! NVIDIA's libraries as tables of functions, looked for at run time: nothing of NVIDIA's is needed to build, and what is
 //! missing is a sentence.
 
+use super::blas::Answer;
 use libloading::Library;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::path::{Path, PathBuf};
@@ -100,6 +101,29 @@ library! {
     }
 }
 
+library! {
+    /// Matrix products. Descriptions and layouts are addresses, as matrices on the device are.
+    CublasLt {
+        fn cublasLtCreate(*mut usize);
+        fn cublasLtDestroy(usize);
+        fn cublasLtGetProperty(c_int, *mut c_int);
+        fn cublasLtMatmulDescCreate(*mut usize, c_int, c_int);
+        fn cublasLtMatmulDescDestroy(usize);
+        fn cublasLtMatmulDescSetAttribute(usize, c_int, *const c_void, usize);
+        fn cublasLtMatrixLayoutCreate(*mut usize, c_int, u64, u64, i64);
+        fn cublasLtMatrixLayoutDestroy(usize);
+        fn cublasLtMatrixLayoutSetAttribute(usize, c_int, *const c_void, usize);
+        fn cublasLtMatmulPreferenceCreate(*mut usize);
+        fn cublasLtMatmulPreferenceDestroy(usize);
+        fn cublasLtMatmulPreferenceSetAttribute(usize, c_int, *const c_void, usize);
+        fn cublasLtMatmulAlgoGetHeuristic(usize, usize, usize, usize, usize, usize, usize, c_int, *mut Answer, *mut c_int);
+        fn cublasLtMatmul(
+            usize, usize, *const c_void, u64, usize, u64, usize, *const c_void, u64, usize, u64, usize, *const u64, u64,
+            usize, usize
+        );
+    }
+}
+
 /// The variable of the environment that names folders with NVIDIA's libraries, with colons between them.
 pub const FOLDERS: &str = "ANSATZ_CUDA";
 
@@ -119,12 +143,18 @@ pub fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Where the driver and the compiler are looked for: the names of their files, newest first.
+/// Where the libraries are looked for: the names of their files, newest first.
 const DRIVER: &[&str] = if cfg!(windows) { &["nvcuda.dll"] } else { &["libcuda.so.1"] };
 const NVRTC: &[&str] = if cfg!(windows) {
     &["nvrtc64_130_0.dll", "nvrtc64_120_0.dll"]
 } else {
     &["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"]
+};
+
+const CUBLAS_LT: &[&str] = if cfg!(windows) {
+    &["cublasLt64_13.dll", "cublasLt64_12.dll"]
+} else {
+    &["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"]
 };
 
 /// Opens the first file that is there, by its path in one of the folders or by its name as the system's loader finds it.
@@ -182,6 +212,19 @@ impl Nvrtc {
                  folder of its library in {FOLDERS}, or use `Device::cpu()`"
             )
         })
+    }
+}
+
+impl CublasLt {
+    /// The library of products, looked for in these folders first.
+    pub fn find(folders: &[PathBuf]) -> Option<Self> {
+        search(CUBLAS_LT, folders, CublasLt::open).ok()
+    }
+}
+
+impl std::fmt::Debug for CublasLt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.path.fmt(f)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::kernel::cpu::{Fault, Kernel, Operand, Scratch};
 use crate::kernel::cuda::driver::{Graph, Memory, Pinned, Stream};
 use crate::kernel::cuda::print::{Argument, Place, Task};
 use crate::kernel::nest::{Moving, Nest};
+use crate::kernel::precision::Precision;
 use crate::kernel::schedule::Home;
 use crate::kernel::view::View;
 use crate::run::Data;
@@ -56,8 +57,8 @@ const FAULT: usize = 16;
 const MOST_RECORDED: usize = 4096;
 
 impl Engine {
-    pub fn new(device: &Device, program: &Program, states: Vec<usize>) -> Result<Self> {
-        let plan = Plan::of(device, program)?;
+    pub fn new(device: &Device, precision: Precision, program: &Program, states: Vec<usize>) -> Result<Self> {
+        let plan = Plan::of(device, precision, program)?;
         let (mut on_device, mut on_host) = (program.schedule.bytes, 0);
         let take = |bytes: &mut usize, size: usize| {
             let first = bytes.next_multiple_of(super::LIMITS.align);
@@ -245,6 +246,10 @@ impl Run<'_> {
                     self.stream.launch(function, [launch.grid, launch.block, launch.shared], &mut self.arguments)
                 }
                 Task::Clear(place, bytes) => self.stream.clear(address(*place), *bytes),
+                Task::Product { plan, places, scratch, accumulate } => {
+                    let workspace = self.scratch + *scratch as u64;
+                    self.stream.product(plan, places.map(address), workspace, *accumulate)
+                }
                 Task::Copy(from, to, bytes) => self.stream.copy(address(*to), address(*from), *bytes),
             }?;
         }

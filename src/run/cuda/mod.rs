@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a device asks of launches.
-pub(super) const LIMITS: Limits = Limits {
+const LIMITS: Limits = Limits {
     // Positions are computed, not walked, so that axes cost little.
     axes: 12,
     // Registers of a thread.
@@ -27,9 +27,12 @@ pub(super) const LIMITS: Limits = Limits {
     // Reading a number from memory takes as long as some sixty operations.
     dear: 24,
     align: 256,
-    // A chain would be as many kernels; nothing is won.
-    chain: ChainLimits { large: usize::MAX, slab: 0, largest_slab: 0, fewest_slabs: usize::MAX, views: 0 },
+    // A chain is one kernel, in which a block takes a slab: enough of them keep the device busy.
+    chain: ChainLimits { large: 1, slab: 0, largest_slab: 1 << 20, fewest_slabs: 64, views: 64 },
 };
+
+/// What launches keep to; in tests over a few elements chains are made of them too.
+pub(super) static OWN: Limits = if cfg!(test) { LIMITS.chaining_all() } else { LIMITS };
 
 /// A device, opened.
 #[derive(Clone)]
@@ -64,8 +67,12 @@ impl fmt::Display for Device {
             self.0.name()
         )?;
         match self.0.compiler().map(|compiler| compiler.version()) {
-            Ok([version, revision]) => write!(f, ", NVRTC {version}.{revision}"),
-            Err(_) => f.write_str(", without NVRTC"),
+            Ok([version, revision]) => write!(f, ", NVRTC {version}.{revision}")?,
+            Err(_) => f.write_str(", without NVRTC")?,
+        }
+        match self.0.blas().map(|blas| blas.version()) {
+            Some([version, revision]) => write!(f, ", cuBLASLt {version}.{revision}"),
+            None => f.write_str(", without cuBLASLt"),
         }
     }
 }

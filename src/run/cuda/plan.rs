@@ -1,14 +1,17 @@
 //! A schedule as a device runs it: kernels compiled, operands named.
 
-use super::{Device, told};
+use super::{Device, LIMITS, told};
 use crate::Result;
 use crate::compile::Program;
 use crate::graph::DType;
 use crate::kernel::call::Call;
+use crate::kernel::cuda::blas::Products;
 use crate::kernel::cuda::driver::{Function, Module};
 use crate::kernel::cuda::print::{Source, Task};
-use crate::kernel::nest::Nest;
+use crate::kernel::nest::{Moving, Nest};
+use crate::kernel::precision::Precision;
 use crate::kernel::schedule::{Home, Schedule, Slot};
+use crate::kernel::view::View;
 use crate::kernel::work::Work;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(in crate::run) struct Plan {
     pub device: Device,
+    precision: Precision,
     pub(super) sequence: Sequence,
     /// The kernels by their numbers in the source.
     pub functions: Arc<[Function]>,
@@ -58,26 +62,33 @@ impl Plan {
     ///
     /// # Errors
     /// If a kernel cannot be compiled.
-    pub fn of(device: &Device, program: &Program) -> Result<Arc<Self>> {
-        let own = |plan: &Plan| plan.device == *device;
-        program.prepared(own, || Ok(Self::make(device, program.dtype(), &[program])?.remove(0)))
+    pub fn of(device: &Device, precision: Precision, program: &Program) -> Result<Arc<Self>> {
+        let own = |plan: &Plan| plan.device == *device && plan.precision == precision;
+        let products = Products::new(&device.0, precision);
+        let source = Source::new(program.dtype()).with_products(products);
+        program.prepared(own, || Ok(Self::make(device, precision, source, &[program])?.remove(0)))
     }
 
-    /// Compiles the kernels of several programs together, which is faster than one by one.
+    /// Compiles the kernels of several programs together, which is faster than one by one; of products too, if they are to be
+    /// printed.
     #[cfg(test)]
-    pub fn prepare(device: &Device, programs: &[&Program]) -> Result<()> {
+    pub fn prepare(device: &Device, precision: Precision, programs: &[&Program], printed: bool) -> Result<()> {
         for float in [DType::F32, DType::F64] {
             let alike: Vec<&Program> = programs.iter().copied().filter(|program| program.dtype() == float).collect();
-            for (program, plan) in alike.iter().zip(Self::make(device, float, &alike)?) {
-                program.prepared(|plan: &Plan| plan.device == *device, || Ok(plan))?;
+            let mut source = Source::new(float);
+            if !printed {
+                source = source.with_products(Products::new(&device.0, precision));
+            }
+            for (program, plan) in alike.iter().zip(Self::make(device, precision, source, &alike)?) {
+                program.prepared(|plan: &Plan| plan.device == *device && plan.precision == precision, || Ok(plan))?;
             }
         }
         Ok(())
     }
 
-    fn make(device: &Device, float: DType, programs: &[&Program]) -> Result<Vec<Arc<Self>>> {
-        let mut source = Source::new(float);
-        let print = |program: &&Program| told(Sequence::new(&program.schedule, &mut source));
+    fn make(device: &Device, precision: Precision, source: Source, programs: &[&Program]) -> Result<Vec<Arc<Self>>> {
+        let mut source = source.with_shared(device.0.shared());
+        let print = |program: &&Program| told(Sequence::new(&program.schedule, &mut source, &|_| LIMITS.align));
         let sequences = programs.iter().map(print).collect::<Result<Vec<_>>>()?;
         let module = Arc::new(told(device.0.module(&source.text(), source.flush()))?);
         let function = |(number, &shared): (usize, &u32)| told(module.function(&Source::name(number), shared));
@@ -85,10 +96,11 @@ impl Plan {
         let plan = |sequence| {
             Arc::new(Plan {
                 device: device.clone(),
+                precision,
                 sequence,
                 functions: Arc::clone(&functions),
                 scratch: source.scratch_bytes(),
-                float,
+                float: source.float(),
                 _module: Arc::clone(&module),
             })
         };
@@ -97,19 +109,31 @@ impl Plan {
 }
 
 impl Sequence {
-    fn new(schedule: &Schedule, source: &mut Source) -> Result<Self, String> {
+    /// Every operand begins at a multiple of so many bytes.
+    fn new(schedule: &Schedule, source: &mut Source, aligned: &dyn Fn(Home) -> usize) -> Result<Self, String> {
         let (mut slots, mut launches) = (Vec::new(), Vec::new());
         for step in &schedule.steps {
             let (own, work) = schedule.resolved(step);
             let operands = slots.len()..slots.len() + own.len();
+            let alignments: Vec<usize> = own.iter().map(|slot| aligned(slot.home)).collect();
             slots.extend(own);
             let what = match work {
                 Work::Loop(nest) => {
-                    let body = Box::new(Sequence::new(&nest.body, source)?);
+                    let first = |view: &View, step: isize| {
+                        let bytes = [view.offset, step.unsigned_abs()].map(|elements| elements * view.element.size());
+                        1 << (alignments[view.operand] | bytes[0] | bytes[1]).trailing_zeros()
+                    };
+                    let moving = |Moving { view, .. }: &Moving| first(view, view.strides[0]);
+                    let within = |home| match home {
+                        Home::Input(i) => moving(&nest.inputs[i]),
+                        Home::State(i) => moving(&nest.states[i]),
+                        Home::Arena(offset) => 1 << (first(&nest.memory, 0) | offset).trailing_zeros(),
+                    };
+                    let body = Box::new(Sequence::new(&nest.body, source, &within)?);
                     What::Loop(nest, body)
                 }
                 Work::Call(call) => What::Call(*call),
-                work => What::Tasks(source.tasks(&work)?),
+                work => What::Tasks(source.tasks(&work, alignments)?),
             };
             launches.push(Launch { what, operands });
         }
@@ -138,8 +162,8 @@ impl Sequence {
     }
 }
 
-/// Adds the kernels of a schedule to a source.
+/// Adds the kernels of a schedule to a source. How many tasks a run has, see [`Sequence::tasks`].
 #[cfg(test)]
-pub(super) fn print(schedule: &Schedule, source: &mut Source) -> Result<(), String> {
-    Sequence::new(schedule, source).map(|_| ())
+pub(super) fn print(schedule: &Schedule, source: &mut Source) -> Result<Option<usize>, String> {
+    Sequence::new(schedule, source, &|_| LIMITS.align).map(|sequence| sequence.tasks())
 }

@@ -2,12 +2,16 @@
 
 use super::super::compile_for;
 use super::super::tests::{Tensor, agrees_on, mixed};
-use super::super::{Data, Device, Program, State};
+use super::super::{Data, Device, Precision, Program, State};
+use super::OWN;
+use crate::compile::compile;
 use crate::compile::sample::{Sample, sample};
 use crate::grad::grad;
-use crate::graph::{Binary, DType, Distribution, Graph, Node, NodeId, Op, Unary};
+use crate::graph::{Binary, DType, Distribution, Graph, Node, NodeId, Op, ReduceOp, Unary};
 use crate::kernel::cuda::nvrtc::{Compiler, Target};
 use crate::kernel::cuda::{folders, print::Source};
+use crate::kernel::limits::{ChainLimits, Limits};
+use crate::kernel::work::Work;
 use crate::ops::{Case, cases};
 use std::sync::LazyLock;
 
@@ -23,13 +27,18 @@ const TOGETHER: usize = 40;
 
 /// Prepares programs in groups, two groups at a time.
 fn prepare(programs: &[Program]) {
+    prepare_with(programs, false);
+}
+
+/// The same, with products by kernels of our own if they are to be printed.
+fn prepare_with(programs: &[Program], printed: bool) {
     let groups: Vec<Vec<&Program>> = programs.chunks(TOGETHER).map(|group| group.iter().collect()).collect();
     std::thread::scope(|scope| {
         for half in 0..2 {
             let groups = &groups;
             scope.spawn(move || {
                 for group in groups.iter().skip(half).step_by(2) {
-                    DEVICE.prepare(group).unwrap_or_else(|problem| panic!("{problem}"));
+                    DEVICE.prepare(group, printed).unwrap_or_else(|problem| panic!("{problem}"));
                 }
             });
         }
@@ -93,6 +102,43 @@ fn every_derivative_agrees_with_the_interpreter() {
     }
 }
 
+/// Without the library, and where it cannot do a product, the printed kernels serve.
+#[test]
+fn printed_products_agree_with_the_interpreter() {
+    for float in FLOATS {
+        let mut graphs: Vec<(String, Graph, [Vec<Vec<f64>>; 2])> = Vec::new();
+        for case in all_cases(float) {
+            for graph in [Some(case.graph.clone()), with_derivatives(&case.graph)].into_iter().flatten() {
+                if compiled(&graph).schedule.steps.iter().any(|step| matches!(step.work, Work::Products(_))) {
+                    graphs.push((case.name.to_string(), graph, [case.sample(3), case.states.clone()]));
+                }
+            }
+        }
+        assert!(graphs.len() > 10, "products of several kinds are among the cases");
+        let programs: Vec<Program> = graphs.iter().map(|(_, graph, _)| compiled(graph)).collect();
+        prepare_with(&programs, true);
+        for ((name, graph, [inputs, states]), program) in graphs.iter().zip(&programs) {
+            let result = agrees_on(&DEVICE, program, graph, [inputs, states], 1);
+            assert!(result.is_ok(), "{name} in {float:?}: {}", result.unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn products_round_their_factors_only_where_they_are_asked_to() {
+    let mut graph = Graph::new();
+    let [x, y] = ["x", "y"].map(|name| graph.input(name, &[7, 7], DType::F32));
+    let z = graph.matmul(x, y, [false, false]).unwrap();
+    graph.output("z", z);
+    let inputs = [0.37, 0.91].map(|step| (0..49).map(|i| f64::from(((f64::from(i) * step).sin()) as f32)).collect());
+    let coarse = DEVICE.clone().with_precision(Precision::Tf32);
+    let [expected, full, coarse] =
+        [&Device::cpu(), &*DEVICE, &coarse].map(|device| outputs(device, &graph, &inputs).remove(0));
+    let worst = |found: &[f64]| expected.iter().zip(found).map(|(e, f)| (e - f).abs()).fold(0.0, f64::max);
+    assert!(worst(&full) < 1e-6, "{}", worst(&full));
+    assert!((1e-5..5e-3).contains(&worst(&coarse)), "{}", worst(&coarse));
+}
+
 /// Random graphs, each from its number.
 fn samples(float: DType, count: u64) -> Vec<Sample> {
     let draw = |seed: u64| {
@@ -113,7 +159,12 @@ fn samples(float: DType, count: u64) -> Vec<Sample> {
 fn random_graphs_agree_with_the_interpreter() {
     for float in FLOATS {
         let samples = samples(float, 100);
-        let programs: Vec<Program> = samples.iter().map(|sample| compiled(&sample.graph)).collect();
+        // Every other one without chains.
+        let compiled = |(number, sample): (usize, &Sample)| {
+            let chain = ChainLimits { views: if number % 2 == 0 { OWN.chain.views } else { 0 }, ..OWN.chain };
+            compile(&sample.graph, &Limits { chain, ..OWN }).expect("one float type")
+        };
+        let programs: Vec<Program> = samples.iter().enumerate().map(compiled).collect();
         prepare(&programs);
         for (number, (Sample { graph, inputs, states }, program)) in samples.iter().zip(&programs).enumerate() {
             let result = agrees_on(&DEVICE, program, graph, [inputs, states], 2);
@@ -234,6 +285,75 @@ fn an_index_beyond_its_table_is_told() {
     }
 }
 
+/// The normalisations of nets over rows of these sizes, by name: softmax, cross entropy and layer norm with their
+/// derivatives.
+fn normalisations(rows: usize, width: usize, float: DType) -> Vec<(&'static str, Graph)> {
+    let dims = [rows, width];
+    let row = |graph: &mut Graph, x: NodeId| graph.broadcast(x, &[1], &dims).unwrap();
+    let softmax = |graph: &mut Graph, x: NodeId| {
+        let max = graph.reduce(ReduceOp::Max, x, &[1]).unwrap();
+        let max = row(graph, max);
+        let x = graph.binary(Binary::Sub, x, max).unwrap();
+        let exp = graph.unary(Unary::Exp, x).unwrap();
+        let sum = graph.sum(exp, &[1]).unwrap();
+        let sum = row(graph, sum);
+        graph.binary(Binary::Div, exp, sum).unwrap()
+    };
+    let norm = |graph: &mut Graph, x: NodeId| {
+        let mean = |graph: &mut Graph, x: NodeId| {
+            let sum = graph.sum(x, &[1]).unwrap();
+            let share = graph.constant(1.0 / width as f64, &[rows], float);
+            let mean = graph.binary(Binary::Mul, sum, share).unwrap();
+            row(graph, mean)
+        };
+        let centre = mean(graph, x);
+        let x = graph.binary(Binary::Sub, x, centre).unwrap();
+        let square = graph.unary(Unary::Square, x).unwrap();
+        let variance = mean(graph, square);
+        let scale = graph.unary(Unary::Rsqrt, variance).unwrap();
+        graph.binary(Binary::Mul, x, scale).unwrap()
+    };
+    let mut all = Vec::new();
+    for (names, function) in [
+        (["softmax", "derivative of softmax"], &softmax as &dyn Fn(&mut Graph, NodeId) -> NodeId),
+        (["layer norm", "derivative of layer norm"], &norm),
+    ] {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &dims, float);
+        let y = function(&mut graph, x);
+        graph.output("y", y);
+        all.push((names[0], graph.clone()));
+        let c = graph.input("c", &dims, float);
+        let product = graph.binary(Binary::Mul, y, c).unwrap();
+        let sum = graph.sum(product, &[0, 1]).unwrap();
+        let mut alone = Graph::new();
+        alone.clone_from(&graph);
+        let d = grad(&mut alone, sum, &[x]).unwrap();
+        alone.output("d", d[0]);
+        all.push((names[1], alone));
+    }
+    all
+}
+
+#[test]
+fn a_normalisation_is_one_kernel() {
+    for float in FLOATS {
+        // Rows of a block of their own, several in a block, and more numbers than shared memory holds.
+        for (rows, width) in [(70, 700), (600, 24), (64, 30_000)] {
+            for (name, graph) in normalisations(rows, width, float) {
+                let program = compiled(&graph);
+                let tasks = super::plan::print(&program.schedule, &mut Source::new(float)).unwrap();
+                assert_eq!(tasks, Some(1), "{name} of {rows} × {width}: {program}");
+                let inputs: Vec<Vec<f64>> = (0..graph.inputs().len())
+                    .map(|i| (0..rows * width).map(|at| ((at * (7 + i)) as f64).sin()).collect())
+                    .collect();
+                let result = agrees_on(&DEVICE, &program, &graph, [&inputs, &[]], 1);
+                assert!(result.is_ok(), "{name} of {rows} × {width} in {float:?}: {}", result.unwrap_err());
+            }
+        }
+    }
+}
+
 /// NVIDIA's own compiler, where it is: no device is needed. It takes every kernel of every case, in registers alone. A table
 /// of registers lies beside the tests afterwards.
 #[test]
@@ -248,6 +368,13 @@ fn nvrtc_compiles_every_kernel_without_spills() {
         for case in all_cases(float) {
             for graph in [Some(case.graph.clone()), with_derivatives(&case.graph)].into_iter().flatten() {
                 super::plan::print(&compiled(&graph).schedule, &mut source).expect("cases are small");
+            }
+        }
+        // Those of a large vocabulary, a transformer, and the last planes of a ResNet.
+        for (rows, width) in [(8192, 50_257), (8192, 768), (2048, 6272)] {
+            for (_, graph) in normalisations(rows, width, float) {
+                let program = compile(&graph, &super::LIMITS).expect("one float type");
+                super::plan::print(&program.schedule, &mut source).expect("it is not too large");
             }
         }
         let target = Target { capability, flush: source.flush() };

@@ -51,6 +51,24 @@ pub enum Work {
         count: usize,
     },
     Graph(usize),
+    Product(Matrices),
+}
+
+/// Products of matrices in columns, `D = alpha·op(A)·op(B) + beta·D`.
+#[derive(Clone, Debug)]
+pub struct Matrices {
+    /// The number of products, rows and columns of D, and the terms of each element.
+    pub sizes: [usize; 4],
+    pub transposed: [bool; 2],
+    /// Elements from column to column and from matrix to matrix, of A, B and D.
+    pub layouts: [[usize; 2]; 3],
+    pub double: bool,
+    /// Whether factors are rounded to 11 bits.
+    pub tf32: bool,
+    pub places: [usize; 3],
+    pub scales: [f64; 2],
+    /// Memory that it may use, and its bytes.
+    pub workspace: (usize, usize),
 }
 
 #[derive(Default)]
@@ -165,6 +183,7 @@ impl Device {
                     unsafe { std::ptr::copy_nonoverlapping(pattern.as_ptr(), to, pattern.len()) };
                 }
             }
+            Work::Product(matrices) => unsafe { matrices.run() },
             Work::Graph(graph) => {
                 for work in self.graphs.get(&graph).cloned().unwrap_or_default() {
                     let code = self.run(work);

@@ -1,11 +1,12 @@
-//! A stand-in for NVIDIA's driver and compiler, for machines without a GPU: kernels are compiled for the processor with
-//! `host.h`, and run there block by block.
+//! A stand-in for NVIDIA's driver, compiler and library of products, for machines without a GPU: kernels are compiled for the
+//! processor with `host.h`, and run there block by block.
 //!
 //! It is as late as the driver may be: what a stream is given runs only when somebody waits for it, and streams run in no
 //! order but that of their events. Fresh memory holds NaN. So what does not wait, or reads what nobody wrote, shows in
 //! every run.
 #![allow(non_snake_case, clippy::missing_safety_doc)] // the interface is NVIDIA's, and so are its rules
 
+mod blas;
 mod compiler;
 mod device;
 mod driver;
@@ -32,7 +33,7 @@ fn lay_out() -> PathBuf {
     let library = library.expect("the stand-in is built with the tests");
     let folder = library.with_file_name("standin");
     std::fs::create_dir_all(&folder).expect("the folder of the tests can be written");
-    for name in ["libcuda.so.1", "libnvrtc.so.13"] {
+    for name in ["libcuda.so.1", "libnvrtc.so.13", "libcublasLt.so.13"] {
         link(&library, &folder.join(name));
     }
     folder

@@ -1,5 +1,6 @@
 //! The test of the test: faults that a GPU would show as wrong numbers now and then, or not at all, show here every time.
 
+use crate::blas::*;
 use crate::compiler::*;
 use crate::device::*;
 use crate::driver::*;
@@ -191,4 +192,142 @@ fn copies_stay_inside_their_memory_and_launches_inside_their_limits() {
     assert_eq!(unsafe { cuMemAlloc_v2(&mut large, MEMORY) }, OUT_OF_MEMORY);
     unsafe { cuMemGetInfo_v2(&mut free, &mut total) };
     assert_eq!((free, total), (MEMORY - 16, MEMORY));
+}
+
+/// A product of 2 × 3 by 3 × 2 matrices in columns over memory of 64 floats, as far as nothing is wrong with it.
+struct Product {
+    handle: usize,
+    description: usize,
+    layouts: [usize; 3],
+    places: [u64; 3],
+    workspace: u64,
+    scales: [f32; 2],
+    algorithm: [u64; 8],
+    stream: usize,
+}
+
+impl Product {
+    fn new() -> Self {
+        let (stream, at, workspace) = (stream(), memory(64), memory(1024));
+        let values: Vec<f32> = (0..64).map(|i| if i < 32 { i as f32 } else { f32::NAN }).collect();
+        assert_eq!(unsafe { cuMemcpyHtoDAsync_v2(at, values.as_ptr().cast(), 256, stream) }, SUCCESS);
+        let (mut handle, mut description, mut layouts) = (0, 0, [0; 3]);
+        unsafe {
+            assert_eq!(cublasLtCreate(&mut handle), SUCCESS);
+            assert_eq!(cublasLtMatmulDescCreate(&mut description, 68, 0), SUCCESS);
+            for (layout, [rows, columns]) in layouts.iter_mut().zip([[2, 3], [3, 2], [2, 2]]) {
+                assert_eq!(cublasLtMatrixLayoutCreate(layout, 0, rows, columns, rows as i64), SUCCESS);
+            }
+        }
+        let places = [at, at + 32, at + 128];
+        let mut product =
+            Product { handle, description, layouts, places, workspace, scales: [1.0, 0.0], algorithm: [0; 8], stream };
+        assert_eq!(product.ask(16), SUCCESS);
+        product
+    }
+
+    /// Asks for an algorithm for matrices that begin at multiples of so many bytes.
+    fn ask(&mut self, aligned: u32) -> Code {
+        let (mut wish, mut found) = (0, 0);
+        let mut answer = Answer { algorithm: [0; 8], workspace: 0, state: 0, waves: 0.0, reserved: [0; 4] };
+        let Product { handle, description, layouts: [a, b, c], .. } = *self;
+        unsafe {
+            cublasLtMatmulPreferenceCreate(&mut wish);
+            let bytes = 4096u64;
+            cublasLtMatmulPreferenceSetAttribute(wish, 1, (&raw const bytes).cast(), 8);
+            for attribute in 5..=8 {
+                cublasLtMatmulPreferenceSetAttribute(wish, attribute, (&raw const aligned).cast(), 4);
+            }
+            let code =
+                cublasLtMatmulAlgoGetHeuristic(handle, description, a, b, c, c, wish, 1, &mut answer, &mut found);
+            self.algorithm = answer.algorithm;
+            code
+        }
+    }
+
+    fn run(&self) -> Code {
+        let Product { handle, description, layouts: [la, lb, lc], places: [a, b, c], ref scales, workspace, .. } =
+            *self;
+        let scale = |i: usize| (&raw const scales[i]).cast();
+        unsafe {
+            let algorithm = &raw const self.algorithm;
+            cublasLtMatmul(
+                handle,
+                description,
+                scale(0),
+                a,
+                la,
+                b,
+                lb,
+                scale(1),
+                c,
+                lc,
+                c,
+                lc,
+                algorithm,
+                workspace,
+                4096,
+                self.stream,
+            )
+        }
+    }
+}
+
+#[test]
+fn a_product_is_one_and_what_is_wrong_with_it_is_told() {
+    let _alone = fresh();
+    let mut product = Product::new();
+    // [0 2 4; 1 3 5] · [8 11; 9 12; 10 13]; what was there, NaN, is not read.
+    assert_eq!(product.run(), SUCCESS);
+    assert_eq!(read(product.places[2], 4, product.stream), [58.0, 85.0, 76.0, 112.0]);
+    product.scales = [1.0, 1.0];
+    assert_eq!(product.run(), SUCCESS);
+    assert_eq!(read(product.places[2], 4, product.stream), [116.0, 170.0, 152.0, 224.0]);
+
+    let good = [product.handle, product.description, product.layouts[1]];
+    product.handle = 0;
+    assert_eq!(product.run(), NOT_INITIALIZED);
+    (product.handle, product.description) = (good[0], product.layouts[0]);
+    assert_eq!(product.run(), MALFORMED);
+    (product.description, product.layouts[1]) = (good[1], product.layouts[0]);
+    assert_eq!(product.run(), MALFORMED, "2 × 3 by 2 × 3");
+    assert_eq!(product.ask(16), MALFORMED);
+    product.layouts[1] = good[2];
+    // The algorithm was chosen for addresses that are multiples of 16 bytes.
+    product.places[1] += 4;
+    assert_eq!(product.run(), MALFORMED);
+    assert_eq!(product.ask(4), SUCCESS);
+    assert_eq!(product.run(), SUCCESS);
+    // Beyond the memory.
+    product.places[2] += 120;
+    assert_eq!(product.run(), EXECUTION_FAILED);
+}
+
+#[test]
+fn columns_that_overlap_and_sizes_of_attributes_are_told() {
+    let _alone = fresh();
+    let mut product = Product::new();
+    unsafe { cublasLtMatrixLayoutCreate(&mut product.layouts[0], 0, 2, 3, 1) };
+    assert_eq!(product.ask(4), MALFORMED);
+    let batch = 1i64;
+    let code = unsafe { cublasLtMatrixLayoutSetAttribute(product.layouts[1], 5, (&raw const batch).cast(), 8) };
+    assert_eq!(code, MALFORMED, "the number of products is a 32-bit number");
+}
+
+#[test]
+fn a_product_spoils_its_workspace_and_can_be_recorded() {
+    let _alone = fresh();
+    let product = Product::new();
+    let (mut graph, mut exec, mut handle) = (0, 0, 0);
+    assert_eq!(cuStreamBeginCapture_v2(product.stream, 1), SUCCESS);
+    assert_eq!(product.run(), SUCCESS);
+    assert_eq!(unsafe { cublasLtCreate(&mut handle) }, ALLOCATION_FAILED);
+    unsafe {
+        cuStreamEndCapture(product.stream, &mut graph);
+        cuGraphInstantiateWithFlags(&mut exec, graph, 0);
+    }
+    let zeros = cuMemsetD8Async(product.workspace, 0, 4096, product.stream);
+    assert_eq!((zeros, cuGraphLaunch(exec, product.stream)), (SUCCESS, SUCCESS));
+    assert!(read(product.workspace, 1024, product.stream).iter().all(|x| x.is_nan()));
+    assert_eq!(read(product.places[2], 4, product.stream), [58.0, 85.0, 76.0, 112.0]);
 }

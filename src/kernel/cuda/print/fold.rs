@@ -1,6 +1,6 @@
 //! Fused kernels that fold: registers combined over the reduced axes.
 
-use super::point::{at, counter, written};
+use super::point::{Kept, Taking, WIDE, at, counter, written};
 use super::{LANES, NARROW, Parameters, Source, THREADS, Task, positions, threads};
 use crate::tiled::{Accumulation, Fold, Tiled};
 use std::fmt::Write;
@@ -15,14 +15,16 @@ const FEW: usize = 264;
 const PART: usize = 16;
 
 /// Which threads share the terms of a result.
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Way {
     /// The last axis is reduced: the lanes of a warp take neighbouring terms.
     Warp,
     /// The same with the threads of a block.
     Block,
     /// The last axis is kept: the lanes of a warp take neighbouring results, and warps take terms by turns.
     Columns,
+    /// A thread takes all terms of a result.
+    Alone,
 }
 
 impl Way {
@@ -32,6 +34,7 @@ impl Way {
             Way::Warp => units.clamp(1, WARPS),
             Way::Block => WARPS,
             Way::Columns => terms.clamp(1, WARPS),
+            Way::Alone => WARPS,
         }
     }
 
@@ -41,6 +44,7 @@ impl Way {
             Way::Warp => [warps, LANES],
             Way::Block => [1, warps * LANES],
             Way::Columns => [LANES, warps],
+            Way::Alone => [warps * LANES, 1],
         }
     }
 }
@@ -84,7 +88,79 @@ fn result(fold: Fold, name: &str) -> String {
 }
 
 /// Bytes of the largest partial result.
-const PARTIAL: usize = 16;
+pub(super) const PARTIAL: usize = 16;
+
+/// Declares what terms are combined in.
+pub(super) fn begins(tiled: &Tiled, indent: &str) -> String {
+    let one = |(i, accumulation): (usize, &Accumulation)| {
+        let Words { kind, begin, .. } = Words::of(accumulation.fold);
+        format!("{indent}{kind} f{i} = {begin};\n")
+    };
+    tiled.accumulations.iter().enumerate().map(one).collect()
+}
+
+/// Combines the registers of term `k` with those before.
+pub(super) fn taken(tiled: &Tiled, indent: &str) -> String {
+    let one = |(i, Accumulation { fold, register, .. }): (usize, &Accumulation)| {
+        let value = if *fold == Fold::ArgMax { format!("Best{{r{register}, k}}") } else { format!("r{register}") };
+        format!("{indent}{}\n", combine(*fold, &format!("f{i}"), &value))
+    };
+    tiled.accumulations.iter().enumerate().map(one).collect()
+}
+
+/// The bytes in which the threads of so many warps meet.
+pub(super) fn meeting(tiled: &Tiled, way: Way, warps: usize) -> usize {
+    match way {
+        Way::Warp | Way::Alone => 0,
+        Way::Block => tiled.accumulations.len() * warps * PARTIAL,
+        Way::Columns => tiled.accumulations.len() * warps * LANES * PARTIAL,
+    }
+}
+
+/// What threads have combined by themselves meets: in one lane, or at the beginning of shared memory.
+pub(super) fn meet(tiled: &Tiled, way: Way, warps: usize, indent: &str) -> String {
+    let mut text = String::new();
+    for (i, accumulation) in tiled.accumulations.iter().enumerate() {
+        let Words { kind, warp: over, .. } = Words::of(accumulation.fold);
+        if matches!(way, Way::Warp | Way::Block) {
+            let _ = writeln!(text, "{indent}f{i} = {over}(f{i});");
+        }
+        let (size, at) = match way {
+            Way::Warp | Way::Alone => continue,
+            Way::Block => (warps, "threadIdx.x / 32"),
+            Way::Columns => (warps * LANES, "threadIdx.x"),
+        };
+        let _ = writeln!(text, "{indent}{kind}* m{i} = ({kind}*)(memory + {});", i * size * PARTIAL);
+        let guard = if way == Way::Block { "if (threadIdx.x % 32 == 0) " } else { "" };
+        let _ = writeln!(text, "{indent}{guard}m{i}[{at}] = f{i};");
+    }
+    if meeting(tiled, way, warps) > 0 {
+        let _ = writeln!(text, "{indent}__syncthreads();");
+    }
+    text
+}
+
+/// Has one thread combine what has met in shared memory.
+pub(super) fn combined(tiled: &Tiled, way: Way, warps: usize, indent: &str) -> String {
+    let (step, from) = match way {
+        Way::Warp | Way::Alone => return String::new(),
+        Way::Block => (1, ""),
+        Way::Columns => (LANES, " + threadIdx.x"),
+    };
+    let one = |(i, Accumulation { fold, .. }): (usize, &Accumulation)| {
+        let next = combine(*fold, &format!("f{i}"), &format!("m{i}[{step} * w{from}]"));
+        format!("{indent}for (uint32_t w = 1; w < {warps}; w++) {next}\n")
+    };
+    tiled.accumulations.iter().enumerate().map(one).collect()
+}
+
+/// Stores the results.
+pub(super) fn stored(tiled: &Tiled, parameters: &mut Parameters<'_>, indent: &str) -> String {
+    let one = |(i, Accumulation { fold, view, .. }): (usize, &Accumulation)| {
+        format!("{indent}{} = {};\n", at(view, parameters), result(*fold, &format!("f{i}")))
+    };
+    tiled.accumulations.iter().enumerate().map(one).collect()
+}
 
 impl Source {
     pub(super) fn fold(&mut self, tiled: &Tiled) -> Result<Vec<Task>, String> {
@@ -107,7 +183,10 @@ impl Source {
         let blocks = units.div_ceil(own);
         // Parts only where blocks are few and each part has terms for all of its threads.
         let parts = FEW.div_ceil(blocks).min(terms / (share * PART)).max(1);
-        let each = terms.div_ceil(parts).max(1);
+        // Neighbouring terms are taken together, where they lie so.
+        let wide = self.wide(tiled).filter(|_| way != Way::Columns);
+        let width = if wide.is_some() { WIDE } else { 1 };
+        let each = terms.div_ceil(parts).next_multiple_of(width).max(1);
         let parts = terms.div_ceil(each).max(1);
         if units >= NARROW || terms >= NARROW {
             return Err(format!("a fold of {terms} terms to {units} results is larger than a launch takes"));
@@ -121,78 +200,48 @@ impl Source {
             Way::Warp => (format!("block * {warps} + {warp}"), lane),
             Way::Block => ("block".into(), "threadIdx.x"),
             Way::Columns => (format!("block * {LANES} + {lane}"), warp),
+            Way::Alone => (format!("block * {own} + threadIdx.x"), "0"),
         };
         let _ = writeln!(
             body,
             "    const uint32_t block = blockIdx.x % {blocks}u, part = blockIdx.x / {blocks}u, u = {unit};"
         );
-        for (i, accumulation) in tiled.accumulations.iter().enumerate() {
-            let Words { kind, begin, .. } = Words::of(accumulation.fold);
-            let _ = writeln!(body, "    {kind} f{i} = {begin};");
-        }
+        body += &begins(tiled, "    ");
         // Threads without a result take part in what their warp does together.
         let _ = writeln!(
             body,
             "    const uint32_t unit = u < {units}u ? u : 0, end = u < {units}u ? min((part + 1) * {each}u, {terms}u) : 0;"
         );
         positions(&mut body, "unit", &kept, "    ");
-        let _ = writeln!(body, "    for (uint32_t k = part * {each}u + {first}; k < end; k += {share}) {{");
+        let _ = writeln!(
+            body,
+            "    for (uint32_t k = part * {each}u + ({first}) * {width}; k < end; k += {share} * {width}) {{"
+        );
         positions(&mut body, "k", &gone, "        ");
         let linear = linear(&tiled.dims);
-        body += &self.point(tiled, &mut parameters, &linear, "        ");
-        for (i, Accumulation { fold, register, .. }) in tiled.accumulations.iter().enumerate() {
-            let value = if *fold == Fold::ArgMax { format!("Best{{r{register}, k}}") } else { format!("r{register}") };
-            let _ = writeln!(body, "        {}", combine(*fold, &format!("f{i}"), &value));
-        }
+        let after = taken(tiled, "        ");
+        let taking = Taking { wide, linear: &linear, kept: &Kept::default(), after: &after, indent: "        " };
+        body += &self.point(tiled, &mut parameters, taking);
         body += "    }\n";
-
-        let count = tiled.accumulations.len();
-        let shared = match way {
-            Way::Warp => 0,
-            Way::Block => count * warps * PARTIAL,
-            Way::Columns => count * warps * LANES * PARTIAL,
-        };
+        let shared = meeting(tiled, way, warps);
         if shared > 0 {
             body += "    DYNAMIC_SHARED(memory);\n";
         }
-        for (i, accumulation) in tiled.accumulations.iter().enumerate() {
-            let Words { kind, warp: over, .. } = Words::of(accumulation.fold);
-            if way != Way::Columns {
-                let _ = writeln!(body, "    f{i} = {over}(f{i});");
-            }
-            let (size, at) = match way {
-                Way::Warp => continue,
-                Way::Block => (warps, warp),
-                Way::Columns => (warps * LANES, "threadIdx.x"),
-            };
-            let _ = writeln!(body, "    {kind}* m{i} = ({kind}*)(memory + {});", i * size * PARTIAL);
-            let guard = if way == Way::Block { format!("if ({lane} == 0) ") } else { String::new() };
-            let _ = writeln!(body, "    {guard}m{i}[{at}] = f{i};");
-        }
-        if shared > 0 {
-            body += "    __syncthreads();\n";
-        }
+        body += &meet(tiled, way, warps, "    ");
         let writer = match way {
             Way::Warp => format!("{lane} == 0"),
             Way::Block => "threadIdx.x == 0".into(),
             Way::Columns => format!("{warp} == 0"),
+            Way::Alone => "true".into(),
         };
         let _ = writeln!(body, "    if ({writer} && u < {units}u) {{");
         let mut scratch = 0;
         let mut places = Vec::new();
-        for (i, Accumulation { fold, view, .. }) in tiled.accumulations.iter().enumerate() {
-            if way != Way::Warp {
-                let (step, from) = if way == Way::Block { (1, "") } else { (LANES, " + threadIdx.x") };
-                let next = format!("m{i}[{step} * w{from}]");
-                let _ = writeln!(
-                    body,
-                    "        for (uint32_t w = 1; w < {warps}; w++) {}",
-                    combine(*fold, &format!("f{i}"), &next)
-                );
-            }
-            if parts == 1 {
-                let _ = writeln!(body, "        {} = {};", at(view, &mut parameters), result(*fold, &format!("f{i}")));
-            } else {
+        body += &combined(tiled, way, warps, "        ");
+        if parts == 1 {
+            body += &stored(tiled, &mut parameters, "        ");
+        } else {
+            for (i, Accumulation { fold, .. }) in tiled.accumulations.iter().enumerate() {
                 let to = parameters.scratch(scratch, Words::of(*fold).kind);
                 let _ = writeln!(body, "        {to}[part * {units}u + unit] = f{i};");
                 places.push(scratch);

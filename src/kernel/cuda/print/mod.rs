@@ -4,14 +4,17 @@
 //! kernels. No kernel adds by atomics: results do not depend on the order in which threads run.
 
 mod attention;
+mod chain;
 mod fold;
 mod point;
 mod special;
 
+use super::blas::{Product, Products};
 use crate::view::{DType, View};
 use crate::work::Work;
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 const PRELUDE: &str = include_str!("../text/prelude.cuh");
 const MATH: &str = include_str!("../text/math.cuh");
@@ -29,10 +32,16 @@ pub struct Source {
     shared: Vec<u32>,
     /// The bytes that launches use for themselves while they run.
     scratch: usize,
+    /// The library's way of doing products, where there is one.
+    products: Option<Products>,
+    /// The bytes that threads of a block may share.
+    most_shared: usize,
+    /// What the addresses of the operands at hand are multiples of, in bytes.
+    aligned: Vec<usize>,
 }
 
 /// One thing that a device does for a launch of the schedule.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Task {
     /// It runs a kernel.
     Kernel(Launch),
@@ -40,6 +49,17 @@ pub enum Task {
     Clear(Place, usize),
     /// It copies so many bytes from the first place to the second.
     Copy(Place, Place, usize),
+    /// It has the library multiply the matrices at the first two places, and put the product in the third or add it.
+    Product {
+        /// How.
+        plan: Arc<Product>,
+        /// Where the matrices are.
+        places: [Place; 3],
+        /// Where the memory is that it may use.
+        scratch: usize,
+        /// Whether to add.
+        accumulate: bool,
+    },
 }
 
 /// How a kernel is called.
@@ -105,17 +125,35 @@ impl Source {
             kernels: String::new(),
             shared: Vec::new(),
             scratch: 0,
+            products: None,
+            most_shared: 48 << 10,
+            aligned: Vec::new(),
         }
     }
 
-    /// What a device does for work whose views name operands that share no memory; loops and calls are not kernels.
+    /// The same, with products left to a library where it can do them.
+    pub fn with_products(self, products: Products) -> Self {
+        Source { products: Some(products), ..self }
+    }
+
+    /// The same for a device whose blocks may share so many bytes; every device's may share 48 KiB.
+    pub fn with_shared(self, most_shared: usize) -> Self {
+        Source { most_shared, ..self }
+    }
+
+    /// What a device does for work whose views name operands that share no memory, and of which each begins at a multiple of
+    /// so many bytes; loops and calls are not kernels.
     ///
     /// # Errors
     /// A sentence, if the work is larger than a launch may be.
-    pub fn tasks(&mut self, work: &Work) -> Result<Vec<Task>, String> {
+    pub fn tasks(&mut self, work: &Work, aligned: Vec<usize>) -> Result<Vec<Task>, String> {
+        self.aligned = aligned;
         match work {
             Work::Fused(tiled) => self.tiled(tiled),
             Work::Chain(chain) => {
+                if let Some(task) = self.chain(chain)? {
+                    return Ok(vec![task]);
+                }
                 // No slab sees what another has written, so one link after the other gives the same.
                 let links: Result<Vec<_>, _> = chain.links.iter().map(|link| self.tiled(&link.tiled)).collect();
                 Ok(links?.concat())
@@ -128,6 +166,11 @@ impl Source {
             Work::FoldIn(fold_in) => Ok(vec![self.fold_in(fold_in)]),
             Work::Loop(_) | Work::Call(_) => Ok(Vec::new()),
         }
+    }
+
+    /// The type of its real numbers.
+    pub fn float(&self) -> DType {
+        self.float
     }
 
     /// The whole text.

@@ -56,6 +56,12 @@ impl Source {
         if batch * m * n == 0 || (accumulate && k == 0) {
             return Ok(None);
         }
+        let aligned = &self.aligned;
+        let plan = self.products.as_mut().and_then(|products| products.plan(gemm, |operand| aligned[operand]));
+        if let Some(plan) = plan {
+            self.scratch = self.scratch.max(plan.workspace());
+            return Ok(Some(Task::Product { plan, places: [a, b, c].map(Place::of), scratch: 0, accumulate }));
+        }
         let mut arguments = vec![operand(a), operand(b), operand(c), value(m), value(n), value(k)];
         let strides = [a, b, c].into_iter().flat_map(|view| &view.strides);
         arguments.extend(strides.map(|&stride| Argument::Value(stride as u64)));

@@ -35,6 +35,12 @@ INLINE real sign_(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : x + (rea
 INLINE real relu_(real x) { return x < 0 ? (real)0 : x; }
 INLINE real truth(bool x) { return x ? (real)1 : (real)0; }
 
+/// Neighbours, which a thread reads and writes with one instruction or two.
+template <class T>
+struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) Four {
+    T at[4];
+};
+
 // ---- over the lanes of a warp ----
 
 /// A sum of reals is kept in double: however many threads share it, the result is as good as one rounding.
