@@ -32,7 +32,7 @@ pub mod language {
 }
 
 pub use error::{Error, Result};
-pub use run::Device;
+pub use run::{Device, Precision};
 
 /// What a graph becomes, for the benches and the tests that compile graphs by hand.
 #[doc(hidden)]

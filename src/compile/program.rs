@@ -50,6 +50,19 @@ impl Program {
         Program { inputs, states, outputs, schedule, identity: Arc::new(()), prepared: Mutex::default(), dtype }
     }
 
+    /// The same program with other launches.
+    #[cfg(all(test, feature = "check"))]
+    pub(super) fn with(&self, schedule: Schedule) -> Self {
+        let mut outputs = self.outputs.clone();
+        for (output, &buffer) in outputs.iter_mut().zip(&schedule.outputs) {
+            if let Home::Arena(offset) = schedule.buffers[buffer].home {
+                output.offset = offset;
+            }
+        }
+        let (inputs, states, dtype) = (self.inputs.clone(), self.states.clone(), self.dtype);
+        Program { inputs, states, outputs, schedule, identity: Arc::new(()), prepared: Mutex::default(), dtype }
+    }
+
     /// What a device has made of the schedule, made if it is not there: the first `P` for which `own` holds.
     ///
     /// # Errors
@@ -104,6 +117,10 @@ impl Program {
 
 /// The one float type of a graph; `f32` if it has none.
 pub(super) fn float_type(graph: &Graph) -> Result<DType> {
+    if has(graph, DType::Bf16) {
+        let problem = "a node holds bf16 numbers, which are for memory alone; declare it as f32, and take `Precision::Bf16`";
+        return Err(Error::shape("compile", problem));
+    }
     match (has(graph, DType::F32), has(graph, DType::F64)) {
         (true, true) => Err(Error::shape(
             "compile",

@@ -6,6 +6,7 @@
 //! threads, scratch memory, caches or addresses; `cpu` does.
 
 pub mod view;
+pub mod bf16;
 pub mod elementwise;
 pub mod tiled;
 pub mod chain;
@@ -21,6 +22,7 @@ pub mod cost;
 pub mod schedule;
 mod verify;
 pub mod limits;
+pub mod precision;
 pub mod random;
 pub mod cpu;
 #[cfg(feature = "cuda")]

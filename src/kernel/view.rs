@@ -7,6 +7,9 @@ pub enum DType {
     F32,
     /// 64-bit floating point.
     F64,
+    /// 16-bit floating point, see [`bf16`](super::bf16): how programs of `f32` may store what lies between their launches. No
+    /// node of a graph has this type.
+    Bf16,
     /// A position in an index space, stored as `u32`.
     Index,
     /// A truth value, stored as one byte, 0 or 1.
@@ -19,13 +22,14 @@ impl DType {
         match self {
             DType::F32 | DType::Index => 4,
             DType::F64 => 8,
+            DType::Bf16 => 2,
             DType::Bool => 1,
         }
     }
 
     /// Whether the elements are real numbers, which alone have derivatives.
     pub fn is_float(self) -> bool {
-        matches!(self, DType::F32 | DType::F64)
+        matches!(self, DType::F32 | DType::F64 | DType::Bf16)
     }
 }
 

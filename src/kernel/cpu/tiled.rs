@@ -125,7 +125,7 @@ impl<T: Real> Prepared<T> {
                     reads.push((view.operand, view.element.size()));
                     // Among several stores, one might overwrite what the next has to store.
                     let stored = kernel.stores.len() > 1 && kernel.stores.iter().any(|s| s.register as usize == i);
-                    if view.element != DType::Bool && layout.dense(strides) && !stored {
+                    if !converted(view) && layout.dense(strides) && !stored {
                         in_place.push((i as Register, place.clone()));
                     }
                     Fill::Load(place)
@@ -216,7 +216,7 @@ impl<T: Real> Prepared<T> {
             let here = !direct[register]
                 && !invariant[register]
                 && !lies_in_place(register)
-                && view.element != DType::Bool
+                && !converted(view)
                 && layout.dense(strides);
             direct[register] |= here;
             Output { register, place: place(view, strides), direct: here }
@@ -409,6 +409,11 @@ impl Slots {
     fn release(&mut self, register: usize) {
         self.free.extend(self.of[register]);
     }
+}
+
+/// Whether the elements are not in memory what they are in registers.
+fn converted(view: &View) -> bool {
+    matches!(view.element, DType::Bool | DType::Bf16)
 }
 
 /// For each register 1 + the last row that reads it, more than all rows if it is stored or folded, 0 if unused.

@@ -2,7 +2,7 @@
 
 use super::super::compile_for;
 use super::super::tests::{Tensor, agrees_on, mixed};
-use super::super::{Data, Device, Program, State};
+use super::super::{Data, Device, Precision, Program, State};
 use crate::compile::sample::{Sample, sample};
 use crate::grad::grad;
 use crate::graph::{Binary, DType, Distribution, Graph, Node, NodeId, Op, Unary};
@@ -37,7 +37,7 @@ fn prepare(programs: &[Program]) {
 }
 
 fn compiled(graph: &Graph) -> Program {
-    compile_for(graph, &DEVICE).expect("one float type")
+    compile_for(graph, &DEVICE, Precision::Full).expect("one float type")
 }
 
 /// The cases that are programs.
@@ -124,7 +124,7 @@ fn random_graphs_agree_with_the_interpreter() {
 
 /// What a graph without state but the key gives on a device.
 fn outputs(device: &Device, graph: &Graph, inputs: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let program = compile_for(graph, device).expect("one float type");
+    let program = compile_for(graph, device, Precision::Full).expect("one float type");
     let mut state = State::on(device, graph.states()).expect("there is memory");
     state.set_key(0x1234_5678_9abc, 42);
     let mut workspace = program.workspace(&state).expect("there is memory");

@@ -211,6 +211,7 @@ fn element(element: DType) -> &'static str {
     match element {
         DType::F32 => "float",
         DType::F64 => "double",
+        DType::Bf16 => "bf16",
         DType::Index => "uint32_t",
         DType::Bool => "uint8_t",
     }

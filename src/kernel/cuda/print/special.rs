@@ -25,6 +25,15 @@ fn value(number: usize) -> Argument {
     Argument::Value(number as u64)
 }
 
+/// What a pointer to the elements of a view is called, which are only read, or written.
+pub(super) fn reads(view: &View) -> String {
+    format!("const {}*", element(view.element))
+}
+
+pub(super) fn writes(view: &View) -> String {
+    format!("{}*", element(view.element))
+}
+
 /// A struct of constants, and what it is called in a kernel.
 pub(super) fn constants(numbers: &[(&str, usize)]) -> String {
     let each = numbers.iter().map(|(name, number)| format!(" {name} = {number},"));
@@ -62,7 +71,10 @@ impl Source {
         self.template(PRODUCTS);
         let strides: Vec<String> = (0..9).map(|i| format!("int64_t s{i}")).collect();
         let parameters = format!(
-            "const real* a, const real* b, real* c, uint32_t m, uint32_t n, uint32_t k, {}",
+            "{} a, {} b, {} c, uint32_t m, uint32_t n, uint32_t k, {}",
+            reads(a),
+            reads(b),
+            writes(c),
             strides.join(", ")
         );
         let elements = batch * m * n;
@@ -80,10 +92,7 @@ impl Source {
 
     pub(super) fn lookup(&mut self, lookup: &Lookup) -> Result<Vec<Task>, String> {
         let Lookup { ref kind, rows, width, ref index, count, ref out } = *lookup;
-        let kept = element(out.element);
-        let call = |name: &str| format!("{name}<{kept}>");
-        let (read, write) = (format!("const {kept}*"), format!("{kept}*"));
-        let parameters = ["const uint32_t*", &read, &write, "uint64_t", "uint64_t", "uint64_t", "Fault*"];
+        let write = writes(out);
         let arguments = |from: &View| {
             vec![operand(index), operand(from), operand(out), value(rows), value(width), value(count), Argument::Fault]
         };
@@ -107,7 +116,9 @@ impl Source {
             }
         };
         if count * width > 0 {
-            tasks.push(self.instance(LOOKUP, "", &call(name), &parameters, launch, arguments(from))?);
+            let read = reads(from);
+            let parameters = ["const uint32_t*", &read, &write, "uint64_t", "uint64_t", "uint64_t", "Fault*"];
+            tasks.push(self.instance(LOOKUP, "", name, &parameters, launch, arguments(from))?);
         }
         Ok(tasks)
     }
@@ -141,14 +152,14 @@ impl Source {
             Pool::Take => "pool_take",
             Pool::Put => "pool_put",
         };
-        let result = if pool == Pool::ArgMax { "uint32_t*" } else { "real*" };
-        let mut parameters = vec!["const real*"];
+        let (read, write) = (reads(x), writes(y));
+        let mut parameters = vec![&*read];
         let mut arguments = vec![operand(x)];
         if let Some(positions) = positions {
             parameters.push("const uint32_t*");
             arguments.push(operand(positions));
         }
-        parameters.push(result);
+        parameters.push(&write);
         arguments.push(operand(y));
         let elements = planes * pooling.sizes()[1];
         self.planes(name, &numbers, &parameters, elements, arguments)
@@ -176,7 +187,8 @@ impl Source {
         ];
         let [a, b] = &convolution.operands;
         let arguments = [a, b, &convolution.result].map(operand).to_vec();
-        let parameters = ["const real*", "const real*", "real*"];
+        let parameters = [reads(a), reads(b), writes(&convolution.result)];
+        let parameters = parameters.each_ref().map(String::as_str);
         let weights = conv.groups * outputs * inputs * conv.kernel[0] * conv.kernel[1];
         match pass {
             conv::Pass::Forward => {

@@ -3,6 +3,7 @@
 #ifdef __CUDACC_RTC__
 typedef signed int int32_t;
 typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
 typedef unsigned int uint32_t;
 typedef signed long long int64_t;
 typedef unsigned long long uint64_t;
@@ -34,6 +35,17 @@ INLINE real min_(real a, real b) { return a != a ? a : (a < b ? a : b); }
 INLINE real sign_(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : x + (real)0; }
 INLINE real relu_(real x) { return x < 0 ? (real)0 : x; }
 INLINE real truth(bool x) { return x ? (real)1 : (real)0; }
+
+/// A number of sixteen bits in memory, the upper half of a `float`, see `kernel/bf16`. Whoever reads it has a `float`.
+struct bf16 {
+    uint16_t bits;
+    INLINE_MEMBER operator float() const { return __uint_as_float((uint32_t)bits << 16); }
+    /// The nearest, of two equally near ones the even one; NaN stays NaN.
+    INLINE_MEMBER void operator=(float x) {
+        const uint32_t b = __float_as_uint(x);
+        bits = x != x ? 0x7fff : (b + 0x7fff + (b >> 16 & 1)) >> 16;
+    }
+};
 
 // ---- over the lanes of a warp ----
 

@@ -1,0 +1,36 @@
+//! How exact a program is.
+
+use super::view::DType;
+
+/// What a program of `f32` numbers does to be faster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Nothing: all numbers are `f32`.
+    #[default]
+    Full,
+    /// What matrix products, convolutions and attention read, and what lies between them, is stored as bfloat16 (Kalamkar et
+    /// al. 2019, "A study of BFLOAT16 for deep learning training"): eight bits of exponent as in `f32`, so that no loss has
+    /// to be scaled, and eight significant bits. Sums, losses, logarithms of sums, statistics of norms, gradients of
+    /// parameters, what the optimiser keeps, and the parameters themselves stay `f32` (Micikevicius et al. 2018, "Mixed
+    /// precision training"); products read a rounded copy of the parameters, and add up in `f32`.
+    ///
+    /// A training takes about half the memory for intermediate values, and on a GPU about half the time of what is limited by
+    /// memory. Its loss follows that of [`Full`](Precision::Full) up to about a hundredth. On the processor it is slower: it
+    /// computes the same numbers there as on a GPU, by conversion.
+    Bf16,
+}
+
+impl Precision {
+    /// Whether programs over such numbers can be so exact.
+    ///
+    /// # Errors
+    /// A sentence, if they cannot.
+    pub fn fits(self, float: DType) -> Result<(), String> {
+        match self {
+            Precision::Bf16 if float == DType::F64 => Err(format!(
+                "`Precision::{self:?}` is for numbers of f32, and these are f64; take a net of f32, or `Precision::Full`"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
