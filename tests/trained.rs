@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod foreign;
+mod precision;
 mod streams;
 mod train;
 mod trust;

@@ -3,8 +3,8 @@
 use super::sample::sample;
 use super::{LIMITS, compile};
 use crate::graph::DType;
-use crate::kernel::schedule::{BufferId, Home, Schedule};
 use crate::kernel::precision::Precision;
+use crate::kernel::schedule::{BufferId, Home, Schedule};
 use crate::kernel::tiled::{Source, Tiled};
 use crate::kernel::view::{Access, View};
 use crate::kernel::work::Work;

@@ -29,6 +29,9 @@ pub(super) fn narrow(schedule: &mut Schedule, limits: &Limits) {
             schedule.buffers[step.operands[nest.memory.operand]].len = body.bytes;
         }
     }
+    for number in 0..schedule.steps.len() {
+        part_logarithms(schedule, number);
+    }
     for id in Facts::of(schedule).narrow(schedule) {
         schedule.buffers[id].element = DType::Bf16;
     }
@@ -36,6 +39,45 @@ pub(super) fn narrow(schedule: &mut Schedule, limits: &Limits) {
     for step in &mut schedule.steps {
         let Step { work, operands, .. } = step;
         work.views_mut(&mut |_, view, _| view.element = schedule.buffers[operands[view.operand]].element);
+    }
+}
+
+/// The logarithms of sums lie behind the result of attention, in one buffer. They get one of their own, so that the result
+/// can be narrow, unless a launch sees both at once.
+fn part_logarithms(schedule: &mut Schedule, number: usize) {
+    let Step { work: Work::Attention(attention), operands, .. } = &schedule.steps[number] else { return };
+    let Pass::Forward { out, logarithms } = &attention.pass else { return };
+    let (id, cut) = (operands[out.operand], logarithms.offset);
+    let mut parts = operands[logarithms.operand] == id && !schedule.outputs.contains(&id);
+    let seers: Vec<usize> = (0..schedule.steps.len()).filter(|&at| schedule.steps[at].operands.contains(&id)).collect();
+    for &at in &seers {
+        let Step { work, operands, .. } = &schedule.steps[at];
+        work.clone().views_mut(&mut |_, view, extents| {
+            let (first, last) = view.reach(extents);
+            let cut = cut as isize;
+            parts &= operands[view.operand] != id || extents.contains(&0) || last < cut || first >= cut;
+        });
+    }
+    if !parts {
+        return;
+    }
+    let own = schedule.buffers.len();
+    let whole = &mut schedule.buffers[id];
+    let rest = Buffer { len: whole.len - cut, ..whole.clone() };
+    whole.len = cut;
+    schedule.buffers.push(rest);
+    for at in seers {
+        let Step { mut work, operands, .. } = schedule.steps[at].clone();
+        let mut named = Vec::new();
+        work.views_mut(&mut |_, view, _| {
+            let mut seen = operands[view.operand];
+            if seen == id && view.offset >= cut {
+                seen = own;
+                view.offset -= cut;
+            }
+            view.operand = number_of(&mut named, seen);
+        });
+        schedule.steps[at] = Step::new(work, named);
     }
 }
 
@@ -151,17 +193,17 @@ fn copy_factors(schedule: &mut Schedule) {
                 schedule.steps.push(Step::new(work, vec![source, copy]));
                 copy
             });
-            view.operand = number(&mut operands, copy);
+            view.operand = number_of(&mut operands, copy);
         }
         // What is not read any more is not named.
         let mut named = Vec::new();
-        step.work.views_mut(&mut |_, view, _| view.operand = number(&mut named, operands[view.operand]));
+        step.work.views_mut(&mut |_, view, _| view.operand = number_of(&mut named, operands[view.operand]));
         schedule.steps.push(Step::new(step.work, named));
     }
 }
 
 /// The number of a buffer among operands, which it joins if it is not among them.
-fn number(operands: &mut Vec<BufferId>, buffer: BufferId) -> usize {
+fn number_of(operands: &mut Vec<BufferId>, buffer: BufferId) -> usize {
     operands.iter().position(|&known| known == buffer).unwrap_or_else(|| {
         operands.push(buffer);
         operands.len() - 1

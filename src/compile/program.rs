@@ -118,7 +118,8 @@ impl Program {
 /// The one float type of a graph; `f32` if it has none.
 pub(super) fn float_type(graph: &Graph) -> Result<DType> {
     if has(graph, DType::Bf16) {
-        let problem = "a node holds bf16 numbers, which are for memory alone; declare it as f32, and take `Precision::Bf16`";
+        let problem =
+            "a node holds bf16 numbers, which are for memory alone; declare it as f32, and take `Precision::Bf16`";
         return Err(Error::shape("compile", problem));
     }
     match (has(graph, DType::F32), has(graph, DType::F64)) {

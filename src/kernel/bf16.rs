@@ -55,7 +55,13 @@ mod tests {
         let below = above.saturating_sub(1);
         let (down, up) = (magnitude - value(below), value(above) - magnitude);
         let even = if above & 1 == 0 { above } else { below };
-        let bits = if down < up { below } else if up < down { above } else { even };
+        let bits = if down < up {
+            below
+        } else if up < down {
+            above
+        } else {
+            even
+        };
         bits | if x.is_sign_negative() { 0x8000 } else { 0 }
     }
 

@@ -110,9 +110,7 @@ impl Ledger<'_> {
         if view.strides.len() != extents.len() {
             return Err(format!("{} strides walk over {} axes", view.strides.len(), extents.len()));
         }
-        let steps = || extents.iter().zip(&view.strides).map(|(&n, &stride)| (n as isize - 1) * stride);
-        let first = view.offset as isize + steps().filter(|&step| step < 0).sum::<isize>();
-        let last = view.offset as isize + steps().filter(|&step| step > 0).sum::<isize>();
+        let (first, last) = view.reach(extents);
         match first < 0 || last >= buffer.len as isize {
             true => Err(format!("elements {first} to {last} are named and there are {}", buffer.len)),
             false => Ok(()),

@@ -78,6 +78,14 @@ impl View {
         (self.offset, &self.strides, self.element) == (other.offset, &other.strides, other.element)
     }
 
+    /// The first and the last element that it sees over extents of which none is 0.
+    pub fn reach(&self, extents: &[usize]) -> (isize, isize) {
+        let steps = || extents.iter().zip(&self.strides).map(|(&n, &stride)| (n as isize - 1) * stride);
+        let ends =
+            [isize::min, isize::max].map(|end| self.offset as isize + steps().map(|step| end(step, 0)).sum::<isize>());
+        (ends[0], ends[1])
+    }
+
     /// The stride along an axis, if positions of the axis see parts of their own: whatever the other axes do, the
     /// element's number divided by the stride has the position for its remainder by the axis' size.
     pub fn apart(&self, extents: &[usize], axis: usize) -> Option<usize> {

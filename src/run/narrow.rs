@@ -45,11 +45,13 @@ fn same(a: f64, b: f64) -> bool {
 fn judged(graph: &Graph, inputs: &[Vec<f64>], states: &[Vec<f64>]) -> Result<usize, String> {
     let program = compile(graph, &UNCHAINED, Precision::Bf16).map_err(|problem| problem.to_string())?;
     let (other, count) = rounded(&program, &UNCHAINED);
-    let [found, expected] =
-        [&program, &other].map(|program| run(&Device::cpu(), program, graph, [inputs, states], 2));
+    let [found, expected] = [&program, &other].map(|program| run(&Device::cpu(), program, graph, [inputs, states], 2));
     for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
         if let Some(at) = found.iter().zip(expected).position(|(&f, &e)| !same(f, e)) {
-            return Err(format!("result {i}[{at}]: {} is not {}\n{graph}\n{program}\n{other}", found[at], expected[at]));
+            return Err(format!(
+                "result {i}[{at}]: {} is not {}\n{graph}\n{program}\n{other}",
+                found[at], expected[at]
+            ));
         }
     }
     Ok(count)

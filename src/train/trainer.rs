@@ -214,7 +214,13 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// If the net cannot take these dimensions.
     pub fn memory(&mut self, dims: &[usize]) -> Result<Memory> {
         let key = (Mode::Train(Phase::Update, 0), dims.to_vec());
-        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.turns[0], &self.recipe, (&self.state, self.settings.precision))?;
+        let compiled = compiled::<E, N>(
+            &mut self.programs,
+            &key,
+            &self.turns[0],
+            &self.recipe,
+            (&self.state, self.settings.precision),
+        )?;
         let inputs = compiled.program.inputs().iter();
         let inputs = inputs.map(|input| input.dims.iter().product::<usize>() * input.dtype.size()).sum();
         let workspace = compiled.workspace.bytes();
@@ -242,7 +248,13 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let mut state = self.state.copy()?;
         state.set_key(self.settings.seed, self.clock.steps);
         let key = (Mode::Train(Phase::Update, turn), self.dims.clone());
-        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.turns[turn], &self.recipe, (&self.state, self.settings.precision))?;
+        let compiled = compiled::<E, N>(
+            &mut self.programs,
+            &key,
+            &self.turns[turn],
+            &self.recipe,
+            (&self.state, self.settings.precision),
+        )?;
         compiled.program.profile(&mut state, &self.feed.data(), &mut compiled.workspace, steps)
     }
 

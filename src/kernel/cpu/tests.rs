@@ -158,7 +158,6 @@ fn element<T: Real>(choices: &mut Choices) -> DType {
     [float, float, float, DType::Bf16, DType::Index, DType::Bool][choices.below(6)]
 }
 
-
 /// A random kernel and memory for it. Operand 0 is a key.
 fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<T>>) {
     let mut memory = vec![Memory::Index(vec![7, 8, 9, 10])];

@@ -42,8 +42,7 @@ pub(super) fn copies<T: Real>(work: &mut Work) -> Copies {
             return;
         }
         view.element = T::ELEMENT;
-        let reach = extents.iter().zip(&view.strides).map(|(&n, &stride)| n.saturating_sub(1) * stride.max(0) as usize);
-        let len = if extents.contains(&0) { 0 } else { view.offset + reach.sum::<usize>() + 1 };
+        let len = if extents.contains(&0) { 0 } else { view.reach(extents).1 as usize + 1 };
         let all = &mut copies.copied;
         let number = all.iter().position(|known| known.operand == view.operand).unwrap_or_else(|| {
             all.push(Copied { operand: view.operand, len: 0, writes: false });

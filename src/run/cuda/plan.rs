@@ -76,7 +76,7 @@ impl Plan {
     }
 
     fn make(device: &Device, float: DType, programs: &[&Program]) -> Result<Vec<Arc<Self>>> {
-        let mut source = Source::new(float);
+        let mut source = Source::new(float).on(device.0.capability());
         let print = |program: &&Program| told(Sequence::new(&program.schedule, &mut source));
         let sequences = programs.iter().map(print).collect::<Result<Vec<_>>>()?;
         let module = Arc::new(told(device.0.module(&source.text(), source.flush()))?);

@@ -19,6 +19,9 @@ impl Source {
         let [by_query, by_key] = [batch * heads * queries, batch * shared * keys];
         match &attention.pass {
             Pass::Forward { out, logarithms } => {
+                if let Some(task) = self.flash_forward(attention, out, logarithms)? {
+                    return Ok(vec![task]);
+                }
                 let own = [(writes(out), out), (writes(logarithms), logarithms)];
                 self.rows(attention, &numbers, "attention_forward", &own, by_query)
             }
@@ -70,7 +73,7 @@ impl Source {
     }
 
     /// Sizes, strides and switches.
-    fn numbers(&self, attention: &Attention) -> String {
+    pub(super) fn numbers(&self, attention: &Attention) -> String {
         let Attention { batch, heads, shared, queries, keys, width, value_width, scale, causal, window, .. } =
             *attention;
         let sizes = [

@@ -4,9 +4,11 @@
 //! kernels. No kernel adds by atomics: results do not depend on the order in which threads run.
 
 mod attention;
+mod flash;
 mod fold;
 mod point;
 mod special;
+mod tensor;
 
 use crate::view::{DType, View};
 use crate::work::Work;
@@ -20,6 +22,8 @@ const MATH: &str = include_str!("../text/math.cuh");
 #[derive(Debug)]
 pub struct Source {
     float: DType,
+    /// Whether the device has units that multiply matrices of sixteen bits.
+    matrix_units: bool,
     /// The templates that kernels are instances of, in the order of their first use.
     templates: Vec<&'static str>,
     /// What each kernel is called, by its text without a name.
@@ -100,12 +104,18 @@ impl Source {
     pub fn new(float: DType) -> Self {
         Source {
             float,
+            matrix_units: false,
             templates: Vec::new(),
             names: HashMap::new(),
             kernels: String::new(),
             shared: Vec::new(),
             scratch: 0,
         }
+    }
+
+    /// The same for a device of this capability.
+    pub fn on(self, capability: [i32; 2]) -> Self {
+        Source { matrix_units: capability[0] >= 8, ..self }
     }
 
     /// What a device does for work whose views name operands that share no memory; loops and calls are not kernels.

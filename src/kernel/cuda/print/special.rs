@@ -8,7 +8,7 @@ use crate::pool::{Pool, Pooling};
 use crate::view::View;
 use crate::work::FoldIn;
 
-const PRODUCTS: &str = include_str!("../text/products.cuh");
+pub(super) const PRODUCTS: &str = include_str!("../text/products.cuh");
 const PLANES: &str = include_str!("../text/planes.cuh");
 const LOOKUP: &str = include_str!("../text/lookup.cuh");
 
@@ -64,6 +64,9 @@ impl Source {
         let tiles = m.div_ceil(TILE) * n.div_ceil(TILE);
         if batch * m * n == 0 || (accumulate && k == 0) {
             return Ok(None);
+        }
+        if let Some(task) = self.tensor_product(gemm)? {
+            return Ok(Some(task));
         }
         let mut arguments = vec![operand(a), operand(b), operand(c), value(m), value(n), value(k)];
         let strides = [a, b, c].into_iter().flat_map(|view| &view.strides);
