@@ -236,3 +236,68 @@ fn results(work: &mut Work) -> Vec<&mut View> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{LIMITS, compile};
+    use crate::grad::grad;
+    use crate::graph::{Binary, Graph, StateKind, Unary};
+    use crate::kernel::precision::Precision;
+
+    /// A step of a training: y = tanh(x·a)·b, and `a`, `b` less their gradients of Σ y².
+    fn step() -> Graph {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[8, 16], DType::F32);
+        let a = graph.state("a", StateKind::Parameter, &[16, 32], DType::F32).unwrap();
+        let b = graph.state("b", StateKind::Parameter, &[32, 4], DType::F32).unwrap();
+        let inner = graph.matmul(x, a, [false, false]).unwrap();
+        let inner = graph.unary(Unary::Tanh, inner).unwrap();
+        let y = graph.matmul(inner, b, [false, false]).unwrap();
+        let square = graph.unary(Unary::Square, y).unwrap();
+        let loss = graph.sum(square, &[0, 1]).unwrap();
+        for (parameter, gradient) in [a, b].into_iter().zip(grad(&mut graph, loss, &[a, b]).unwrap()) {
+            let next = graph.binary(Binary::Sub, parameter, gradient).unwrap();
+            graph.update(parameter, next).unwrap();
+        }
+        graph.output("loss", loss);
+        graph
+    }
+
+    #[test]
+    fn what_products_read_is_narrow_and_what_parameters_follow_is_not() {
+        let schedule = compile(&step(), &LIMITS, Precision::Bf16).unwrap().schedule;
+        let (mut read, mut bound, mut copies) = (0, 0, Vec::new());
+        for step in &schedule.steps {
+            let mut work = step.work.clone();
+            for view in factors(&mut work) {
+                assert_eq!(schedule.buffers[step.operands[view.operand]].element, DType::Bf16);
+                read += 1;
+            }
+            let home = |id: &BufferId| schedule.buffers[*id].home;
+            let updates = step.writes.iter().any(|id| matches!(home(id), Home::State(_)));
+            for id in step.operands.iter().filter(|id| updates && matches!(home(id), Home::Arena(_))) {
+                assert_eq!(schedule.buffers[*id].element, DType::F32);
+                bound += 1;
+            }
+            let narrow = step.writes.iter().any(|id| schedule.buffers[*id].element == DType::Bf16);
+            copies.extend(step.operands.iter().map(home).filter(|home| narrow && !matches!(home, Home::Arena(_))));
+        }
+        // Two products forward, a gradient for each parameter, and one on the way to the first; each parameter and the input
+        // are rounded once.
+        assert_eq!((read, bound), (10, 2));
+        copies.sort_by_key(|home| format!("{home:?}"));
+        assert_eq!(copies, [Home::Input(0), Home::State(0), Home::State(1)]);
+        assert!(schedule.outputs.iter().all(|&id| schedule.buffers[id].element == DType::F32));
+    }
+
+    #[test]
+    fn programs_of_f64_stay_as_they_are() {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[4, 4], DType::F64);
+        let y = graph.matmul(x, x, [false, true]).unwrap();
+        graph.output("y", y);
+        let problem = compile(&graph, &LIMITS, Precision::Bf16).unwrap_err().to_string();
+        assert!(problem.contains("these are f64"), "{problem}");
+    }
+}

@@ -14,9 +14,9 @@ pub enum Precision {
     /// parameters, what the optimiser keeps, and the parameters themselves stay `f32` (Micikevicius et al. 2018, "Mixed
     /// precision training"); products read a rounded copy of the parameters, and add up in `f32`.
     ///
-    /// A training takes about half the memory for intermediate values, and on a GPU about half the time of what is limited by
-    /// memory. Its loss follows that of [`Full`](Precision::Full) up to about a hundredth. On the processor it is slower: it
-    /// computes the same numbers there as on a GPU, by conversion.
+    /// A large net takes little more than half the memory for intermediate values; the loss follows that of
+    /// [`Full`](Precision::Full) up to some hundredths of what is learnt. GPUs of NVIDIA's from capability 8.0 on use their
+    /// matrix units. On the processor it is slower than `f32`: it computes there by conversion what a GPU computes.
     Bf16,
 }
 

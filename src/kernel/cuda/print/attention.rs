@@ -15,13 +15,14 @@ impl Source {
         if batch * heads * queries.max(keys) >= NARROW {
             return Err("attention over so many rows is larger than a launch takes".into());
         }
+        let tasks = self.flash_attention(attention)?;
+        if !tasks.is_empty() {
+            return Ok(tasks);
+        }
         let numbers = self.numbers(attention);
         let [by_query, by_key] = [batch * heads * queries, batch * shared * keys];
         match &attention.pass {
             Pass::Forward { out, logarithms } => {
-                if let Some(task) = self.flash_forward(attention, out, logarithms)? {
-                    return Ok(vec![task]);
-                }
                 let own = [(writes(out), out), (writes(logarithms), logarithms)];
                 self.rows(attention, &numbers, "attention_forward", &own, by_query)
             }

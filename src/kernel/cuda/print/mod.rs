@@ -185,6 +185,19 @@ impl Source {
         &mut self,
         parameters: &str,
         body: &str,
+        launch: [usize; 3],
+        arguments: Vec<Argument>,
+    ) -> Result<Task, String> {
+        self.bounded(&launch[1].to_string(), parameters, body, launch, arguments)
+    }
+
+    /// The same of a kernel with these bounds: the most threads of a block, and how many blocks a multiprocessor should have
+    /// at least, by which the compiler decides what a thread has of its registers.
+    fn bounded(
+        &mut self,
+        bounds: &str,
+        parameters: &str,
+        body: &str,
         [grid, block, shared]: [usize; 3],
         arguments: Vec<Argument>,
     ) -> Result<Task, String> {
@@ -192,7 +205,7 @@ impl Source {
         let grid = u32::try_from(grid).ok().filter(|_| limits).ok_or_else(|| {
             format!("a launch of {grid} blocks with {} arguments is larger than a device takes", arguments.len())
         })?;
-        let text = format!("KERNEL({block}) NAME({parameters}) {{\n{body}}}\n");
+        let text = format!("KERNEL({bounds}) NAME({parameters}) {{\n{body}}}\n");
         let next = self.names.len();
         let kernel = *self.names.entry(text).or_insert_with_key(|text| {
             self.kernels += &text.replacen("NAME", &Self::name(next), 1);

@@ -16,7 +16,7 @@ typedef unsigned long long uint64_t;
 
 #define INLINE static __device__ __forceinline__
 #define INLINE_MEMBER __device__ __forceinline__
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 #define ALL_LANES 0xffffffffu
 
 // What is multiplied and added with one rounding says so; nothing else is.
