@@ -196,7 +196,7 @@ fn products_on_matrix_units_have_the_bits_of_the_processor() {
     for (graph, program) in graphs.iter().zip(&programs) {
         let values = |(i, slot): (usize, &InputSlot)| -> Vec<f64> {
             let len = slot.dims.iter().product::<usize>();
-            (0..len).map(|j| (((j + 7 * i) * 2_654_435_761 >> 9) % 17) as f64 / 8.0 - 1.0).collect()
+            (0..len).map(|j| ((((j + 7 * i) * 2_654_435_761) >> 9) % 17) as f64 / 8.0 - 1.0).collect()
         };
         let inputs: Vec<Vec<f64>> = graph.inputs().iter().enumerate().map(values).collect();
         let [expected, found] = [&Device::cpu(), &*DEVICE].map(|device| run(device, program, graph, [&inputs, &[]], 1));
