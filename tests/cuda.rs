@@ -2,6 +2,7 @@
 //! GPU is needed. What a GPU gives is what the processor gives, up to rounding.
 #![deny(warnings)]
 
+use ansatz::Precision;
 use ansatz::nn::{self, Batch, Net, Path, Slot, Stream, Trainable, Visitor};
 use ansatz::prelude::*;
 use ansatz::tensor::{Float, HostTensor};
@@ -96,9 +97,17 @@ fn trains_alike<E: Float, N: Trainable<E>>(batch: &N::Batch, near: f64)
 where
     N::Batch: Batch,
 {
+    trains_alike_in::<E, N>(Precision::Full, batch, [near, 10.0 * near]);
+}
+
+fn trains_alike_in<E: Float, N: Trainable<E>>(precision: Precision, batch: &N::Batch, [near, close]: [f64; 2])
+where
+    N::Batch: Batch,
+{
     let train = |device: &Device| -> Result<(Vec<f64>, N)> {
         let optimiser = Sgd { momentum: 0.9, ..Sgd::new(0.1) };
-        let mut trainer = Trainer::<N, E>::builder(nn::init(3), optimiser).seed(5).clip(1.0).device(device).build()?;
+        let builder = Trainer::<N, E>::builder(nn::init(3), optimiser).seed(5).clip(1.0);
+        let mut trainer = builder.device(device).precision(precision).build()?;
         let losses = (0..4).map(|_| Ok(trainer.step(batch)?.loss())).collect::<Result<_>>()?;
         Ok((losses, trainer.model()?))
     };
@@ -111,7 +120,7 @@ where
     assert!(expected[3] != expected[0], "{} does not learn", N::NAME);
     for ((key, host), (_, there)) in tensors::<E, N>(&host).iter().zip(tensors::<E, N>(&there)) {
         let worst = host.iter().zip(&there).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(worst <= 10.0 * near, "{}: {key} is {worst:e} off", N::NAME);
+        assert!(worst <= close, "{}: {key} is {worst:e} off", N::NAME);
     }
 }
 
@@ -157,6 +166,41 @@ fn continuous_nets_train_alike() {
     trains_alike::<f64, Steps<f64>>(&pair().into(), 1e-13);
     trains_alike::<f64, Solves<f64>>(&pair().into(), 1e-13);
     trains_alike::<f64, Flows<f64>>(&FlowsBatch { x: reals((4, Plane)) }, 1e-13);
+}
+
+/// Half the distance of two numbers of eight significant bits, as a share: each device stores some numbers that the other
+/// computes again, so that the two round at different places.
+const NEAR: [f64; 2] = [1.0 / 256.0; 2];
+
+#[test]
+fn nets_of_narrow_numbers_train_alike() {
+    let half = Precision::Bf16;
+    trains_alike_in::<f32, Perceptron>(half, &PerceptronBatch { x: reals((5, Const)), y: indices((5,)) }, NEAR);
+    let tokens = || (indices((2, 7)), indices((2, 7)));
+    trains_alike_in::<f32, GptReads>(half, &tokens().into(), NEAR);
+    trains_alike_in::<f32, LlamaReads>(half, &tokens().into(), NEAR);
+    let class = || indices((3,));
+    let image = reals((3, Const, Const, Const));
+    trains_alike_in::<f32, ViTSees>(half, &ViTSeesBatch { image, class: class() }, NEAR);
+    let image = reals((3, Const, Const, Const));
+    trains_alike_in::<f32, LeNetSees>(half, &LeNetSeesBatch { image, class: class() }, NEAR);
+    let (image, y) = (reals((2, Const, Const, Const)), reals((2, Const, Const, Const)));
+    trains_alike_in::<f32, Denoises>(half, &DenoisesBatch { image, s: reals((2, Const)), y }, NEAR);
+    let pair = || (reals((4, Plane)), reals((4, Plane)));
+    trains_alike_in::<f32, Solves>(half, &pair().into(), NEAR);
+}
+
+/// What lies between the launches of a step, as a share of what it takes in full precision.
+#[test]
+fn narrow_numbers_take_less_memory() -> Result<()> {
+    let workspace = |precision: Precision| -> Result<f64> {
+        let model: GptReads = GptReads::init(1);
+        let builder = Trainer::builder(model, Adam::new(1e-2)).precision(precision);
+        Ok(builder.device(&DEVICE).build()?.memory(&[256, 12])?.workspace as f64)
+    };
+    let share = workspace(Precision::Bf16)? / workspace(Precision::Full)?;
+    assert!(share < 0.75, "{share}");
+    Ok(())
 }
 
 ansatz::gradcheck!(Perceptron, device = Device::cuda_with(0, &[&ansatz_device::libraries()]), sizes = [[3]]);

@@ -41,7 +41,7 @@ const LIBRARY: House = House {
 const KERNELS: House = House {
     src: "src/kernel",
     order: &[
-        &["view", "elementwise", "random", "limits", "precision"],
+        &["view", "bf16", "elementwise", "random", "limits", "precision"],
         &["tiled", "chain", "gemm", "attention", "conv", "pool", "lookup", "call"],
         &["nest", "work", "cost", "schedule", "verify"],
         &["cpu", "cuda"],

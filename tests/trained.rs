@@ -3,6 +3,7 @@
 mod checkpoint;
 mod files;
 mod foreign;
+mod precision;
 mod streams;
 mod train;
 mod trust;

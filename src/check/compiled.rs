@@ -1,7 +1,7 @@
 //! A graph as a compiled program that takes and gives plain vectors of f64, as the interpreter does.
 
 use crate::graph::{DType, Graph, InputSlot};
-use crate::run::{Data, DataMut, Device, Program, State, Workspace, compile_for};
+use crate::run::{Data, DataMut, Device, Precision, Program, State, Workspace, compile_for};
 use crate::{Error, Result};
 
 pub(super) struct Compiled {
@@ -14,7 +14,7 @@ pub(super) struct Compiled {
 
 impl Compiled {
     pub fn new(graph: &Graph, device: &Device) -> Result<Self> {
-        let program = compile_for(graph, device)?;
+        let program = compile_for(graph, device, Precision::Full)?;
         let state = State::on(device, graph.states())?;
         let workspace = program.workspace(&state)?;
         Ok(Compiled { program, state, workspace, inputs: graph.inputs().to_vec(), outputs: graph.outputs().len() })
@@ -45,7 +45,7 @@ impl Stored {
     fn new(dtype: DType, values: &[f64]) -> Self {
         match dtype {
             DType::F32 => Stored::F32(values.iter().map(|&x| x as f32).collect()),
-            DType::F64 => Stored::F64(values.to_vec()),
+            DType::F64 | DType::Bf16 => Stored::F64(values.to_vec()),
             DType::Index => Stored::Index(values.iter().map(|&x| x as u32).collect()),
             DType::Bool => Stored::Bool(values.iter().map(|&x| u8::from(x != 0.0)).collect()),
         }

@@ -203,7 +203,7 @@ fn arguments<N: Net<f64>>(graph: &Graph, settings: &NetSettings) -> Result<(Vec<
         if let Some(Home::Input(i)) = node.given() {
             let slot = &graph.inputs()[i];
             let domain = match slot.dtype {
-                DType::F32 | DType::F64 => Domain::reals(-2.0, 2.0),
+                DType::F32 | DType::F64 | DType::Bf16 => Domain::reals(-2.0, 2.0),
                 // Without a known space any index is as good as another.
                 DType::Index => Domain::Indices(slot.space.unwrap_or(2)),
                 DType::Bool => Domain::Bools,

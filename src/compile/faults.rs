@@ -3,6 +3,7 @@
 use super::sample::sample;
 use super::{LIMITS, compile};
 use crate::graph::DType;
+use crate::kernel::precision::Precision;
 use crate::kernel::schedule::{BufferId, Home, Schedule};
 use crate::kernel::tiled::{Source, Tiled};
 use crate::kernel::view::{Access, View};
@@ -142,7 +143,7 @@ proptest! {
 
     #[test]
     fn nothing_is_lost_in_place(choices in prop::collection::vec(any::<u16>(), 20..200)) {
-        let program = compile(&sample(&choices, DType::F64).graph, &LIMITS).unwrap();
+        let program = compile(&sample(&choices, DType::F64).graph, &LIMITS, Precision::Full).unwrap();
         for step in &program.schedule.steps {
             for (source, target) in (0..step.operands.len()).flat_map(|a| (0..step.operands.len()).map(move |b| (a, b))) {
                 if source != target
@@ -161,7 +162,7 @@ proptest! {
 
     #[test]
     fn planted_faults_are_found(choices in prop::collection::vec(any::<u16>(), 20..200)) {
-        let program = compile(&sample(&choices, DType::F32).graph, &LIMITS).unwrap();
+        let program = compile(&sample(&choices, DType::F32).graph, &LIMITS, Precision::Full).unwrap();
         for (kind, schedule) in faults(&program.schedule) {
             prop_assert!(schedule.verify().is_err(), "{kind} is not found in\n{program}");
         }
@@ -172,7 +173,7 @@ proptest! {
 fn faults_of_every_kind_are_planted() {
     let mut kinds: Vec<&str> = Vec::new();
     for case in crate::ops::cases(DType::F64).unwrap() {
-        let Ok(program) = compile(&case.graph, &LIMITS) else { continue };
+        let Ok(program) = compile(&case.graph, &LIMITS, Precision::Full) else { continue };
         for (kind, schedule) in faults(&program.schedule) {
             assert!(schedule.verify().is_err(), "{kind} is not found in {}\n{program}", case.name);
             kinds.push(kind);

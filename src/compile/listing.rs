@@ -5,6 +5,7 @@ use crate::kernel::attention::{Attention, Pass};
 use crate::kernel::lookup::{Kind, Lookup};
 use crate::kernel::schedule::{Home, Schedule};
 use crate::kernel::tiled::{Source, Tiled};
+use crate::kernel::view::DType;
 use crate::kernel::work::{FoldIn, Work};
 use std::fmt;
 
@@ -20,9 +21,12 @@ struct Line {
 /// The lines of a schedule.
 fn lines(schedule: &Schedule, name: &dyn Fn(Home) -> String) -> Vec<Line> {
     let line = |step| {
-        let (slots, work) = schedule.resolved(step);
+        let (slots, mut work) = schedule.resolved(step);
         let bytes = step.operands.iter().map(|&buffer| schedule.buffers[buffer].bytes()).sum();
-        let operands: Vec<String> = slots.iter().map(|slot| name(slot.home)).collect();
+        let mut operands: Vec<String> = slots.iter().map(|slot| name(slot.home)).collect();
+        let mut narrow = vec![false; operands.len()];
+        work.views_mut(&mut |_, view, _| narrow[view.operand] |= view.element == DType::Bf16);
+        operands.iter_mut().zip(narrow).filter(|(_, narrow)| *narrow).for_each(|(name, _)| name.push_str(" in bf16"));
         let mut inner = Vec::new();
         if let Work::Loop(nest) = &work {
             let own = |home: Home| match home {

@@ -1,11 +1,13 @@
-//! From a graph to a program: simplify → fuse → memory.
+//! From a graph to a program: simplify → fuse → narrow → memory.
 //!
 //! Each stage is a function from one form to the next. `fuse` decides which nodes are kept in memory and groups them
-//! into launches, `memory` lays their buffers out in one arena. A program is these launches as data, the same for every
-//! float type; what a device prepares for them is the device's own.
+//! into launches, `narrow` stores some of what lies between them with sixteen bits where that is wanted, and `memory` lays their
+//! buffers out in one arena. A program is these launches as data, the same for every float type; what a device prepares for
+//! them is the device's own.
 
 mod simplify;
 mod fuse;
+mod narrow;
 mod memory;
 mod program;
 mod listing;
@@ -13,12 +15,15 @@ mod listing;
 pub(crate) mod sample;
 #[cfg(all(test, feature = "check"))]
 mod faults;
+#[cfg(all(test, feature = "check"))]
+pub(crate) mod rounded;
 
 pub use program::{Output, Program};
 pub use simplify::simplify;
 
 use crate::graph::Graph;
 use crate::kernel::limits::Limits;
+use crate::kernel::precision::Precision;
 use crate::ops::Kind;
 use crate::{Error, Result};
 
@@ -47,14 +52,19 @@ fn countable(graph: &Graph, total: &mut usize) -> Result<()> {
 /// The program that computes the outputs and updates of `graph`, in launches that keep to the limits of a device.
 ///
 /// # Errors
-/// If the graph mixes `f32` and `f64`: a program computes in one of them.
-pub fn compile(graph: &Graph, limits: &Limits) -> Result<Program> {
+/// If the graph mixes `f32` and `f64`: a program computes in one of them. If it computes in `f64`, and a lower precision is
+/// asked for.
+pub fn compile(graph: &Graph, limits: &Limits, precision: Precision) -> Result<Program> {
     countable(graph, &mut 0)?;
     let graph = simplify(graph);
     let dtype = program::float_type(&graph)?;
+    precision.fits(dtype).map_err(Error::value)?;
     let mut schedule = fuse::fuse(&graph, limits);
+    if precision == Precision::Bf16 {
+        narrow::narrow(&mut schedule, limits);
+    }
     memory::lay_out(&mut schedule, limits);
-    let program = Program::new(&graph, dtype, schedule);
+    let program = Program::new(&graph, (dtype, precision), schedule);
     match program.schedule.verify() {
         Ok(()) => Ok(program),
         Err(problem) => Err(Error::value(format!("the compiler has a fault: a program in which {problem}\n{program}"))),

@@ -1,6 +1,7 @@
 //! The program: what is launched, on what.
 
 use crate::graph::{DType, Graph, InputSlot, StateSlot};
+use crate::kernel::precision::Precision;
 use crate::kernel::schedule::{Home, Schedule};
 use crate::ops::Kind;
 use crate::{Error, Result};
@@ -19,6 +20,7 @@ pub struct Program {
     /// What devices have made of the schedule, for all workspaces to share.
     prepared: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
     dtype: DType,
+    precision: Precision,
 }
 
 /// A result of a program.
@@ -35,7 +37,7 @@ pub struct Output {
 }
 
 impl Program {
-    pub(super) fn new(graph: &Graph, dtype: DType, schedule: Schedule) -> Self {
+    pub(super) fn new(graph: &Graph, (dtype, precision): (DType, Precision), schedule: Schedule) -> Self {
         let outputs = graph.outputs.iter().zip(&schedule.outputs).map(|((name, id), &buffer)| Output {
             name: name.clone(),
             dims: graph[*id].dims.clone(),
@@ -47,7 +49,22 @@ impl Program {
         });
         let outputs = outputs.collect();
         let (inputs, states) = (graph.inputs.clone(), graph.states.clone());
-        Program { inputs, states, outputs, schedule, identity: Arc::new(()), prepared: Mutex::default(), dtype }
+        let (identity, prepared) = (Arc::new(()), Mutex::default());
+        Program { inputs, states, outputs, schedule, identity, prepared, dtype, precision }
+    }
+
+    /// The same program with other launches.
+    #[cfg(all(test, feature = "check"))]
+    pub(super) fn with(&self, schedule: Schedule) -> Self {
+        let mut outputs = self.outputs.clone();
+        for (output, &buffer) in outputs.iter_mut().zip(&schedule.outputs) {
+            if let Home::Arena(offset) = schedule.buffers[buffer].home {
+                output.offset = offset;
+            }
+        }
+        let (inputs, states) = (self.inputs.clone(), self.states.clone());
+        let (identity, prepared) = (Arc::new(()), Mutex::default());
+        Program { inputs, states, outputs, schedule, identity, prepared, dtype: self.dtype, precision: self.precision }
     }
 
     /// What a device has made of the schedule, made if it is not there: the first `P` for which `own` holds.
@@ -86,6 +103,11 @@ impl Program {
         &self.outputs
     }
 
+    /// How exact it is.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The type of its real numbers.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -104,6 +126,11 @@ impl Program {
 
 /// The one float type of a graph; `f32` if it has none.
 pub(super) fn float_type(graph: &Graph) -> Result<DType> {
+    if has(graph, DType::Bf16) {
+        let problem =
+            "a node holds bf16 numbers, which are for memory alone; declare it as f32, and take `Precision::Bf16`";
+        return Err(Error::shape("compile", problem));
+    }
     match (has(graph, DType::F32), has(graph, DType::F64)) {
         (true, true) => Err(Error::shape(
             "compile",

@@ -36,7 +36,7 @@ pub(crate) fn sample(choices: &[u16], float: DType) -> Sample {
 fn value(dtype: DType, seed: usize) -> f64 {
     let word = (seed.wrapping_mul(0x9e37_79b9) >> 7) % 33;
     match dtype {
-        DType::F32 | DType::F64 => word as f64 / 8.0 - 2.0,
+        DType::F32 | DType::F64 | DType::Bf16 => word as f64 / 8.0 - 2.0,
         DType::Index => (word % 5) as f64,
         DType::Bool => (word % 2) as f64,
     }

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_copy_moves_its_bytes_twice_and_a_product_reads_its_factors() {
-        let cost = Work::Fused(copy(100, DType::F32)).cost();
+        let cost = Work::Fused(copy(100, [DType::F32; 2])).cost();
         assert_eq!(cost, Cost { bytes: 800, operations: 0, launches: 1 });
         let view =
             |operand, strides: [isize; 3]| View { operand, offset: 0, strides: strides.to_vec(), element: DType::F32 };

@@ -6,6 +6,7 @@
 //! threads, scratch memory, caches or addresses; `cpu` does.
 
 pub mod view;
+pub mod bf16;
 pub mod elementwise;
 pub mod tiled;
 pub mod chain;

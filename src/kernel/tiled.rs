@@ -41,7 +41,7 @@ impl Kind {
     /// What a register of elements of this type holds.
     pub fn of(element: DType) -> Self {
         match element {
-            DType::F32 | DType::F64 | DType::Bool => Kind::Real,
+            DType::F32 | DType::F64 | DType::Bf16 | DType::Bool => Kind::Real,
             DType::Index => Kind::Index,
         }
     }
@@ -173,6 +173,9 @@ impl Tiled {
                 return Err(format!("row {number} reads a register that is not filled"));
             }
         }
+        if self.accumulations.iter().any(|fold| fold.view.element == DType::Bf16) {
+            return Err("the result of a fold is stored with sixteen bits".into());
+        }
         let stores = self.stores.iter().map(|store| (store.register, Kind::of(store.view.element)));
         let folds = self.accumulations.iter().map(|fold| (fold.register, Kind::Real));
         let ends: Vec<(Register, Kind)> = stores.chain(folds).collect();
@@ -254,13 +257,13 @@ impl Tiled {
     }
 }
 
-/// The kernel that copies so many elements from operand 0 to operand 1.
-pub fn copy(len: usize, element: DType) -> Tiled {
+/// The kernel that copies so many elements from operand 0 to operand 1, each with its own type of them.
+pub fn copy(len: usize, [from, to]: [DType; 2]) -> Tiled {
     Tiled {
         dims: vec![len],
-        sources: vec![Source::Load(View::dense(0, 0, element))],
+        sources: vec![Source::Load(View::dense(0, 0, from))],
         rows: Vec::new(),
-        stores: vec![Store { register: 0, view: View::dense(1, 0, element) }],
+        stores: vec![Store { register: 0, view: View::dense(1, 0, to) }],
         reduced: Vec::new(),
         accumulations: Vec::new(),
     }

@@ -7,9 +7,10 @@
 //! - Launches write what they say they write; outputs and new values of the state are there at the end.
 
 use super::chain::Chain;
+use super::lookup::{Kind, Lookup};
 use super::nest::Nest;
 use super::schedule::{BufferId, Home, Schedule, Step};
-use super::view::{Access, View};
+use super::view::{Access, DType, View};
 use super::work::Work;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -69,6 +70,9 @@ impl Ledger<'_> {
             let Some(&id) = known else { return Err(format!("has no operand {}", view.operand)) };
             // From here on the number of the buffer.
             view.operand = id;
+            if view.element == DType::Bf16 && matches!(step.work, Work::Call(_)) {
+                return Err(format!("calls a function with buffer {id}, which is stored with sixteen bits"));
+            }
             self.inside(view, extents).map_err(|problem| format!("sees buffer {id} where {problem}"))?;
             if access.writes() && !step.writes.contains(&id) {
                 return Err(format!("writes buffer {id}, and does not say so"));
@@ -81,6 +85,9 @@ impl Ledger<'_> {
                 self.slabs(chain, step)?;
             }
             Work::Fused(tiled) => tiled.check()?,
+            Work::Lookup(Lookup { kind: Kind::Put { table, .. }, out, .. }) if table.element != out.element => {
+                return Err("puts rows into a table of elements of another type".into());
+            }
             _ => {}
         }
         let between = |id: &BufferId| matches!(step.work, Work::Chain(_)) && step.writes.contains(id);
@@ -103,9 +110,7 @@ impl Ledger<'_> {
         if view.strides.len() != extents.len() {
             return Err(format!("{} strides walk over {} axes", view.strides.len(), extents.len()));
         }
-        let steps = || extents.iter().zip(&view.strides).map(|(&n, &stride)| (n as isize - 1) * stride);
-        let first = view.offset as isize + steps().filter(|&step| step < 0).sum::<isize>();
-        let last = view.offset as isize + steps().filter(|&step| step > 0).sum::<isize>();
+        let (first, last) = view.reach(extents);
         match first < 0 || last >= buffer.len as isize {
             true => Err(format!("elements {first} to {last} are named and there are {}", buffer.len)),
             false => Ok(()),
@@ -245,6 +250,9 @@ impl Ledger<'_> {
 /// Whether the body of a loop keeps to the rules, and the loop gives it what it names.
 fn body(nest: &Nest) -> Result<(), String> {
     nest.body.verify().map_err(|problem| format!("is a loop, in which {problem}"))?;
+    if nest.begins.iter().zip(&nest.states).any(|(begin, carry)| begin.element != carry.view.element) {
+        return Err("is a loop, and a carry begins with elements of another type".into());
+    }
     for (id, buffer) in nest.body.buffers.iter().enumerate() {
         let tensor = match buffer.home {
             Home::Input(i) => nest.inputs.get(i),

@@ -7,6 +7,9 @@ pub enum DType {
     F32,
     /// 64-bit floating point.
     F64,
+    /// 16-bit floating point, see [`bf16`](super::bf16): how programs of `f32` may store what lies between their launches. No
+    /// node of a graph has this type.
+    Bf16,
     /// A position in an index space, stored as `u32`.
     Index,
     /// A truth value, stored as one byte, 0 or 1.
@@ -19,13 +22,14 @@ impl DType {
         match self {
             DType::F32 | DType::Index => 4,
             DType::F64 => 8,
+            DType::Bf16 => 2,
             DType::Bool => 1,
         }
     }
 
     /// Whether the elements are real numbers, which alone have derivatives.
     pub fn is_float(self) -> bool {
-        matches!(self, DType::F32 | DType::F64)
+        matches!(self, DType::F32 | DType::F64 | DType::Bf16)
     }
 }
 
@@ -72,6 +76,14 @@ impl View {
     /// Whether both see the same element at every position, whatever their operands.
     pub fn sees_as(&self, other: &View) -> bool {
         (self.offset, &self.strides, self.element) == (other.offset, &other.strides, other.element)
+    }
+
+    /// The first and the last element that it sees over extents of which none is 0.
+    pub fn reach(&self, extents: &[usize]) -> (isize, isize) {
+        let steps = || extents.iter().zip(&self.strides).map(|(&n, &stride)| (n as isize - 1) * stride);
+        let ends =
+            [isize::min, isize::max].map(|end| self.offset as isize + steps().map(|step| end(step, 0)).sum::<isize>());
+        (ends[0], ends[1])
     }
 
     /// The stride along an axis, if positions of the axis see parts of their own: whatever the other axes do, the

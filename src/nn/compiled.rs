@@ -2,7 +2,7 @@
 
 use super::{Model, Net, Outputs, Slot, Value, Visitor, slots, trace};
 use crate::graph::{DType, Graph, KEY, StateKind, StateSlot};
-use crate::run::{Data, Device, Program, SharedCache, State, Workspace, compile_for};
+use crate::run::{Data, Device, Precision, Program, SharedCache, State, Workspace, compile_for};
 use crate::tensor::{Float, HostTensor, Path};
 use crate::{Error, Result};
 use std::any::TypeId;
@@ -20,7 +20,7 @@ pub(super) struct Compiled {
 impl Compiled {
     pub fn new(graph: &Graph, device: &Device) -> Result<Self> {
         let draws = graph.states().iter().any(|slot| slot.kind == StateKind::Key);
-        Ok(Compiled { program: compile_for(graph, device)?, draws })
+        Ok(Compiled { program: compile_for(graph, device, Precision::Full)?, draws })
     }
 
     /// The net for these run-time dimensions, as it is used after training.

@@ -178,7 +178,7 @@ impl Rule<'_> for Constant {
 
     fn result(&self, _: &Graph, node: &Node) -> Result<(Vec<usize>, DType), String> {
         let fits = match node.dtype {
-            DType::F32 | DType::F64 => true,
+            DType::F32 | DType::F64 | DType::Bf16 => true,
             DType::Index => self.0.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&self.0),
             DType::Bool => self.0 == 0.0 || self.0 == 1.0,
         };

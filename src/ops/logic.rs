@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// (NaN becomes 0); reals stay as they are, whatever their precision.
 pub(super) fn converted(x: f64, dtype: DType) -> f64 {
     match dtype {
-        DType::F32 | DType::F64 => x,
+        DType::F32 | DType::F64 | DType::Bf16 => x,
         DType::Index => f64::from(x as u32),
         DType::Bool => f64::from(x != 0.0),
     }

@@ -36,6 +36,7 @@ impl<'a> Data<'a> {
                 DType::F64 => Data::F64(from_raw_parts(first.cast(), len)),
                 DType::Index => Data::Index(from_raw_parts(first.cast(), len)),
                 DType::Bool => Data::Bool(from_raw_parts(first, len)),
+                DType::Bf16 => unreachable!("no node of a graph is stored with sixteen bits, see `compile`"),
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::cpu::{self, Arena};
 #[cfg(feature = "cuda")]
 use super::cuda;
-use super::{Data, DataMut, Precision};
+use super::{Data, DataMut};
 #[cfg(test)]
 use crate::compile::LIMITS;
 use crate::compile::Program;
@@ -30,10 +30,7 @@ use std::time::Duration;
 /// println!("training on {device}");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Device {
-    kind: Kind,
-    precision: Precision,
-}
+pub struct Device(Kind);
 
 #[derive(Clone, Debug, Default, PartialEq)]
 enum Kind {
@@ -46,7 +43,7 @@ enum Kind {
 impl Device {
     /// This processor.
     pub fn cpu() -> Self {
-        Device::default()
+        Device(Kind::Cpu)
     }
 
     /// A GPU of NVIDIA's by its number, counted from 0. The driver's library and that of the compiler NVRTC are looked
@@ -73,24 +70,12 @@ impl Device {
     pub fn cuda_with(number: usize, folders: &[&Path]) -> Result<Self> {
         let own = folders.iter().map(|folder| folder.to_path_buf());
         let folders: Vec<PathBuf> = own.chain(crate::kernel::cuda::folders()).collect();
-        Ok(Device { kind: Kind::Cuda(cuda::Device::open(number, &folders)?), precision: Precision::Full })
-    }
-
-    /// The same device, with products of this precision.
-    ///
-    /// ```
-    /// use ansatz::{Device, Precision};
-    ///
-    /// let device = Device::cuda(0).unwrap_or_default().with_precision(Precision::Tf32);
-    /// println!("training on {device}");
-    /// ```
-    pub fn with_precision(self, precision: Precision) -> Self {
-        Device { precision, ..self }
+        Ok(Device(Kind::Cuda(cuda::Device::open(number, &folders)?)))
     }
 
     /// What launches must keep to there.
     pub(crate) fn limits(&self) -> &'static Limits {
-        match &self.kind {
+        match &self.0 {
             Kind::Cpu => &LIMITS,
             #[cfg(feature = "cuda")]
             Kind::Cuda(_) => &cuda::OWN,
@@ -102,22 +87,19 @@ impl Device {
 impl Device {
     /// Compiles the kernels of several programs together; of products too, if they are to be printed.
     pub(crate) fn prepare(&self, programs: &[&Program], printed: bool) -> Result<()> {
-        match &self.kind {
+        match &self.0 {
             Kind::Cpu => Ok(()),
-            Kind::Cuda(device) => cuda::Plan::prepare(device, self.precision, programs, printed),
+            Kind::Cuda(device) => cuda::Plan::prepare(device, programs, printed),
         }
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
+        match &self.0 {
             Kind::Cpu => f.write_str("this processor"),
             #[cfg(feature = "cuda")]
-            Kind::Cuda(device) => {
-                device.fmt(f)?;
-                if self.precision == Precision::Tf32 { f.write_str(", products in TF32") } else { Ok(()) }
-            }
+            Kind::Cuda(device) => device.fmt(f),
         }
     }
 }
@@ -151,7 +133,7 @@ impl Memory {
     /// Zeros for these tensors, which begin at these bytes.
     pub fn new(device: &Device, slots: &[StateSlot], offsets: &[usize], bytes: usize) -> Result<Self> {
         let _ = (slots, offsets);
-        match &device.kind {
+        match &device.0 {
             Kind::Cpu => Arena::try_new(bytes).map(Memory::Cpu).ok_or_else(|| refused("the tensors of a state", bytes)),
             #[cfg(feature = "cuda")]
             Kind::Cuda(device) => Ok(Memory::Cuda(Box::new(cuda::Tensors::new(device, slots, offsets, bytes)?))),
@@ -245,13 +227,13 @@ impl From<String> for Trouble {
 impl Engine {
     /// The tensors of the program's state begin at these bytes of the state's memory.
     pub fn new(device: &Device, program: &Program, states: Vec<usize>) -> Result<Self> {
-        match &device.kind {
+        match &device.0 {
             Kind::Cpu => {
                 let engine = cpu::Engine::new(program, states).map(Engine::Cpu);
                 engine.ok_or_else(|| refused("intermediate values", program.workspace_bytes()))
             }
             #[cfg(feature = "cuda")]
-            Kind::Cuda(cuda) => Ok(Engine::Cuda(Box::new(cuda::Engine::new(cuda, device.precision, program, states)?))),
+            Kind::Cuda(device) => Ok(Engine::Cuda(Box::new(cuda::Engine::new(device, program, states)?))),
         }
     }
 

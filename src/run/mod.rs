@@ -22,15 +22,15 @@ use crate::graph::Graph;
 /// # Errors
 /// If the graph mixes `f32` and `f64`: a program computes in one of them.
 pub fn compile(graph: &Graph) -> Result<Program> {
-    compile_for(graph, &Device::cpu())
+    compile_for(graph, &Device::cpu(), Precision::Full)
 }
 
 /// The program that computes the outputs and updates of `graph` on a device.
 ///
 /// # Errors
-/// As for [`compile`].
-pub fn compile_for(graph: &Graph, device: &Device) -> Result<Program> {
-    crate::compile::compile(graph, device.limits())
+/// As for [`compile`], and if a graph of `f64` numbers is to be less than exact.
+pub fn compile_for(graph: &Graph, device: &Device, precision: Precision) -> Result<Program> {
+    crate::compile::compile(graph, device.limits(), precision)
 }
 
 pub use cache::{Cache, SharedCache};
@@ -46,3 +46,5 @@ mod tests;
 mod attention;
 #[cfg(all(test, feature = "check"))]
 mod loops;
+#[cfg(all(test, feature = "check"))]
+mod narrow;

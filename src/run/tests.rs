@@ -19,7 +19,7 @@ impl Tensor {
     pub fn new(values: &[f64], dtype: DType) -> Self {
         match dtype {
             DType::F32 => Tensor::F32(values.iter().map(|&x| x as f32).collect()),
-            DType::F64 => Tensor::F64(values.to_vec()),
+            DType::F64 | DType::Bf16 => Tensor::F64(values.to_vec()),
             DType::Index => Tensor::Index(values.iter().map(|&x| x as u32).collect()),
             DType::Bool => Tensor::Bool(values.iter().map(|&x| x as u8).collect()),
         }

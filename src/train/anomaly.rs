@@ -6,7 +6,7 @@ use crate::graph::{Graph, NodeId, ReduceOp, Unary};
 use crate::nn::Net;
 use crate::ops::obstacle;
 use crate::optim::{Recipe, fitted_parameters};
-use crate::run::{Data, State, compile_for};
+use crate::run::{Data, Precision, State, compile_for};
 use crate::tensor::Float;
 use crate::{Error, Result};
 
@@ -36,7 +36,7 @@ pub(super) fn told<E: Float, N: Net<E>>(
         let size = watched.reduce(ReduceOp::Max, size, &axes)?;
         watched.output("", size);
     }
-    let program = compile_for(&watched, state.device())?;
+    let program = compile_for(&watched, state.device(), Precision::Full)?;
     let (mut state, mut workspace) = (state.copy()?, program.workspace(state)?);
     let inputs =
         inputs.get(..watched.inputs().len()).ok_or_else(|| Error::value("a batch has all inputs of its net"))?;

@@ -3,7 +3,7 @@
 use crate::graph::{Binary, Graph, NodeId, StateKind, StateSlot};
 use crate::nn::{self, Net, Slot};
 use crate::optim::{self, Phase, Recipe, Recorded};
-use crate::run::{Cache, Program, State, Workspace, compile_for};
+use crate::run::{Cache, Precision, Program, State, Workspace, compile_for};
 use crate::tensor::{Float, Scope};
 use crate::{Error, Result};
 use std::fmt;
@@ -61,8 +61,8 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    fn new((graph, names): (Graph, Names), state: &State) -> Result<Self> {
-        let program = compile_for(&graph, state.device())?;
+    fn new((graph, names): (Graph, Names), state: &State, precision: Precision) -> Result<Self> {
+        let program = compile_for(&graph, state.device(), precision)?;
         let workspace = program.workspace(state)?;
         Ok(Compiled { program, names, workspace })
     }
@@ -77,14 +77,14 @@ pub fn compiled<'p, E: Float, N: Net<E>>(
     key: &(Mode, Vec<usize>),
     turn: &Turn,
     recipe: &Recipe,
-    state: &State,
+    (state, precision): (&State, Precision),
 ) -> Result<&'p mut Compiled> {
     programs.get_or_make(key, || {
         let recorded = match key.0 {
             Mode::Train(phase, _) => training_graph::<E, N>(&key.1, turn, recipe, phase),
             Mode::Evaluate => Ok(finish(trace::<E, N>(false, &key.1, turn)?)),
         };
-        Compiled::new(recorded?, state)
+        Compiled::new(recorded?, state, precision)
     })
 }
 

@@ -4,7 +4,7 @@ use super::Trainer;
 use crate::nn::Net;
 use crate::optim::{Group, Optimiser, Recipe, Schedule};
 use crate::tensor::Float;
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Precision, Result};
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +46,7 @@ pub(super) struct Settings {
     pub prefetch: usize,
     pub players: Vec<String>,
     pub device: Device,
+    pub precision: Precision,
 }
 
 impl<E: Float, N: Net<E>> Builder<N, E> {
@@ -65,6 +66,7 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
             prefetch: 0,
             players: Vec::new(),
             device: Device::cpu(),
+            precision: Precision::Full,
         };
         Builder { model, recipe: Recipe::new(optimiser), settings, element: PhantomData }
     }
@@ -79,6 +81,26 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
     /// from a file on another device.
     pub fn device(mut self, device: &Device) -> Self {
         self.settings.device = device.clone();
+        self
+    }
+
+    /// How exact the programs of the training are; [`Precision::Full`] unless set. Parameters and what the optimiser keeps are
+    /// `f32` in each, and so are files and models.
+    ///
+    /// ```
+    /// use ansatz::Precision;
+    /// use ansatz::prelude::*;
+    ///
+    /// net! {
+    ///     pub net Line(x: [n, 3], y: [n, 1]) -> [] { mse(x |> linear(8) |> gelu |> linear(1), y) }
+    /// }
+    ///
+    /// let builder = Trainer::builder(Line::init(0), AdamW::new(1e-3)).precision(Precision::Bf16);
+    /// # builder.build()?;
+    /// # Ok::<(), ansatz::Error>(())
+    /// ```
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.settings.precision = precision;
         self
     }
 
@@ -240,9 +262,10 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
     /// Makes the trainer: the state of the model and of the optimiser is laid out.
     ///
     /// # Errors
-    /// If a number lies outside its range, or no parameter is left to fit.
+    /// If a number lies outside its range, or no parameter is left to fit; if a net of `f64` is to be less than exact.
     pub fn build(self) -> Result<Trainer<N, E>> {
         self.recipe.check()?;
+        self.settings.precision.fits(E::DTYPE).map_err(Error::value)?;
         if self.settings.batch_size == 0 {
             return Err(Error::value("a batch needs at least one sample"));
         }

@@ -214,7 +214,13 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// If the net cannot take these dimensions.
     pub fn memory(&mut self, dims: &[usize]) -> Result<Memory> {
         let key = (Mode::Train(Phase::Update, 0), dims.to_vec());
-        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.turns[0], &self.recipe, &self.state)?;
+        let compiled = compiled::<E, N>(
+            &mut self.programs,
+            &key,
+            &self.turns[0],
+            &self.recipe,
+            (&self.state, self.settings.precision),
+        )?;
         let inputs = compiled.program.inputs().iter();
         let inputs = inputs.map(|input| input.dims.iter().product::<usize>() * input.dtype.size()).sum();
         let workspace = compiled.workspace.bytes();
@@ -228,7 +234,7 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// If the net cannot take these dimensions.
     pub fn predict(&self, dims: &[usize], speed: &Speed) -> Result<Profile> {
         let (graph, _) = training_graph::<E, N>(dims, &self.turns[0], &self.recipe, Phase::Update)?;
-        Ok(compile_for(&graph, &self.settings.device)?.predicted(speed))
+        Ok(compile_for(&graph, &self.settings.device, self.settings.precision)?.predicted(speed))
     }
 
     /// Where the time of a step with an update goes, measured over so many of them, one after the other on one batch. They
@@ -242,7 +248,13 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
         let mut state = self.state.copy()?;
         state.set_key(self.settings.seed, self.clock.steps);
         let key = (Mode::Train(Phase::Update, turn), self.dims.clone());
-        let compiled = compiled::<E, N>(&mut self.programs, &key, &self.turns[turn], &self.recipe, &self.state)?;
+        let compiled = compiled::<E, N>(
+            &mut self.programs,
+            &key,
+            &self.turns[turn],
+            &self.recipe,
+            (&self.state, self.settings.precision),
+        )?;
         compiled.program.profile(&mut state, &self.feed.data(), &mut compiled.workspace, steps)
     }
 
@@ -329,10 +341,10 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     /// Runs a program on the inputs fed, and reads its outputs.
     fn run(&mut self, mode: Mode, step: u64) -> Result<()> {
         self.state.set_key(self.settings.seed, step);
-        let Trainer { turns, recipe, state, feed, metrics, good, .. } = self;
+        let Trainer { settings, turns, recipe, state, feed, metrics, good, .. } = self;
         let key = (mode, self.dims.clone());
         let turn = if let Mode::Train(_, turn) = mode { turn } else { 0 };
-        let compiled = compiled::<E, N>(&mut self.programs, &key, &turns[turn], recipe, state)?;
+        let compiled = compiled::<E, N>(&mut self.programs, &key, &turns[turn], recipe, (state, settings.precision))?;
         compiled.program.run(state, &feed.data(), &mut compiled.workspace)?;
         if metrics.names != compiled.names.all {
             metrics.names.clone_from(&compiled.names.all);

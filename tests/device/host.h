@@ -95,6 +95,9 @@ asm(".weak host_switch\n.type host_switch,@function\nhost_switch:\n"
 #error "a switch of fibers for this processor is missing"
 #endif
 
+/// A copy to shared memory that is on its way.
+struct Copy { void* to; const void* from; unsigned bytes, valid; };
+
 enum Wait : uint8_t { FRESH, READY, BLOCK, LANES, DONE };
 
 struct Fiber {
@@ -108,6 +111,9 @@ struct Fiber {
     void* payload = nullptr;
     unsigned mask = 0;
     int vote = 0;
+    /// Copies on their way, and how many of them each group ends.
+    std::vector<Copy> copies;
+    std::vector<size_t> groups;
 #ifdef HOST_TSAN
     void* tsan = nullptr;
     /// How often it has met its block and its warp: neighbours are apart, so that nobody learns of what came later.
@@ -264,6 +270,8 @@ inline void prepare(Worker& w, Fiber& f) {
     for (int i = 0; i < 6; i++) *--top = nullptr;
     f.top = top;
     f.wait = READY;
+    f.copies.clear();
+    f.groups.clear();
 }
 
 inline void block(Worker& w, unsigned count) {
@@ -581,6 +589,87 @@ __forceinline__ uint32_t __umulhi(uint32_t a, uint32_t b) { return (uint64_t)a *
 __forceinline__ int __popc(uint32_t x) { return __builtin_popcount(x); }
 __forceinline__ int __ffs(uint32_t x) { return __builtin_ffs(x); }
 __forceinline__ uint32_t min(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+// Matrix units, see `tensor.cuh`. What is copied is poison until it is waited for.
+inline void copy_async(void* to, const void* from, unsigned valid) {
+    if ((uintptr_t)to % 16 || (uintptr_t)from % 16) {
+        host::Quiet quiet;
+        host::here().launch->trouble->say("a copy of 16 bytes begins elsewhere than at a multiple of 16");
+        return;
+    }
+    memset(to, 0xff, 16);
+    host::Quiet quiet;
+    host::here().current->copies.push_back({to, from, 16, valid});
+}
+inline void copies_commit() {
+    host::Quiet quiet;
+    host::Fiber& f = *host::here().current;
+    f.groups.push_back(f.copies.size());
+}
+template <int LEFT>
+inline void copies_wait() {
+    std::vector<host::Copy> arrived;
+    {
+        host::Quiet quiet;
+        host::Fiber& f = *host::here().current;
+        if (f.groups.size() <= LEFT) return;
+        size_t ended = f.groups.size() - LEFT, count = f.groups[ended - 1];
+        arrived.assign(f.copies.begin(), f.copies.begin() + count);
+        f.copies.erase(f.copies.begin(), f.copies.begin() + count);
+        f.groups.erase(f.groups.begin(), f.groups.begin() + ended);
+        for (size_t& end : f.groups) end -= count;
+    }
+    for (const host::Copy& c : arrived)
+        for (unsigned i = 0; i < c.bytes; i += 2)
+            *(uint16_t*)((char*)c.to + i) = i < c.valid ? *(const uint16_t*)((const char*)c.from + i) : 0;
+}
+struct Matrices { const void* row; uint32_t r[4]; };
+template <bool TRANSPOSED>
+inline void matrices(uint32_t (&r)[4], const void* row, const void* site) {
+    if ((uintptr_t)row % 16) {
+        host::Quiet quiet;
+        host::here().launch->trouble->say("a row of a matrix begins elsewhere than at a multiple of 16 bytes");
+    }
+    Matrices own{row, {}};
+    host::lanes(~0u, site, own, [](Matrices** all) {
+        for (int l = 0; l < 32; l++)
+            for (int i = 0; i < 8; i++) {
+                const int line = l / 4, at = 2 * (l % 4) + i % 2, from = TRANSPOSED ? at : line, to = TRANSPOSED ? line : at;
+                all[l]->r[i / 2] |= (uint32_t)((const uint16_t*)all[8 * (i / 2) + from]->row)[to] << 16 * (i % 2);
+            }
+    });
+    memcpy(r, own.r, sizeof own.r);
+}
+[[gnu::noinline]] inline void load_matrices(uint32_t (&r)[4], const void* row) {
+    matrices<false>(r, row, __builtin_return_address(0));
+}
+[[gnu::noinline]] inline void load_transposed(uint32_t (&r)[4], const void* row) {
+    matrices<true>(r, row, __builtin_return_address(0));
+}
+struct Factors { uint32_t a[4], b[2]; float c[4]; };
+[[gnu::noinline]] inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    Factors own;
+    memcpy(own.a, a, sizeof own.a);
+    memcpy(own.b, b, sizeof own.b);
+    memcpy(own.c, c, sizeof own.c);
+    host::lanes(~0u, __builtin_return_address(0), own, [](Factors** all) {
+        const auto half = [](uint32_t word, int high) { return __uint_as_float(high ? word & 0xffff0000u : word << 16); };
+        float a[16][16], b[16][8];
+        for (int l = 0; l < 32; l++) {
+            const int g = l / 4, t = 2 * (l % 4);
+            for (int i = 0; i < 8; i++) a[g + i / 2 % 2 * 8][t + i / 4 * 8 + i % 2] = half(all[l]->a[i / 2], i % 2);
+            for (int i = 0; i < 4; i++) b[t + i / 2 * 8 + i % 2][g] = half(all[l]->b[i / 2], i % 2);
+        }
+        for (int l = 0; l < 32; l++)
+            for (int i = 0; i < 4; i++) {
+                const int row = l / 4 + i / 2 * 8, column = 2 * (l % 4) + i % 2;
+                float sum = all[l]->c[i];
+                for (int k = 0; k < 16; k++) sum = __builtin_fmaf(a[row][k], b[k][column], sum);
+                all[l]->c[i] = sum;
+            }
+    });
+    memcpy(c, own.c, sizeof own.c);
+}
 inline uint32_t atomicExch(uint32_t* to, uint32_t by) { return __atomic_exchange_n(to, by, __ATOMIC_RELAXED); }
 #define DYNAMIC_SHARED(name) unsigned char* name = host::dynamic()
 

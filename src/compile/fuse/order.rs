@@ -100,7 +100,7 @@ fn place_updates(
 
 fn copy(homes: &Homes, source: BufferId, target: BufferId) -> Step {
     let Buffer { len, element, .. } = homes.buffers[source];
-    Step::new(Work::Fused(tiled::copy(len, element)), vec![source, target])
+    Step::new(Work::Fused(tiled::copy(len, [element; 2])), vec![source, target])
 }
 
 /// An order that respects all dependences. Updates of the state run as soon as they can: what they read is still in

@@ -21,6 +21,7 @@ mod chain;
 mod conv;
 mod layout;
 mod prepare;
+mod widened;
 mod pool;
 #[cfg(test)]
 mod tests;

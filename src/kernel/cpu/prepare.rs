@@ -1,12 +1,14 @@
 //! Work made ready to run.
 
+use super::widened::copies;
 use super::{Kernel, Prepared, PreparedChain, Real};
 use crate::nest::Nest;
 use crate::work::Work;
 
 /// Decides how to run the work. A loop is given back, since its body is a list of launches.
-pub(super) fn prepare<T: Real>(work: Work) -> Result<Box<dyn Kernel<T>>, Box<Nest>> {
-    Ok(match work {
+pub(super) fn prepare<T: Real>(mut work: Work) -> Result<Box<dyn Kernel<T>>, Box<Nest>> {
+    let copies = copies::<T>(&mut work);
+    let kernel: Box<dyn Kernel<T>> = match work {
         Work::Fused(tiled) => Box::new(Prepared::new(&tiled)),
         Work::Chain(chain) => Box::new(PreparedChain::new(&chain)),
         Work::Products(gemms) => Box::new(gemms),
@@ -17,5 +19,6 @@ pub(super) fn prepare<T: Real>(work: Work) -> Result<Box<dyn Kernel<T>>, Box<Nes
         Work::FoldIn(work) => Box::new(work),
         Work::Call(call) => call,
         Work::Loop(nest) => return Err(Box::new(nest)),
-    })
+    };
+    Ok(copies.around(kernel))
 }

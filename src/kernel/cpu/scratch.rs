@@ -4,6 +4,8 @@
 #[derive(Default)]
 pub struct Scratch {
     lines: Vec<Line>,
+    /// Of these, those at the beginning that are in use.
+    kept: usize,
 }
 
 /// One cache line.
@@ -32,7 +34,18 @@ impl Scratch {
 
     /// The first byte, on a cache line, of at least `bytes`.
     pub(crate) fn memory(&mut self, bytes: usize) -> *mut u8 {
-        self.reserve(bytes);
-        self.lines.as_mut_ptr().cast()
+        let lines = self.kept + bytes.div_ceil(64);
+        // What is kept would move.
+        assert!(self.kept == 0 || lines <= self.lines.len(), "a kernel uses no more scratch memory than it says");
+        self.reserve(64 * lines);
+        self.lines.as_mut_ptr().wrapping_add(self.kept).cast()
+    }
+
+    /// The first byte, on a cache line, of so many that stay in use while others ask for memory, until this is called again.
+    pub(crate) fn keep(&mut self, bytes: usize) -> *mut u8 {
+        self.kept = 0;
+        let first = self.memory(bytes);
+        self.kept = bytes.div_ceil(64);
+        first
     }
 }

@@ -261,7 +261,7 @@ impl<'a, T: Real> Task<'a, T> {
             match place.element {
                 DType::F32 | DType::F64 => self.address::<T>(place),
                 DType::Index => self.address::<u32>(place).cast(),
-                DType::Bool => self.address::<u8>(place).cast(),
+                DType::Bool | DType::Bf16 => unreachable!("what is converted does not lie where a register does"),
             }
         }
     }
@@ -359,6 +359,9 @@ impl<'a, T: Real> Task<'a, T> {
                         match place.element {
                             DType::F32 | DType::F64 => gather(tile, self.address::<T>(place), extents, strides, |x| x),
                             DType::Index => gather(tile.cast(), self.address::<u32>(place), extents, strides, |x| x),
+                            DType::Bf16 => {
+                                gather(tile, self.address::<u16>(place), extents, strides, |x| T::from_bf16(x));
+                            }
                             DType::Bool => {
                                 gather(tile, self.address::<u8>(place), extents, strides, |x| T::from_u32(x.into()));
                             }
@@ -408,6 +411,7 @@ impl<'a, T: Real> Task<'a, T> {
             match store.place.element {
                 DType::F32 | DType::F64 => self.write(&store.place, &self.extents, tile, |x: T| x),
                 DType::Index => self.write(&store.place, &self.extents, tile.cast(), |x: u32| x),
+                DType::Bf16 => self.write(&store.place, &self.extents, tile, |x: T| x.to_bf16()),
                 DType::Bool => self.write(&store.place, &self.extents, tile, |x: T| u8::from(x != T::ZERO)),
             }
         }

@@ -3,6 +3,7 @@
 use super::random;
 use super::vectorized::Instructions;
 use super::{Operand, Prepared, Real, Scratch};
+use crate::bf16;
 use crate::elementwise::{Binary, Compare, Unary};
 use crate::random::Stream;
 use crate::tiled::{Accumulation, Code, Fold, Kind, Register, Row, Source, Store, Tiled};
@@ -73,6 +74,7 @@ impl Choices {
 enum Memory<T> {
     Float(Vec<T>),
     Index(Vec<u32>),
+    Half(Vec<u16>),
     Bool(Vec<u8>),
 }
 
@@ -84,6 +86,7 @@ impl<T: Real> Memory<T> {
             DType::Index => {
                 Memory::Index(values.map(|x| (x.abs() * 4.0) as u32 + if x > 1.0 { 1 << 24 } else { 0 }).collect())
             }
+            DType::Bf16 => Memory::Half(values.map(|x| bf16::narrow(x as f32)).collect()),
             DType::Bool => Memory::Bool(values.map(|x| u8::from(x > 0.0)).collect()),
         }
     }
@@ -92,6 +95,7 @@ impl<T: Real> Memory<T> {
         match self {
             Memory::Float(v) => Operand { pointer: v.as_mut_ptr().cast(), len: v.len() },
             Memory::Index(v) => Operand { pointer: v.as_mut_ptr().cast(), len: v.len() },
+            Memory::Half(v) => Operand { pointer: v.as_mut_ptr().cast(), len: v.len() },
             Memory::Bool(v) => Operand { pointer: v.as_mut_ptr().cast(), len: v.len() },
         }
     }
@@ -100,6 +104,7 @@ impl<T: Real> Memory<T> {
         match self {
             Memory::Float(v) => Value::Real(v[i]),
             Memory::Index(v) => Value::Index(v[i]),
+            Memory::Half(v) => Value::Real(T::from_f64(f64::from(bf16::widen(v[i])))),
             Memory::Bool(v) => Value::Real(T::from_u32(v[i].into())),
         }
     }
@@ -108,6 +113,7 @@ impl<T: Real> Memory<T> {
         match (self, value) {
             (Memory::Float(v), Value::Real(x)) => v[i] = x,
             (Memory::Index(v), Value::Index(x)) => v[i] = x,
+            (Memory::Half(v), Value::Real(x)) => v[i] = bf16::narrow(x.to_f64() as f32),
             (Memory::Bool(v), Value::Real(x)) => v[i] = u8::from(x != T::ZERO),
             (_, value) => panic!("{value:?} has another type in memory"),
         }
@@ -147,13 +153,9 @@ fn view(choices: &mut Choices, operand: usize, dims: &[usize], keep: &[bool], el
     (View { operand, offset, strides, element }, offset + len)
 }
 
-fn element<T>(choices: &mut Choices) -> DType {
-    let float = float::<T>();
-    [float, float, float, DType::Index, DType::Bool][choices.below(5)]
-}
-
-fn float<T>() -> DType {
-    if size_of::<T>() == DType::F64.size() { DType::F64 } else { DType::F32 }
+fn element<T: Real>(choices: &mut Choices) -> DType {
+    let float = T::ELEMENT;
+    [float, float, float, DType::Bf16, DType::Index, DType::Bool][choices.below(6)]
 }
 
 /// A random kernel and memory for it. Operand 0 is a key.
@@ -217,7 +219,7 @@ fn kernel<T: Real>(dims: &[usize], choices: &mut Choices) -> (Tiled, Vec<Memory<
     for _ in 0..choices.below(3) {
         let fold = [Fold::Sum, Fold::Sum, Fold::Max, Fold::Min, Fold::ArgMax][choices.below(if one { 5 } else { 4 })];
         let keep: Vec<bool> = reduced.iter().map(|r| !r).collect();
-        let view = output(choices, &keep, if fold == Fold::ArgMax { DType::Index } else { float::<T>() });
+        let view = output(choices, &keep, if fold == Fold::ArgMax { DType::Index } else { T::ELEMENT });
         let register = register(&tiled, choices, Kind::Real).expect("the first source is real");
         tiled.accumulations.push(Accumulation { fold, register, view });
     }

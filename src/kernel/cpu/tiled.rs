@@ -131,7 +131,7 @@ impl<T: Real> Prepared<T> {
                     reads.push((view.operand, view.element.size()));
                     // Among several stores, one might overwrite what the next has to store.
                     let stored = kernel.stores.len() > 1 && kernel.stores.iter().any(|s| s.register as usize == i);
-                    if view.element != DType::Bool && layout.dense(strides) && !stored {
+                    if !converted(view) && layout.dense(strides) && !stored {
                         in_place.push((i as Register, place.clone()));
                     }
                     Fill::Load(place)
@@ -233,7 +233,7 @@ impl<T: Real> Prepared<T> {
             let here = !settled[register]
                 && !invariant[register]
                 && !lies_in_place(register)
-                && view.element != DType::Bool
+                && !converted(view)
                 && layout.dense(strides);
             settled[register] |= here;
             Output { register, place: place(view, strides), direct: here }
@@ -439,6 +439,11 @@ fn keeps(kernel: &Tiled, row: usize) -> bool {
     };
     let result = kernel.sources.len() + row;
     old.element.is_float() && kernel.stores.iter().any(|store| store.register as usize == result && store.view == *old)
+}
+
+/// Whether the elements are not in memory what they are in registers.
+fn converted(view: &View) -> bool {
+    matches!(view.element, DType::Bool | DType::Bf16)
 }
 
 /// For each register 1 + the last row that reads it, more than all rows if it is stored or folded, 0 if unused.

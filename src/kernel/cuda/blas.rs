@@ -83,7 +83,8 @@ fn type_of(element: DType) -> Option<c_int> {
     match element {
         DType::F32 => Some(code::R32),
         DType::F64 => Some(code::R64),
-        DType::Index | DType::Bool => None,
+        // Printed kernels do these on matrix units.
+        DType::Bf16 | DType::Index | DType::Bool => None,
     }
 }
 

@@ -62,6 +62,7 @@ impl Arena {
                 DType::F64 => DataMut::F64(std::slice::from_raw_parts_mut(first.cast(), len)),
                 DType::Index => DataMut::Index(std::slice::from_raw_parts_mut(first.cast(), len)),
                 DType::Bool => DataMut::Bool(std::slice::from_raw_parts_mut(first, len)),
+                DType::Bf16 => unreachable!("no node of a graph is stored with sixteen bits, see `compile`"),
             }
         }
     }

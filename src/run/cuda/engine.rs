@@ -10,7 +10,6 @@ use crate::kernel::cpu::{Fault, Kernel, Operand, Scratch};
 use crate::kernel::cuda::driver::{Graph, Memory, Pinned, Stream};
 use crate::kernel::cuda::print::{Argument, Place, Task};
 use crate::kernel::nest::{Moving, Nest};
-use crate::kernel::precision::Precision;
 use crate::kernel::schedule::Home;
 use crate::kernel::view::View;
 use crate::run::Data;
@@ -57,8 +56,8 @@ const FAULT: usize = 16;
 const MOST_RECORDED: usize = 4096;
 
 impl Engine {
-    pub fn new(device: &Device, precision: Precision, program: &Program, states: Vec<usize>) -> Result<Self> {
-        let plan = Plan::of(device, precision, program)?;
+    pub fn new(device: &Device, program: &Program, states: Vec<usize>) -> Result<Self> {
+        let plan = Plan::of(device, program)?;
         let (mut on_device, mut on_host) = (program.schedule.bytes, 0);
         let take = |bytes: &mut usize, size: usize| {
             let first = bytes.next_multiple_of(super::LIMITS.align);

@@ -9,7 +9,6 @@ use crate::kernel::cuda::blas::Products;
 use crate::kernel::cuda::driver::{Function, Module};
 use crate::kernel::cuda::print::{Source, Task};
 use crate::kernel::nest::{Moving, Nest};
-use crate::kernel::precision::Precision;
 use crate::kernel::schedule::{Home, Schedule, Slot};
 use crate::kernel::view::View;
 use crate::kernel::work::Work;
@@ -20,7 +19,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(in crate::run) struct Plan {
     pub device: Device,
-    precision: Precision,
     pub(super) sequence: Sequence,
     /// The kernels by their numbers in the source.
     pub functions: Arc<[Function]>,
@@ -62,32 +60,33 @@ impl Plan {
     ///
     /// # Errors
     /// If a kernel cannot be compiled.
-    pub fn of(device: &Device, precision: Precision, program: &Program) -> Result<Arc<Self>> {
-        let own = |plan: &Plan| plan.device == *device && plan.precision == precision;
-        let products = Products::new(&device.0, precision);
+    pub fn of(device: &Device, program: &Program) -> Result<Arc<Self>> {
+        let own = |plan: &Plan| plan.device == *device;
+        let products = Products::new(&device.0, program.precision());
         let source = Source::new(program.dtype()).with_products(products);
-        program.prepared(own, || Ok(Self::make(device, precision, source, &[program])?.remove(0)))
+        program.prepared(own, || Ok(Self::make(device, source, &[program])?.remove(0)))
     }
 
     /// Compiles the kernels of several programs together, which is faster than one by one; of products too, if they are to be
     /// printed.
     #[cfg(test)]
-    pub fn prepare(device: &Device, precision: Precision, programs: &[&Program], printed: bool) -> Result<()> {
+    pub fn prepare(device: &Device, programs: &[&Program], printed: bool) -> Result<()> {
         for float in [DType::F32, DType::F64] {
             let alike: Vec<&Program> = programs.iter().copied().filter(|program| program.dtype() == float).collect();
+            let Some(first) = alike.first() else { continue };
             let mut source = Source::new(float);
             if !printed {
-                source = source.with_products(Products::new(&device.0, precision));
+                source = source.with_products(Products::new(&device.0, first.precision()));
             }
-            for (program, plan) in alike.iter().zip(Self::make(device, precision, source, &alike)?) {
-                program.prepared(|plan: &Plan| plan.device == *device && plan.precision == precision, || Ok(plan))?;
+            for (program, plan) in alike.iter().zip(Self::make(device, source, &alike)?) {
+                program.prepared(|plan: &Plan| plan.device == *device, || Ok(plan))?;
             }
         }
         Ok(())
     }
 
-    fn make(device: &Device, precision: Precision, source: Source, programs: &[&Program]) -> Result<Vec<Arc<Self>>> {
-        let mut source = source.with_shared(device.0.shared());
+    fn make(device: &Device, source: Source, programs: &[&Program]) -> Result<Vec<Arc<Self>>> {
+        let mut source = source.with_shared(device.0.shared()).on(device.0.capability());
         let print = |program: &&Program| told(Sequence::new(&program.schedule, &mut source, &|_| LIMITS.align));
         let sequences = programs.iter().map(print).collect::<Result<Vec<_>>>()?;
         let module = Arc::new(told(device.0.module(&source.text(), source.flush()))?);
@@ -96,7 +95,6 @@ impl Plan {
         let plan = |sequence| {
             Arc::new(Plan {
                 device: device.clone(),
-                precision,
                 sequence,
                 functions: Arc::clone(&functions),
                 scratch: source.scratch_bytes(),

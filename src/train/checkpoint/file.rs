@@ -20,6 +20,7 @@ pub fn stored(dtype: DType) -> Dtype {
         DType::F32 => Dtype::F32,
         DType::F64 => Dtype::F64,
         DType::Index => Dtype::U32,
+        DType::Bf16 => Dtype::BF16,
         DType::Bool => Dtype::BOOL,
     }
 }

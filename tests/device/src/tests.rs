@@ -130,6 +130,41 @@ fn lanes_that_do_not_come_are_told() {
     );
 }
 
+/// Copies numbers through shared memory in fours, of which the last is cut off, waits in this way, and turns them round.
+fn copied(wait: &str) -> Vec<f32> {
+    let (kernel, stream, at) = (
+        kernel(&format!(
+            "KERNEL(64) k(float* x) {{ DYNAMIC_SHARED(memory); float* m = (float*)memory; const int i = threadIdx.x;\n\
+             x[i] = i; __syncthreads(); if (i < 16) copy_async(m + 4 * i, x + 4 * i, 12); copies_commit(); {wait}\n\
+             __syncthreads(); x[i] = m[63 - i]; }}\n"
+        )),
+        stream(),
+        memory(64),
+    );
+    assert_eq!(launch(kernel, stream, [1, 64], at), SUCCESS);
+    read(at, 64, stream)
+}
+
+#[test]
+fn a_copy_that_nobody_has_waited_for_is_nan() {
+    let _alone = fresh();
+    // What lies behind the valid bytes is 0.
+    let expected: Vec<f32> = (0..64).rev().map(|i| if i % 4 == 3 { 0.0 } else { i as f32 }).collect();
+    assert_eq!(copied("copies_wait<0>();"), expected);
+    assert!(copied("copies_wait<1>();").iter().all(|x| x.is_nan()));
+}
+
+#[test]
+fn what_matrix_units_take_begins_at_multiples_of_16_bytes() {
+    let _alone = fresh();
+    let text = sentence("KERNEL(64) k(float* x) { DYNAMIC_SHARED(memory); copy_async(memory + 16, x + 1, 16); }\n");
+    assert!(text.ends_with("a copy of 16 bytes begins elsewhere than at a multiple of 16"), "{text}");
+    with(|device| *device = Device::default());
+    let text =
+        sentence("KERNEL(64) k(float* x) { DYNAMIC_SHARED(memory); uint32_t r[4]; load_matrices(r, memory + 8); }\n");
+    assert!(text.ends_with("a row of a matrix begins elsewhere than at a multiple of 16 bytes"), "{text}");
+}
+
 #[test]
 fn what_nobody_has_written_is_nan() {
     let _alone = fresh();

@@ -9,6 +9,7 @@
 use super::{Real, clamp, polynomial, signed_power};
 use crate::cpu::{Kernel, prepare};
 use crate::nest::Nest;
+use crate::view::DType;
 use crate::work::Work;
 
 /// 1.5·2⁵²: adding it rounds to the nearest integer, which then stands in the low bits.
@@ -23,6 +24,7 @@ pub(super) const FRAC_PI_2_LOW: f64 = 6.123_233_995_736_766e-17;
 const FRAC_PI_2_LOWEST: f64 = -1.497_384_904_859_169_8e-33;
 
 impl Real for f64 {
+    const ELEMENT: DType = DType::F64;
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const INFINITY: Self = f64::INFINITY;

@@ -10,7 +10,9 @@ mod tests;
 
 use super::Kernel;
 use super::gemm::Factor;
+use crate::bf16;
 use crate::nest::Nest;
+use crate::view::DType;
 use crate::work::Work;
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -33,6 +35,8 @@ pub trait Real:
     + Div<Output = Self>
     + Neg<Output = Self>
 {
+    /// What it is called in a view.
+    const ELEMENT: DType;
     const ZERO: Self;
     const ONE: Self;
     const INFINITY: Self;
@@ -57,6 +61,16 @@ pub trait Real:
     fn from_u32(value: u32) -> Self;
     /// The integer part; 0 for NaN, the nearest index for what lies outside.
     fn to_u32(self) -> u32;
+    /// The number that these sixteen bits store.
+    #[inline(always)]
+    fn from_bf16(bits: u16) -> Self {
+        Self::from_f64(f64::from(bf16::widen(bits)))
+    }
+    /// The sixteen bits that store it, from `f32`.
+    #[inline(always)]
+    fn to_bf16(self) -> u16 {
+        bf16::narrow(self.to_f64() as f32)
+    }
     /// `self * a + b`, rounded once.
     fn mul_add(self, a: Self, b: Self) -> Self;
     fn abs(self) -> Self;

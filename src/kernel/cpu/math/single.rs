@@ -4,6 +4,7 @@
 use super::{Real, clamp, polynomial, signed_power};
 use crate::cpu::{Kernel, prepare};
 use crate::nest::Nest;
+use crate::view::DType;
 use crate::work::Work;
 
 /// 1.5·2²³: adding it rounds to the nearest integer, which then stands in the low bits.
@@ -14,6 +15,7 @@ const LN_2_SHORT: f32 = 355.0 / 512.0;
 const LN_2_REST: f32 = (std::f64::consts::LN_2 - LN_2_SHORT as f64) as f32;
 
 impl Real for f32 {
+    const ELEMENT: DType = DType::F32;
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const INFINITY: Self = f32::INFINITY;

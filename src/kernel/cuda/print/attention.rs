@@ -1,6 +1,6 @@
 //! Attention: sizes and strides are constants of a kernel, so that equal layers share it.
 
-use super::special::{constants, operand};
+use super::special::{constants, operand, reads, writes};
 use super::{Argument, NARROW, Place, Source, Task};
 use crate::attention::{Attention, Pass};
 use crate::view::{DType, View};
@@ -15,19 +15,22 @@ impl Source {
         if batch * heads * queries.max(keys) >= NARROW {
             return Err("attention over so many rows is larger than a launch takes".into());
         }
+        let tasks = self.flash_attention(attention)?;
+        if !tasks.is_empty() {
+            return Ok(tasks);
+        }
         let numbers = self.numbers(attention);
         let [by_query, by_key] = [batch * heads * queries, batch * shared * keys];
-        let (read, write) = ("const real*", "real*");
         match &attention.pass {
             Pass::Forward { out, logarithms } => {
-                let own = [(write, out), (write, logarithms)];
+                let own = [(writes(out), out), (writes(logarithms), logarithms)];
                 self.rows(attention, &numbers, "attention_forward", &own, by_query)
             }
             Pass::Backward { logarithms, common, c, dq, dk, dv } => {
-                let given = [(read, logarithms), (read, common), (read, c)];
-                let own = [&given[..], &[(write, dq)]].concat();
+                let given = [logarithms, common, c].map(|view| (reads(view), view));
+                let own = [&given[..], &[(writes(dq), dq)]].concat();
                 let mut tasks = self.rows(attention, &numbers, "attention_queries", &own, by_query)?;
-                let own = [&given[..], &[(write, dk), (write, dv)]].concat();
+                let own = [&given[..], &[dk, dv].map(|view| (writes(view), view))].concat();
                 tasks.extend(self.rows(attention, &numbers, "attention_keys", &own, by_key)?);
                 Ok(tasks)
             }
@@ -40,7 +43,7 @@ impl Source {
         attention: &Attention,
         numbers: &str,
         name: &str,
-        own: &[(&str, &View)],
+        own: &[(String, &View)],
         rows: usize,
     ) -> Result<Vec<Task>, String> {
         if rows == 0 {
@@ -51,11 +54,16 @@ impl Source {
         let mut arguments = [q, k, v].map(operand).to_vec();
         arguments.extend([bias, mask, slopes, start].map(extra));
         arguments.extend(own.iter().map(|(_, view)| operand(view)));
-        let mut parameters =
-            "const real* q, const real* k, const real* v, const real* bias, const uint8_t* mask, const real* \
-                              slopes, const uint32_t* start"
-                .to_owned();
-        let mut given = "q, k, v, Extras{bias, mask, slopes, start}".to_owned();
+        let kind = |view: &Option<View>| view.as_ref().map_or("const real*".into(), reads);
+        let mut parameters = format!(
+            "{} q, {} k, {} v, {} bias, const uint8_t* mask, {} slopes, const uint32_t* start",
+            reads(q),
+            reads(k),
+            reads(v),
+            kind(bias),
+            kind(slopes)
+        );
+        let mut given = "q, k, v, extras(bias, mask, slopes, start)".to_owned();
         for (i, (kind, _)) in own.iter().enumerate() {
             parameters += &format!(", {kind} p{i}");
             given += &format!(", p{i}");
@@ -66,7 +74,7 @@ impl Source {
     }
 
     /// Sizes, strides and switches.
-    fn numbers(&self, attention: &Attention) -> String {
+    pub(super) fn numbers(&self, attention: &Attention) -> String {
         let Attention { batch, heads, shared, queries, keys, width, value_width, scale, causal, window, .. } =
             *attention;
         let sizes = [

@@ -5,9 +5,11 @@
 
 mod attention;
 mod chain;
+mod flash;
 mod fold;
 mod point;
 mod special;
+mod tensor;
 
 use super::blas::{Product, Products};
 use crate::view::{DType, View};
@@ -23,6 +25,8 @@ const MATH: &str = include_str!("../text/math.cuh");
 #[derive(Debug)]
 pub struct Source {
     float: DType,
+    /// Whether the device has units that multiply matrices of sixteen bits.
+    matrix_units: bool,
     /// The templates that kernels are instances of, in the order of their first use.
     templates: Vec<&'static str>,
     /// What each kernel is called, by its text without a name.
@@ -120,6 +124,7 @@ impl Source {
     pub fn new(float: DType) -> Self {
         Source {
             float,
+            matrix_units: false,
             templates: Vec::new(),
             names: HashMap::new(),
             kernels: String::new(),
@@ -139,6 +144,11 @@ impl Source {
     /// The same for a device whose blocks may share so many bytes; every device's may share 48 KiB.
     pub fn with_shared(self, most_shared: usize) -> Self {
         Source { most_shared, ..self }
+    }
+
+    /// The same for a device of this capability.
+    pub fn on(self, capability: [i32; 2]) -> Self {
+        Source { matrix_units: capability[0] >= 8, ..self }
     }
 
     /// What a device does for work whose views name operands that share no memory, and of which each begins at a multiple of
@@ -218,6 +228,19 @@ impl Source {
         &mut self,
         parameters: &str,
         body: &str,
+        launch: [usize; 3],
+        arguments: Vec<Argument>,
+    ) -> Result<Task, String> {
+        self.bounded(&launch[1].to_string(), parameters, body, launch, arguments)
+    }
+
+    /// The same of a kernel with these bounds: the most threads of a block, and how many blocks a multiprocessor should have
+    /// at least, by which the compiler decides what a thread has of its registers.
+    fn bounded(
+        &mut self,
+        bounds: &str,
+        parameters: &str,
+        body: &str,
         [grid, block, shared]: [usize; 3],
         arguments: Vec<Argument>,
     ) -> Result<Task, String> {
@@ -225,7 +248,7 @@ impl Source {
         let grid = u32::try_from(grid).ok().filter(|_| limits).ok_or_else(|| {
             format!("a launch of {grid} blocks with {} arguments is larger than a device takes", arguments.len())
         })?;
-        let text = format!("KERNEL({block}) NAME({parameters}) {{\n{body}}}\n");
+        let text = format!("KERNEL({bounds}) NAME({parameters}) {{\n{body}}}\n");
         let next = self.names.len();
         let kernel = *self.names.entry(text).or_insert_with_key(|text| {
             self.kernels += &text.replacen("NAME", &Self::name(next), 1);
@@ -254,6 +277,7 @@ fn element(element: DType) -> &'static str {
     match element {
         DType::F32 => "float",
         DType::F64 => "double",
+        DType::Bf16 => "bf16",
         DType::Index => "uint32_t",
         DType::Bool => "uint8_t",
     }

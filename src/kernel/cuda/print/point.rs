@@ -257,7 +257,7 @@ mod tests {
 
     /// A copy of `[3, 8]` numbers from rows that lie so far apart.
     fn rows(stride: isize, neighbour: isize, offset: usize) -> Tiled {
-        let mut tiled = copy(24, DType::F32);
+        let mut tiled = copy(24, [DType::F32; 2]);
         tiled.dims = vec![3, 8];
         tiled.strides_mut().for_each(|strides| *strides = vec![8, 1]);
         if let From::Load(view) = &mut tiled.sources[0] {
@@ -269,10 +269,10 @@ mod tests {
 
     #[test]
     fn neighbours_are_taken_together_only_where_all_views_allow_it() {
-        assert!(together(copy(24, DType::F32), [16, 256]));
-        assert!(together(copy(24, DType::Bool), [4, 4]));
-        assert!(!together(copy(23, DType::F32), [256, 256]), "no whole number of groups");
-        assert!(!together(copy(24, DType::F32), [256, 8]), "an operand that begins anywhere");
+        assert!(together(copy(24, [DType::F32; 2]), [16, 256]));
+        assert!(together(copy(24, [DType::Bool; 2]), [4, 4]));
+        assert!(!together(copy(23, [DType::F32; 2]), [256, 256]), "no whole number of groups");
+        assert!(!together(copy(24, [DType::F32; 2]), [256, 8]), "an operand that begins anywhere");
         assert!(together(rows(12, 1, 4), [256, 256]));
         assert!(together(rows(-8, 1, 16), [256, 256]));
         assert!(together(rows(0, 1, 0), [256, 256]), "one row for all");

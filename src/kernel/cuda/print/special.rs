@@ -8,7 +8,7 @@ use crate::pool::{Pool, Pooling};
 use crate::view::View;
 use crate::work::FoldIn;
 
-const PRODUCTS: &str = include_str!("../text/products.cuh");
+pub(super) const PRODUCTS: &str = include_str!("../text/products.cuh");
 const PLANES: &str = include_str!("../text/planes.cuh");
 const LOOKUP: &str = include_str!("../text/lookup.cuh");
 
@@ -23,6 +23,15 @@ pub(super) fn operand(view: &View) -> Argument {
 
 fn value(number: usize) -> Argument {
     Argument::Value(number as u64)
+}
+
+/// What a pointer to the elements of a view is called, which are only read, or written.
+pub(super) fn reads(view: &View) -> String {
+    format!("const {}*", element(view.element))
+}
+
+pub(super) fn writes(view: &View) -> String {
+    format!("{}*", element(view.element))
 }
 
 /// A struct of constants, and what it is called in a kernel.
@@ -62,13 +71,19 @@ impl Source {
             self.scratch = self.scratch.max(plan.workspace());
             return Ok(Some(Task::Product { plan, places: [a, b, c].map(Place::of), scratch: 0, accumulate }));
         }
+        if let Some(task) = self.tensor_product(gemm)? {
+            return Ok(Some(task));
+        }
         let mut arguments = vec![operand(a), operand(b), operand(c), value(m), value(n), value(k)];
         let strides = [a, b, c].into_iter().flat_map(|view| &view.strides);
         arguments.extend(strides.map(|&stride| Argument::Value(stride as u64)));
         self.template(PRODUCTS);
         let strides: Vec<String> = (0..9).map(|i| format!("int64_t s{i}")).collect();
         let parameters = format!(
-            "const real* a, const real* b, real* c, uint32_t m, uint32_t n, uint32_t k, {}",
+            "{} a, {} b, {} c, uint32_t m, uint32_t n, uint32_t k, {}",
+            reads(a),
+            reads(b),
+            writes(c),
             strides.join(", ")
         );
         let elements = batch * m * n;
@@ -86,10 +101,7 @@ impl Source {
 
     pub(super) fn lookup(&mut self, lookup: &Lookup) -> Result<Vec<Task>, String> {
         let Lookup { ref kind, rows, width, ref index, count, ref out } = *lookup;
-        let kept = element(out.element);
-        let call = |name: &str| format!("{name}<{kept}>");
-        let (read, write) = (format!("const {kept}*"), format!("{kept}*"));
-        let parameters = ["const uint32_t*", &read, &write, "uint64_t", "uint64_t", "uint64_t", "Fault*"];
+        let write = writes(out);
         let arguments = |from: &View| {
             vec![operand(index), operand(from), operand(out), value(rows), value(width), value(count), Argument::Fault]
         };
@@ -113,7 +125,9 @@ impl Source {
             }
         };
         if count * width > 0 {
-            tasks.push(self.instance(LOOKUP, "", &call(name), &parameters, launch, arguments(from))?);
+            let read = reads(from);
+            let parameters = ["const uint32_t*", &read, &write, "uint64_t", "uint64_t", "uint64_t", "Fault*"];
+            tasks.push(self.instance(LOOKUP, "", name, &parameters, launch, arguments(from))?);
         }
         Ok(tasks)
     }
@@ -147,14 +161,14 @@ impl Source {
             Pool::Take => "pool_take",
             Pool::Put => "pool_put",
         };
-        let result = if pool == Pool::ArgMax { "uint32_t*" } else { "real*" };
-        let mut parameters = vec!["const real*"];
+        let (read, write) = (reads(x), writes(y));
+        let mut parameters = vec![&*read];
         let mut arguments = vec![operand(x)];
         if let Some(positions) = positions {
             parameters.push("const uint32_t*");
             arguments.push(operand(positions));
         }
-        parameters.push(result);
+        parameters.push(&write);
         arguments.push(operand(y));
         let elements = planes * pooling.sizes()[1];
         self.planes(name, &numbers, &parameters, elements, arguments)
@@ -182,7 +196,8 @@ impl Source {
         ];
         let [a, b] = &convolution.operands;
         let arguments = [a, b, &convolution.result].map(operand).to_vec();
-        let parameters = ["const real*", "const real*", "real*"];
+        let parameters = [reads(a), reads(b), writes(&convolution.result)];
+        let parameters = parameters.each_ref().map(String::as_str);
         let weights = conv.groups * outputs * inputs * conv.kernel[0] * conv.kernel[1];
         match pass {
             conv::Pass::Forward => {

@@ -4,12 +4,17 @@
 /// The element of a view at [sample, head, row, column].
 #define AT(view, n, h, i, j) ((int64_t)(n) * A::view##0 + (int64_t)(h) * A::view##1 + (int64_t)(i) * A::view##2 + (int64_t)(j) * A::view##3)
 
+template <class B, class S>
 struct Extras {
-    const real* bias;
+    const B* bias;
     const uint8_t* mask;
-    const real* slopes;
+    const S* slopes;
     const uint32_t* start;
 };
+template <class B, class S>
+INLINE Extras<B, S> extras(const B* bias, const uint8_t* mask, const S* slopes, const uint32_t* start) {
+    return {bias, mask, slopes, start};
+}
 
 /// A row of a head of a sample.
 struct Row {
@@ -27,8 +32,8 @@ template <class A>
 INLINE uint32_t shared_by(uint32_t head) { return head / (A::heads / A::shared); }
 
 /// The score of a key, −∞ if the query does not see it.
-template <class A>
-INLINE real score(const real* q, const real* k, const Extras& x, uint32_t n, uint32_t head, uint32_t i, uint32_t j) {
+template <class A, class Q, class K, class X>
+INLINE real score(const Q* q, const K* k, const X& x, uint32_t n, uint32_t head, uint32_t i, uint32_t j) {
     const int64_t first = x.start ? (int64_t)x.start[AT(start, n, 0, 0, 0)] : (int64_t)A::keys - (int64_t)A::queries;
     const int64_t distance = first + i - j, far = distance < 0 ? -distance : distance;
     if ((A::causal && distance < 0) || (A::window > 0 && far >= (int64_t)A::window)) return -(real)INFINITY;
@@ -43,8 +48,8 @@ INLINE real score(const real* q, const real* k, const Extras& x, uint32_t n, uin
 }
 
 /// The result and the logarithm of the sum of a query's weights.
-template <class A>
-INLINE void attention_forward(const real* q, const real* k, const real* v, Extras x, real* out, real* logarithms) {
+template <class A, class Q, class K, class V, class X, class O>
+INLINE void attention_forward(const Q* q, const K* k, const V* v, X x, O* out, real* logarithms) {
     Row row;
     if (!own_row<A>(A::heads, A::queries, &row)) return;
     const uint32_t lane = threadIdx.x % 32, n = row.n, head = row.head, i = row.i, shared = shared_by<A>(head);
@@ -74,9 +79,9 @@ INLINE void attention_forward(const real* q, const real* k, const real* v, Extra
 }
 
 /// The weight of a key and the cotangent of its score, both 0 where it is not seen.
-template <class A>
-INLINE void slope(const real* q, const real* k, const real* v, const Extras& x, const real* logarithms, const real* common,
-                  const real* c, uint32_t n, uint32_t head, uint32_t i, uint32_t j, real* weight, real* ds) {
+template <class A, class Q, class K, class V, class X, class C>
+INLINE void slope(const Q* q, const K* k, const V* v, const X& x, const real* logarithms, const real* common,
+                  const C* c, uint32_t n, uint32_t head, uint32_t i, uint32_t j, real* weight, real* ds) {
     *weight = *ds = 0;
     const real s = score<A>(q, k, x, n, head, i, j);
     if (s == -(real)INFINITY) return;
@@ -88,9 +93,9 @@ INLINE void slope(const real* q, const real* k, const real* v, const Extras& x, 
 }
 
 /// The cotangent of a query.
-template <class A>
-INLINE void attention_queries(const real* q, const real* k, const real* v, Extras x, const real* logarithms,
-                              const real* common, const real* c, real* dq) {
+template <class A, class Q, class K, class V, class X, class C, class D>
+INLINE void attention_queries(const Q* q, const K* k, const V* v, X x, const real* logarithms, const real* common,
+                              const C* c, D* dq) {
     Row row;
     if (!own_row<A>(A::heads, A::queries, &row)) return;
     const uint32_t lane = threadIdx.x % 32, n = row.n, head = row.head, i = row.i, shared = shared_by<A>(head);
@@ -114,9 +119,9 @@ INLINE void attention_queries(const real* q, const real* k, const real* v, Extra
 }
 
 /// The cotangents of a key and its value, over all queries of the heads that it serves.
-template <class A>
-INLINE void attention_keys(const real* q, const real* k, const real* v, Extras x, const real* logarithms,
-                           const real* common, const real* c, real* dk, real* dv) {
+template <class A, class Q, class K, class V, class X, class C, class DK, class DV>
+INLINE void attention_keys(const Q* q, const K* k, const V* v, X x, const real* logarithms, const real* common,
+                           const C* c, DK* dk, DV* dv) {
     Row row;
     if (!own_row<A>(A::shared, A::keys, &row)) return;
     const uint32_t lane = threadIdx.x % 32, n = row.n, shared = row.head, j = row.i;

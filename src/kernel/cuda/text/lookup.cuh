@@ -1,8 +1,8 @@
 // Rows of a table by their indices. No order of threads shows in a result.
 
 /// out[n] = table[index[n]]
-template <class E>
-INLINE void gather(const uint32_t* index, const E* table, E* out, uint64_t rows, uint64_t width, uint64_t count, Fault* fault) {
+template <class T, class E>
+INLINE void gather(const uint32_t* index, const T* table, E* out, uint64_t rows, uint64_t width, uint64_t count, Fault* fault) {
     for (uint64_t at = blockIdx.x * 256 + threadIdx.x; at < count * width; at += (uint64_t)gridDim.x * 256) {
         const uint32_t row = index[at / width];
         if (row < rows) out[at] = table[row * width + at % width];
@@ -18,8 +18,8 @@ INLINE bool named(const uint32_t* index, uint64_t from, uint64_t to, uint32_t ro
     return false;
 }
 /// out[index[n]] += values[n], over an `out` of zeros: the warp of a row's first index adds all of that row, in order.
-template <class E>
-INLINE void scatter_add(const uint32_t* index, const E* values, E* out, uint64_t rows, uint64_t width, uint64_t count,
+template <class V, class E>
+INLINE void scatter_add(const uint32_t* index, const V* values, E* out, uint64_t rows, uint64_t width, uint64_t count,
                         Fault* fault) {
     const uint64_t n = blockIdx.x * 8 + threadIdx.x / 32;
     const uint32_t lane = threadIdx.x % 32;
@@ -39,8 +39,8 @@ INLINE void scatter_add(const uint32_t* index, const E* values, E* out, uint64_t
     }
 }
 /// out[index[n]] = values[n], over a copy of the table: of equal indices the last one counts.
-template <class E>
-INLINE void put(const uint32_t* index, const E* values, E* out, uint64_t rows, uint64_t width, uint64_t count, Fault* fault) {
+template <class V, class E>
+INLINE void put(const uint32_t* index, const V* values, E* out, uint64_t rows, uint64_t width, uint64_t count, Fault* fault) {
     const uint64_t n = blockIdx.x * 8 + threadIdx.x / 32;
     if (n >= count) return;
     const uint32_t row = index[n], lane = threadIdx.x % 32;

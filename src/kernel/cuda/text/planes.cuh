@@ -45,7 +45,8 @@ INLINE int64_t plane_of(uint32_t window) { return (int64_t)(window / (P::count0 
 template <class P>
 INLINE int64_t windows_of(uint32_t position) { return (int64_t)(position / (P::height * P::width)) * P::count0 * P::count1; }
 /// The sum of an area of rows of this width.
-INLINE real sum_of(const real* x, Area area, uint32_t width) {
+template <class X>
+INLINE real sum_of(const X* x, Area area, uint32_t width) {
     real sum = 0;
     for (uint32_t i = area.top; i < area.bottom; i++)
         for (uint32_t j = area.left; j < area.right; j++) sum = sum + x[i * width + j];
@@ -54,18 +55,18 @@ INLINE real sum_of(const real* x, Area area, uint32_t width) {
 
 #define PLANES(total) const uint32_t at = blockIdx.x * blockDim.x + threadIdx.x; if (at >= (total)) return;
 
-template <class P>
-INLINE void pool_sum(const real* x, real* y) {
+template <class P, class X, class Y>
+INLINE void pool_sum(const X* x, Y* y) {
     PLANES(P::planes * P::count0 * P::count1)
     y[at] = sum_of(x + plane_of<P>(at), seen<P>(at), P::width);
 }
-template <class P>
-INLINE void pool_spread(const real* x, real* y) {
+template <class P, class X, class Y>
+INLINE void pool_spread(const X* x, Y* y) {
     PLANES(P::planes * P::height * P::width)
     y[at] = sum_of(x + windows_of<P>(at), seeing<P>(at), P::count1);
 }
-template <class P>
-INLINE Best pool_best(const real* x, uint32_t at) {
+template <class P, class X>
+INLINE Best pool_best(const X* x, uint32_t at) {
     const Area area = seen<P>(at);
     x += plane_of<P>(at);
     Best best = {-(real)INFINITY, ALL_LANES};
@@ -73,24 +74,24 @@ INLINE Best pool_best(const real* x, uint32_t at) {
         for (uint32_t j = area.left; j < area.right; j++) best = better(best, Best{x[i * P::width + j], (uint32_t)(i * P::width + j)});
     return best;
 }
-template <class P>
-INLINE void pool_max(const real* x, real* y) {
+template <class P, class X, class Y>
+INLINE void pool_max(const X* x, Y* y) {
     PLANES(P::planes * P::count0 * P::count1)
     y[at] = pool_best<P>(x, at).value;
 }
-template <class P>
-INLINE void pool_argmax(const real* x, uint32_t* y) {
+template <class P, class X>
+INLINE void pool_argmax(const X* x, uint32_t* y) {
     PLANES(P::planes * P::count0 * P::count1)
     y[at] = pool_best<P>(x, at).at;
 }
-template <class P>
-INLINE void pool_take(const real* x, const uint32_t* positions, real* y) {
+template <class P, class X, class Y>
+INLINE void pool_take(const X* x, const uint32_t* positions, Y* y) {
     PLANES(P::planes * P::count0 * P::count1)
     y[at] = x[plane_of<P>(at) + positions[at]];
 }
 /// Each window gives to the position that it has chosen, one of those that it sees.
-template <class P>
-INLINE void pool_put(const real* x, const uint32_t* positions, real* y) {
+template <class P, class X, class Y>
+INLINE void pool_put(const X* x, const uint32_t* positions, Y* y) {
     PLANES(P::planes * P::height * P::width)
     const Area area = seeing<P>(at);
     const int64_t first = windows_of<P>(at);
@@ -104,16 +105,16 @@ INLINE void pool_put(const real* x, const uint32_t* positions, real* y) {
 }
 
 /// y [n, g·o, h', w'] from x [n, g·i, h, w] and w [g·o, i, kh, kw].
-template <class C>
-INLINE void conv_forward(const real* x, const real* w, real* y) {
+template <class C, class X, class W, class Y>
+INLINE void conv_forward(const X* x, const W* w, Y* y) {
     PLANES(C::batch * C::groups * C::outputs * C::count0 * C::count1)
     const uint32_t column = at % C::count1, row = at / C::count1 % C::count0;
     const uint32_t channel = at / (C::count0 * C::count1) % (C::groups * C::outputs);
     const uint32_t n = at / (C::count0 * C::count1 * C::groups * C::outputs), group = channel / C::outputs;
     real sum = 0;
     for (uint32_t c = 0; c < C::inputs; c++) {
-        const real* plane = x + ((int64_t)(n * C::groups + group) * C::inputs + c) * C::height * C::width;
-        const real* taps = w + ((int64_t)channel * C::inputs + c) * C::kernel0 * C::kernel1;
+        const X* plane = x + ((int64_t)(n * C::groups + group) * C::inputs + c) * C::height * C::width;
+        const W* taps = w + ((int64_t)channel * C::inputs + c) * C::kernel0 * C::kernel1;
         for (uint32_t a = 0; a < C::kernel0; a++) {
             const int32_t i = (int32_t)(row * C::stride0 + a * C::dilation0) - (int32_t)C::before0;
             if (i < 0 || i >= (int32_t)C::height) continue;
@@ -126,16 +127,16 @@ INLINE void conv_forward(const real* x, const real* w, real* y) {
     y[at] = sum;
 }
 /// The derivative by x, from that by y.
-template <class C>
-INLINE void conv_data(const real* y, const real* w, real* x) {
+template <class C, class Y, class W, class X>
+INLINE void conv_data(const Y* y, const W* w, X* x) {
     PLANES(C::batch * C::groups * C::inputs * C::height * C::width)
     const uint32_t column = at % C::width, row = at / C::width % C::height;
     const uint32_t channel = at / (C::height * C::width) % (C::groups * C::inputs);
     const uint32_t n = at / (C::height * C::width * C::groups * C::inputs), group = channel / C::inputs;
     real sum = 0;
     for (uint32_t o = group * C::outputs; o < (group + 1) * C::outputs; o++) {
-        const real* plane = y + ((int64_t)n * C::groups * C::outputs + o) * C::count0 * C::count1;
-        const real* taps = w + ((int64_t)o * C::inputs + channel % C::inputs) * C::kernel0 * C::kernel1;
+        const Y* plane = y + ((int64_t)n * C::groups * C::outputs + o) * C::count0 * C::count1;
+        const W* taps = w + ((int64_t)o * C::inputs + channel % C::inputs) * C::kernel0 * C::kernel1;
         for (uint32_t a = 0; a < C::kernel0; a++) {
             const int32_t i = (int32_t)(row + C::before0) - (int32_t)(a * C::dilation0);
             if (i < 0 || i % (int32_t)C::stride0 != 0 || i / (int32_t)C::stride0 >= (int32_t)C::count0) continue;
@@ -149,8 +150,8 @@ INLINE void conv_data(const real* y, const real* w, real* x) {
     x[at] = sum;
 }
 /// The derivative by w, from x and the derivative by y: a block of threads for each weight.
-template <class C>
-INLINE void conv_weight(const real* x, const real* y, real* w) {
+template <class C, class X, class Y, class W>
+INLINE void conv_weight(const X* x, const Y* y, W* w) {
     DYNAMIC_SHARED(memory);
     double* parts = (double*)memory;
     const uint32_t at = blockIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -163,8 +164,8 @@ INLINE void conv_weight(const real* x, const real* y, real* w) {
         const int32_t i = (int32_t)(row * C::stride0 + a * C::dilation0) - (int32_t)C::before0;
         const int32_t j = (int32_t)(column * C::stride1 + b * C::dilation1) - (int32_t)C::before1;
         if (i < 0 || i >= (int32_t)C::height || j < 0 || j >= (int32_t)C::width) continue;
-        const real* plane = x + ((int64_t)(n * C::groups + group) * C::inputs + c) * C::height * C::width;
-        const real* result = y + ((int64_t)n * C::groups * C::outputs + channel) * C::count0 * C::count1;
+        const X* plane = x + ((int64_t)(n * C::groups + group) * C::inputs + c) * C::height * C::width;
+        const Y* result = y + ((int64_t)n * C::groups * C::outputs + channel) * C::count0 * C::count1;
         sum = fma_((double)plane[i * C::width + j], (double)result[row * C::count1 + column], sum);
     }
     sum = warp_sum(sum);

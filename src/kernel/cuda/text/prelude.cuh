@@ -3,6 +3,7 @@
 #ifdef __CUDACC_RTC__
 typedef signed int int32_t;
 typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
 typedef unsigned int uint32_t;
 typedef signed long long int64_t;
 typedef unsigned long long uint64_t;
@@ -15,7 +16,7 @@ typedef unsigned long long uint64_t;
 
 #define INLINE static __device__ __forceinline__
 #define INLINE_MEMBER __device__ __forceinline__
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 #define ALL_LANES 0xffffffffu
 
 // What is multiplied and added with one rounding says so; nothing else is.
@@ -39,6 +40,17 @@ INLINE real truth(bool x) { return x ? (real)1 : (real)0; }
 template <class T>
 struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) Four {
     T at[4];
+};
+
+/// A number of sixteen bits in memory, the upper half of a `float`, see `kernel/bf16`. Whoever reads it has a `float`.
+struct bf16 {
+    uint16_t bits;
+    INLINE_MEMBER operator float() const { return __uint_as_float((uint32_t)bits << 16); }
+    /// The nearest, of two equally near ones the even one; NaN stays NaN.
+    INLINE_MEMBER void operator=(float x) {
+        const uint32_t b = __float_as_uint(x);
+        bits = x != x ? 0x7fff : (b + 0x7fff + (b >> 16 & 1)) >> 16;
+    }
 };
 
 // ---- over the lanes of a warp ----

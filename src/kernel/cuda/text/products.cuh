@@ -5,7 +5,8 @@ struct Layout {
     int64_t matrix, row, column;
 };
 /// An element of the result for each thread.
-INLINE void product_elements(uint32_t elements, const real* a, const real* b, real* c, uint32_t m, uint32_t n, uint32_t k,
+template <class A, class B, class C>
+INLINE void product_elements(uint32_t elements, const A* a, const B* b, C* c, uint32_t m, uint32_t n, uint32_t k,
                              Layout la, Layout lb, Layout lc, bool update) {
     const uint32_t at = blockIdx.x * blockDim.x + threadIdx.x;
     if (at >= elements) return;
@@ -17,7 +18,8 @@ INLINE void product_elements(uint32_t elements, const real* a, const real* b, re
     *c = update ? *c + sum : sum;
 }
 /// Blocks of 64 × 64 of the result, 16 terms at a time in shared memory.
-INLINE void products(const real* a, const real* b, real* c, uint32_t m, uint32_t n, uint32_t k, Layout la, Layout lb,
+template <class A, class B, class C>
+INLINE void products(const A* a, const B* b, C* c, uint32_t m, uint32_t n, uint32_t k, Layout la, Layout lb,
                      Layout lc, bool update) {
     DYNAMIC_SHARED(memory);
     real(*as)[64 + 4] = (real(*)[64 + 4]) memory;
@@ -36,8 +38,8 @@ INLINE void products(const real* a, const real* b, real* c, uint32_t m, uint32_t
             const uint32_t ra = la.column == 1 ? i / 16 : i % 64, qa = la.column == 1 ? i % 16 : i / 64;
             const uint32_t pb = lb.row == 1 ? i % 16 : i / 64, sb = lb.row == 1 ? i / 16 : i % 64;
             const bool in_a = row + ra < m && k0 + qa < k, in_b = k0 + pb < k && column + sb < n;
-            as[qa][ra] = in_a ? a[(row + ra) * la.row + (k0 + qa) * la.column] : (real)0;
-            bs[pb][sb] = in_b ? b[(k0 + pb) * lb.row + (column + sb) * lb.column] : (real)0;
+            as[qa][ra] = in_a ? (real)a[(row + ra) * la.row + (k0 + qa) * la.column] : (real)0;
+            bs[pb][sb] = in_b ? (real)b[(k0 + pb) * lb.row + (column + sb) * lb.column] : (real)0;
         }
         __syncthreads();
 #pragma unroll
@@ -58,7 +60,7 @@ INLINE void products(const real* a, const real* b, real* c, uint32_t m, uint32_t
         for (uint32_t j = 0; j < 4; j++) {
             const uint32_t r = row + 4 * ty + i, s = column + 4 * tx + j;
             if (r < m && s < n) {
-                real* to = c + r * lc.row + s * lc.column;
+                C* to = c + r * lc.row + s * lc.column;
                 *to = update ? *to + sums[i][j] : sums[i][j];
             }
         }
