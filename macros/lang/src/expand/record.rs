@@ -1,6 +1,7 @@
 //! Recording a net: the functions that take its inputs and give its results, step by step.
 
 use super::dims::Mode;
+use super::steps::At;
 use super::{Context, allowances, here};
 use crate::ast::Role;
 use crate::infer::{Body, Reading, Type, ValueId};
@@ -82,7 +83,7 @@ impl Context<'_, '_> {
                     let (value, name) = (self.value(id), &input.name);
                     quote! { let #value = #name; }
                 });
-                let steps = body.steps.iter().map(|step| self.step(step, &scope));
+                let steps = body.steps.iter().map(|step| self.step(step, &At { scope: &scope, loops: &[] }));
                 let results = &body.results;
                 let values =
                     (0..results.len()).map(|i| self.result(results[i], results[i + 1..].contains(&results[i])));

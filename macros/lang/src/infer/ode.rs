@@ -85,10 +85,7 @@ impl<'a> Inference<'a, '_, '_> {
             Method::Own(path) => Term::atom(Atom::Evaluations(path.clone())),
         };
         let times = evaluations.times(&Term::literal(*steps));
-        for (i, layer) in self.parts.layers.iter_mut().enumerate() {
-            let before = work.get(i).cloned().unwrap_or_else(|| Term::literal(0));
-            layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(&times));
-        }
+        self.parts.times(&work, &times);
         let trace = match (name, given.get("trace")) {
             ("cnf", Some(Gift::Choice("hutchinson"))) => Some(Trace::Hutchinson(self.draws(layer, "cnf")?)),
             ("cnf", _) => Some(Trace::Exact),
@@ -131,6 +128,7 @@ impl<'a> Inference<'a, '_, '_> {
             | Callable::Member(..)
             | Callable::Pattern(..)
             | Callable::Chain(_)
+            | Callable::Repeat(_)
             | Callable::Conditioned(..) => 1,
         }
     }
