@@ -33,7 +33,7 @@ pub use arrange::{broadcast, concat, one_hot, pad, rearrange, reshape, slice, sq
 pub use attention::{Attention, attention, rotary};
 pub use checkpoint::checkpoint;
 pub use custom::custom;
-pub use dims::{Append, EndsWith, HasDim, HasNumber, Named};
+pub use dims::{Append, Calculates, EndsWith, HasDim, HasNumber, Named};
 pub use einsum::einsum;
 pub use element::{Element, Float, In};
 pub use elementwise::*;

@@ -48,7 +48,7 @@ pub(super) struct Settings {
     pub device: Device,
 }
 
-impl<E: Float, N: Net<E>> Builder<N, E> {
+impl<E: Float, N> Builder<N, E> {
     pub(super) fn new(model: N, optimiser: impl Optimiser + 'static) -> Self {
         let settings = Settings {
             seed: 0,
@@ -241,7 +241,10 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
     ///
     /// # Errors
     /// If a number lies outside its range, or no parameter is left to fit.
-    pub fn build(self) -> Result<Trainer<N, E>> {
+    pub fn build(self) -> Result<Trainer<N, E>>
+    where
+        N: Net<E>,
+    {
         self.recipe.check()?;
         if self.settings.batch_size == 0 {
             return Err(Error::value("a batch needs at least one sample"));

@@ -83,14 +83,9 @@ impl Context<'_, '_> {
         let belongs = quote! {
             impl<#(#of_bounds),*> ::ansatz::nn::BatchOf<#net<#net_element>> for #name<#(#arguments),*> {}
         };
-        let belongs = outlined(belongs, self.net.item.word);
-        quote! {
-            #[doc = #doc]
-            #[derive(Clone, Debug)]
-            #allow
-            #visibility #declaration
-
+        let impls = quote! {
             #[automatically_derived]
+            #[diagnostic::do_not_recommend]
             #[allow(unused_mut, unused_variables)]
             impl<#(#bounds),*> ::ansatz::nn::Batch for #name<#(#arguments),*> {
                 fn dims(&self) -> ::ansatz::Result<::std::vec::Vec<usize>> {
@@ -107,6 +102,7 @@ impl Context<'_, '_> {
             }
 
             #[automatically_derived]
+            #[diagnostic::do_not_recommend]
             #belongs
 
             #[automatically_derived]
@@ -120,6 +116,15 @@ impl Context<'_, '_> {
                     Self { #(#names),* }
                 }
             }
+        };
+        let impls = outlined(impls, self.net.item.word);
+        quote! {
+            #[doc = #doc]
+            #[derive(Clone, Debug)]
+            #allow
+            #visibility #declaration
+
+            #impls
         }
     }
 
@@ -139,13 +144,9 @@ impl Context<'_, '_> {
         let positions = (0..names.len()).map(Literal::usize_unsuffixed);
         let fields = quote! { { #(#[doc = #docs] pub #names: #hosts,)* } };
         let declaration = structure(&name, quote! { #(#declared)* }, fields, self.net.item.word);
-        quote! {
-            #[doc = #doc]
-            #[derive(Clone, Debug)]
-            #allow
-            #visibility #declaration
-
+        let impls = quote! {
             #[automatically_derived]
+            #[diagnostic::do_not_recommend]
             impl #(#bounds)* ::ansatz::nn::Outputs for #name #(#arguments)* {
                 fn collect(values: &[::ansatz::nn::Value<'_>]) -> ::ansatz::Result<Self> {
                     ::core::result::Result::Ok(Self {
@@ -155,6 +156,15 @@ impl Context<'_, '_> {
                     })
                 }
             }
+        };
+        let impls = outlined(impls, self.net.item.word);
+        quote! {
+            #[doc = #doc]
+            #[derive(Clone, Debug)]
+            #allow
+            #visibility #declaration
+
+            #impls
         }
     }
 
@@ -257,13 +267,15 @@ impl Context<'_, '_> {
         let trainable = (self.scalars() > 0 || !self.whole()).then(|| {
             quote! {
                 #[automatically_derived]
+                #[diagnostic::do_not_recommend]
                 impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Trainable<#element> for #name<#element> {}
             }
         });
-        quote! {
+        let code = quote! {
             #trainable
 
             #[automatically_derived]
+            #[diagnostic::do_not_recommend]
             #[allow(unused_variables)]
             impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Net<#element> for #name<#element> {
                 const NAME: &'static str = #text;
@@ -279,7 +291,8 @@ impl Context<'_, '_> {
                     #body
                 }
             }
-        }
+        };
+        outlined(code, self.net.item.word)
     }
 }
 

@@ -42,6 +42,7 @@ pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool, mentioned: &Typ
                 #declared struct #name = #literal, #(#bits)*
             }
         };
+        let declaration = outlined(declaration, name.span());
         return match travels {
             false => declaration,
             true => quote! {
