@@ -26,10 +26,7 @@ pub trait HasNumber: ConstDim {
 
 /// What no dimension is: a number that one calculates with in Rust.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`{D}` is a dimension, and no number",
-    label = "the number is `{D}::SIZE`"
-)]
+#[diagnostic::on_unimplemented(message = "`{D}` is a dimension, and no number", label = "the number is `{D}::SIZE`")]
 pub trait Calculates<D> {}
 
 #[diagnostic::do_not_recommend]

@@ -5,18 +5,18 @@ use crate::nn::Net;
 use crate::optim::{Group, Optimiser, Recipe, Schedule};
 use crate::tensor::Float;
 use crate::{Device, Error, Result};
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// A training that is being described; [`Builder::build`] makes the trainer.
 #[derive(Debug)]
-pub struct Builder<N, E = f32> {
+pub struct Builder<N, E: Float = f32> {
     model: N,
     recipe: Recipe,
     settings: Settings,
-    element: PhantomData<E>,
+    /// What makes the trainer of a net: what is none is told where the description begins, and only there.
+    start: fn(&N, Recipe, Settings) -> Result<Trainer<N, E>>,
 }
 
 /// What follows a step that was refused because its loss or a gradient is not finite.
@@ -49,7 +49,10 @@ pub(super) struct Settings {
 }
 
 impl<E: Float, N> Builder<N, E> {
-    pub(super) fn new(model: N, optimiser: impl Optimiser + 'static) -> Self {
+    pub(super) fn new(model: N, optimiser: impl Optimiser + 'static) -> Self
+    where
+        N: Net<E>,
+    {
         let settings = Settings {
             seed: 0,
             batch_size: 32,
@@ -66,7 +69,7 @@ impl<E: Float, N> Builder<N, E> {
             players: Vec::new(),
             device: Device::cpu(),
         };
-        Builder { model, recipe: Recipe::new(optimiser), settings, element: PhantomData }
+        Builder { model, recipe: Recipe::new(optimiser), settings, start: Trainer::start }
     }
 
     /// Decides the order of the samples and every random draw; 0 unless set.
@@ -241,10 +244,7 @@ impl<E: Float, N> Builder<N, E> {
     ///
     /// # Errors
     /// If a number lies outside its range, or no parameter is left to fit.
-    pub fn build(self) -> Result<Trainer<N, E>>
-    where
-        N: Net<E>,
-    {
+    pub fn build(self) -> Result<Trainer<N, E>> {
         self.recipe.check()?;
         if self.settings.batch_size == 0 {
             return Err(Error::value("a batch needs at least one sample"));
@@ -252,6 +252,6 @@ impl<E: Float, N> Builder<N, E> {
         if self.settings.patience == Some(0) {
             return Err(Error::value("early stopping needs a patience of at least one epoch"));
         }
-        Trainer::start(&self.model, self.recipe, self.settings)
+        (self.start)(&self.model, self.recipe, self.settings)
     }
 }

@@ -32,7 +32,8 @@ impl Around {
                 return;
             }
             Around::Inside(word) => {
-                let error = report.error(place, format!("`net!` declares items, which cannot stand inside of `{word}`"));
+                let error =
+                    report.error(place, format!("`net!` declares items, which cannot stand inside of `{word}`"));
                 error.help(format!("move it out: before the `{word}`"));
                 return;
             }
@@ -257,7 +258,9 @@ impl Scanner<'_> {
                 self.step();
             }
             let (word, rest) = (&self.source[start..self.at], self.rest());
-            if matches!(word, "r" | "br" | "cr") && (rest.starts_with('"') || rest.starts_with("#\"") || rest.starts_with("##")) {
+            if matches!(word, "r" | "br" | "cr")
+                && (rest.starts_with('"') || rest.starts_with("#\"") || rest.starts_with("##"))
+            {
                 let hashes = rest.len() - rest.trim_start_matches('#').len();
                 self.behind("\"");
                 self.behind(&format!("\"{}", "#".repeat(hashes)));
@@ -310,14 +313,20 @@ mod tests {
     #[test]
     fn names_are_taken_within_one_module() {
         let one = |name: &str, line| vec![(name.to_owned(), line)];
-        assert_eq!(taken("use a::*;\nnet! { pub net A(x: [n]) -> [] { x } }\nnet! { net A(y: [n]) -> [] { y } }"), one("A", 2));
+        assert_eq!(
+            taken("use a::*;\nnet! { pub net A(x: [n]) -> [] { x } }\nnet! { net A(y: [n]) -> [] { y } }"),
+            one("A", 2)
+        );
         assert_eq!(taken("\nnet! { dim D = 4; }\npub fn f() {}\nnet! { dim E = 3; pub dim D = 5; }"), one("D", 2));
         assert_eq!(taken("\n#[derive(Debug)]\nstruct A;\nnet! { net A(x: [n]) -> [] { x } }"), one("A", 3));
         assert_eq!(taken("\nansatz::net! { flow A(x: [n, 2]) { x } }\nmod m { }\nnet! { net A = B(3); }"), one("A", 2));
         assert_eq!(taken("\nnet! { net A(x: [n]) -> [] { x } }\nmod m { net! { net A(x: [n]) -> [] { x } } }"), []);
         assert_eq!(taken("\nmod m { net! { net A(x: [n]) -> [] { x } } }\nnet! { net A(x: [n]) -> [] { x } }"), []);
         assert_eq!(taken("\nfn f() { net! { dim A = 1; } }\nfn g() { net! { dim A = 1; } }"), []);
-        assert_eq!(taken("\n// net! { dim A = 1; }\nconst B: &str = \"net! { dim A = 1; }\";\nnet! { dim A = 1; }"), []);
+        assert_eq!(
+            taken("\n// net! { dim A = 1; }\nconst B: &str = \"net! { dim A = 1; }\";\nnet! { dim A = 1; }"),
+            []
+        );
         assert_eq!(taken("\n#[cfg(a)]\nnet! { dim A = 1; }\n#[cfg(not(a))]\nnet! { dim A = 1; }"), []);
         assert_eq!(taken("\n#[cfg(a)]\nstruct A;\nnet! { dim A = 1; }"), []);
         assert_eq!(taken("\nnet! { dim A = 1; }\nfn f<'a>(x: &'a str) -> char { '\\'' }\nnet! { dim B = 1; }"), []);
@@ -336,7 +345,9 @@ mod tests {
 
     #[test]
     fn any_text_is_read_to_its_end() {
-        for source in ["", "net!", "'", "\"", "r#\"", "/*", "net! {", "}}} net! { dim A", "é net! { dim A = 1; }", "'\\"] {
+        for source in
+            ["", "net!", "'", "\"", "r#\"", "/*", "net! {", "}}} net! { dim A", "é net! { dim A = 1; }", "'\\"]
+        {
             for column in 0..8 {
                 let _ = around(source, 1, column);
             }

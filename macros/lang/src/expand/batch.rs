@@ -85,7 +85,6 @@ impl Context<'_, '_> {
         };
         let impls = quote! {
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
             #[allow(unused_mut, unused_variables)]
             impl<#(#bounds),*> ::ansatz::nn::Batch for #name<#(#arguments),*> {
                 fn dims(&self) -> ::ansatz::Result<::std::vec::Vec<usize>> {
@@ -102,7 +101,6 @@ impl Context<'_, '_> {
             }
 
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
             #belongs
 
             #[automatically_derived]
@@ -146,7 +144,6 @@ impl Context<'_, '_> {
         let declaration = structure(&name, quote! { #(#declared)* }, fields, self.net.item.word);
         let impls = quote! {
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
             impl #(#bounds)* ::ansatz::nn::Outputs for #name #(#arguments)* {
                 fn collect(values: &[::ansatz::nn::Value<'_>]) -> ::ansatz::Result<Self> {
                     ::core::result::Result::Ok(Self {
@@ -264,18 +261,9 @@ impl Context<'_, '_> {
             }
         };
         // A net that holds an error is not said to lack anything else.
-        let trainable = (self.scalars() > 0 || !self.whole()).then(|| {
-            quote! {
-                #[automatically_derived]
-                #[diagnostic::do_not_recommend]
-                impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Trainable<#element> for #name<#element> {}
-            }
-        });
+        let loss = super::here(if self.scalars() > 0 || !self.whole() { "HasLoss" } else { "NoLoss" });
         let code = quote! {
-            #trainable
-
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
             #[allow(unused_variables)]
             impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Net<#element> for #name<#element> {
                 const NAME: &'static str = #text;
@@ -283,6 +271,7 @@ impl Context<'_, '_> {
                 const OUTPUTS: &'static [&'static str] = &[#(#outputs),*];
                 type Batch = #batch;
                 type Output = #output;
+                type Loss = ::ansatz::nn::#loss;
 
                 fn trace(
                     #scope: &::ansatz::tensor::Scope,

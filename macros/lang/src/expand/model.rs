@@ -87,7 +87,6 @@ impl Context<'_, '_> {
         let declaration = structure(name, generics, quote! { { #(#fields,)* #marker } }, self.net.item.word);
         let model = quote! {
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
             #allow
             impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Model<#element> for #name<#element> {
                 const PARAMETERS: usize = 0 #(+ #counts)*;

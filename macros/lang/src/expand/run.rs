@@ -225,7 +225,6 @@ impl Context<'_, '_> {
         };
         let code = quote! {
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
             #[allow(unused_variables)]
             impl<#(#parameters: ::ansatz::tensor::Dim,)* #element, RecordedOn>
                 ::ansatz::dfdx::nn::Module<

@@ -199,4 +199,3 @@ impl<'a> Inference<'a, '_, '_> {
         self.tensor(Call::new(runtime("normal"), None).draws(label), Type::real(axes), at)
     }
 }
-

@@ -52,8 +52,8 @@ use std::rc::Rc;
 pub use facts::Assumption;
 pub use signature::results;
 pub use typed::{
-    Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Key, Layer, LayerKind, Loop, Method, Naming, Operation,
-    Reach, Reading, Start, Step, Trace, TypedNet, ValueId, copies, key, key_part, key_with,
+    Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Key, Layer, LayerKind, Loop, Method, Naming,
+    Operation, Reach, Reading, Start, Step, Trace, TypedNet, ValueId, copies, key, key_part, key_with,
 };
 pub use types::{Axis, Element, Type, shape};
 
