@@ -1,5 +1,6 @@
 //! The type of every expression: nets become lists of steps, each with its shape.
 
+mod apart;
 mod arguments;
 mod arithmetic;
 mod attention;

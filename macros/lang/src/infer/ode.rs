@@ -7,7 +7,7 @@ use super::types::Type;
 use super::value::{Callable, Environment, LayerValue, Tensor, Value};
 use crate::ast::{Expr, ExprKind};
 use crate::functions::{Function, Parameter, Rule};
-use crate::report::{Checked, Place, did_you_mean};
+use crate::report::{Checked, Depends, Place, did_you_mean};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Ident;
@@ -107,6 +107,14 @@ impl<'a> Inference<'a, '_, '_> {
             slope: slope.id,
             rate: rate.as_ref().map(|rate| rate.id),
         };
+        if flow.trace.is_some()
+            && let Some(mixes) = self.mixes(&flow)
+        {
+            let message = "`cnf` takes each point by itself, along the last axis, and here its field mixes points";
+            let help = "let the field act on the last axis alone; points that move together are one long point: \
+                        `[n, t, d] -> [n, (t d)]`";
+            return self.fault(mixes, message).help(help).depends(Depends::OnShapes).fail();
+        }
         let operation = Operation::Ode { input: x.id, flow: Box::new(flow) };
         let Some(beside) = beside else {
             return self.tensor(operation, x.ty.clone(), at).map(Value::Tensor);
