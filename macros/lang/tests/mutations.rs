@@ -116,9 +116,8 @@ fn programs() -> Vec<(TokenStream, usize)> {
 /// A program that nobody wrote, and whether little was changed.
 fn program(random: &mut Random, programs: &[(TokenStream, usize)], tokens: &[TokenTree]) -> (TokenStream, bool) {
     let (mut program, before) = programs[random.below(programs.len())].clone();
-    let within = |random: &mut Random, program: &TokenStream| {
-        before + random.below((count(program.clone()) - before).max(1))
-    };
+    let within =
+        |random: &mut Random, program: &TokenStream| before + random.below((count(program.clone()) - before).max(1));
     match random.below(8) {
         0 => {
             let mut at = within(random, &program);
@@ -185,8 +184,7 @@ fn changed_programs_neither_panic_nor_hang_nor_are_lost_in_silence() {
         let running: Vec<_> = (0..threads).map(|seed| scope.spawn(move || part(seed))).collect();
         running.into_iter().map(|thread| thread.join().expect("a thread ends")).collect()
     });
-    let (right, changed): (usize, usize) =
-        parts.iter().fold((0, 0), |all, part| (all.0 + part.0, all.1 + part.1));
+    let (right, changed): (usize, usize) = parts.iter().fold((0, 0), |all, part| (all.0 + part.0, all.1 + part.1));
     let wrong: Vec<&str> = parts.iter().flat_map(|part| &part.2).map(String::as_str).collect();
     assert!(wrong.is_empty(), "{} programs\n{}", wrong.len(), wrong.join("\n"));
     assert!(right > changed / 10, "only {right} of {changed} changed programs are right");

@@ -42,11 +42,17 @@ impl Nets<'_, '_> {
                     let given: Vec<_> = inputs.iter().map(|id| walk.points.get(id).cloned()).collect();
                     match &walk.layers[*layer].kind {
                         LayerKind::Net(net) => self.net_apart(*net, &given).map_err(|_| mixed())?,
-                        kind => vec![given.into_iter().flatten().next().map(|points| {
-                            let rank = walk.values[inputs[0]].rank();
-                            layer_apart(kind, rank, &points).then_some(points).ok_or_else(mixed)
-                        })
-                        .transpose()?],
+                        kind => vec![
+                            given
+                                .into_iter()
+                                .flatten()
+                                .next()
+                                .map(|points| {
+                                    let rank = walk.values[inputs[0]].rank();
+                                    layer_apart(kind, rank, &points).then_some(points).ok_or_else(mixed)
+                                })
+                                .transpose()?,
+                        ],
                     }
                 }
                 Operation::Checkpoint { body, result, .. } => self.inner(walk, body, *result)?,
