@@ -26,7 +26,9 @@ impl Around {
         let first = items.first().map(Item::name).or(broken.first().map(|broken| &broken.name));
         let place = first.map_or_else(Span::call_site, Ident::span);
         let taken = match self {
+            // No further error fits into the place of a value.
             Around::Value => {
+                *report = Report::new();
                 let error = report.error(place, "`net!` declares items, and here a value is expected");
                 error.help("let it stand by itself, and name what it declares here: `Mlp::<f32>::init(0)`");
                 return;

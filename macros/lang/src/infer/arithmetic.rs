@@ -334,7 +334,9 @@ impl<'a> Inference<'a, '_, '_> {
             "+" => number(left + right),
             "-" => number(left - right),
             "*" => number(left * right),
-            "/" if right == 0.0 => self.fail(at, "a division by 0"),
+            "/" if right == 0.0 => {
+                self.fault(at, "a division by 0").help("choose numbers of which this is none").fail()
+            }
             "/" => number(left / right),
             _ => match relation(op, left, right) {
                 Some(holds) => Ok(Value::Flag(holds)),

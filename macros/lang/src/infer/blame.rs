@@ -82,12 +82,13 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// Reports something that is no tensor in the place of one.
     pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) -> Reported {
-        let own = self.nets.names.net(callee).and_then(|net| self.nets.names.nets[net].parameters.first());
+        let net = callee.split('(').next().unwrap_or_default();
+        let own = self.nets.names.net(net).and_then(|net| self.nets.names.nets[net].parameters.first());
         let own = own.map_or_else(
             || "a net has its hyper-parameters where it is made: `let f = Net(width = 8);`".to_owned(),
             |own| {
                 let (own, value) = (&own.name, value.text());
-                format!("a net has its hyper-parameters where it is made: `let f = {callee}({own} = {value});`")
+                format!("a net has its hyper-parameters where it is made: `let f = {net}({own} = {value});`")
             },
         );
         let help = match value {
