@@ -54,6 +54,7 @@ const LANGUAGE: House = House {
     order: &[
         &["report", "case"],
         &["ast"],
+        &["around"],
         &["terms", "functions"],
         &["initialisers", "habits"],
         &["parse"],

@@ -2,8 +2,8 @@
 
 #![warn(missing_docs)]
 
-mod around;
 pub mod ast;
+mod around;
 mod case;
 pub mod report;
 pub mod parse;
