@@ -36,6 +36,19 @@ net! {
 
     pub net Thousand(x: [n, Features]) -> [] { x |> layers: [|z| z + 0.001 * (z |> linear(Features)); 1000] |> mean }
 
+    /// A loop: layers in layers, draws, and one layer that all of them share.
+    pub net Looped(x: [n, Features]) -> [] {
+        let shared = linear(Features);
+        x |> outer: [|x| x + (x |> inner: [[linear(Features), dropout(0.5), shared, tanh]; 2]); 3] |> square |> mean
+    }
+
+    /// The same one by one, as an index may tell the layers apart.
+    pub net Unrolled(x: [n, Features]) -> [] {
+        let shared = linear(Features);
+        x |> outer: [|x| x + (x |> inner: [[linear(Features), dropout(0.5), shared, tanh]; j in 0..2]); i in 0..3]
+          |> square |> mean
+    }
+
     pub net Loss(x: [n, Features]) -> [] {
         let y = x |> deep: Deep |> mixed: Mixed;
         square(y) |> mean
@@ -94,6 +107,32 @@ fn a_repeat_is_its_blocks_one_after_the_other() {
     let whole = deep.forward(x.clone()).expect("it runs");
     let steps = [a, b, c, d].iter().fold(x, |x, block| block.forward(x).expect("it runs"));
     for (left, right) in to_vec(&whole).iter().zip(to_vec(&steps)) {
+        assert!((left - right).abs() < 1e-12, "{left} and {right}");
+    }
+}
+
+#[test]
+fn a_loop_is_its_layers_one_by_one() {
+    assert_eq!(keys::<Looped>().len(), 7);
+    let sorted = |mut keys: Vec<String>| {
+        keys.sort();
+        keys
+    };
+    assert_eq!(sorted(keys::<Looped>()), sorted(keys::<Unrolled>()));
+    assert_eq!(Looped::PARAMETERS, Unrolled::PARAMETERS);
+    assert_eq!(Looped::multiply_adds(4), Unrolled::multiply_adds(4));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("looped.safetensors");
+    let looped: Looped<f64> = Looped::init(5);
+    looped.save(&path).expect("it is written");
+    let unrolled = Unrolled::<f64>::load(&path).expect("the keys are the same");
+    let x = || from_vec((0..24).map(|i| (f64::from(i) * 0.7).sin()).collect(), (4, Features)).expect("four rows");
+    // The draws are those of the same places.
+    let mut left = Trainer::builder(looped, Sgd::new(0.1)).build().expect("well-formed");
+    let mut right = Trainer::builder(unrolled, Sgd::new(0.1)).build().expect("well-formed");
+    for _ in 0..3 {
+        let left = left.step(&LoopedBatch { x: x() }).expect("it runs").loss();
+        let right = right.step(&UnrolledBatch { x: x() }).expect("it runs").loss();
         assert!((left - right).abs() < 1e-12, "{left} and {right}");
     }
 }

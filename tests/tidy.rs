@@ -55,6 +55,7 @@ const LANGUAGE: House = House {
     order: &[
         &["report", "case"],
         &["ast"],
+        &["around"],
         &["terms", "functions"],
         &["initialisers", "habits"],
         &["parse"],

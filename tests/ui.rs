@@ -9,9 +9,10 @@ fn every_mistake_has_one_error() {
 
 /// Mistakes in the code around `net!` that rustc itself words: how many lines its longest error takes, and what fills
 /// them. All that the macro decides there is which lines of the program are shown.
-const LONGER: [(&str, usize, &str); 3] = [
+const LONGER: [(&str, usize, &str); 4] = [
     ("rust_batch", 20, "rustc shows the call, both types, whose batch it is, and where the method is declared"),
     ("rust_facts", 13, "rustc shows the trait that fails, what it is needed for, and where the function asks for it"),
+    ("rust_words", 20, "rustc shows the call, the net, and the lines of the library that ask for what is missing"),
     ("rust_swapped", 22, "rustc shows the call, both types, where type parameters are declared, and the method"),
 ];
 

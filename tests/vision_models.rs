@@ -72,14 +72,13 @@ impl<E: Float, N: Recorded<E>> Model<E> for Fit<N> {
     }
 }
 
-impl<E: Float, N: Recorded<E>> ansatz::nn::Trainable<E> for Fit<N> {}
-
 impl<E: Float, N: Recorded<E>> Net<E> for Fit<N> {
     const NAME: &'static str = "Fit";
     const INPUTS: &'static [&'static str] = &["input0", "input1"];
     const OUTPUTS: &'static [&'static str] = &["loss", "output"];
     type Batch = Numbers<E>;
     type Output = Lists;
+    type Loss = ansatz::nn::HasLoss;
 
     fn trace(scope: &Scope, dims: &[usize]) -> Vec<NodeId> {
         N::results(scope, dims)

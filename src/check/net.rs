@@ -283,6 +283,7 @@ mod tests {
         const OUTPUTS: &'static [&'static str] = &["loss", "logits"];
         type Batch = Nothing;
         type Output = Tensor<(), f64, Cpu>;
+        type Loss = crate::nn::HasLoss;
 
         fn trace(scope: &Scope, dims: &[usize]) -> Vec<NodeId> {
             let x = scope.input::<(usize, Const<3>), f64>("x", (dims[0], Const));

@@ -26,7 +26,7 @@ pub enum Pass {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no samples of `{B}`",
     label = "the inputs of the net are of other dimensions, elements or kinds",
-    note = "the dimensions of a data set are those of the inputs, in their order: `Labelled<Pixels, Digit>` for `x: [n, Pixels], y: [n] in Digit`"
+    note = "the dimensions of a data set are those of the inputs, in their order: `Labelled<Pixels, Digit, f32>` for `x: [n, Pixels], y: [n] in Digit`"
 )]
 pub trait Dataset<B: Batch>: Sync {
     /// The number of samples.
@@ -113,6 +113,7 @@ impl<B: Batch> Samples<B> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<B: Batch> Dataset<B> for Samples<B> {
     fn len(&self) -> usize {
         self.rows.len()

@@ -35,7 +35,9 @@ pub use invertible::InvertibleLinear;
 pub use linear::{Linear, UnbiasedLinear};
 pub use masked::{Degrees, MaskedLinear};
 pub use model::{Model, Slot, Source, Visitor, slots};
-pub use net::{Batch, BatchFor, BatchOf, Bindings, Env, Net, Outputs, Trainable, Value, trace};
+pub use net::{
+    Batch, BatchFor, BatchOf, Bindings, Env, HasLoss, Net, NoLoss, Outputs, Scalar, Trainable, Value, trace,
+};
 pub use norm::{LayerNorm, RmsNorm};
 pub use repeat::Repeat;
 pub use session::Session;

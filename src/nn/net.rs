@@ -24,19 +24,38 @@ pub trait Net<E: Float>: Model<E> {
     type Batch: BatchOf<Self>;
     /// The results as host tensors.
     type Output: Outputs;
+    /// Whether one of the results is a scalar: [`HasLoss`] or [`NoLoss`].
+    type Loss;
 
     /// Declares the inputs on the scope's graph, in order, and records the net; gives the results in order.
     /// `dims` are the run-time dimensions in the order of their first appearance.
     fn trace(scope: &Scope, dims: &[usize]) -> Vec<NodeId>;
 }
 
-/// A net that can be trained: one of its results is a scalar. `net!` says so of every net that has one.
+/// A net that can be trained: one of its results is a scalar.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no loss, so it cannot be trained",
-    label = "a net that is trained has a scalar result, `[]`",
+    label = "a net with a scalar result, `[]`, is expected here, before the optimiser",
     note = "declare one around it: `pub net Risk(x: [n, 8], y: [n, 2]) -> [] {{ mse(Mlp(x), y) }}`"
 )]
 pub trait Trainable<E: Float>: Net<E> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Float, N: Net<E>> Trainable<E> for N where N::Loss: Scalar {}
+
+/// One of the results of a net is a scalar, so that it can be trained.
+#[derive(Debug)]
+pub struct HasLoss;
+
+/// No result of a net is a scalar.
+#[derive(Debug)]
+pub struct NoLoss;
+
+/// What stands for a scalar.
+#[doc(hidden)]
+pub trait Scalar {}
+
+impl Scalar for HasLoss {}
 
 /// A type that a declaration mentions, by its place among all that it mentions: how other `net!`s name it.
 #[doc(hidden)]

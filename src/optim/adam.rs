@@ -25,6 +25,7 @@ impl Adam {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Optimiser for Adam {
     fn learning_rate(&self) -> f64 {
         self.learning_rate

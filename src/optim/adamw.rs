@@ -25,6 +25,7 @@ impl AdamW {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Optimiser for AdamW {
     fn learning_rate(&self) -> f64 {
         self.learning_rate

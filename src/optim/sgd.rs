@@ -27,6 +27,7 @@ impl Sgd {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Optimiser for Sgd {
     fn learning_rate(&self) -> f64 {
         self.learning_rate

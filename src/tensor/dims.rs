@@ -24,6 +24,11 @@ pub trait HasNumber: ConstDim {
     type Number: Unsigned;
 }
 
+/// What no dimension is: a number that one calculates with in Rust.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(message = "`{D}` is a dimension, and no number", label = "the number is `{D}::SIZE`")]
+pub trait Calculates<D> {}
+
 #[diagnostic::do_not_recommend]
 impl<const N: usize> HasNumber for Const<N>
 where
@@ -175,6 +180,19 @@ macro_rules! declare_dim {
 
         impl $crate::tensor::HasNumber for $name {
             type Number = $crate::__number!($crate::tensor::typenum::UTerm; $($bit)+);
+        }
+
+        // `2 * Pixels`: with a lifetime, the bound is looked at where somebody multiplies.
+        #[doc(hidden)]
+        impl<'a> ::core::ops::Mul<$name> for usize
+        where
+            &'a (): $crate::tensor::Calculates<$name>,
+        {
+            type Output = usize;
+
+            fn mul(self, _: $name) -> usize {
+                self
+            }
         }
 
         const _: () = ::core::assert!(

@@ -58,6 +58,7 @@ macro_rules! float {
             const DTYPE: DType = DType::$variant;
         }
 
+        #[diagnostic::do_not_recommend]
         impl Float for $ty {
             fn from_f64(value: f64) -> Self {
                 value as $ty

@@ -72,6 +72,7 @@ impl<V: Named, T: Dim> Windows<V, T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<V: Named, T: Dim, B> Dataset<B> for Windows<V, T>
 where
     B: Batch + From<(Indices<(usize, T), V>, Indices<(usize, T), V>)>,

@@ -5,18 +5,18 @@ use crate::nn::Net;
 use crate::optim::{Group, Optimiser, Recipe, Schedule};
 use crate::tensor::Float;
 use crate::{Device, Error, Precision, Result};
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// A training that is being described; [`Builder::build`] makes the trainer.
 #[derive(Debug)]
-pub struct Builder<N, E = f32> {
+pub struct Builder<N, E: Float = f32> {
     model: N,
     recipe: Recipe,
     settings: Settings,
-    element: PhantomData<E>,
+    /// What makes the trainer of a net: what is none is told where the description begins, and only there.
+    start: fn(&N, Recipe, Settings) -> Result<Trainer<N, E>>,
 }
 
 /// What follows a step that was refused because its loss or a gradient is not finite.
@@ -49,8 +49,11 @@ pub(super) struct Settings {
     pub precision: Precision,
 }
 
-impl<E: Float, N: Net<E>> Builder<N, E> {
-    pub(super) fn new(model: N, optimiser: impl Optimiser + 'static) -> Self {
+impl<E: Float, N> Builder<N, E> {
+    pub(super) fn new(model: N, optimiser: impl Optimiser + 'static) -> Self
+    where
+        N: Net<E>,
+    {
         let settings = Settings {
             seed: 0,
             batch_size: 32,
@@ -68,7 +71,7 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
             device: Device::cpu(),
             precision: Precision::Full,
         };
-        Builder { model, recipe: Recipe::new(optimiser), settings, element: PhantomData }
+        Builder { model, recipe: Recipe::new(optimiser), settings, start: Trainer::start }
     }
 
     /// Decides the order of the samples and every random draw; 0 unless set.
@@ -272,6 +275,6 @@ impl<E: Float, N: Net<E>> Builder<N, E> {
         if self.settings.patience == Some(0) {
             return Err(Error::value("early stopping needs a patience of at least one epoch"));
         }
-        Trainer::start(&self.model, self.recipe, self.settings)
+        (self.start)(&self.model, self.recipe, self.settings)
     }
 }

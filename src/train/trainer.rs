@@ -19,7 +19,7 @@ use std::marker::PhantomData;
 /// Fits the parameters of a net. While it exists, the truth is its state; models are snapshots of it.
 ///
 /// Equal seed, data and number of threads give equal bits.
-pub struct Trainer<N: Net<E>, E: Float = f32> {
+pub struct Trainer<N, E: Float = f32> {
     pub(super) recipe: Recipe,
     pub(super) settings: Settings,
     /// Who moves, one after the other; one if the training is no game.
@@ -62,7 +62,8 @@ pub(super) struct Clock {
     pub waited: u64,
 }
 
-impl<E: Float, N: Net<E>> Trainer<N, E> {
+/// No net is asked for here, so that what is none is told once, by the function that takes it.
+impl<E: Float, N> Trainer<N, E> {
     /// Begins the description of a training.
     ///
     /// ```no_run
@@ -77,7 +78,9 @@ impl<E: Float, N: Net<E>> Trainer<N, E> {
     {
         Builder::new(model, optimiser)
     }
+}
 
+impl<E: Float, N: Net<E>> Trainer<N, E> {
     pub(super) fn start(model: &N, recipe: Recipe, settings: Settings) -> Result<Self> {
         let slots = nn::slots::<E, N>();
         recipe.check_groups(&slots)?;

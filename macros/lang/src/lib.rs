@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod ast;
+mod around;
 mod case;
 pub mod report;
 pub mod parse;
@@ -15,6 +16,7 @@ pub mod resolve;
 pub mod infer;
 mod expand;
 
+use around::Around;
 use borders::{Import, Step};
 use proc_macro2::TokenStream;
 
@@ -35,9 +37,10 @@ pub struct Expansion {
 /// Expands the content of a `net! { … }`. After an error the items still stand, so that code that uses them keeps its
 /// types. With `use` lines it first asks for what they name, and [`answer`] goes on.
 pub fn expand(input: TokenStream) -> Expansion {
+    let around = around::here();
     let (uses, rest) = borders::split(input);
-    match uses.is_empty() {
-        true => expand_with(&[], rest),
+    match uses.is_empty() || around.is_some() {
+        true => expand_within(around.as_ref(), &[], rest),
         false => Expansion { tokens: borders::start(&uses, &rest), ..Expansion::default() },
     }
 }
@@ -56,8 +59,15 @@ pub fn answer(input: TokenStream) -> Expansion {
 
 /// Expands the content of a `net! { … }` whose `use` lines brought these declarations.
 pub fn expand_with(imports: &[Import], input: TokenStream) -> Expansion {
+    expand_within(None, imports, input)
+}
+
+fn expand_within(around: Option<&Around>, imports: &[Import], input: TokenStream) -> Expansion {
     let mut report = Report::new();
     let mut program = borders::program(imports, input, &mut report);
+    if let Some(around) = around {
+        around.report(&mut program, &mut report);
+    }
     program.complete();
     let names = resolve::resolve(&program, &mut report);
     let inferred = infer::infer(&names, &mut report);

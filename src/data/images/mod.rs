@@ -273,6 +273,7 @@ impl<C: Named, H: Named, W: Named, Y: Named, E: Float> Images<C, H, W, Y, E> {
 }
 
 /// For every net that takes images and their classes, in this order.
+#[diagnostic::do_not_recommend]
 impl<C: Named, H: Named, W: Named, Y: Named, E: Float, B> Dataset<B> for Images<C, H, W, Y, E>
 where
     B: Batch + From<(Tensor<(usize, C, H, W), E, Cpu>, Indices<(usize,), Y>)>,

@@ -83,13 +83,7 @@ impl Context<'_, '_> {
         let belongs = quote! {
             impl<#(#of_bounds),*> ::ansatz::nn::BatchOf<#net<#net_element>> for #name<#(#arguments),*> {}
         };
-        let belongs = outlined(belongs, self.net.item.word);
-        quote! {
-            #[doc = #doc]
-            #[derive(Clone, Debug)]
-            #allow
-            #visibility #declaration
-
+        let impls = quote! {
             #[automatically_derived]
             #[allow(unused_mut, unused_variables)]
             impl<#(#bounds),*> ::ansatz::nn::Batch for #name<#(#arguments),*> {
@@ -120,6 +114,15 @@ impl Context<'_, '_> {
                     Self { #(#names),* }
                 }
             }
+        };
+        let impls = outlined(impls, self.net.item.word);
+        quote! {
+            #[doc = #doc]
+            #[derive(Clone, Debug)]
+            #allow
+            #visibility #declaration
+
+            #impls
         }
     }
 
@@ -139,12 +142,7 @@ impl Context<'_, '_> {
         let positions = (0..names.len()).map(Literal::usize_unsuffixed);
         let fields = quote! { { #(#[doc = #docs] pub #names: #hosts,)* } };
         let declaration = structure(&name, quote! { #(#declared)* }, fields, self.net.item.word);
-        quote! {
-            #[doc = #doc]
-            #[derive(Clone, Debug)]
-            #allow
-            #visibility #declaration
-
+        let impls = quote! {
             #[automatically_derived]
             impl #(#bounds)* ::ansatz::nn::Outputs for #name #(#arguments)* {
                 fn collect(values: &[::ansatz::nn::Value<'_>]) -> ::ansatz::Result<Self> {
@@ -155,6 +153,15 @@ impl Context<'_, '_> {
                     })
                 }
             }
+        };
+        let impls = outlined(impls, self.net.item.word);
+        quote! {
+            #[doc = #doc]
+            #[derive(Clone, Debug)]
+            #allow
+            #visibility #declaration
+
+            #impls
         }
     }
 
@@ -254,15 +261,8 @@ impl Context<'_, '_> {
             }
         };
         // A net that holds an error is not said to lack anything else.
-        let trainable = (self.scalars() > 0 || !self.whole()).then(|| {
-            quote! {
-                #[automatically_derived]
-                impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Trainable<#element> for #name<#element> {}
-            }
-        });
-        quote! {
-            #trainable
-
+        let loss = super::here(if self.scalars() > 0 || !self.whole() { "HasLoss" } else { "NoLoss" });
+        let code = quote! {
             #[automatically_derived]
             #[allow(unused_variables)]
             impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Net<#element> for #name<#element> {
@@ -271,6 +271,7 @@ impl Context<'_, '_> {
                 const OUTPUTS: &'static [&'static str] = &[#(#outputs),*];
                 type Batch = #batch;
                 type Output = #output;
+                type Loss = ::ansatz::nn::#loss;
 
                 fn trace(
                     #scope: &::ansatz::tensor::Scope,
@@ -279,7 +280,8 @@ impl Context<'_, '_> {
                     #body
                 }
             }
-        }
+        };
+        outlined(code, self.net.item.word)
     }
 }
 

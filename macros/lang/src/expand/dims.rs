@@ -20,7 +20,7 @@ pub fn is_unknown(item: &DimItem, names: &Names<'_>) -> bool {
 pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool, mentioned: &Types) -> TokenStream {
     let DimItem { attributes, visibility, name, size } = item;
     let visibility = &visibility.tokens;
-    if let Size::Literal(number, _) = size {
+    if let Size::Literal(number, size) = size {
         let number = (*number).max(1);
         let (literal, doc) = (Literal::usize_unsuffixed(number), format!("A dimension of size {number}."));
         let digits = format!("{number:b}");
@@ -42,6 +42,8 @@ pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool, mentioned: &Typ
                 #declared struct #name = #literal, #(#bits)*
             }
         };
+        // Errors show the size: at the name, an editor would find what is written here.
+        let declaration = outlined(declaration, *size);
         return match travels {
             false => declaration,
             true => quote! {

@@ -1,7 +1,7 @@
 //! The table in the documentation of a net: layer, shape, parameters, multiply-adds.
 
 use super::Context;
-use crate::infer::{Layer, LayerKind, Reach, TypedNet};
+use crate::infer::{Layer, LayerKind, Reach, TypedNet, copies, key_with};
 use crate::resolve::reach;
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
@@ -26,7 +26,9 @@ impl Context<'_, '_> {
         lines.push("|:--|:--|:--|--:|--:|".to_owned());
         let (mut parameters, mut work) = (0_usize, Term::literal(0));
         for layer in self.net.layers.iter().filter(|layer| !matches!(layer.kind, LayerKind::Scope { .. })) {
-            let (key, count, own) = (self.net.key(layer), count(layer, self.nets), layer.multiply_adds.numeric());
+            let copies = copies(&self.net.layers, layer.scope);
+            let count = count(layer, self.nets).saturating_mul(copies);
+            let (key, own) = (self.keys(layer), layer.multiply_adds.numeric());
             let text = match layer.kind {
                 LayerKind::Net(net) if self.shows(net) => format!("[`{}`]({})", layer.text, self.nets[net].name),
                 _ => format!("`{}`", layer.text),
@@ -39,6 +41,14 @@ impl Context<'_, '_> {
         let (parameters, work) = (grouped(&parameters.to_string()), grouped(&work.to_string()));
         lines.push(format!("| **total** | | | **`{parameters}`** | **`{work}`** |"));
         lines
+    }
+
+    /// The keys of a layer and of those it stands for: `blocks.0…11.attn`
+    fn keys(&self, layer: &Layer) -> String {
+        let layers = &self.net.layers;
+        key_with(layers, layer.scope, &layer.label, &mut |list| {
+            layers[list].folds().map(|times| format!("0…{}", times - 1))
+        })
     }
 
     /// Whether whoever sees this net sees that one too, so that its page can be linked.

@@ -1,6 +1,6 @@
 //! The struct of a net and its tree of named tensors.
 
-use super::dims::{Mode, structure};
+use super::dims::{Mode, outlined, structure};
 use super::steps::{constant, number};
 use super::{Context, allowances, here};
 use crate::ast::Visibility;
@@ -85,12 +85,7 @@ impl Context<'_, '_> {
         let allow = allowances();
         let generics = quote! { <#element: ::ansatz::tensor::Float = f32> };
         let declaration = structure(name, generics, quote! { { #(#fields,)* #marker } }, self.net.item.word);
-        quote! {
-            #attributes
-            #[derive(Clone, Debug)]
-            #allow
-            #visibility #declaration
-
+        let model = quote! {
             #[automatically_derived]
             #allow
             impl<#element: ::ansatz::tensor::Float> ::ansatz::nn::Model<#element> for #name<#element> {
@@ -119,6 +114,15 @@ impl Context<'_, '_> {
                     ::core::result::Result::Ok(())
                 }
             }
+        };
+        let model = outlined(model, self.net.item.word);
+        quote! {
+            #attributes
+            #[derive(Clone, Debug)]
+            #allow
+            #visibility #declaration
+
+            #model
         }
     }
 

@@ -1,6 +1,7 @@
 //! Recording a net: the functions that take its inputs and give its results, step by step.
 
-use super::dims::Mode;
+use super::dims::{Mode, located, outlined};
+use super::steps::At;
 use super::{Context, allowances, here};
 use crate::ast::Role;
 use crate::infer::{Body, Reading, Type, ValueId};
@@ -20,6 +21,7 @@ impl Context<'_, '_> {
             let body = self.net.inverse.as_ref().map(|inverse| &inverse.body);
             self.record("record_inverse", "Records the inverse: from what the flow gives to what it takes.", body)
         });
+        let init = located(quote! { pub fn init(seed: u64) -> Self }, self.net.item.word);
         let methods = self.is_named().then(|| self.methods());
         let dims: Vec<&Ident> = self.spelling.run_time.iter().map(|(dim, _)| dim).collect();
         let total = self.net.layers.iter().fold(Term::literal(0), |sum, layer| sum.plus(&layer.multiply_adds));
@@ -29,7 +31,7 @@ impl Context<'_, '_> {
             0 => "Multiply-adds of one run.".to_owned(),
             _ => format!("Multiply-adds of one run for these sizes of {}.", sizes.join(", ")),
         };
-        quote! {
+        let code = quote! {
             #allow
             impl #name {
                 /// The number of parameters.
@@ -44,7 +46,7 @@ impl Context<'_, '_> {
             #allow
             impl<#element: ::ansatz::tensor::Float> #name<#element> {
                 /// A net with initial parameters, which the seed decides.
-                pub fn init(seed: u64) -> Self {
+                #init {
                     ::ansatz::nn::init(seed)
                 }
 
@@ -52,7 +54,8 @@ impl Context<'_, '_> {
                 #record
                 #inverse
             }
-        }
+        };
+        outlined(code, self.net.item.word)
     }
 
     fn record(&self, method: &str, doc: &str, body: Option<&Body>) -> TokenStream {
@@ -82,7 +85,7 @@ impl Context<'_, '_> {
                     let (value, name) = (self.value(id), &input.name);
                     quote! { let #value = #name; }
                 });
-                let steps = body.steps.iter().map(|step| self.step(step, &scope));
+                let steps = body.steps.iter().map(|step| self.step(step, &At { scope: &scope, loops: &[] }));
                 let results = &body.results;
                 let values =
                     (0..results.len()).map(|i| self.result(results[i], results[i + 1..].contains(&results[i])));

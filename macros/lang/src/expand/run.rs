@@ -1,7 +1,7 @@
 //! What one does with a net: run it, differentiate it, keep it in files.
 
 use super::Context;
-use super::dims::{Mode, Spelling, located};
+use super::dims::{Mode, Spelling, located, outlined};
 use super::record::known;
 use crate::ast::{ResultType, Role};
 use crate::infer::{Element, Reach, Type, TypedNet};
@@ -16,6 +16,10 @@ impl Context<'_, '_> {
     pub(super) fn methods(&self) -> TokenStream {
         let element = self.element();
         let (forward, gradient, flow) = (self.forward(), self.gradient(), self.flow_methods());
+        let load = quote! {
+            pub fn load(path: impl ::core::convert::AsRef<::std::path::Path>) -> ::ansatz::Result<Self>
+        };
+        let load = located(load, self.net.item.word);
         quote! {
             #forward
             #gradient
@@ -41,7 +45,7 @@ impl Context<'_, '_> {
             ///
             /// # Errors
             /// All tensors that are missing, too many or of another shape or type, together.
-            pub fn load(path: impl ::core::convert::AsRef<::std::path::Path>) -> ::ansatz::Result<Self> {
+            #load {
                 ::ansatz::train::load(path)
             }
         }
@@ -219,7 +223,7 @@ impl Context<'_, '_> {
             },
             false => unreachable(),
         };
-        quote! {
+        let code = quote! {
             #[automatically_derived]
             #[allow(unused_variables)]
             impl<#(#parameters: ::ansatz::tensor::Dim,)* #element, RecordedOn>
@@ -240,7 +244,8 @@ impl Context<'_, '_> {
                     #body
                 }
             }
-        }
+        };
+        outlined(code, self.net.item.word)
     }
 }
 

@@ -5,12 +5,21 @@ use super::{Context, here};
 use crate::case::capitals;
 use crate::functions::{Runtime, Slot, TypeSlot};
 use crate::infer::{
-    Argument, Call, Constant, Degrees, Kernel, Layer, LayerKind, Method, Naming, Operation, Step, Trace, Type,
-    TypedNet, ValueId, key_part,
+    Argument, Call, Constant, Degrees, Kernel, Key, Layer, LayerKind, Method, Naming, Operation, Step, Trace, Type,
+    TypedNet, ValueId, key_part, key_with,
 };
 use crate::terms::Term;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+
+/// Where a step stands in the code.
+#[derive(Clone, Copy)]
+pub(super) struct At<'s> {
+    /// The name of the scope.
+    pub scope: &'s Ident,
+    /// The lists whose layers it goes through, the outermost first.
+    pub loops: &'s [usize],
+}
 
 impl Context<'_, '_> {
     /// The variable of a value. Those that the program names are for editors alone.
@@ -28,10 +37,16 @@ impl Context<'_, '_> {
         }
     }
 
+    /// A value that a closure takes.
+    fn bound(&self, id: ValueId) -> TokenStream {
+        let (name, ty) = (self.value(id), self.spelling.var(&self.net.values[id], Mode::Parameters));
+        quote! { #name: #ty }
+    }
+
     /// A step: a `let` with the types of what it makes.
-    pub(super) fn step(&self, step: &Step, scope: &Ident) -> TokenStream {
+    pub(super) fn step(&self, step: &Step, at: &At<'_>) -> TokenStream {
         if let Operation::Name { name, does } = &step.operation {
-            return self.name_there(name, does, scope);
+            return self.name_there(name, does, at.scope);
         }
         let types = step.results.iter().map(|&id| self.spelling.var(&self.net.values[id], Mode::Parameters));
         let types: Vec<_> = match &step.operation {
@@ -40,11 +55,11 @@ impl Context<'_, '_> {
         };
         let names: Vec<_> = step.results.iter().map(|&id| self.value(id)).collect();
         if let Operation::Update { layer, value } = step.operation {
-            let (scope, value) = (self.around(&self.net.layers[layer], scope), self.borrowed(value));
+            let (scope, value) = (self.around(&self.net.layers[layer], at), self.borrowed(value));
             let name = key_part(&self.net.layers[layer].label);
             return quote! { #scope.update(#name, #value); };
         }
-        let call = self.operation(&step.operation, &step.results, scope, step.span.first);
+        let call = self.operation(&step.operation, &step.results, at, step.span.first);
         match (names.as_slice(), types.as_slice()) {
             ([name], [ty]) => quote! { let #name: #ty = #call; },
             _ => quote! { let (#(#names),*): (#(#types),*) = #call; },
@@ -95,30 +110,46 @@ impl Context<'_, '_> {
         }
     }
 
+    /// The path of a part or of a draw: in a loop, that of the layer it has come to.
+    fn path(&self, layer: Option<usize>, label: &Ident, at: &At<'_>) -> TokenStream {
+        let mut places = vec![];
+        let key = key_with(&self.net.layers, layer, label, &mut |list| {
+            at.loops.contains(&list).then(|| {
+                places.push(place_in(list));
+                "{}".to_owned()
+            })
+        });
+        match places.is_empty() {
+            true => quote! { #key },
+            false => quote! { &::std::format!(#key, #(#places),*) },
+        }
+    }
+
     /// The scope that a part records in.
-    fn scope_of(&self, layer: &Layer, scope: &Ident) -> TokenStream {
-        let key = self.net.key(layer);
+    fn scope_of(&self, layer: &Layer, at: &At<'_>) -> TokenStream {
+        let (key, scope) = (self.path(layer.scope, &layer.label, at), at.scope);
         let frozen = layer.frozen.then(|| quote! { .frozen() });
         quote! { &#scope.child(#key)#frozen }
     }
 
     /// The scope that a tensor stands in which is declared by hand.
-    fn around(&self, layer: &Layer, scope: &Ident) -> TokenStream {
-        let outer = layer.scope.map(|outer| self.net.key(&self.net.layers[outer]));
+    fn around(&self, layer: &Layer, at: &At<'_>) -> TokenStream {
+        let outer = layer.scope.map(|outer| &self.net.layers[outer]);
+        let (outer, scope) = (outer.map(|outer| self.path(outer.scope, &outer.label, at)), at.scope);
         let child = outer.map(|outer| quote! { .child(#outer) });
         let frozen = layer.frozen.then(|| quote! { .clone().frozen() });
         quote! { #scope #child #frozen }
     }
 
-    fn operation(&self, operation: &Operation, results: &[ValueId], scope: &Ident, at: Span) -> TokenStream {
-        let spelling = &self.spelling;
+    fn operation(&self, operation: &Operation, results: &[ValueId], at: &At<'_>, place: Span) -> TokenStream {
+        let (spelling, scope) = (&self.spelling, at.scope);
         let ty = &self.net.values[results.first().copied().unwrap_or_default()];
         let element = self.element();
         match operation {
-            Operation::Call(call) => self.call(call, ty, scope, at),
+            Operation::Call(call) => self.call(call, ty, at, place),
             Operation::Layer { layer, method, inputs, settings } => {
                 let layer = &self.net.layers[*layer];
-                let (of, scope, method) = (self.layer_type(layer), self.scope_of(layer, scope), here(method));
+                let (of, scope, method) = (self.layer_type(layer), self.scope_of(layer, at), here(method));
                 let settings = settings.iter().map(|setting| self.argument(setting, ty));
                 if let LayerKind::Net(net) = layer.kind {
                     return self.net_call(&self.nets[net], results, inputs, &|inputs| {
@@ -130,7 +161,7 @@ impl Context<'_, '_> {
             }
             Operation::Own { layer } => {
                 let layer = &self.net.layers[*layer];
-                let (scope, name) = (self.around(layer, scope), key_part(&layer.label));
+                let (scope, name) = (self.around(layer, at), key_part(&layer.label));
                 let shape = spelling.shape(&ty.axes, Mode::Parameters);
                 let state = matches!(layer.kind, LayerKind::Tensor { state: true, .. });
                 let function = here(if state { "buffer" } else { "parameter" });
@@ -139,15 +170,25 @@ impl Context<'_, '_> {
             Operation::Update { .. } | Operation::Name { .. } => unreachable!("it gives no value"),
             Operation::Checkpoint { input, body, result } => {
                 let (input, result) = (self.borrowed(*input), self.borrowed(*result));
-                let body = body.iter().map(|step| self.step(step, scope));
+                let body = body.iter().map(|step| self.step(step, at));
                 quote! { ::ansatz::tensor::checkpoint(#input, || { #(#body)* ::core::clone::Clone::clone(#result) }) }
             }
+            Operation::Loop { input, how } => {
+                let loops: Vec<usize> = at.loops.iter().copied().chain([how.list]).collect();
+                let inside = At { loops: &loops, ..*at };
+                let body = how.body.iter().map(|step| self.step(step, &inside));
+                let (input, result, value) = (self.borrowed(*input), self.borrowed(how.result), self.bound(how.value));
+                let (times, place) = (Literal::usize_unsuffixed(how.times), place_in(how.list));
+                quote! {
+                    ::ansatz::tensor::repeat(#input, #times, |#place, #value| {
+                        #(#body)*
+                        ::core::clone::Clone::clone(#result)
+                    })
+                }
+            }
             Operation::Ode { input, flow } => {
-                let (input, body) = (self.borrowed(*input), flow.body.iter().map(|step| self.step(step, scope)));
-                let bound = [flow.time, flow.value].map(|id| {
-                    let (name, ty) = (self.value(id), spelling.var(&self.net.values[id], Mode::Parameters));
-                    quote! { #name: #ty }
-                });
+                let (input, body) = (self.borrowed(*input), flow.body.iter().map(|step| self.step(step, at)));
+                let bound = [flow.time, flow.value].map(|id| self.bound(id));
                 let slope = self.borrowed(flow.slope);
                 let slope = quote! { ::core::clone::Clone::clone(#slope) };
                 let slopes = match flow.rate.map(|rate| self.borrowed(rate)) {
@@ -172,7 +213,8 @@ impl Context<'_, '_> {
                 let value = spelling.shape_value(&ty.axes);
                 let trace = flow.trace.iter().map(|trace| match trace {
                     Trace::Exact => quote! { ::ansatz::flow::Trace::Exact },
-                    Trace::Hutchinson(label) => {
+                    Trace::Hutchinson(Key { scope: outer, label }) => {
+                        let label = self.path(*outer, label, at);
                         quote! { ::ansatz::flow::Trace::Hutchinson(&::ansatz::tensor::normal(&#scope.child(#label), #value)) }
                     }
                 });
@@ -194,9 +236,10 @@ impl Context<'_, '_> {
                 }
             }
             Operation::Varying { time, list, how } => {
-                let key = self.net.key(&self.net.layers[*list]);
+                let list = &self.net.layers[*list];
+                let key = self.path(list.scope, &list.label, at);
                 let (time, result) = (self.borrowed(*time), self.borrowed(how.result));
-                let body = how.body.iter().map(|step| self.step(step, scope));
+                let body = how.body.iter().map(|step| self.step(step, at));
                 let layers = Literal::usize_unsuffixed(how.layers);
                 let between = here(&capitals(how.between));
                 let (start, end) = (number(how.span.0), number(how.span.1));
@@ -289,13 +332,13 @@ impl Context<'_, '_> {
     }
 
     /// A call, as the row of its function says.
-    fn call(&self, call: &Call, ty: &Type, scope: &Ident, at: Span) -> TokenStream {
+    fn call(&self, call: &Call, ty: &Type, at: &At<'_>, place: Span) -> TokenStream {
         let Runtime { module, name, types, arguments, spoken } = call.of;
         let module = here(module);
         let mut function = here(name);
         if *spoken {
             // An editor that looks the name up where it stands in the source finds the function.
-            function.set_span(Span::call_site().located_at(at));
+            function.set_span(Span::call_site().located_at(place));
         }
         let types = types.iter().map(|slot| match slot {
             TypeSlot::Inferred => quote! { _ },
@@ -315,9 +358,10 @@ impl Context<'_, '_> {
                 vec![quote! { &[#(#tensors.erase()),*] }]
             }
             Slot::Shape => vec![self.spelling.shape_value(&ty.axes)],
-            Slot::Scope => vec![quote! { #scope }],
+            Slot::Scope => vec![at.scope.to_token_stream()],
             Slot::Draw => {
-                let label = &call.label;
+                let label = call.label.as_ref().map(|key| self.path(key.scope, &key.label, at));
+                let scope = at.scope;
                 vec![quote! { &#scope.child(#label) }]
             }
             Slot::Fields(of, count) => {
@@ -391,6 +435,11 @@ impl Context<'_, '_> {
             }
         }
     }
+}
+
+/// The variable that counts the layers of a list.
+fn place_in(list: usize) -> Ident {
+    format_ident!("__at{list}")
 }
 
 /// An item of the runtime crate.

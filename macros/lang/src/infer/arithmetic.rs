@@ -11,6 +11,7 @@ use crate::ast::Expr;
 use crate::functions::runtime::{BROADCAST, NEG, NOT, SQUEEZE, operator};
 use crate::functions::{Runtime, runtime};
 use crate::report::{Checked, Depends, Place};
+use crate::terms::Atom;
 use ansatz_shapes::{Misfit, Size as _, Spread};
 use proc_macro2::Ident;
 
@@ -200,9 +201,13 @@ impl<'a> Inference<'a, '_, '_> {
                 let mut notes = vec![];
                 let mut rule =
                     "axes are compared from the right: they are equal, or one of them is a literal 1".to_owned();
+                let mut labels = None;
                 if let Misfit::Size { expected, found, .. } = misfit {
                     rule = match (&expected.label, &found.label) {
-                        (Some(l), Some(r)) if expected.size == found.size => format!("the axes `{l}` and `{r}` differ"),
+                        (Some(l), Some(r)) if expected.size == found.size => {
+                            labels = relabelled(b, r, l).or_else(|| relabelled(a, l, r));
+                            format!("the axes `{l}` and `{r}` differ")
+                        }
                         _ => format!("axes are compared from the right, and {} is not {}", found.size, expected.size),
                     };
                     sizes.push((expected.size, found.size));
@@ -212,8 +217,8 @@ impl<'a> Inference<'a, '_, '_> {
                 }
                 notes.push(rule);
                 notes.extend(confused(&sizes));
-                let help = self
-                    .mended(a, b)
+                let help = labels
+                    .or_else(|| self.mended(a, b))
                     .or_else(|| self.mended(b, a))
                     .or_else(|| with_ones(a, b))
                     .or_else(|| with_ones(b, a));
@@ -329,7 +334,9 @@ impl<'a> Inference<'a, '_, '_> {
             "+" => number(left + right),
             "-" => number(left - right),
             "*" => number(left * right),
-            "/" if right == 0.0 => self.fail(at, "a division by 0"),
+            "/" if right == 0.0 => {
+                self.fault(at, "a division by 0").help("choose numbers of which this is none").fail()
+            }
             "/" => number(left / right),
             _ => match relation(op, left, right) {
                 Some(holds) => Ok(Value::Flag(holds)),
@@ -361,4 +368,20 @@ pub(super) fn with_ones(longer: &Tensor, shorter: &Tensor) -> Option<String> {
     fits.then(|| {
         format!("a pattern puts new axes where they belong: `y |> [{}] -> [{}]`", from.join(", "), to.join(", "))
     })
+}
+
+/// The pattern that gives the axis `from` of a tensor the label `to`.
+pub(super) fn relabelled(tensor: &Tensor, from: &str, to: &str) -> Option<String> {
+    let name = |axis: &Axis| match &axis.label {
+        Some(label) if label == from => Some(to.to_owned()),
+        Some(label) => Some(label.clone()),
+        None => match axis.size.as_atom() {
+            Some(Atom::RunTime(name) | Atom::Nominal { name, .. }) => Some(name.clone()),
+            _ => None,
+        },
+    };
+    let axes: Vec<String> = tensor.ty.axes.iter().map(name).collect::<Option<_>>()?;
+    let twice = axes.iter().enumerate().any(|(i, axis)| axes[..i].contains(axis));
+    let axes = axes.join(", ");
+    (!twice).then(|| format!("a pattern gives axes other labels: `|> [{axes}] -> [{axes}]`"))
 }

@@ -23,7 +23,8 @@ impl<'a> Inference<'a, '_, '_> {
                 let labels = (&expected.label, &found.label);
                 let help = match (labels, self.producer(tensor, *axis)) {
                     ((Some(a), Some(b)), _) if expected.size == found.size => {
-                        format!("the axes `{a}` and `{b}` differ")
+                        let mend = super::arithmetic::relabelled(tensor, b, a);
+                        mend.unwrap_or_else(|| format!("the axes `{a}` and `{b}` differ"))
                     }
                     (_, Some(producer)) if producer == callee || crate::functions::find(callee).is_some() => {
                         format!("make `{producer}` produce {}", expected.size)
@@ -81,13 +82,22 @@ impl<'a> Inference<'a, '_, '_> {
 
     /// Reports something that is no tensor in the place of one.
     pub(super) fn slot(&mut self, callee: &str, value: &Value<'a>, span: Place) -> Reported {
+        let net = callee.split('(').next().unwrap_or_default();
+        let own = self.nets.names.net(net).and_then(|net| self.nets.names.nets[net].parameters.first());
+        let own = own.map_or_else(
+            || "a net has its hyper-parameters where it is made: `let f = Net(width = 8);`".to_owned(),
+            |own| {
+                let (own, value) = (&own.name, value.text());
+                format!("a net has its hyper-parameters where it is made: `let f = {net}({own} = {value});`")
+            },
+        );
         let help = match value {
             Value::Number { .. } | Value::Size(_) => Some(match crate::functions::find(callee) {
                 Some(function) if function.rule.takes_numbers() => {
                     "a number stands for a tensor where another real tensor says of which shape"
                 }
                 Some(_) => "numbers never fill the places of tensors",
-                None => "a net has its hyper-parameters where it is made: `let f = Net(width = 8);`",
+                None => &own,
             }),
             Value::List(_) => Some("give the tensors one after the other, without brackets"),
             Value::Tuple(_) => Some("give the tensors one after the other, or bind the parts: `let (a, b) = …;`"),

@@ -71,6 +71,14 @@ impl Standing {
     }
 }
 
+/// How far a body has come.
+pub(super) struct Snapshot {
+    parts: Parts,
+    values: usize,
+    bindings: usize,
+    mark: Mark,
+}
+
 /// Infers a net.
 pub(super) fn net<'a>(nets: &mut Nets<'a, '_>, item: &'a NetItem, given: &Given<'a>) -> TypedNet<'a> {
     let before = nets.report.mark();
@@ -167,6 +175,20 @@ impl<'a> Inference<'a, '_, '_> {
         let outer = std::mem::take(&mut self.body.steps);
         let found = self.inside(here, find);
         (found, std::mem::replace(&mut self.body.steps, outer))
+    }
+
+    /// How far the body has come.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let (values, bindings) = (self.body.values.len(), self.bindings.len());
+        Snapshot { parts: self.parts.clone(), values, bindings, mark: self.nets.report.mark() }
+    }
+
+    /// Takes back what the body made since, but for its steps, which were apart.
+    pub(super) fn restore(&mut self, before: Snapshot) {
+        drop(self.nets.report.take_since(before.mark));
+        self.body.values.truncate(before.values);
+        self.bindings.truncate(before.bindings);
+        self.parts = before.parts;
     }
 
     /// Reports an error at a token.

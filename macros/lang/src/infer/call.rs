@@ -161,21 +161,8 @@ impl<'a> Inference<'a, '_, '_> {
         match &layer.kind {
             Callable::Closure(closure) => self.inline(closure, layer, values, span),
             Callable::Bound(inner) => self.apply(inner, values, span),
-            Callable::Chain(layers) => {
-                let Some((first, rest)) = layers.split_first() else { return self.unexplained(span) };
-                let given = values.clone();
-                let value = self.apply(first, values, span)?;
-                let mut value = match given.as_slice() {
-                    [(given, _)] => stage(given, first, value),
-                    _ => value,
-                };
-                for layer in rest {
-                    // What does not fit inside of the chain is wrong there, not where the chain is used.
-                    let after = self.apply(layer, vec![(value.clone(), layer.span)], layer.span)?;
-                    value = stage(&value, layer, after);
-                }
-                Ok(value)
-            }
+            Callable::Chain(layers) => self.in_sequence(layers, values, span),
+            Callable::Repeat(repeated) => self.apply_repeated(repeated, layer, values, span),
             Callable::Member(flow, name) if name != "project" => self.of_flow(flow, name, values, span),
             Callable::Member(embedding, _) => {
                 let tensors = self.tensors(&layer.text, values)?;
@@ -219,6 +206,28 @@ impl<'a> Inference<'a, '_, '_> {
                 self.function(function, layer, tensors, given, span)
             }
         }
+    }
+
+    /// Applies one layer after the other.
+    pub(super) fn in_sequence(
+        &mut self,
+        layers: &[Rc<LayerValue<'a>>],
+        values: Vec<(Value<'a>, Place)>,
+        span: Place,
+    ) -> Checked<Value<'a>> {
+        let Some((first, rest)) = layers.split_first() else { return self.unexplained(span) };
+        let given = values.clone();
+        let value = self.apply(first, values, span)?;
+        let mut value = match given.as_slice() {
+            [(given, _)] => stage(given, first, value),
+            _ => value,
+        };
+        for layer in rest {
+            // What does not fit inside of the chain is wrong there, not where the chain is used.
+            let after = self.apply(layer, vec![(value.clone(), layer.span)], layer.span)?;
+            value = stage(&value, layer, after);
+        }
+        Ok(value)
     }
 
     /// The values as tensors: numbers never fill tensor slots.

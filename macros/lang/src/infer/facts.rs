@@ -9,6 +9,9 @@ use ansatz_shapes::Size as _;
 use proc_macro2::Span;
 use std::fmt;
 
+/// What mends a condition that does not hold.
+const OTHER_SIZES: &str = "choose sizes for which it holds, or state what the net does need";
+
 /// Whether a relation holds between two numbers; none if the operator is none.
 pub(super) fn relation<T: PartialOrd>(op: &str, a: T, b: T) -> Option<bool> {
     Some(match op {
@@ -147,7 +150,7 @@ impl Inference<'_, '_, '_> {
                     (Some(b), Some(o)) if b == 0 || !o.is_multiple_of(b) => {
                         let (by_text, of_text) = (equation(by, &by_term, b), equation(of, &of_term, o));
                         let message = format!("{by_text} does not divide {of_text}");
-                        self.fault(place(by), message);
+                        self.fault(place(by), message).help(OTHER_SIZES);
                     }
                     (Some(_), Some(_)) => {}
                     _ if of_term.divide(&by_term).is_some() => {}
@@ -167,7 +170,7 @@ impl Inference<'_, '_, '_> {
                     _ => format!("{term} is {number}"),
                 };
                 let message = format!("{}, which is not {op} {b}", says(left, &l, a));
-                self.fault(place(left), message);
+                self.fault(place(left), message).help(OTHER_SIZES);
             }
         }
     }

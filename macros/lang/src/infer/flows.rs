@@ -36,7 +36,7 @@ impl<'a> Inference<'a, '_, '_> {
         let mut chain = vec![];
         for (stage, value) in stages {
             match value? {
-                Value::Layer(layer) => flatten(&layer, &mut chain),
+                Value::Layer(layer) => self.bijections(&layer, &mut chain)?,
                 other => return self.no_layer(stage, &other),
             }
         }
@@ -62,6 +62,22 @@ impl<'a> Inference<'a, '_, '_> {
             layer.multiply_adds = before;
         }
         Ok((results, Inverse { body: Body { steps, results: back }, multiply_adds: total }))
+    }
+
+    /// The bijections of a chain of chains, in order.
+    fn bijections(&mut self, layer: &Rc<LayerValue<'a>>, chain: &mut Vec<Rc<LayerValue<'a>>>) -> Checked<()> {
+        match &layer.kind {
+            Callable::Chain(layers) => layers.iter().try_for_each(|layer| self.bijections(layer, chain)),
+            Callable::Repeat(repeated) => {
+                let layers = self.repeated_layers(repeated)?;
+                layers.iter().try_for_each(|layer| self.bijections(layer, chain))
+            }
+            Callable::Bound(inner) => self.bijections(inner, chain),
+            _ => {
+                chain.push(layer.clone());
+                Ok(())
+            }
+        }
     }
 
     /// One bijection after the other, and the logarithm of the determinant of all.
@@ -181,14 +197,5 @@ impl<'a> Inference<'a, '_, '_> {
         };
         let label = self.draws(&layer, "normal")?;
         self.tensor(Call::new(runtime("normal"), None).draws(label), Type::real(axes), at)
-    }
-}
-
-/// The bijections of a chain of chains, in order.
-fn flatten<'a>(layer: &Rc<LayerValue<'a>>, chain: &mut Vec<Rc<LayerValue<'a>>>) {
-    match &layer.kind {
-        Callable::Chain(layers) => layers.iter().for_each(|layer| flatten(layer, chain)),
-        Callable::Bound(inner) => flatten(inner, chain),
-        _ => chain.push(layer.clone()),
     }
 }

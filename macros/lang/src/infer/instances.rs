@@ -5,7 +5,7 @@
 //! comes from the nets and aliases that use it. Instances are inferred one by one, when they are first used.
 
 use super::block::{self, Inference};
-use super::typed::{Layer, LayerKind, Reach, TypedNet, Whole};
+use super::typed::{Layer, LayerKind, Reach, TypedNet, Whole, copies};
 use super::value::{Chosen, Value};
 use super::{Alias, Inferred, Template, mentions};
 use crate::ast::{AliasItem, NetItem, Parameter, Route, Visibility};
@@ -265,10 +265,14 @@ impl<'a, 'r> Nets<'a, 'r> {
                 Whole { parts: 1, own: 1, parameters: layer.kind.parameters() }
             }
         };
-        layers.iter().map(of).fold(Whole::default(), |all, part| Whole {
-            parts: all.parts.saturating_add(part.parts),
-            own: all.own.saturating_add(part.own),
-            parameters: all.parameters.saturating_add(part.parameters),
+        layers.iter().fold(Whole::default(), |all, layer| {
+            let (part, copies) = (of(layer), copies(layers, layer.scope));
+            let more = |all: usize, part: usize| all.saturating_add(part.saturating_mul(copies));
+            Whole {
+                parts: more(all.parts, part.parts),
+                own: more(all.own, part.own),
+                parameters: more(all.parameters, part.parameters),
+            }
         })
     }
 

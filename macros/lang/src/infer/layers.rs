@@ -2,7 +2,7 @@
 
 use super::arguments::{Gift, Given};
 use super::block::Inference;
-use super::typed::{Call, Layer, LayerKind, Operation};
+use super::typed::{Call, Key, Layer, LayerKind, Operation};
 use super::types::{Axis, Element, Type, shape};
 use super::value::{Label, LayerValue, Site, Tensor, Value};
 use crate::functions::Function;
@@ -81,12 +81,12 @@ impl<'a> Inference<'a, '_, '_> {
     }
 
     /// The label under which a place draws.
-    pub(super) fn draws(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<String> {
+    pub(super) fn draws(&mut self, layer: &LayerValue<'a>, kind: &'static str) -> Checked<Key> {
         if let Some(label) = self.parts.drawn(layer.site) {
             return Ok(label);
         }
         let label = self.label(layer, kind, true)?;
-        Ok(self.parts.draw(layer.site, layer.scope, &label))
+        Ok(self.parts.draw(layer.site, layer.scope, label))
     }
 
     /// The name of a new part: its label, or else its kind, with a number where `numbered`.
@@ -111,7 +111,7 @@ impl<'a> Inference<'a, '_, '_> {
             return Ok(scope);
         }
         self.claim(name, self.here.scope, "each scope has a label of its own")?;
-        let layer = Layer::new(name.clone(), self.here.scope, LayerKind::Scope { times });
+        let layer = Layer::new(name.clone(), self.here.scope, LayerKind::Scope { times, folded: false });
         Ok(self.parts.add(Layer { text: text.to_owned(), ..layer }, site))
     }
 

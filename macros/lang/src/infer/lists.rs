@@ -1,17 +1,24 @@
 //! Layers in sequence: `[a, b, c]`, `[layer; 6]`, `[linear(64 * i); i in 1..4]`. Keys are those of PyTorch's
 //! `Sequential`: `label.0.weight`, where layers without parameters count.
 
-use super::block::{Inference, Standing};
+use super::block::{Inference, Standing, staged};
 use super::text::text;
-use super::value::{Callable, Environment, Label, LayerValue, Site, Value};
+use super::typed::{Loop, Operation};
+use super::types::{Axis, Type};
+use super::value::{Callable, Environment, Label, LayerValue, Repeated, Site, Tensor, Value};
 use crate::ast::{Expr, ExprKind, Size, Times};
 use crate::functions;
 use crate::report::{Checked, Place};
+use crate::terms::Term;
+use ansatz_shapes::Size as _;
 use proc_macro2::Ident;
 use std::rc::Rc;
 
 /// More layers than this are a slip of the keyboard.
 pub(super) const MAX_REPEATS: usize = 4096;
+
+/// So often a layer of a list is tried until it gives what it takes: labels that it drops are dropped before it.
+const MOST_TRIES: usize = 3;
 
 impl<'a> Inference<'a, '_, '_> {
     /// `[a, b, c]`: layers in sequence, or a list of sizes.
@@ -30,7 +37,7 @@ impl<'a> Inference<'a, '_, '_> {
         let layers: Vec<_> = self.inside(here, |inference| {
             items.iter().enumerate().map(|(i, item)| inference.element(item, i, false, environment)).collect()
         });
-        Ok(self.sequence(layers.into_iter().collect::<Checked<_>>()?, expr))
+        Ok(self.sequence(Callable::Chain(layers.into_iter().collect::<Checked<_>>()?), expr))
     }
 
     /// `[layer; 6]`, `[linear(64 * i); i in 1..4]`
@@ -63,19 +70,95 @@ impl<'a> Inference<'a, '_, '_> {
         }
         // With an index the layers may differ, and so may what reads an index inside of them.
         let (site, list) = (self.site(expr), self.open_list(expr, label, index.is_none().then_some(count))?);
+        let list = Standing { repeated: count * around, ..list };
+        let mut repeated = Repeated { layer, times: count, list, site, environment: environment.clone() };
+        let Some(index) = index else {
+            // What is wrong with one of them is wrong with all.
+            self.repeated_layer(&repeated, 0)?;
+            return Ok(self.sequence(Callable::Repeat(Rc::new(repeated)), expr));
+        };
         let mut layers = vec![];
         for i in 0..count {
-            let mut environment = environment.clone();
-            if let Some(index) = index {
-                let number = from + i;
-                let value = Value::Number { value: number as f64, integer: Some(number as i128) };
-                environment = self.bind(index, value, "", &environment);
-            }
-            let here = Standing { frame: self.parts.frame_of(site, i), repeated: count * around, ..list };
+            let number = from + i;
+            let value = Value::Number { value: number as f64, integer: Some(number as i128) };
+            repeated.environment = self.bind(index, value, "", environment);
             // After an error the others would hold the same.
-            layers.push(self.inside(here, |inference| inference.element(layer, i, true, &environment))?);
+            layers.push(self.repeated_layer(&repeated, i)?);
         }
-        Ok(self.sequence(layers, expr))
+        Ok(self.sequence(Callable::Chain(layers), expr))
+    }
+
+    /// The i-th layer of `[layer; 6]`.
+    fn repeated_layer(&mut self, repeated: &Repeated<'a>, i: usize) -> Checked<Rc<LayerValue<'a>>> {
+        let here = Standing { frame: self.parts.frame_of(repeated.site, i), ..repeated.list };
+        self.inside(here, |inference| inference.element(repeated.layer, i, true, &repeated.environment))
+    }
+
+    /// All layers of `[layer; 6]`.
+    pub(super) fn repeated_layers(&mut self, repeated: &Repeated<'a>) -> Checked<Vec<Rc<LayerValue<'a>>>> {
+        // Those that a loop stood for are made one by one now.
+        self.parts.fold(repeated.list.scope, false);
+        (0..repeated.times).map(|i| self.repeated_layer(repeated, i)).collect()
+    }
+
+    /// The first layer of `[layer; 6]`, which stands for all: the others have the same parts.
+    pub(super) fn one_for_all(&mut self, repeated: &Repeated<'a>) -> Checked<Rc<LayerValue<'a>>> {
+        if repeated.list.scope.is_some_and(|list| self.parts.in_scope(list) <= 1) {
+            self.parts.fold(repeated.list.scope, true);
+        }
+        self.repeated_layer(repeated, 0)
+    }
+
+    /// `[layer; 6]` applied to a value.
+    pub(super) fn apply_repeated(
+        &mut self,
+        repeated: &Repeated<'a>,
+        layer: &LayerValue<'a>,
+        values: Vec<(Value<'a>, Place)>,
+        at: Place,
+    ) -> Checked<Value<'a>> {
+        if let [(Value::Tensor(x), place)] = values.as_slice()
+            && let Some(y) = self.looped(repeated, x, *place, at)?
+        {
+            return Ok(Value::Tensor(staged(x, &layer.shown(), y)));
+        }
+        let layers = self.repeated_layers(repeated)?;
+        self.in_sequence(&layers, values, at)
+    }
+
+    /// The same as a loop: where a layer gives what it takes, all are alike. Gives nothing where they are not.
+    fn looped(&mut self, repeated: &Repeated<'a>, x: &Tensor, place: Place, at: Place) -> Checked<Option<Tensor>> {
+        let list = self.known(repeated.list.scope, at)?;
+        if repeated.times == 1 || self.parts.in_scope(list) > 1 {
+            return Ok(None);
+        }
+        let mut ty = x.ty.clone();
+        for _ in 0..MOST_TRIES {
+            let (before, work, updates) = (self.snapshot(), self.parts.works(), self.parts.updated.len());
+            let input = Tensor { trail: x.trail.clone(), ..self.body.value(ty.clone()) };
+            let value = input.id;
+            let layer = self.one_for_all(repeated)?;
+            let inputs = vec![(Value::Tensor(input), place)];
+            let (y, body) = self.apart(self.here, |inference| inference.apply(&layer, inputs, at));
+            let y = match y? {
+                // What is updated twice is said where it is.
+                Value::Tensor(y) if y.ty == ty && self.parts.updated.len() == updates => y,
+                _ => {
+                    self.restore(before);
+                    return Ok(None);
+                }
+            };
+            let known = common(&ty, &y.ty);
+            if known.axes.iter().zip(&ty.axes).all(|(a, b)| a.label == b.label && a.origin == b.origin) {
+                self.parts.times(&work, &Term::literal(repeated.times));
+                let how = Loop { list, times: repeated.times, value, body, result: y.id };
+                return self.tensor(Operation::Loop { input: x.id, how: Box::new(how) }, ty, at).map(Some);
+            }
+            // The second layer would not see what the first one did: nor may the first.
+            ty = known;
+            self.restore(before);
+        }
+        Ok(None)
     }
 
     /// Opens the scope of a list, and gives the place in it.
@@ -120,9 +203,8 @@ impl<'a> Inference<'a, '_, '_> {
         }
     }
 
-    fn sequence(&self, layers: Vec<Rc<LayerValue<'a>>>, expr: &'a Expr) -> Value<'a> {
+    fn sequence(&self, kind: Callable<'a>, expr: &'a Expr) -> Value<'a> {
         let (site, scope) = (self.site(expr), self.here.scope);
-        let kind = Callable::Chain(layers);
         Value::Layer(Rc::new(LayerValue { kind, site, label: None, scope, text: text(expr), span: expr.span }))
     }
 
@@ -198,4 +280,15 @@ impl<'a> Inference<'a, '_, '_> {
             self.need(&term, place, message, help.to_owned())
         })
     }
+}
+
+/// The same type with the labels that both have.
+fn common(a: &Type, b: &Type) -> Type {
+    let both = |a: &Option<String>, b: &Option<String>| a.clone().filter(|a| Some(a) == b.as_ref());
+    let axes = a.axes.iter().zip(&b.axes).map(|(a, b)| Axis {
+        label: both(&a.label, &b.label),
+        origin: both(&a.origin, &b.origin),
+        size: a.size.clone(),
+    });
+    Type { axes: axes.collect(), ..a.clone() }
 }

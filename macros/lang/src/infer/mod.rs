@@ -1,5 +1,6 @@
 //! The type of every expression: nets become lists of steps, each with its shape.
 
+mod apart;
 mod arguments;
 mod arithmetic;
 mod attention;
@@ -52,8 +53,8 @@ use std::rc::Rc;
 pub use facts::Assumption;
 pub use signature::results;
 pub use typed::{
-    Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Layer, LayerKind, Method, Naming, Operation, Reach,
-    Reading, Start, Step, Trace, TypedNet, ValueId, key, key_part,
+    Argument, Body, Call, Constant, Degrees, Flow, Inverse, Kernel, Key, Layer, LayerKind, Loop, Method, Naming,
+    Operation, Reach, Reading, Start, Step, Trace, TypedNet, ValueId, copies, key, key_part, key_with,
 };
 pub use types::{Axis, Element, Type, shape};
 

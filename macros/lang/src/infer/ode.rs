@@ -7,7 +7,7 @@ use super::types::Type;
 use super::value::{Callable, Environment, LayerValue, Tensor, Value};
 use crate::ast::{Expr, ExprKind};
 use crate::functions::{Function, Parameter, Rule};
-use crate::report::{Checked, Place, did_you_mean};
+use crate::report::{Checked, Depends, Place, did_you_mean};
 use crate::terms::{Atom, Term};
 use ansatz_shapes::Size as _;
 use proc_macro2::Ident;
@@ -85,10 +85,7 @@ impl<'a> Inference<'a, '_, '_> {
             Method::Own(path) => Term::atom(Atom::Evaluations(path.clone())),
         };
         let times = evaluations.times(&Term::literal(*steps));
-        for (i, layer) in self.parts.layers.iter_mut().enumerate() {
-            let before = work.get(i).cloned().unwrap_or_else(|| Term::literal(0));
-            layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(&times));
-        }
+        self.parts.times(&work, &times);
         let trace = match (name, given.get("trace")) {
             ("cnf", Some(Gift::Choice("hutchinson"))) => Some(Trace::Hutchinson(self.draws(layer, "cnf")?)),
             ("cnf", _) => Some(Trace::Exact),
@@ -110,6 +107,14 @@ impl<'a> Inference<'a, '_, '_> {
             slope: slope.id,
             rate: rate.as_ref().map(|rate| rate.id),
         };
+        if flow.trace.is_some()
+            && let Some(mixes) = self.mixes(&flow)
+        {
+            let message = "`cnf` takes each point by itself, along the last axis, and here its field mixes points";
+            let help = "let the field act on the last axis alone; points that move together are one long point: \
+                        `[n, t, d] -> [n, (t d)]`";
+            return self.fault(mixes, message).help(help).depends(Depends::OnShapes).fail();
+        }
         let operation = Operation::Ode { input: x.id, flow: Box::new(flow) };
         let Some(beside) = beside else {
             return self.tensor(operation, x.ty.clone(), at).map(Value::Tensor);
@@ -131,6 +136,7 @@ impl<'a> Inference<'a, '_, '_> {
             | Callable::Member(..)
             | Callable::Pattern(..)
             | Callable::Chain(_)
+            | Callable::Repeat(_)
             | Callable::Conditioned(..) => 1,
         }
     }

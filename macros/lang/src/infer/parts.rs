@@ -1,6 +1,6 @@
 //! The parts of a net while its body is inferred: its layers, their labels, and what was made where.
 
-use super::typed::{Layer, LayerKind, ValueId, key};
+use super::typed::{Key, Layer, LayerKind, ValueId, key};
 use super::value::{LayerValue, Site, Tensor};
 use crate::terms::Term;
 use ansatz_shapes::Size as _;
@@ -13,7 +13,7 @@ enum Placed {
     /// A layer with parameters or a scope, by its position.
     Layer(usize),
     /// Random draws under this label. A further use draws anew under the same label.
-    Draws(String),
+    Draws(Key),
 }
 
 /// The parts of a net.
@@ -52,18 +52,18 @@ impl Parts {
     }
 
     /// The label of what was drawn at a place.
-    pub(super) fn drawn(&self, site: Site) -> Option<String> {
+    pub(super) fn drawn(&self, site: Site) -> Option<Key> {
         match self.placed.get(&site) {
             Some(Placed::Draws(label)) => Some(label.clone()),
             _ => None,
         }
     }
 
-    /// A place draws under a label of a scope; gives the path of the label.
-    pub(super) fn draw(&mut self, site: Site, scope: Option<usize>, label: &Ident) -> String {
-        let label = key(&self.layers, scope, label);
-        self.placed.insert(site, Placed::Draws(label.clone()));
-        label
+    /// A place draws under a label of a scope.
+    pub(super) fn draw(&mut self, site: Site, scope: Option<usize>, label: Ident) -> Key {
+        let key = Key { scope, label };
+        self.placed.insert(site, Placed::Draws(key.clone()));
+        key
     }
 
     /// The label of the next unlabelled part of a kind in a scope.
@@ -97,6 +97,26 @@ impl Parts {
     pub(super) fn work(&mut self, position: usize, work: &Term) {
         let layer = &mut self.layers[position];
         layer.multiply_adds = layer.multiply_adds.plus(work);
+    }
+
+    /// What was done since those were the multiply-adds of all layers is done so many times.
+    pub(super) fn times(&mut self, before: &[Term], times: &Term) {
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let before = before.get(i).cloned().unwrap_or_else(|| Term::literal(0));
+            layer.multiply_adds = before.plus(&layer.multiply_adds.minus(&before).times(times));
+        }
+    }
+
+    /// Whether the first layer of a list stands for all of them.
+    pub(super) fn fold(&mut self, list: Option<usize>, fold: bool) {
+        if let Some(LayerKind::Scope { folded, .. }) = list.map(|list| &mut self.layers[list].kind) {
+            *folded = fold;
+        }
+    }
+
+    /// How many parts stand in a scope.
+    pub(super) fn in_scope(&self, scope: usize) -> usize {
+        self.layers.iter().filter(|layer| layer.scope == Some(scope)).count()
     }
 
     /// The multiply-adds of all layers so far.

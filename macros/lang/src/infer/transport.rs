@@ -68,8 +68,10 @@ impl<'a> Inference<'a, '_, '_> {
             };
             return self.fail(at, message);
         }
-        let label = if sliced { self.draws(layer, "sliced_wasserstein")? } else { String::new() };
-        let call = Call::new(&function.runtime, [x, y]).draws(label).with_all(values);
+        let mut call = Call::new(&function.runtime, [x, y]).with_all(values);
+        if sliced {
+            call = call.draws(self.draws(layer, "sliced_wasserstein")?);
+        }
         self.tensor(call, Type::real(vec![]), at)
     }
 }

@@ -1,6 +1,7 @@
 //! What an expression is while a net is inferred.
 
 use super::arguments::Given;
+use super::block::Standing;
 use super::typed::{Constant, Naming, ValueId};
 use super::types::Type;
 use crate::ast::{Expr, Pattern};
@@ -99,6 +100,23 @@ pub enum Callable<'a> {
     Member(Rc<LayerValue<'a>>, String),
     /// One layer after the other.
     Chain(Vec<Rc<LayerValue<'a>>>),
+    /// `[layer; 6]`
+    Repeat(Rc<Repeated<'a>>),
+}
+
+/// A layer so many times in sequence, each with parameters of its own.
+#[derive(Debug)]
+pub struct Repeated<'a> {
+    /// How the layer is written.
+    pub layer: &'a Expr,
+    /// How often.
+    pub times: usize,
+    /// The scope of the list.
+    pub(super) list: Standing,
+    /// Where the list is written.
+    pub site: Site,
+    /// What the layer mentions.
+    pub environment: Environment<'a>,
 }
 
 /// A net that is used, with the hyper-parameters it is given.

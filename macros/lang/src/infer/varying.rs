@@ -2,14 +2,14 @@
 
 use super::arguments::{Gift, Given};
 use super::block::{Inference, Standing};
-use super::typed::{Layer, LayerKind, Operation, Step, Varying, key};
+use super::typed::{Layer, LayerKind, Operation, Varying, key};
 use super::types::Element;
-use super::value::{Callable, LayerValue, Tensor, Value};
+use super::value::{Callable, LayerValue, Repeated, Tensor, Value};
 use crate::report::{Checked, Place};
 use std::rc::Rc;
 
 impl<'a> Inference<'a, '_, '_> {
-    /// What the layer gives at a time. All layers of the list are made; the steps are those of the first.
+    /// What the layer gives at a time: the steps are those of the first layer of the list.
     pub(super) fn varying(&mut self, x: &Tensor, s: &Tensor, given: &Given<'a>, at: Place) -> Checked<Tensor> {
         self.reals("varying", x, at)?;
         self.reals("varying", s, at)?;
@@ -20,7 +20,8 @@ impl<'a> Inference<'a, '_, '_> {
                 .fail();
         }
         let Some(Gift::Layer(list, place)) = given.get("layers") else { return self.unexplained(at) };
-        let (layers, scope) = self.equal_layers(list, *place)?;
+        let repeated = self.equal_layers(list, *place)?;
+        let scope = self.known(repeated.list.scope, at)?;
         let span = match given.get("span") {
             Some(Gift::Span(from, to)) => (*from, *to),
             _ => (0.0, 1.0),
@@ -30,74 +31,47 @@ impl<'a> Inference<'a, '_, '_> {
             _ => "linear",
         };
         let here = Standing { within_ode: true, ..self.here };
-        let (first, _) = self.apart(here, |inference| inference.at_first(&layers, [x, s], *place));
-        let (body, y) = first?;
+        let (y, body) = self.apart(here, |inference| inference.at_first(&repeated, [x, s], *place));
+        let y = y?;
         self.only_parameters(scope, *place)?;
-        let how = Varying { layers: layers.len(), between, span, body, result: y.id };
+        let how = Varying { layers: repeated.times, between, span, body, result: y.id };
         self.tensor(Operation::Varying { time: s.id, list: scope, how: Box::new(how) }, y.ty, at)
     }
 
-    /// The layers of `[Block; 4]`, and the scope of their list.
-    fn equal_layers(&mut self, list: &LayerValue<'a>, place: Place) -> Checked<(Vec<Rc<LayerValue<'a>>>, usize)> {
+    /// The layers of `[Block; 4]`.
+    fn equal_layers(&mut self, list: &LayerValue<'a>, place: Place) -> Checked<Rc<Repeated<'a>>> {
         match &list.kind {
             Callable::Bound(inner) => return self.equal_layers(inner, place),
-            Callable::Chain(layers) => {
-                if let Some(scope) = self.parts.at(list.site)
-                    && let LayerKind::Scope { times: Some(_) } = self.parts.layers[scope].kind
-                {
-                    if layers.len() < 2 {
-                        return self
-                            .fault(place, "a single layer does not vary")
-                            .help("repeat it, `[Block; 4]`, or let it stand by itself")
-                            .fail();
-                    }
-                    return Ok((layers.clone(), scope));
-                }
+            Callable::Repeat(repeated) if repeated.times < 2 => {
+                return self
+                    .fault(place, "a single layer does not vary")
+                    .help("repeat it, `[Block; 4]`, or let it stand by itself")
+                    .fail();
             }
+            Callable::Repeat(repeated) => return Ok(repeated.clone()),
             _ => {}
         }
         let message = format!("`varying` goes between equal layers, and `{}` is something else", list.text);
         self.fault(place, message).help("repeat one layer: `varying(x, s, [Block; 4])`").fail()
     }
 
-    /// The steps of the first layer and what it gives; the others are made by being applied as well.
-    fn at_first(
-        &mut self,
-        layers: &[Rc<LayerValue<'a>>],
-        [x, s]: [&Tensor; 2],
-        place: Place,
-    ) -> Checked<(Vec<Step>, Tensor)> {
-        let mut first = None;
-        let mut work = vec![];
-        for layer in layers {
-            let takes = self.field_takes(layer);
-            if !(1..=2).contains(&takes) {
-                let message = format!("a layer of `varying` takes the value and the time; this one takes {takes}");
-                return self.fault(place, message).help("write `[|x, s| …; 4]`, or `[|x| …; 4]`").fail();
-            }
-            let mut inputs = vec![(Value::Tensor(x.clone()), place), (Value::Tensor(s.clone()), place)];
-            inputs.truncate(takes);
-            let y = self.apply(layer, inputs, place)?;
-            let body = std::mem::take(&mut self.body.steps);
-            if first.is_some() {
-                continue;
-            }
-            match y {
-                Value::Tensor(y) if y.ty.element == Element::Real => first = Some((body, y)),
-                other => {
-                    let message =
-                        format!("a layer of `varying` gives {}, and should give one tensor of reals", other.what());
-                    return self.fail(place, message);
-                }
-            }
-            work = self.parts.works();
+    /// The first layer applied: one layer is computed, whatever the number of those it is made of.
+    fn at_first(&mut self, repeated: &Repeated<'a>, [x, s]: [&Tensor; 2], place: Place) -> Checked<Tensor> {
+        let layer = self.one_for_all(repeated)?;
+        let takes = self.field_takes(&layer);
+        if !(1..=2).contains(&takes) {
+            let message = format!("a layer of `varying` takes the value and the time; this one takes {takes}");
+            return self.fault(place, message).help("write `[|x, s| …; 4]`, or `[|x| …; 4]`").fail();
         }
-        // One layer is computed, whatever the number of those it is made of.
-        let zero = crate::terms::Term::integer(0);
-        for (i, layer) in self.parts.layers.iter_mut().enumerate() {
-            layer.multiply_adds = work.get(i).unwrap_or(&zero).clone();
+        let mut inputs = vec![(Value::Tensor(x.clone()), place), (Value::Tensor(s.clone()), place)];
+        inputs.truncate(takes);
+        match self.apply(&layer, inputs, place)? {
+            Value::Tensor(y) if y.ty.element == Element::Real => Ok(y),
+            other => {
+                let what = other.what();
+                self.fail(place, format!("a layer of `varying` gives {what}, and should give one tensor of reals"))
+            }
         }
-        self.known(first, place)
     }
 
     /// Checks that the layers of a list hold parameters alone, and at least one.

@@ -61,7 +61,10 @@ pub fn arithmetic(
         '+' => Ok(left.plus(right)),
         '-' => Ok(left.minus(right)),
         '*' => Ok(left.times(right)),
-        _ if right.whole() == Some(0) => report.error(span, format!("a division by {right}, which is 0")).fail(),
+        _ if right.whole() == Some(0) => report
+            .error(span, format!("a division by {right}, which is 0"))
+            .help("choose sizes of which this is at least 1")
+            .fail(),
         _ => match dims.quotient(left, right) {
             Some(exact) => Ok(exact),
             None => match (left.number(), right.number()) {

@@ -1,6 +1,6 @@
 //! Calls of the runtime crate: one kind of step, printed as the row of its function says.
 
-use super::{Kernel, Operation, ValueId};
+use super::{Kernel, Key, Operation, ValueId};
 use crate::functions::Runtime;
 use crate::infer::value::Tensor;
 use crate::terms::Term;
@@ -14,8 +14,8 @@ pub struct Call {
     pub tensors: Vec<ValueId>,
     /// The axes that it goes over, ascending.
     pub axes: Vec<usize>,
-    /// The label that keys its draw, if it draws.
-    pub label: String,
+    /// What keys its draw, if it draws.
+    pub label: Option<Key>,
     /// What else it is given, in order, each with its name.
     pub values: Vec<(&'static str, Argument)>,
 }
@@ -83,7 +83,7 @@ impl Call {
     /// A call with these tensors.
     pub(in crate::infer) fn new<'t>(of: &'static Runtime, tensors: impl IntoIterator<Item = &'t Tensor>) -> Self {
         let tensors = tensors.into_iter().map(|tensor| tensor.id).collect();
-        Call { of, tensors, axes: vec![], label: String::new(), values: vec![] }
+        Call { of, tensors, axes: vec![], label: None, values: vec![] }
     }
 
     /// The same over these axes.
@@ -92,8 +92,8 @@ impl Call {
     }
 
     /// The same with a draw under this label.
-    pub(in crate::infer) fn draws(self, label: String) -> Self {
-        Call { label, ..self }
+    pub(in crate::infer) fn draws(self, label: Key) -> Self {
+        Call { label: Some(label), ..self }
     }
 
     /// The same with one more value.

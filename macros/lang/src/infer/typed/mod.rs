@@ -6,7 +6,7 @@ mod steps;
 
 pub use call::{Argument, Call, Degrees};
 pub use reading::Reading;
-pub use steps::{Body, Constant, Flow, Inverse, Method, Naming, Operation, Step, Trace, ValueId, Varying};
+pub use steps::{Body, Constant, Flow, Inverse, Loop, Method, Naming, Operation, Step, Trace, ValueId, Varying};
 
 use super::facts::Assumption;
 use super::types::Type;
@@ -120,9 +120,12 @@ impl TypedNet<'_> {
     }
 
     fn repeated(&self, scope: usize) -> Option<(usize, usize)> {
-        let LayerKind::Scope { times: Some(times) } = self.layers[scope].kind else { return None };
+        let LayerKind::Scope { times: Some(times), folded } = self.layers[scope].kind else { return None };
         let parts = self.parts(Some(scope));
         let &(first, _) = parts.first()?;
+        if folded {
+            return Some((first, times));
+        }
         let in_order = parts.iter().enumerate().all(|(i, (_, part))| key_part(&part.label) == i.to_string());
         let alike = parts.iter().all(|&(part, _)| self.alike(first, part));
         (parts.len() == times && in_order && alike).then_some((first, times))
@@ -152,11 +155,34 @@ impl TypedNet<'_> {
 
 /// The path of a part below the net: `head.linear1`.
 pub fn key(layers: &[Layer], scope: Option<usize>, label: &Ident) -> String {
-    let label = key_part(label);
-    match scope {
-        Some(scope) => format!("{}.{label}", key(layers, layers[scope].scope, &layers[scope].label)),
-        None => label,
-    }
+    key_with(layers, scope, label, &mut |_| None)
+}
+
+/// The same, where the parts of a list, by its position, may be called otherwise.
+pub fn key_with(
+    layers: &[Layer],
+    scope: Option<usize>,
+    label: &Ident,
+    called: &mut dyn FnMut(usize) -> Option<String>,
+) -> String {
+    let Some(list) = scope else { return key_part(label) };
+    let outer = key_with(layers, layers[list].scope, &layers[list].label, called);
+    format!("{outer}.{}", called(list).unwrap_or_else(|| key_part(label)))
+}
+
+/// How many parts one stands for: it may be the first of a list of equal ones, or lie in such.
+pub fn copies(layers: &[Layer], scope: Option<usize>) -> usize {
+    let outer = std::iter::successors(scope, |&scope| layers[scope].scope);
+    outer.map(|scope| layers[scope].folds().unwrap_or(1)).fold(1, usize::saturating_mul)
+}
+
+/// The path of a part or of a draw below the net: a label in a scope.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The scope, by its position in [`TypedNet::layers`].
+    pub scope: Option<usize>,
+    /// The label.
+    pub label: Ident,
 }
 
 /// What a label adds to a path. A place in a list is `_0` as a field and `0` in keys.
@@ -194,6 +220,14 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// For a list whose first layer stands for all: how many there are.
+    pub fn folds(&self) -> Option<usize> {
+        match self.kind {
+            LayerKind::Scope { times, folded: true } => times,
+            _ => None,
+        }
+    }
+
     /// A part of a scope, of which nothing else is known.
     pub fn new(label: Ident, scope: Option<usize>, kind: LayerKind) -> Self {
         let (at, shown, text, signature) = (label.span(), label.to_string(), String::new(), Default::default());
@@ -254,6 +288,8 @@ pub enum LayerKind {
     Scope {
         /// For `[layer; 6]`: how often.
         times: Option<usize>,
+        /// Whether its first layer stands for all of them.
+        folded: bool,
     },
 }
 

@@ -1,6 +1,6 @@
 //! A body as a list of steps.
 
-use super::{Argument, Call};
+use super::{Argument, Call, Key};
 use crate::ast::TensorType;
 use crate::report::Place;
 use crate::terms::Term;
@@ -95,6 +95,13 @@ pub enum Operation {
         /// What it gives.
         result: ValueId,
     },
+    /// Equal layers in sequence.
+    Loop {
+        /// The tensor that the first takes.
+        input: ValueId,
+        /// The layer and how often it is.
+        how: Box<Loop>,
+    },
     /// The solution of a differential equation.
     Ode {
         /// Where it begins.
@@ -158,6 +165,21 @@ pub struct Flow {
     pub trace: Option<Trace>,
 }
 
+/// Equal layers in sequence, each of which gives what the next one takes.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// The list of the layers, by its position in [`TypedNet::layers`](super::TypedNet::layers).
+    pub list: usize,
+    /// How many there are.
+    pub times: usize,
+    /// The value that a layer takes.
+    pub value: ValueId,
+    /// The first layer in single steps.
+    pub body: Vec<Step>,
+    /// What it gives.
+    pub result: ValueId,
+}
+
 /// A layer and how its parameters vary with time.
 #[derive(Clone, Debug)]
 pub struct Varying {
@@ -178,8 +200,8 @@ pub struct Varying {
 pub enum Trace {
     /// In full.
     Exact,
-    /// Estimated along directions whose draw this label keys.
-    Hutchinson(String),
+    /// Estimated along directions whose draw this keys.
+    Hutchinson(Key),
 }
 
 /// What a function of Rust is given at compile time.
