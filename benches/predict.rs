@@ -1,6 +1,7 @@
 //! The least time of a training step on a GPU that need not be there: from the bytes that each launch moves and what it
 //! computes, against what an H200 does in a second. The five largest launches of each net show where the time would go, and
-//! all of them, in order, if the program is given `all`.
+//! all of them, in order, if the program is given `all`. With `run`, each net also makes its steps, on a device that is there,
+//! and a line of JSON tells what they took.
 //!
 //! Launches are those of a device if one can be opened, and a driver that stands in for one will do; else the processor's, of
 //! which there are more.
@@ -9,10 +10,12 @@
 //! ANSATZ_CUDA=target/release/deps/standin cargo bench -p ansatz-benches --features ansatz/cuda --bench predict
 //! ```
 
+use ansatz::Precision;
 use ansatz::nn::Net;
 use ansatz::optim::{AdamW, Sgd};
 use ansatz::prelude::*;
 use ansatz::train::Speed;
+use std::time::Instant;
 
 net! {
     use ansatz::models::gpt2::{Gpt2Small, Gpt2Token};
@@ -27,34 +30,98 @@ net! {
     }
 }
 
-/// What was measured on an H200: 4.3 TB/s, and 67 TFLOP/s of f32 as its data sheet has it; 2 µs from kernel to kernel in a
-/// recorded step.
-const H200: Speed = Speed { bytes: 4.3e12, operations: 67e12, launch: 2e-6 };
+/// What was measured on an H200: 4.3 TB/s, and 788 TFLOP/s of bf16 on its matrix units; 67 TFLOP/s of f32, as its data sheet
+/// has it, and 2 µs from kernel to kernel in a recorded step.
+fn h200(precision: Precision) -> Speed {
+    let operations = if precision == Precision::Bf16 { 788e12 } else { 67e12 };
+    Speed { bytes: 4.3e12, operations, launch: 2e-6 }
+}
 
 fn main() -> Result<()> {
     // `cargo test --benches` runs this too, and need not wait for weights.
-    if std::env::args().any(|argument| argument == "--test") {
+    if told("--test") {
         return Ok(());
     }
     let device = Device::cuda(0).unwrap_or_default();
     println!("launches of {device}");
-    let trainer = Trainer::builder(GptReads::init(0), AdamW::new(6e-4)).device(&device).build()?;
-    show("GPT-2 124M, 8 × 1024 tokens", 8192, &trainer, &[8, 1024])?;
-    let trainer = Trainer::builder(ResNetSees::init(0), Sgd::new(0.1)).device(&device).build()?;
-    show("ResNet-50, 128 images", 128, &trainer, &[128])
+    let pixels: Vec<f32> = (0..128 * 3 * 224 * 224).map(|i| (i as f32 * 0.37).sin()).collect();
+    let tokens = |from: usize| (from..from + 8192).map(|i| (i * i % 50_257) as u32).collect::<Vec<u32>>();
+    for precision in [Precision::Full, Precision::Tf32, Precision::Bf16] {
+        let model = GptReads::init(0);
+        let mut trainer = Trainer::builder(model, AdamW::new(6e-4)).device(&device).precision(precision).build()?;
+        show("GPT-2 124M, 8 × 1024 tokens", 8192, precision, &trainer, &[8, 1024])?;
+        let batch =
+            GptReadsBatch { tokens: Indices::new(tokens(0), (8, 1024))?, next: Indices::new(tokens(1), (8, 1024))? };
+        measure("gpt2", 8192, precision, &mut trainer, &batch)?;
+        let model = ResNetSees::init(0);
+        let mut trainer = Trainer::builder(model, Sgd::new(0.01)).device(&device).precision(precision).build()?;
+        show("ResNet-50, 128 images", 128, precision, &trainer, &[128])?;
+        let class: Vec<u32> = (0..128).map(|i| i * 7 % 1000).collect();
+        let batch = ResNetSeesBatch {
+            image: from_vec(pixels.clone(), (128, Const, Const, Const))?,
+            class: Indices::new(class, (128,))?,
+        };
+        measure("resnet50", 128, precision, &mut trainer, &batch)?;
+    }
+    Ok(())
 }
 
-fn show<N: Net<f32>>(what: &str, units: usize, trainer: &Trainer<N>, dims: &[usize]) -> Result<()> {
-    let profile = trainer.predict(dims, &H200)?;
+fn told(word: &str) -> bool {
+    std::env::args().any(|argument| argument == word)
+}
+
+/// Steps before the clock starts: kernels are compiled, and a step is recorded.
+const WARMUP: usize = 3;
+const STEPS: u32 = 10;
+
+fn measure<N: Net<f32>>(
+    net: &str,
+    units: usize,
+    precision: Precision,
+    trainer: &mut Trainer<N>,
+    batch: &N::Batch,
+) -> Result<()> {
+    if !told("run") {
+        return Ok(());
+    }
+    for _ in 0..WARMUP {
+        trainer.step(batch)?;
+    }
+    let begin = Instant::now();
+    let mut loss = 0.0;
+    for _ in 0..STEPS {
+        loss = trainer.step(batch)?.loss();
+    }
+    let seconds = begin.elapsed().as_secs_f64() / f64::from(STEPS);
+    println!(
+        "{{\"net\": \"{net}\", \"precision\": \"{precision:?}\", \"milliseconds\": {:.3}, \"per_second\": {:.0}, \"loss\": {loss}}}",
+        1e3 * seconds,
+        units as f64 / seconds
+    );
+    Ok(())
+}
+
+fn show<N: Net<f32>>(
+    what: &str,
+    units: usize,
+    precision: Precision,
+    trainer: &Trainer<N>,
+    dims: &[usize],
+) -> Result<()> {
+    // The launches of TF32 are those of f32, and how much faster they are is only known where they run.
+    if precision == Precision::Tf32 {
+        return Ok(());
+    }
+    let profile = trainer.predict(dims, &h200(precision))?;
     let total = profile.total().as_secs_f64();
     println!(
-        "{what}: {} launches, at least {:.2} ms, {:.0} a second",
+        "{what}, {precision:?}: {} launches, at least {:.2} ms, {:.0} a second",
         profile.launches().len(),
         1e3 * total,
         units as f64 / total
     );
     let mut launches: Vec<_> = profile.launches().iter().collect();
-    if !std::env::args().any(|argument| argument == "all") {
+    if !told("all") {
         launches.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
         launches.truncate(5);
     }

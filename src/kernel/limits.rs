@@ -11,6 +11,9 @@ pub struct Limits {
     pub dear: usize,
     /// Buffers begin at multiples of so many bytes.
     pub align: usize,
+    /// Whether updates of the state wait for the end of a run, where those that are alike become one launch. Else each runs
+    /// as soon as it can, while what it reads is near.
+    pub late: bool,
     /// What chains must keep to.
     pub chain: ChainLimits,
 }

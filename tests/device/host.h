@@ -56,6 +56,7 @@ void __asan_unpoison_memory_region(void const volatile* address, size_t size);
 #define __constant__ static const
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(n) __attribute__((aligned(n)))
 // A block lives on one thread of the operating system, which has these of its own.
 #define __shared__ static thread_local
@@ -456,7 +457,8 @@ template <auto F>
 struct Thunk;
 template <class... A, void (*F)(A...)>
 struct Thunk<F> {
-    static constexpr size_t count = sizeof...(A);
+    /// The bytes of each parameter, and 0 behind them.
+    static constexpr size_t sizes[] = {sizeof(A)..., 0};
     template <size_t... I>
     static void call(void** parameters, std::index_sequence<I...>) {
         F(*static_cast<std::remove_cv_t<std::remove_reference_t<A>>*>(parameters[I])...);
@@ -681,5 +683,5 @@ inline uint32_t atomicExch(uint32_t* to, uint32_t by) { return __atomic_exchange
         return host::run(&host::Thunk<&name>::run, flush, dim3(grid[0], grid[1], grid[2]),                             \
                          dim3(block[0], block[1], block[2]), shared, parameters, threads, text, room);                 \
     }                                                                                                                  \
-    extern "C" __attribute__((visibility("default"))) size_t host_count_##name() { return host::Thunk<&name>::count; }
+    extern "C" __attribute__((visibility("default"))) const size_t* host_sizes_##name() { return host::Thunk<&name>::sizes; }
 #endif

@@ -41,7 +41,7 @@ pub(super) fn order(graph: &Graph, limits: &Limits, mut homes: Homes, all: Group
         })
         .collect();
     place_updates(&mut homes, &mut groups, &mut dependences, &mut steps);
-    let sequence = sequence(&homes, &groups, &dependences);
+    let sequence = sequence(&homes, &groups, &dependences, limits.late);
     let steps = sequence.into_iter().filter_map(|id| steps[id].take()).collect();
     Schedule { steps, buffers: homes.buffers, outputs: homes.outputs, bytes: 0 }
 }
@@ -104,12 +104,13 @@ fn copy(homes: &Homes, source: BufferId, target: BufferId) -> Step {
 }
 
 /// An order that respects all dependences. Updates of the state run as soon as they can: what they read is still in
-/// the cache, and its memory is free afterwards. All else keeps the order in which it was recorded.
-fn sequence(homes: &Homes, groups: &[Group], dependences: &Dependences) -> Vec<GroupId> {
+/// the cache, and its memory is free afterwards; or, if they are to be `late`, when nothing else is left. All else keeps the
+/// order in which it was recorded.
+fn sequence(homes: &Homes, groups: &[Group], dependences: &Dependences, late: bool) -> Vec<GroupId> {
     let mut waiting: Vec<usize> = (0..groups.len()).map(|id| dependences.before(id).len()).collect();
     let priority = |id: GroupId| {
         let updates = groups[id].writes.iter().any(|&buffer| matches!(homes.buffers[buffer].home, Home::State(_)));
-        Reverse((!updates, groups[id].tasks.first().copied().unwrap_or(usize::MAX), id))
+        Reverse((updates == late, groups[id].tasks.first().copied().unwrap_or(usize::MAX), id))
     };
     let mut ready: BinaryHeap<_> = (0..groups.len()).filter(|&id| waiting[id] == 0).map(priority).collect();
     let mut sequence = Vec::with_capacity(groups.len());

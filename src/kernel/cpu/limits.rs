@@ -14,6 +14,7 @@ pub const LIMITS: Limits = Limits {
     dear: 4,
     // Cache lines.
     align: 64,
+    late: false,
     chain: ChainLimits {
         large: 128 << 10,
         // A part of the second-level cache.

@@ -197,12 +197,13 @@ pub(super) struct Answer {
 /// A product that the library does, as often as it is asked.
 #[derive(Debug)]
 pub struct Product {
-    context: Arc<Context>,
     description: Handle,
     /// Of both factors and the result.
     layouts: [Handle; 3],
     answer: Answer,
     asked: Asked,
+    /// Goes last: with it the library may be closed, by which the others end.
+    context: Arc<Context>,
 }
 
 /// Something that the library has made, with the function that ends it.

@@ -375,18 +375,21 @@ impl Stream {
     /// What the driver says.
     ///
     /// # Safety
-    /// The arguments are those of the kernel, each in up to eight bytes, and addresses are those of memory that holds
-    /// what the kernel takes it to hold.
+    /// The arguments are those of the kernel, each in up to eight bytes, but that so many at the end are one table; addresses
+    /// are those of memory that holds what the kernel takes it to hold.
     pub unsafe fn launch(
         &self,
         kernel: &Function,
         [grid, block, shared]: [u32; 3],
         arguments: &mut [u64],
+        table: usize,
     ) -> Result<(), String> {
         let mut places = [std::ptr::null_mut::<c_void>(); MOST_ARGUMENTS];
         assert!(arguments.len() <= MOST_ARGUMENTS, "the printer bounds the arguments of a kernel");
-        for (place, argument) in places.iter_mut().zip(arguments) {
-            *place = std::ptr::from_mut(argument).cast();
+        let single = arguments.len() - table;
+        // One place more leads to all of the table.
+        for (number, place) in places[..single + table.min(1)].iter_mut().enumerate() {
+            *place = arguments.as_mut_ptr().wrapping_add(number).cast();
         }
         let Function(handle) = *kernel;
         // SAFETY: as the caller says.

@@ -242,7 +242,8 @@ impl Run<'_> {
                     self.arguments.clear();
                     self.arguments.extend(launch.arguments.iter().map(value));
                     let function = &self.plan.functions[launch.kernel];
-                    self.stream.launch(function, [launch.grid, launch.block, launch.shared], &mut self.arguments)
+                    let sizes = [launch.grid, launch.block, launch.shared];
+                    self.stream.launch(function, sizes, &mut self.arguments, launch.table)
                 }
                 Task::Clear(place, bytes) => self.stream.clear(address(*place), *bytes),
                 Task::Product { plan, places, scratch, accumulate } => {

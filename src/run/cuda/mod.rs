@@ -1,5 +1,6 @@
 //! Programs on NVIDIA's devices.
 
+mod merge;
 mod plan;
 mod engine;
 mod tensors;
@@ -24,9 +25,10 @@ const LIMITS: Limits = Limits {
     axes: 12,
     // Registers of a thread.
     rows: 96,
-    // Reading a number from memory takes as long as some sixty operations.
-    dear: 24,
+    // What is computed again reads its operands again, which takes longer than storing and reading it.
+    dear: 4,
     align: 256,
+    late: true,
     // A chain is one kernel, in which a block takes a slab: enough of them keep the device busy.
     chain: ChainLimits { large: 1, slab: 0, largest_slab: 1 << 20, fewest_slabs: 64, views: 64 },
 };

@@ -1,15 +1,16 @@
 //! A schedule as a device runs it: kernels compiled, operands named.
 
-use super::{Device, LIMITS, told};
+use super::{Device, LIMITS, merge, told};
 use crate::Result;
 use crate::compile::Program;
 use crate::graph::DType;
 use crate::kernel::call::Call;
 use crate::kernel::cuda::blas::Products;
 use crate::kernel::cuda::driver::{Function, Module};
-use crate::kernel::cuda::print::{Source, Task};
+use crate::kernel::cuda::print::{Likeness, Source, Task};
 use crate::kernel::nest::{Moving, Nest};
 use crate::kernel::schedule::{Home, Schedule, Slot};
+use crate::kernel::tiled::Tiled;
 use crate::kernel::view::View;
 use crate::kernel::work::Work;
 use std::ops::Range;
@@ -109,33 +110,83 @@ impl Plan {
 impl Sequence {
     /// Every operand begins at a multiple of so many bytes.
     fn new(schedule: &Schedule, source: &mut Source, aligned: &dyn Fn(Home) -> usize) -> Result<Self, String> {
-        let (mut slots, mut launches) = (Vec::new(), Vec::new());
-        for step in &schedule.steps {
-            let (own, work) = schedule.resolved(step);
-            let operands = slots.len()..slots.len() + own.len();
-            let alignments: Vec<usize> = own.iter().map(|slot| aligned(slot.home)).collect();
-            slots.extend(own);
-            let what = match work {
-                Work::Loop(nest) => {
-                    let first = |view: &View, step: isize| {
-                        let bytes = [view.offset, step.unsigned_abs()].map(|elements| elements * view.element.size());
-                        1 << (alignments[view.operand] | bytes[0] | bytes[1]).trailing_zeros()
-                    };
-                    let moving = |Moving { view, .. }: &Moving| first(view, view.strides[0]);
-                    let within = |home| match home {
-                        Home::Input(i) => moving(&nest.inputs[i]),
-                        Home::State(i) => moving(&nest.states[i]),
-                        Home::Arena(offset) => 1 << (first(&nest.memory, 0) | offset).trailing_zeros(),
-                    };
-                    let body = Box::new(Sequence::new(&nest.body, source, &within)?);
-                    What::Loop(nest, body)
+        let mut sequence = Sequence { launches: Vec::new(), slots: Vec::new() };
+        while let Some(step) = schedule.steps.get(sequence.launches.len()) {
+            let first = sequence.launches.len();
+            match merge::side_by_side(schedule, first) {
+                1 => {
+                    let (slots, work) = schedule.resolved(step);
+                    let what = Self::what(&slots, work, source, aligned)?;
+                    sequence.push(slots, what);
                 }
-                Work::Call(call) => What::Call(*call),
-                work => What::Tasks(source.tasks(&work, alignments)?),
-            };
-            launches.push(Launch { what, operands });
+                count => sequence.merge(schedule, first..first + count, source, aligned)?,
+            }
         }
-        Ok(Sequence { launches, slots })
+        Ok(sequence)
+    }
+
+    fn push(&mut self, slots: Vec<Slot>, what: What) {
+        let operands = self.slots.len()..self.slots.len() + slots.len();
+        self.slots.extend(slots);
+        self.launches.push(Launch { what, operands });
+    }
+
+    fn what(slots: &[Slot], work: Work, source: &mut Source, aligned: &dyn Fn(Home) -> usize) -> Result<What, String> {
+        let alignments: Vec<usize> = slots.iter().map(|slot| aligned(slot.home)).collect();
+        Ok(match work {
+            Work::Loop(nest) => {
+                let first = |view: &View, step: isize| {
+                    let bytes = [view.offset, step.unsigned_abs()].map(|elements| elements * view.element.size());
+                    1 << (alignments[view.operand] | bytes[0] | bytes[1]).trailing_zeros()
+                };
+                let moving = |Moving { view, .. }: &Moving| first(view, view.strides[0]);
+                let within = |home| match home {
+                    Home::Input(i) => moving(&nest.inputs[i]),
+                    Home::State(i) => moving(&nest.states[i]),
+                    Home::Arena(offset) => 1 << (first(&nest.memory, 0) | offset).trailing_zeros(),
+                };
+                let body = Box::new(Sequence::new(&nest.body, source, &within)?);
+                What::Loop(nest, body)
+            }
+            Work::Call(call) => What::Call(*call),
+            work => What::Tasks(source.tasks(&work, alignments)?),
+        })
+    }
+
+    /// Adds steps that need nothing of each other: those that are alike are done by the launch of the first of them.
+    fn merge(
+        &mut self,
+        schedule: &Schedule,
+        steps: Range<usize>,
+        source: &mut Source,
+        aligned: &dyn Fn(Home) -> usize,
+    ) -> Result<(), String> {
+        let resolved: Vec<(Vec<Slot>, Work)> =
+            schedule.steps[steps].iter().map(|step| schedule.resolved(step)).collect();
+        let mut groups: Vec<(Likeness, Vec<usize>)> = Vec::new();
+        for (number, (slots, work)) in resolved.iter().enumerate() {
+            let Work::Fused(tiled) = work else { continue };
+            let alignments: Vec<usize> = slots.iter().map(|slot| aligned(slot.home)).collect();
+            let Some(likeness) = source.likeness(tiled, &alignments) else { continue };
+            match groups.iter_mut().find(|(known, _)| *known == likeness) {
+                Some((_, members)) => members.push(number),
+                None => groups.push((likeness, vec![number])),
+            }
+        }
+        groups.retain(|(_, members)| members.len() > 1);
+        for (number, (slots, work)) in resolved.iter().enumerate() {
+            let group = groups.iter().find(|(_, members)| members.contains(&number));
+            let (slots, what) = match group {
+                None => (slots.clone(), Self::what(slots, work.clone(), source, aligned)?),
+                Some((_, members)) if members[0] != number => (slots.clone(), What::Tasks(Vec::new())),
+                Some((likeness, members)) => {
+                    let (slots, tileds) = together(members.iter().map(|&member| &resolved[member]));
+                    (slots, What::Tasks(source.merged(likeness, &tileds)?))
+                }
+            };
+            self.push(slots, what);
+        }
+        Ok(())
     }
 
     /// Where an operand lies.
@@ -158,6 +209,24 @@ impl Sequence {
         let within = |launch: &Launch| if let What::Loop(_, body) = &launch.what { body.len() } else { 0 };
         self.launches.iter().map(|launch| 1 + within(launch)).sum()
     }
+}
+
+/// The operands of several fused kernels, each once, and the kernels over these.
+fn together<'a>(members: impl Iterator<Item = &'a (Vec<Slot>, Work)>) -> (Vec<Slot>, Vec<Tiled>) {
+    let (mut slots, mut tileds) = (Vec::new(), Vec::new());
+    for (own, work) in members {
+        let Work::Fused(tiled) = work else { continue };
+        let mut tiled = tiled.clone();
+        tiled.views_mut(&mut |_, view, _| {
+            let slot = own[view.operand];
+            view.operand = slots.iter().position(|known| *known == slot).unwrap_or(slots.len());
+            if view.operand == slots.len() {
+                slots.push(slot);
+            }
+        });
+        tileds.push(tiled);
+    }
+    (slots, tileds)
 }
 
 /// Adds the kernels of a schedule to a source. How many tasks a run has, see [`Sequence::tasks`].

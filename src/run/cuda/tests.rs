@@ -8,7 +8,9 @@ use super::OWN;
 use crate::compile::compile;
 use crate::compile::sample::{Sample, sample};
 use crate::grad::grad;
-use crate::graph::{Attend, Binary, DType, Distribution, Graph, InputSlot, Node, NodeId, Op, ReduceOp, Unary};
+use crate::graph::{
+    Attend, Binary, DType, Distribution, Graph, InputSlot, Node, NodeId, Op, ReduceOp, StateKind, Unary,
+};
 use crate::kernel::cuda::nvrtc::{Compiler, Target};
 use crate::kernel::cuda::{folders, print::Source};
 use crate::kernel::limits::{ChainLimits, Limits};
@@ -395,12 +397,21 @@ fn random_draws_and_sums_by_index_have_the_bits_of_the_processor() {
         for (i, kind) in [Distribution::Uniform, Distribution::Normal].into_iter().enumerate() {
             let draw = graph.random(kind, 77 + i as u64, &[3, 1001], float).unwrap();
             graph.output("draws", draw);
+            // The same while they are folded, several by a thread.
+            let draw = graph.random(kind, 79 + i as u64, &[5, 2000], float).unwrap();
+            let x = graph.input(format!("x{i}"), &[5, 2000], float);
+            let product = graph.binary(Binary::Mul, draw, x).unwrap();
+            let max = graph.reduce(ReduceOp::Max, product, &[1]).unwrap();
+            graph.output("largest", max);
         }
         let values = graph.input("values", &[500, 7], float);
         let index = graph.input("index", &[500], DType::Index);
         let sums = graph.scatter_add(values, index, 40).unwrap();
         graph.output("sums", sums);
+        let x = || (0..10_000).map(|i| f64::from(i % 7)).collect::<Vec<f64>>();
         let inputs = [
+            x(),
+            x(),
             numbers(3500, 3).iter().map(|x| if x.is_finite() { x % 3.0 } else { 0.3 }).collect(),
             (0..500).map(|i| f64::from(i * i % 37)).collect(),
         ];
@@ -490,7 +501,7 @@ fn normalisations(rows: usize, width: usize, float: DType) -> Vec<(&'static str,
 fn a_normalisation_is_one_kernel() {
     for float in FLOATS {
         // Rows of a block of their own, several in a block, and more numbers than shared memory holds.
-        for (rows, width) in [(70, 700), (600, 24), (64, 30_000)] {
+        for (rows, width) in [(70, 700), (600, 24), (64, 120_000 / float.size())] {
             for (name, graph) in normalisations(rows, width, float) {
                 let program = compiled(&graph);
                 let tasks = super::plan::print(&program.schedule, &mut Source::new(float)).unwrap();
@@ -505,6 +516,54 @@ fn a_normalisation_is_one_kernel() {
     }
 }
 
+/// Tensors of these sizes move towards their inputs; if they are watched, a sum over each goes into one result.
+fn moving(sizes: &[usize], watched: bool, float: DType) -> Graph {
+    let mut graph = Graph::new();
+    let share = graph.input("share", &[], float);
+    let mut total = graph.constant(0.0, &[], float);
+    for (i, &size) in sizes.iter().enumerate() {
+        let state = graph.state(&*format!("s{i}"), StateKind::Parameter, &[size], float).unwrap();
+        let x = graph.input(format!("x{i}"), &[size], float);
+        let share = graph.broadcast(share, &[0], &[size]).unwrap();
+        let away = graph.binary(Binary::Sub, x, state).unwrap();
+        let step = graph.binary(Binary::Mul, away, share).unwrap();
+        let next = graph.binary(Binary::Add, state, step).unwrap();
+        graph.update(state, next).unwrap();
+        if watched {
+            let square = graph.unary(Unary::Square, step).unwrap();
+            let sum = graph.sum(square, &[0]).unwrap();
+            total = graph.binary(Binary::Add, total, sum).unwrap();
+        }
+    }
+    graph.output("total", total);
+    graph
+}
+
+#[test]
+fn updates_of_many_tensors_are_few_launches() {
+    let odd = [5, 8, 1024, 4100, 12, 20_000, 8, 7, 4099];
+    let many = [8; 200];
+    for float in FLOATS {
+        // Those with whole numbers of neighbours, and the others; twice as many where blocks fold; the total comes last, of two
+        // hundred numbers in several kernels. A table holds some hundred tensors.
+        for (sizes, watched, expected) in
+            [(&odd[..], false, 3), (&odd[..], true, 5), (&many[..], false, 3), (&many[..], true, 9)]
+        {
+            let graph = moving(sizes, watched, float);
+            let program = compiled(&graph);
+            let tasks = super::plan::print(&program.schedule, &mut Source::new(float)).unwrap();
+            assert_eq!(tasks, Some(expected), "{} tensors: {program}", sizes.len());
+            let values = |seed: usize| {
+                let tensor = |&size: &usize| (0..size).map(|i| 0.1 * ((i * seed) as f64).sin()).collect();
+                sizes.iter().map(tensor).collect::<Vec<Vec<f64>>>()
+            };
+            let inputs = [vec![vec![0.25]], values(3)].concat();
+            let result = agrees_on(&DEVICE, &program, &graph, [&inputs, &values(5)], 3);
+            assert!(result.is_ok(), "{} tensors in {float:?}: {}", sizes.len(), result.unwrap_err());
+        }
+    }
+}
+
 /// NVIDIA's own compiler, where it is: no device is needed. It takes every kernel of every case, in registers alone. A table
 /// of registers lies beside the tests afterwards.
 #[test]
@@ -515,7 +574,8 @@ fn nvrtc_compiles_every_kernel_without_spills() {
     };
     let mut table = format!("NVRTC {:?}\n", compiler.version());
     for (float, capability) in [(DType::F32, [8, 0]), (DType::F32, [9, 0]), (DType::F64, [9, 0])] {
-        let mut source = Source::new(float).on(capability);
+        let shared = if capability[0] == 9 { 227 } else { 163 };
+        let mut source = Source::new(float).with_shared(shared << 10).on(capability);
         for case in all_cases(float) {
             for graph in [Some(case.graph.clone()), with_derivatives(&case.graph)].into_iter().flatten() {
                 super::plan::print(&compiled(&graph).schedule, &mut source).expect("cases are small");
@@ -525,8 +585,12 @@ fn nvrtc_compiles_every_kernel_without_spills() {
                 }
             }
         }
-        // Those of a large vocabulary, a transformer, and the last planes of a ResNet.
-        for (rows, width) in [(8192, 50_257), (8192, 768), (2048, 6272)] {
+        let moving = moving(&[40_000, 1024, 768, 777, 3], true, float);
+        super::plan::print(&compiled(&moving).schedule, &mut source).expect("it is small");
+        // Those of a transformer, of the last planes of a ResNet, and of a large vocabulary; in f64, where a division takes a
+        // stack, nobody has one.
+        let sizes = [(8192, 768), (2048, 6272), (8192, 50_257)];
+        for &(rows, width) in &sizes[..if float == DType::F64 { 2 } else { 3 }] {
             for (_, graph) in normalisations(rows, width, float) {
                 let program = compile(&graph, &super::LIMITS, Precision::Full).expect("one float type");
                 super::plan::print(&program.schedule, &mut source).expect("it is not too large");

@@ -17,6 +17,9 @@ pub const ILLEGAL_ADDRESS: Code = 700;
 pub const LAUNCH_FAILED: Code = 719;
 pub const CAPTURE_UNSUPPORTED: Code = 900;
 
+/// The bytes of all parameters of a kernel.
+pub const MOST_PARAMETERS: usize = 4096;
+
 /// The bytes of device memory.
 pub const MEMORY: usize = 4 << 30;
 
@@ -32,7 +35,7 @@ pub enum Work {
         grid: [c_uint; 3],
         block: [c_uint; 3],
         shared: usize,
-        parameters: Vec<u64>,
+        parameters: Vec<Vec<u64>>,
     },
     Copy {
         to: usize,
@@ -80,7 +83,8 @@ pub struct Stream {
 
 pub struct Function {
     pub run: HostLaunch,
-    pub parameters: usize,
+    /// The bytes of each.
+    pub parameters: Vec<usize>,
     pub most_shared: c_int,
 }
 
@@ -160,8 +164,7 @@ impl Device {
         }
         match work {
             Work::Kernel { run, grid, block, shared, mut parameters } => {
-                let mut places: Vec<*mut c_void> =
-                    parameters.iter_mut().map(|p| std::ptr::from_mut(p).cast()).collect();
+                let mut places: Vec<*mut c_void> = parameters.iter_mut().map(|p| p.as_mut_ptr().cast()).collect();
                 let mut text = [0 as c_char; 512];
                 let threads = std::env::var("HOST_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
                 let places = places.as_mut_ptr();

@@ -281,14 +281,16 @@ pub unsafe extern "C" fn cuModuleGetFunction(function: *mut usize, module: usize
             let name = CString::new(format!("{prefix}{name}")).unwrap_or_default();
             unsafe { libc::dlsym(library as *mut c_void, name.as_ptr()) }
         };
-        let (run, count) = (symbol("host_launch_"), symbol("host_count_"));
-        if run.is_null() || count.is_null() {
+        let (run, sizes) = (symbol("host_launch_"), symbol("host_sizes_"));
+        if run.is_null() || sizes.is_null() {
             return NOT_FOUND;
         }
         let run: HostLaunch = unsafe { std::mem::transmute(run) };
-        let count: unsafe extern "C" fn() -> usize = unsafe { std::mem::transmute(count) };
+        let sizes: unsafe extern "C" fn() -> *const usize = unsafe { std::mem::transmute(sizes) };
+        let first = unsafe { sizes() };
+        let sizes = (0..).map(|i| unsafe { *first.add(i) }).take_while(|&bytes| bytes > 0).collect();
         let handle = device.handle();
-        device.functions.insert(handle, Function { run, parameters: unsafe { count() }, most_shared: 48 << 10 });
+        device.functions.insert(handle, Function { run, parameters: sizes, most_shared: 48 << 10 });
         unsafe { *function = handle };
         SUCCESS
     })
@@ -327,10 +329,17 @@ pub unsafe extern "C" fn cuLaunchKernel(
         if !fits || bx * by * bz == 0 || bx * by * bz > 1024 || shared as c_int > f.most_shared {
             return INVALID_VALUE;
         }
-        // All parameters of generated kernels take up to eight bytes.
-        let values = (0..f.parameters).map(|i| unsafe { (*parameters.add(i)).cast::<u64>().read_unaligned() });
+        // Parameters are copied now: numbers of up to eight bytes, and tables of such.
+        let value = |(i, bytes): (usize, &usize)| {
+            let first = unsafe { *parameters.add(i) }.cast::<u64>();
+            (0..bytes.div_ceil(8)).map(|word| unsafe { first.add(word).read_unaligned() }).collect()
+        };
+        let values: Vec<Vec<u64>> = f.parameters.iter().enumerate().map(value).collect();
+        if values.iter().map(Vec::len).sum::<usize>() > MOST_PARAMETERS / 8 {
+            return INVALID_VALUE;
+        }
         let (grid, block) = ([gx, gy, gz], [bx, by, bz]);
-        let work = Work::Kernel { run: f.run, grid, block, shared: shared as usize, parameters: values.collect() };
+        let work = Work::Kernel { run: f.run, grid, block, shared: shared as usize, parameters: values };
         device.give(stream, work)
     })
 }

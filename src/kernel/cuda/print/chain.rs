@@ -63,7 +63,9 @@ impl Source {
         let folds = chain.links.iter().map(|link| link.tiled.accumulations.len()).max().unwrap_or(0);
         let meeting = folds * threads(2 * THREADS) / LANES * super::fold::PARTIAL;
         let (kept, shared) = self.kept(chain, together, meeting);
-        let threads = threads(if shared > HALF_SHARED { 2 * THREADS } else { THREADS });
+        // Twice as many threads have half as many registers, too few for double precision.
+        let twice = shared > HALF_SHARED && self.float == DType::F32;
+        let threads = threads(if twice { 2 * THREADS } else { THREADS });
 
         let written: Vec<usize> = chain.links.iter().flat_map(|link| written(&link.tiled)).collect();
         let mut parameters = Parameters::new(&written);

@@ -56,7 +56,7 @@ impl Source {
         let arguments = parameters.iter().map(|(_, view)| operand(view)).collect();
         let launch = [grid, THREADS, parts * DType::Bf16.size()];
         // Sums and scores are in registers, whatever they take.
-        self.bounded(&format!("{THREADS}, 1"), &named.join(", "), &body, launch, arguments)
+        self.bounded(&format!("{THREADS}, 1"), &named.join(", "), &body, launch, arguments, 0)
     }
 
     /// What matrix units do for attention; none if they do not help.

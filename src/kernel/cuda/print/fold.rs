@@ -68,8 +68,13 @@ impl Words {
     }
 }
 
+/// The type in which a fold is kept.
+pub(super) fn kind(fold: Fold) -> &'static str {
+    Words::of(fold).kind
+}
+
 /// `to` combined with `value`.
-fn combine(fold: Fold, to: &str, value: &str) -> String {
+pub(super) fn combine(fold: Fold, to: &str, value: &str) -> String {
     match fold {
         Fold::Sum => format!("{to} += {value};"),
         Fold::Max => format!("{to} = max_({to}, {value});"),

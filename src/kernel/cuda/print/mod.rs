@@ -7,9 +7,12 @@ mod attention;
 mod chain;
 mod flash;
 mod fold;
+mod merge;
 mod point;
 mod special;
 mod tensor;
+
+pub use merge::Likeness;
 
 use super::blas::{Product, Products};
 use crate::view::{DType, View};
@@ -79,6 +82,8 @@ pub struct Launch {
     pub shared: u32,
     /// What the kernel is given.
     pub arguments: Vec<Argument>,
+    /// How many of these, at the end, are one argument, a table.
+    pub table: usize,
 }
 
 /// An argument of a kernel.
@@ -228,14 +233,14 @@ impl Source {
         &mut self,
         parameters: &str,
         body: &str,
-        launch: [usize; 3],
+        sizes: [usize; 3],
         arguments: Vec<Argument>,
     ) -> Result<Task, String> {
-        self.bounded(&launch[1].to_string(), parameters, body, launch, arguments)
+        self.bounded(&sizes[1].to_string(), parameters, body, sizes, arguments, 0)
     }
 
     /// The same of a kernel with these bounds: the most threads of a block, and how many blocks a multiprocessor should have
-    /// at least, by which the compiler decides what a thread has of its registers.
+    /// at least, by which the compiler decides what a thread has of its registers. So many arguments at the end are a table.
     fn bounded(
         &mut self,
         bounds: &str,
@@ -243,6 +248,7 @@ impl Source {
         body: &str,
         [grid, block, shared]: [usize; 3],
         arguments: Vec<Argument>,
+        table: usize,
     ) -> Result<Task, String> {
         let limits = grid < NARROW && arguments.len() <= super::driver::MOST_ARGUMENTS;
         let grid = u32::try_from(grid).ok().filter(|_| limits).ok_or_else(|| {
@@ -256,7 +262,7 @@ impl Source {
             next
         });
         self.shared[kernel] = self.shared[kernel].max(shared as u32);
-        Ok(Task::Kernel(Launch { kernel, grid, block: block as u32, shared: shared as u32, arguments }))
+        Ok(Task::Kernel(Launch { kernel, grid, block: block as u32, shared: shared as u32, arguments, table }))
     }
 
     /// Has the text contain a template.
@@ -287,20 +293,27 @@ fn element(element: DType) -> &'static str {
 struct Parameters<'a> {
     known: Vec<(Argument, &'static str, String)>,
     written: &'a [usize],
+    /// Operands that have names of their own, and those that stand for a place.
+    named: HashMap<usize, String>,
+    placed: HashMap<usize, Place>,
 }
 
 impl<'a> Parameters<'a> {
     /// Parameters of a kernel that writes these operands.
     fn new(written: &'a [usize]) -> Self {
-        Parameters { known: Vec::new(), written }
+        Parameters { known: Vec::new(), written, named: HashMap::new(), placed: HashMap::new() }
     }
 
     /// The name of the parameter that points to the first element of a view.
     fn view(&mut self, view: &View) -> String {
+        if let Some(name) = self.named.get(&view.operand) {
+            return name.clone();
+        }
         // What nobody writes may be read through the cache that does not see writes.
         let kept = !self.written.contains(&view.operand);
         let [before, after] = if kept { ["const ", "* __restrict__"] } else { ["", "*"] };
-        let argument = Argument::Operand(Some(Place::of(view)));
+        let place = self.placed.get(&view.operand).copied().unwrap_or_else(|| Place::of(view));
+        let argument = Argument::Operand(Some(place));
         self.add(argument, element(view.element), format!("{before}{}{after}", element(view.element)))
     }
 

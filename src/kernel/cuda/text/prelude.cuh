@@ -36,6 +36,12 @@ INLINE real sign_(real x) { return x > 0 ? (real)1 : x < 0 ? (real)-1 : x + (rea
 INLINE real relu_(real x) { return x < 0 ? (real)0 : x; }
 INLINE real truth(bool x) { return x ? (real)1 : (real)0; }
 
+/// What a launch is given for many tensors.
+template <int N>
+struct Table {
+    uint64_t at[N];
+};
+
 /// Neighbours, which a thread reads and writes with one instruction or two.
 template <class T>
 struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) Four {
