@@ -16,11 +16,20 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// A folder in which the stand-in lies under the names of NVIDIA's libraries, beside the program that runs.
+/// Whether tests are to run on a GPU with NVIDIA's own libraries: so `ANSATZ_REAL` says.
+pub fn real() -> bool {
+    std::env::var_os("ANSATZ_REAL").is_some()
+}
+
+/// A folder in which the stand-in lies under the names of NVIDIA's libraries, beside the program that runs; or one without
+/// anything, if NVIDIA's own are to be found.
 ///
 /// # Panics
 /// If it was not built, or the folder cannot be written.
 pub fn libraries() -> PathBuf {
+    if real() {
+        return PathBuf::new();
+    }
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(lay_out);
     FOLDER.clone()
 }
