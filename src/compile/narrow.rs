@@ -48,7 +48,8 @@ fn part_logarithms(schedule: &mut Schedule, number: usize) {
     let Step { work: Work::Attention(attention), operands, .. } = &schedule.steps[number] else { return };
     let Pass::Forward { out, logarithms } = &attention.pass else { return };
     let (id, cut) = (operands[out.operand], logarithms.offset);
-    let mut parts = operands[logarithms.operand] == id && !schedule.outputs.contains(&id);
+    let in_arena = matches!(schedule.buffers[id].home, Home::Arena(_)) && !schedule.outputs.contains(&id);
+    let mut parts = in_arena && operands[logarithms.operand] == id;
     let seers: Vec<usize> = (0..schedule.steps.len()).filter(|&at| schedule.steps[at].operands.contains(&id)).collect();
     for &at in &seers {
         let Step { work, operands, .. } = &schedule.steps[at];
