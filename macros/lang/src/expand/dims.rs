@@ -42,7 +42,11 @@ pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool, mentioned: &Typ
                 #declared struct #name = #literal, #(#bits)*
             }
         };
-        let declaration = outlined(declaration, name.span());
+        // Errors show `pub`: at the name, an editor would find what is written here.
+        let declaration = match visibility.clone().into_iter().next() {
+            Some(word) => outlined(declaration, word.span()),
+            None => declaration,
+        };
         return match travels {
             false => declaration,
             true => quote! {
