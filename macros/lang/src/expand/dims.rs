@@ -20,7 +20,7 @@ pub fn is_unknown(item: &DimItem, names: &Names<'_>) -> bool {
 pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool, mentioned: &Types) -> TokenStream {
     let DimItem { attributes, visibility, name, size } = item;
     let visibility = &visibility.tokens;
-    if let Size::Literal(number, size) = size {
+    if let Size::Literal(number, _) = size {
         let number = (*number).max(1);
         let (literal, doc) = (Literal::usize_unsuffixed(number), format!("A dimension of size {number}."));
         let digits = format!("{number:b}");
@@ -42,8 +42,11 @@ pub fn declare(item: &DimItem, names: &Names<'_>, travels: bool, mentioned: &Typ
                 #declared struct #name = #literal, #(#bits)*
             }
         };
-        // Errors show the size: at the name, an editor would find what is written here.
-        let declaration = outlined(declaration, *size);
+        // Errors show `pub`: at the name, an editor would find what is written here.
+        let declaration = match visibility.clone().into_iter().next() {
+            Some(word) => outlined(declaration, word.span()),
+            None => declaration,
+        };
         return match travels {
             false => declaration,
             true => quote! {
