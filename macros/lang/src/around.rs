@@ -131,11 +131,13 @@ impl Calls<'_, '_> {
         (self.0[at].is("net") && self.0.get(at + 1)?.is("!") && open.is_some()).then_some(at + 2)
     }
 
-    /// The names that a `net!` with this bracket declares, with their lines.
+    /// The names that a `net!` with this bracket declares whatever the conditions are, with their lines.
     fn declared(&self, open: usize) -> impl Iterator<Item = (String, usize)> {
         let inside = (open + 1..self.0.len()).take_while(move |&i| self.0[i].home != self.0[open].home);
         let words = inside.filter(move |&i| {
-            self.0[i].home == Some(open) && ["net", "dim", "flow"].iter().any(|word| self.0[i].is(word))
+            self.0[i].home == Some(open)
+                && ["net", "dim", "flow"].iter().any(|word| self.0[i].is(word))
+                && !self.conditional(i)
         });
         words.filter_map(|i| self.0.get(i + 1).map(|name| (name.text.to_owned(), name.line)))
     }
@@ -331,6 +333,8 @@ mod tests {
         );
         assert_eq!(taken("\n#[cfg(a)]\nnet! { dim A = 1; }\n#[cfg(not(a))]\nnet! { dim A = 1; }"), []);
         assert_eq!(taken("\n#[cfg(a)]\nstruct A;\nnet! { dim A = 1; }"), []);
+        assert_eq!(taken("\nnet! { #[cfg(a)] dim A = 1; }\nnet! { dim B = 2; #[cfg(not(a))] dim A = 3; }"), []);
+        assert_eq!(taken("\nnet! { #[cfg(a)] dim A = 1; dim B = 4; }\nnet! { dim B = 2; }"), one("B", 2));
         assert_eq!(taken("\nnet! { dim A = 1; }\nfn f<'a>(x: &'a str) -> char { '\\'' }\nnet! { dim B = 1; }"), []);
         assert_eq!(taken("/* net! { dim A = 1; } /* */ */ r#\"net! { dim A = 2; }\"#;\nnet! { dim A = 1; }"), []);
     }
