@@ -98,7 +98,7 @@ impl<E: Float, N> Builder<N, E> {
     ///     pub net Line(x: [n, 3], y: [n, 1]) -> [] { mse(x |> linear(8) |> gelu |> linear(1), y) }
     /// }
     ///
-    /// let builder = Trainer::builder(Line::init(0), AdamW::new(1e-3)).precision(Precision::Bf16);
+    /// let builder = Trainer::builder(Line::<f32>::init(0), AdamW::new(1e-3)).precision(Precision::Bf16);
     /// # builder.build()?;
     /// # Ok::<(), ansatz::Error>(())
     /// ```
