@@ -14,8 +14,8 @@ macro_rules! library {
         pub(super) struct $name {
             $(pub $function: unsafe extern "C" fn($($argument),*) -> c_int,)*
             path: PathBuf,
-            /// The functions live as long as it does.
-            _library: Library,
+            /// Never closed: threads of its own may outlive whoever opened it.
+            _library: std::mem::ManuallyDrop<Library>,
         }
 
         impl $name {
@@ -29,7 +29,7 @@ macro_rules! library {
                             .map_err(|_| Trouble::Lacks(stringify!($function)))?,
                     )*
                     path: path.to_owned(),
-                    _library: library,
+                    _library: std::mem::ManuallyDrop::new(library),
                 })
             }
         }
