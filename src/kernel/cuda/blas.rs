@@ -60,6 +60,7 @@ mod code {
     use std::ffi::c_int;
     pub const R32: c_int = 0;
     pub const R64: c_int = 1;
+    pub const RB16: c_int = 14;
     pub const COMPUTE_32: c_int = 68;
     pub const COMPUTE_TF32: c_int = 77;
     pub const COMPUTE_64: c_int = 70;
@@ -83,8 +84,8 @@ fn type_of(element: DType) -> Option<c_int> {
     match element {
         DType::F32 => Some(code::R32),
         DType::F64 => Some(code::R64),
-        // Printed kernels do these on matrix units.
-        DType::Bf16 | DType::Index | DType::Bool => None,
+        DType::Bf16 => Some(code::RB16),
+        DType::Index | DType::Bool => None,
     }
 }
 
@@ -146,7 +147,10 @@ impl Asked {
     fn of(gemm: &Gemm, aligned: [usize; 3], precision: Precision) -> Option<Self> {
         let Gemm { batch, m, n, k, a, b, c, .. } = gemm;
         let (batch, m, n, k) = (*batch, *m, *n, *k);
-        if batch * m * n * k == 0 || batch > MOST {
+        // Of narrow factors the sum may be narrow or not.
+        let types = [a, b, c].map(|view| view.element);
+        let known = types[0] == types[1] && (types[1] == types[2] || types == [DType::Bf16, DType::Bf16, DType::F32]);
+        if batch * m * n * k == 0 || batch > MOST || !known {
             return None;
         }
         // What lies in rows are the columns of the transpose, and Cᵀ = Bᵀ·Aᵀ.
@@ -166,10 +170,9 @@ impl Asked {
             as_it_is.or_else(|| Some((true, Matrix::new(view, batch, [columns, rows], [c, r], aligned)?)))
         };
         let [(first, left), (second, right)] = [side(sides[0])?, side(sides[1])?];
-        let singles = [a, b, c].iter().all(|view| view.element == DType::F32);
-        let compute = match c.element {
+        let compute = match types[0] {
             DType::F64 => code::COMPUTE_64,
-            _ if precision == Precision::Tf32 && singles => code::COMPUTE_TF32,
+            DType::F32 if precision == Precision::Tf32 => code::COMPUTE_TF32,
             _ => code::COMPUTE_32,
         };
         Some(Asked {
@@ -441,5 +444,22 @@ mod tests {
         assert_eq!([asked.factors[0].aligned, asked.factors[1].aligned, asked.product.aligned], [8, 8, 4]);
         assert_eq!(asked.compute, code::COMPUTE_TF32);
         assert_eq!(Asked::of(&gemm, [8; 3], Precision::Full).map(|asked| asked.compute), Some(code::COMPUTE_32));
+    }
+
+    #[test]
+    fn narrow_factors_go_together_and_add_up_in_f32() {
+        use DType::{Bf16, F32, F64};
+        for (types, known) in [
+            ([Bf16; 3], true),
+            ([Bf16, Bf16, F32], true),
+            ([F32, F32, Bf16], false),
+            ([Bf16, F32, F32], false),
+            ([F64, F64, F32], false),
+        ] {
+            let [a, b, c] = types.map(|element| View { operand: 0, offset: 0, strides: vec![6, 3, 1], element });
+            let gemm = Gemm { batch: 1, m: 2, n: 3, k: 3, a, b, c, accumulate: false };
+            let asked = Asked::of(&gemm, [256; 3], Precision::Bf16);
+            assert_eq!(asked.map(|asked| asked.compute), known.then_some(code::COMPUTE_32), "{types:?}");
+        }
     }
 }

@@ -241,7 +241,7 @@ fn products_on_matrix_units_have_the_bits_of_the_processor() {
     let graphs = tensor_products();
     let programs: Vec<Program> =
         graphs.iter().map(|graph| compile_for(graph, &DEVICE, Precision::Bf16).expect("one float type")).collect();
-    prepare(&programs);
+    prepare_with(&programs, true);
     for edge in [64, 128] {
         let call = format!("tensor_products<{edge}");
         assert!(programs.iter().any(|program| text(program).contains(&call)), "{call} is not used");

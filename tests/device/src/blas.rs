@@ -13,6 +13,7 @@ pub const NOT_SUPPORTED: Code = 15;
 
 const R32: c_int = 0;
 const R64: c_int = 1;
+const RB16: c_int = 14;
 const COMPUTE_32: c_int = 68;
 const COMPUTE_64: c_int = 70;
 const COMPUTE_TF32: c_int = 77;
@@ -208,10 +209,18 @@ fn described(description: usize, layouts: [usize; 4]) -> Result<Matrices, Code> 
     if !known || description.get(SCALE, -1) != i64::from(kind) || m * n * k == 0 {
         return Err(NOT_SUPPORTED);
     }
+    // Of A, B and D; C is read as D is.
+    let types = [0, 1, 3].map(|i: usize| found[i].get(TYPE, -1) as c_int);
+    let supported = match types {
+        [R64, R64, R64] => compute == COMPUTE_64,
+        [R32, R32, R32] => compute != COMPUTE_64,
+        [RB16, RB16, RB16 | R32] => compute == COMPUTE_32,
+        _ => false,
+    };
+    if !supported || found[2].get(TYPE, -1) != i64::from(types[2]) {
+        return Err(NOT_SUPPORTED);
+    }
     for (i, layout) in found.iter().enumerate() {
-        if layout.get(TYPE, -1) != i64::from(kind) {
-            return Err(NOT_SUPPORTED);
-        }
         let fits = [size(i, ROWS), size(i, COLUMNS)] == expected[i] && layout.get(BATCH, 1) == batch;
         // Columns must not overlap.
         if !fits || size(i, LEADING) < size(i, ROWS) || layout.get(STRIDE, 0) < 0 {
@@ -223,7 +232,7 @@ fn described(description: usize, layouts: [usize; 4]) -> Result<Matrices, Code> 
         sizes: [batch as usize, m, n, k],
         transposed,
         layouts: [matrix(0), matrix(1), matrix(3)],
-        double: kind == R64,
+        types,
         tf32: compute == COMPUTE_TF32,
         places: [0; 3],
         scales: [0.0; 2],
@@ -315,7 +324,7 @@ pub unsafe extern "C" fn cublasLtMatmul(
     matrices.places = [a, b, d].map(|at| at as usize);
     matrices.workspace = (workspace as usize, needed as usize);
     matrices.scales = [alpha, beta].map(|scale| unsafe {
-        if matrices.double { scale.cast::<f64>().read() } else { f64::from(scale.cast::<f32>().read()) }
+        if matrices.types[2] == R64 { scale.cast::<f64>().read() } else { f64::from(scale.cast::<f32>().read()) }
     });
     with(|device| {
         let held = matrices.extents().iter().all(|&(at, bytes)| device.holds(at, bytes));
@@ -330,13 +339,12 @@ impl Matrices {
     /// Where the matrices begin, and the bytes from there to their ends.
     fn extents(&self) -> [(usize, usize); 3] {
         let [batch, m, n, k] = self.sizes;
-        let size = if self.double { 8 } else { 4 };
         let factor =
             |transposed, rows: usize, columns: usize| if transposed { [columns, rows] } else { [rows, columns] };
         let shapes = [factor(self.transposed[0], m, k), factor(self.transposed[1], k, n), [m, n]];
         std::array::from_fn(|i| {
             let ([rows, columns], [leading, stride]) = (shapes[i], self.layouts[i]);
-            (self.places[i], ((batch - 1) * stride + (columns - 1) * leading + rows) * size)
+            (self.places[i], ((batch - 1) * stride + (columns - 1) * leading + rows) * size_of(self.types[i]))
         })
     }
 
@@ -344,13 +352,9 @@ impl Matrices {
     pub unsafe fn run(&self) {
         // What lies in the workspace is gone.
         unsafe { std::ptr::write_bytes(self.workspace.0 as *mut u8, 0xff, self.workspace.1) };
-        if self.double { unsafe { self.run_as::<f64>() } } else { unsafe { self.run_as::<f32>() } }
-    }
-
-    unsafe fn run_as<T: Copy + Into<f64> + Rounded>(&self) {
         let [batch, m, n, k] = self.sizes;
         let [[a_leading, a_stride], [b_leading, b_stride], [leading, stride]] = self.layouts;
-        let [a, b, d] = self.places;
+        let ([a, b, d], [a_type, b_type, d_type]) = (self.places, self.types);
         let place = |transposed, row: usize, column: usize, leading| match transposed {
             true => column + row * leading,
             false => row + column * leading,
@@ -363,36 +367,57 @@ impl Matrices {
                     for q in 0..k {
                         let at_a = i * a_stride + place(self.transposed[0], row, q, a_leading);
                         let at_b = i * b_stride + place(self.transposed[1], q, column, b_leading);
-                        let (x, y): (f64, f64) =
-                            unsafe { ((*(a as *const T).add(at_a)).into(), (*(b as *const T).add(at_b)).into()) };
+                        let (x, y) = unsafe { (read(a_type, a, at_a), read(b_type, b, at_b)) };
                         sum += rounded(x) * rounded(y);
                     }
-                    let to = unsafe { (d as *mut T).add(i * stride + row + column * leading) };
+                    let at = i * stride + row + column * leading;
                     // What is there before is not read where it is not added.
-                    let before: f64 = if self.scales[1] == 0.0 { 0.0 } else { self.scales[1] * unsafe { *to }.into() };
-                    unsafe { *to = T::of(self.scales[0] * sum + before) };
+                    let before =
+                        if self.scales[1] == 0.0 { 0.0 } else { self.scales[1] * unsafe { read(d_type, d, at) } };
+                    unsafe { write(d_type, d, at, self.scales[0] * sum + before) };
                 }
             }
         }
     }
 }
 
+/// The bytes of an element.
+fn size_of(kind: c_int) -> usize {
+    match kind {
+        R64 => 8,
+        RB16 => 2,
+        _ => 4,
+    }
+}
+
+unsafe fn read(kind: c_int, matrix: usize, at: usize) -> f64 {
+    unsafe {
+        match kind {
+            R64 => *(matrix as *const f64).add(at),
+            RB16 => f64::from(f32::from_bits(u32::from(*(matrix as *const u16).add(at)) << 16)),
+            _ => f64::from(*(matrix as *const f32).add(at)),
+        }
+    }
+}
+
+unsafe fn write(kind: c_int, matrix: usize, at: usize, value: f64) {
+    unsafe {
+        match kind {
+            R64 => *(matrix as *mut f64).add(at) = value,
+            RB16 => *(matrix as *mut u16).add(at) = bf16(value as f32),
+            _ => *(matrix as *mut f32).add(at) = value as f32,
+        }
+    }
+}
+
+/// The nearest number of sixteen bits, of two the even one.
+fn bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    if x.is_nan() { 0x7fff } else { ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16 }
+}
+
 /// A number of 11 bits, as the matrix units take it.
 fn tf32(x: f64) -> f64 {
     let bits = (x as f32).to_bits();
     f64::from(f32::from_bits((bits + 0x0fff + (bits >> 13 & 1)) & !0x1fff))
-}
-
-trait Rounded {
-    fn of(value: f64) -> Self;
-}
-impl Rounded for f32 {
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-}
-impl Rounded for f64 {
-    fn of(value: f64) -> Self {
-        value
-    }
 }

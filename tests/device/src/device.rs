@@ -65,7 +65,8 @@ pub struct Matrices {
     pub transposed: [bool; 2],
     /// Elements from column to column and from matrix to matrix, of A, B and D.
     pub layouts: [[usize; 2]; 3],
-    pub double: bool,
+    /// The types of the elements of A, B and D, as the library numbers them.
+    pub types: [i32; 3],
     /// Whether factors are rounded to 11 bits.
     pub tf32: bool,
     pub places: [usize; 3],
