@@ -200,13 +200,12 @@ pub(super) struct Answer {
 /// A product that the library does, as often as it is asked.
 #[derive(Debug)]
 pub struct Product {
+    context: Arc<Context>,
     description: Handle,
     /// Of both factors and the result.
     layouts: [Handle; 3],
     answer: Answer,
     asked: Asked,
-    /// Goes last: with it the library may be closed, by which the others end.
-    context: Arc<Context>,
 }
 
 /// Something that the library has made, with the function that ends it.
@@ -215,7 +214,7 @@ struct Handle(usize, unsafe extern "C" fn(usize) -> c_int);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: it was made by the library, which is open as long as the device is.
+        // SAFETY: it was made by the library, which is never closed.
         unsafe { (self.1)(self.0) };
     }
 }

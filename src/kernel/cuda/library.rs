@@ -14,7 +14,7 @@ macro_rules! library {
         pub(super) struct $name {
             $(pub $function: unsafe extern "C" fn($($argument),*) -> c_int,)*
             path: PathBuf,
-            /// Never closed: threads of its own may outlive whoever opened it.
+            /// Never closed: a thread that has called it runs what it left for its end, whenever that is.
             _library: std::mem::ManuallyDrop<Library>,
         }
 
