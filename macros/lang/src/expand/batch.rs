@@ -12,7 +12,7 @@ use quote::{format_ident, quote};
 impl Context<'_, '_> {
     /// `MlpBatch`, its `Batch`, and what it can be made from.
     pub(super) fn batch(&self) -> TokenStream {
-        let (name, visibility, allow) = (self.batch_name(), &self.visibility().tokens, allowances());
+        let name = self.batch_name();
         let doc = format!("The inputs of [`{}`].", self.name());
         let inputs: Vec<(&Ident, Type)> =
             self.net.item.inputs.iter().zip(&self.net.inputs).map(|(input, ty)| (&input.name, known(ty))).collect();
@@ -115,6 +115,12 @@ impl Context<'_, '_> {
                 }
             }
         };
+        self.companion(&doc, declaration, impls)
+    }
+
+    /// A struct beside the net: its declaration, and what it can do.
+    fn companion(&self, doc: &str, declaration: TokenStream, impls: TokenStream) -> TokenStream {
+        let (visibility, allow) = (&self.visibility().tokens, allowances());
         let impls = outlined(impls, self.net.item.word);
         quote! {
             #[doc = #doc]
@@ -129,7 +135,7 @@ impl Context<'_, '_> {
     /// `RiskOutput`, for nets with named results.
     pub(super) fn outputs(&self) -> TokenStream {
         let ResultType::Named(results) = &self.net.item.result else { return TokenStream::new() };
-        let (name, visibility, allow) = (self.output_name(), &self.visibility().tokens, allowances());
+        let name = self.output_name();
         let doc = format!("The results of [`{}`].", self.name());
         let types: Vec<Type> = self.net.results.iter().map(known).collect();
         let names: Vec<_> = results.iter().map(|result| &result.name).collect();
@@ -154,15 +160,7 @@ impl Context<'_, '_> {
                 }
             }
         };
-        let impls = outlined(impls, self.net.item.word);
-        quote! {
-            #[doc = #doc]
-            #[derive(Clone, Debug)]
-            #allow
-            #visibility #declaration
-
-            #impls
-        }
+        self.companion(&doc, declaration, impls)
     }
 
     /// The batch and the results of a net of another `net!` under another name. Where those stand is not known here, but the
