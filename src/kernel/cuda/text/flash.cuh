@@ -76,6 +76,30 @@ INLINE void flash_write(O* row, const float (&sums)[WIDTH / 8][4], int h, float 
 }
 #define ROW(view, n, h, i) ((int64_t)(n) * A::view##0 + (int64_t)(h) * A::view##1 + (int64_t)(i) * A::view##2)
 
+/// The queries of a block of threads, and the blocks of keys that they see.
+template <class A, int STEP>
+struct FlashQueries {
+    typedef Block<STEP, A::width> Keys;
+    typedef Block<STEP, A::value_width> Values;
+    static constexpr uint32_t DOWN = (A::queries + FLASH - 1) / FLASH;
+    // Where order counts, the last queries see most keys; they begin first.
+    const uint32_t row = (DOWN - 1 - blockIdx.x % DOWN) * FLASH, head = blockIdx.x / DOWN % A::heads;
+    const uint32_t n = blockIdx.x / DOWN / A::heads, shared = head / (A::heads / A::shared);
+    const int32_t first = (int32_t)A::keys - (int32_t)A::queries;
+    int32_t begin, end;
+    INLINE_MEMBER FlashQueries() {
+        flash_range<A, STEP>(first + (int32_t)row, A::keys, A::causal, false, &begin, &end);
+    }
+    /// Begins to bring a block of keys and values into its stage.
+    INLINE_MEMBER void load(bf16* stages, const bf16* k, const bf16* v, int32_t block) const {
+        bf16* to = stages + block % 2 * (Keys::SIZE + Values::SIZE);
+        k += ROW(k, n, shared, 0), v += ROW(v, n, shared, 0);
+        Keys::template load<FLASH_THREADS, true>(to, k, block * STEP, 0, A::keys, A::width, A::k2, 1);
+        Values::template load<FLASH_THREADS, true>(to + Keys::SIZE, v, block * STEP, 0, A::keys, A::value_width, A::v2, 1);
+        copies_commit();
+    }
+};
+
 /// The result and the logarithms of the sums of weights.
 template <class A, bool PAIRS, class O>
 INLINE void flash_forward(const bf16* q, const bf16* k, const bf16* v, O* out, float* logarithms) {
@@ -86,21 +110,10 @@ INLINE void flash_forward(const bf16* q, const bf16* k, const bf16* v, O* out, f
     DYNAMIC_SHARED(memory);
     bf16* const queries = (bf16*)memory;
     bf16* const stages = queries + Queries::SIZE;
-    constexpr uint32_t DOWN = (A::queries + FLASH - 1) / FLASH;
-    // Where order counts, the last queries see most keys; they begin first.
-    const uint32_t row = (DOWN - 1 - blockIdx.x % DOWN) * FLASH, head = blockIdx.x / DOWN % A::heads;
-    const uint32_t n = blockIdx.x / DOWN / A::heads, shared = head / (A::heads / A::shared);
-    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const int32_t first = (int32_t)A::keys - (int32_t)A::queries;
-    int32_t begin, end;
-    flash_range<A, STEP>(first + (int32_t)row, A::keys, A::causal, false, &begin, &end);
-    k += ROW(k, n, shared, 0), v += ROW(v, n, shared, 0);
-    const auto load = [&](int32_t block) {
-        bf16* to = stages + block % 2 * (Keys::SIZE + Values::SIZE);
-        Keys::template load<FLASH_THREADS, true>(to, k, block * STEP, 0, A::keys, E, A::k2, 1);
-        Values::template load<FLASH_THREADS, true>(to + Keys::SIZE, v, block * STEP, 0, A::keys, F, A::v2, 1);
-        copies_commit();
-    };
+    const FlashQueries<A, STEP> own;
+    const uint32_t row = own.row, head = own.head, n = own.n, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int32_t first = own.first, begin = own.begin, end = own.end;
+    const auto load = [&](int32_t block) { own.load(stages, k, v, block); };
     Queries::template load<FLASH_THREADS, true>(queries, q + ROW(q, n, head, 0), row, 0, A::queries, E, A::q2, 1);
     if (begin < end) load(begin);
     float sums[F / 8][4] = {}, greatest[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
@@ -166,20 +179,10 @@ INLINE void flash_queries(const bf16* q, const bf16* k, const bf16* v, const flo
     bf16* const queries = (bf16*)memory;
     bf16* const results = queries + Queries::SIZE;
     bf16* const stages = results + Results::SIZE;
-    constexpr uint32_t DOWN = (A::queries + FLASH - 1) / FLASH;
-    const uint32_t row = (DOWN - 1 - blockIdx.x % DOWN) * FLASH, head = blockIdx.x / DOWN % A::heads;
-    const uint32_t n = blockIdx.x / DOWN / A::heads, shared = head / (A::heads / A::shared);
-    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const int32_t first = (int32_t)A::keys - (int32_t)A::queries;
-    int32_t begin, end;
-    flash_range<A, STEP>(first + (int32_t)row, A::keys, A::causal, false, &begin, &end);
-    k += ROW(k, n, shared, 0), v += ROW(v, n, shared, 0);
-    const auto load = [&](int32_t block) {
-        bf16* to = stages + block % 2 * (Keys::SIZE + Values::SIZE);
-        Keys::template load<FLASH_THREADS, true>(to, k, block * STEP, 0, A::keys, E, A::k2, 1);
-        Values::template load<FLASH_THREADS, true>(to + Keys::SIZE, v, block * STEP, 0, A::keys, F, A::v2, 1);
-        copies_commit();
-    };
+    const FlashQueries<A, STEP> own;
+    const uint32_t row = own.row, head = own.head, n = own.n, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int32_t first = own.first, begin = own.begin, end = own.end;
+    const auto load = [&](int32_t block) { own.load(stages, k, v, block); };
     Queries::template load<FLASH_THREADS, true>(queries, q + ROW(q, n, head, 0), row, 0, A::queries, E, A::q2, 1);
     Results::template load<FLASH_THREADS, true>(results, c + ROW(c, n, head, 0), row, 0, A::queries, F, A::c2, 1);
     if (begin < end) load(begin);
