@@ -1,12 +1,11 @@
 //! Programs that store numbers with sixteen bits.
 
-use super::tests::{Tensor, mixed, set, values};
+use super::tests::{Tensor, mixed, set, values, with_derivatives};
 use super::{Data, Device, Precision, Program, State};
 use crate::compile::rounded::rounded;
 use crate::compile::sample::sample;
 use crate::compile::{LIMITS, compile};
-use crate::grad::grad;
-use crate::graph::{DType, Graph, Node, NodeId, Op, Unary};
+use crate::graph::{DType, Graph};
 use crate::kernel::limits::{ChainLimits, Limits};
 use crate::ops::cases;
 use proptest::prelude::*;
@@ -55,24 +54,6 @@ fn judged(graph: &Graph, inputs: &[Vec<f64>], states: &[Vec<f64>]) -> Result<usi
         }
     }
     Ok(count)
-}
-
-/// Σ y² and its derivative by every input of real numbers.
-fn with_derivatives(graph: &Graph) -> Option<Graph> {
-    let mut graph = graph.clone();
-    let y = graph.outputs()[0].1;
-    if !graph[y].dtype.is_float() {
-        return None;
-    }
-    let square = graph.unary(Unary::Square, y).ok()?;
-    let axes: Vec<usize> = (0..graph[y].dims.len()).collect();
-    let loss = graph.sum(square, &axes).ok()?;
-    let real = |(id, node): (NodeId, &Node)| (matches!(node.op, Op::Input(_)) && node.dtype.is_float()).then_some(id);
-    let inputs: Vec<NodeId> = graph.nodes().filter_map(real).collect();
-    for (i, d) in grad(&mut graph, loss, &inputs).ok()?.into_iter().enumerate() {
-        graph.output(format!("d{i}"), d);
-    }
-    Some(graph)
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::compile;
 use super::{Data, Device, Program, State, Workspace};
 use crate::compile::sample::sample;
-use crate::graph::{Binary, Compare, DType, Graph, StateKind};
+use crate::grad::grad;
+use crate::graph::{Binary, Compare, DType, Graph, Node, NodeId, Op, StateKind, Unary};
 use crate::ops::{cases, interpret};
 use proptest::prelude::*;
 
@@ -38,6 +39,24 @@ impl Tensor {
 pub(super) fn set(state: &mut State, slot: usize, values: &[f64]) {
     let dtype = state.slots()[slot].dtype;
     assert!(state.set(slot, Tensor::new(values, dtype).data()), "the slot has as many elements");
+}
+
+/// Σ y² and its derivative by every input of real numbers.
+pub(super) fn with_derivatives(graph: &Graph) -> Option<Graph> {
+    let mut graph = graph.clone();
+    let y = graph.outputs()[0].1;
+    if !graph[y].dtype.is_float() {
+        return None;
+    }
+    let square = graph.unary(Unary::Square, y).ok()?;
+    let axes: Vec<usize> = (0..graph[y].dims.len()).collect();
+    let loss = graph.sum(square, &axes).ok()?;
+    let real = |(id, node): (NodeId, &Node)| (matches!(node.op, Op::Input(_)) && node.dtype.is_float()).then_some(id);
+    let inputs: Vec<NodeId> = graph.nodes().filter_map(real).collect();
+    for (i, d) in grad(&mut graph, loss, &inputs).ok()?.into_iter().enumerate() {
+        graph.output(format!("d{i}"), d);
+    }
+    Some(graph)
 }
 
 /// Runs a graph `runs` times, each on the state that the run before has left, and compares every output and tensor of
